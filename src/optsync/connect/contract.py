@@ -1,0 +1,217 @@
+"""The connector contract: few required verbs, the rest one-method protocols.
+
+A connector translates between a vendor's API and the neutral values of :mod:`optsync.model`. It holds no
+policy: it never decides who may be mailed, which value wins or whether a write is wise.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from requests.adapters import BaseAdapter
+
+from optsync.clock import Clock
+from optsync.connect.settings import CrmSide, EspSide, SystemSettings
+from optsync.model.change import Outcome, Write
+from optsync.model.page import Page, ReadSpec
+from optsync.model.record import Record, Side, Status
+
+
+class Absence(StrEnum):
+    """What it means that a record is no longer in a complete read."""
+
+    DELETED = "deleted"
+    """The record was deleted; no wish."""
+    LEFT = "left"
+    """A roster: the person left the list."""
+
+
+class OptInStamp(StrEnum):
+    """What ``Record.opted_in_at`` is worth."""
+
+    NONE = "none"
+    NOMINATES = "nominates"
+    """An API write can set it: what would lift an out needs confirmation by the person's activity."""
+    EVIDENCE = "evidence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """Facts that code cannot show."""
+
+    sides: frozenset[Side]
+    statuses: frozenset[Status] = frozenset()
+    """Those a STATUS write may set; empty where flags are ordinary fields."""
+    absence: Absence = Absence.DELETED
+    has_delta: bool = True
+    delta_misses: tuple[str, ...] = ()
+    """Sentences: what a delta does not show and only the full compare heals."""
+    read_page: int
+    """Records per reading call at best."""
+    write_batch: int
+    """Writes per writing call at best; ``write`` accepts any number."""
+    write_shows_state: bool
+    """Whether outcomes carry the record as it is after the write."""
+    opt_in_stamp: OptInStamp = OptInStamp.NONE
+    can_ask: bool = False
+    """Whether a STATUS write of PENDING sends a confirmation request."""
+    entities: tuple[str, ...] = ()
+    """A CRM's collections, first owner of fields first; empty where collections are audiences."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a connector is given besides its settings. All I/O goes through these seams."""
+
+    system: str
+    """The system's name in the configuration, for messages."""
+    clock: Clock
+    rng: random.Random
+    transport: BaseAdapter | None = None
+    """Replaces the network (an in-process mock); None is the real one."""
+    is_read_only: bool = False
+    """Then the HTTP session refuses every request that is not a read."""
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something ``check`` found: what, where, and what to do about it."""
+
+    severity: Severity
+    message: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """The answer of ``check``. ``clock_offset`` is the vendor's clock minus ours, in seconds, None if unknown."""
+
+    account_id: str
+    account_name: str
+    clock_offset: float | None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldInfo:
+    """A field that can be mapped. ``type`` is text, number, boolean, date, datetime, choice or choices."""
+
+    name: str
+    label: str
+    type: str
+    is_writable: bool = True
+    is_required: bool = False
+    options: tuple[tuple[str, str], ...] = ()
+    """Of a choice: (value, label)."""
+    max_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionInfo:
+    """A CRM entity or an ESP audience. ``topics`` are the names that the configuration may use."""
+
+    id: str
+    name: str
+    fields: tuple[FieldInfo, ...]
+    topics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignUp:
+    """A sign-up by the person, found in their activity."""
+
+    at: datetime
+    detail: dict[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Connector(Protocol):
+    """One connected account. Constructing it does no I/O.
+
+    Every verb may raise :class:`optsync.errors.SystemUnavailable` (after retries),
+    :class:`optsync.errors.RateLimited` or :class:`optsync.errors.CredentialsRefused`.
+    """
+
+    name: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+    settings: ClassVar[type[SystemSettings]]
+    crm_side: ClassVar[type[CrmSide] | None]
+    esp_side: ClassVar[type[EspSide] | None]
+
+    def __init__(self, settings: Any, context: Context) -> None: ...
+
+    @property
+    def calls(self) -> int:
+        """HTTP requests sent so far, retries included."""
+
+    @property
+    def clock_offset(self) -> float | None:
+        """The vendor's clock minus ours in seconds, from the newest answer; None before the first."""
+
+    def check(self, specs: Sequence[ReadSpec]) -> Health:
+        """Connects; reports the account, permissions and everything in ``specs`` that does not exist or does
+        not fit (missing fields, wrong types, unknown filter keys or operators, unknown audiences and topics).
+
+        Raises ``SystemUnavailable`` or ``CredentialsRefused`` only if nothing else can be said."""
+
+    def describe(self) -> Sequence[CollectionInfo]:
+        """What can be mapped."""
+
+    def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
+        """Pages of the collection, each with at most a few thousand records.
+
+        ``cursor`` None reads everything; otherwise goes on where that cursor was given. A read shows every
+        record that existed from its start to its end at least once (a record may appear twice). Rows that
+        cannot be used are ``faults`` of their page. An unusable cursor starts a full read."""
+
+    def read_ids(self, spec: ReadSpec, ids: Sequence[str]) -> Sequence[Record]:
+        """Those records as they are now, from the vendor's own store and not from a search index. What is not
+        there is left out. ``lists`` may be left empty where it costs a call of its own."""
+
+    def write(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
+        """Carries out STATUS, TOPICS, FIELDS and CREATE writes in the vendor's fewest calls; one outcome per
+        write, in order. All writes of a call are of the collection of ``spec``, which also says which fields
+        and topics the outcomes' records show. Never raises for a single write. A CREATE never changes a record
+        that exists (``REFUSED`` with ``EXISTS``); a FIELDS or TOPICS write never carries a status. When the
+        system fails half-way the writes not sent are FAILED, those whose answer was lost UNKNOWN."""
+
+    def close(self) -> None:
+        """Gives the connections back."""
+
+
+@runtime_checkable
+class CanArchive(Protocol):
+    def archive(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
+        """Takes records off the list without deleting them."""
+
+
+@runtime_checkable
+class CanRename(Protocol):
+    def rename(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
+        """Gives a record another address; its id may change (``Outcome.record_id``)."""
+
+
+@runtime_checkable
+class CanTag(Protocol):
+    def tag(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
+        """Adds and removes tags."""
+
+
+@runtime_checkable
+class CanScanIds(Protocol):
+    def scan_ids(self, collection: str) -> Iterator[Sequence[str]]:
+        """All record ids, cheaply, for the detection of deletions."""
+
+
+@runtime_checkable
+class CanConfirmOptIn(Protocol):
+    def confirm_opt_in(self, collection: str, record: str, since: datetime) -> SignUp | None:
+        """A sign-up by the person newer than ``since`` in the record's activity, if there is one."""

@@ -1,0 +1,263 @@
+"""The one way to a vendor over HTTP: timeouts always, retries with jitter and Retry-After, pacing, redaction,
+typed failures, counted calls."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+import requests
+import structlog
+import tenacity
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from optsync.connect.contract import Context
+from optsync.connect.ratelimit import Pace
+from optsync.connect.redact import Redactor
+from optsync.errors import OutcomeUnknown, RateLimited, SystemUnavailable
+
+_log = structlog.get_logger(__name__)
+_LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
+
+
+class Effect(StrEnum):
+    """What sending a request twice does."""
+
+    READ = "read"
+    REPEATABLE = "repeatable"
+    """A write that sets a state: twice is the same as once."""
+    ONCE = "once"
+    """A write that must not be sent again unless it certainly was not applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response: ``body`` is the parsed JSON, or None when it was empty or not JSON (``text`` has its start)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+    is_json: bool
+    text: str
+    content: bytes
+
+    def retry_after(self, now: datetime) -> float | None:
+        """Seconds of a ``Retry-After`` in either form, None without one."""
+        value = self.headers.get("Retry-After", "").strip()
+        if not value:
+            return None
+        if value.isdigit():
+            return float(value)
+        try:
+            moment = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
+
+
+class TryAgain(Exception):
+    """Raised by a judge: the vendor is busy or broken. ``maybe_applied``: the request may have had its effect."""
+
+    def __init__(
+        self, message: str, *, after: float | None = None, maybe_applied: bool = False, is_limit: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.after = after
+        self.maybe_applied = maybe_applied
+        self.is_limit = is_limit
+
+
+Judge = Callable[[Answer], None]
+"""Looks at every answer; returns when it is one to use (errors about a record included), raises ``TryAgain``,
+``CredentialsRefused`` or ``SystemUnavailable`` otherwise."""
+
+
+class HttpSession:
+    """One per connected account. Requests go out one at a time, whichever thread asks."""
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        base_url: str,
+        judge: Judge,
+        pace: Pace,
+        auth: AuthBase | None = None,
+        secrets: Sequence[str] = (),
+        read_timeout: float = 65.0,
+        attempts: int = 6,
+    ) -> None:
+        self._context = context
+        self._base_url = base_url.rstrip("/")
+        self._judge = judge
+        self._pace = pace
+        self._timeout = (5.0, read_timeout)
+        self._attempts = attempts
+        self._redactor = Redactor(secrets)
+        self._lock = threading.RLock()
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.auth = auth
+        self._session.headers["User-Agent"] = "optsync"
+        self._session.headers.pop("Accept-Language", None)
+        adapter = context.transport or HTTPAdapter(max_retries=0)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        self.calls = 0
+        self.clock_offset: float | None = None
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        effect: Effect,
+        params: Mapping[str, str | int] | None = None,
+        json: Any = None,
+        use_auth: bool = True,
+    ) -> Answer:
+        """Sends until the judge accepts an answer.
+
+        ``path`` is relative to the base URL, or absolute. JSON goes out as UTF-8. Redirects are not followed.
+
+        Raises:
+            OutcomeUnknown: a write whose answer was lost, or (ONCE) that failed in a way that may have applied it.
+            SystemUnavailable: could not be reached, or kept failing. RateLimited: kept being too fast.
+            CredentialsRefused: as the judge says.
+        """
+        if self._context.is_read_only and effect is not Effect.READ:
+            raise AssertionError(f"{self._context.system}: a dry run tried to write ({method})")
+        state = _Attempts(effect)
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(state.may_retry),
+            wait=self._wait,
+            stop=tenacity.stop_after_attempt(self._attempts),
+            sleep=self._context.clock.sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(self._send_once, method, path, params, json, use_auth)
+        except TryAgain as failure:
+            message = self._redactor.all(str(failure))
+            if state.maybe_applied:
+                raise OutcomeUnknown(f"{self._context.system}: {message}") from None
+            kind = RateLimited if failure.is_limit else SystemUnavailable
+            raise kind(self._context.system, f"{message}; gave up after {state.tried} attempts") from None
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _send_once(
+        self, method: str, path: str, params: Mapping[str, str | int] | None, json: Any, use_auth: bool
+    ) -> Answer:
+        url = path if path.startswith(("http://", "https://")) else f"{self._base_url}/{path.lstrip('/')}"
+        body = None if json is None else msgspec.json.encode(json)
+        headers = {} if body is None else {"Content-Type": "application/json; charset=utf-8"}
+        with self._lock:
+            self._pace.wait()
+            self.calls += 1
+            response = self._exchange(method, url, params=params, data=body, headers=headers, use_auth=use_auth)
+        answer = _answer(response)
+        self._measure_offset(answer)
+        self._judge(answer)
+        return answer
+
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str | int] | None,
+        data: bytes | None,
+        headers: dict[str, str],
+        use_auth: bool,
+    ) -> requests.Response:
+        try:
+            return self._session.request(
+                method,
+                url,
+                params=params,
+                data=data,
+                headers=headers,
+                auth=None if use_auth else _NoAuth(),
+                timeout=self._timeout,
+                allow_redirects=False,
+            )
+        except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
+            raise TryAgain(f"no connection ({type(error).__name__})") from None
+        except requests.ConnectionError as error:
+            refused = "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
+            raise TryAgain(f"connection failed ({_cause(error)})", maybe_applied=not refused) from None
+        except requests.RequestException as error:
+            raise TryAgain(f"no usable answer ({type(error).__name__})", maybe_applied=True) from None
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        after = error.after if isinstance(error, TryAgain) else None
+        backoff: float = min(60.0, 2.0 ** (state.attempt_number - 1))
+        jitter = self._context.rng.uniform(0.5, 1.0)
+        delay = max(after, 0.0) + jitter if after is not None else backoff * jitter
+        _log.debug("retry", system=self._context.system, attempt=state.attempt_number, wait_s=round(delay, 2))
+        return min(delay, 900.0)
+
+    def _measure_offset(self, answer: Answer) -> None:
+        try:
+            theirs = parsedate_to_datetime(answer.headers["Date"])
+        except (KeyError, ValueError):
+            return
+        self.clock_offset = (theirs.replace(tzinfo=UTC) - self._context.clock.now()).total_seconds()
+
+
+class _Attempts:
+    """Remembers over all attempts of one request whether it may have been applied."""
+
+    def __init__(self, effect: Effect) -> None:
+        self._effect = effect
+        self.maybe_applied = False
+        self.tried = 0
+
+    def may_retry(self, error: BaseException) -> bool:
+        self.tried += 1
+        if not isinstance(error, TryAgain):
+            return False
+        if error.maybe_applied and self._effect is not Effect.READ:
+            self.maybe_applied = True
+        return not (self.maybe_applied and self._effect is Effect.ONCE)
+
+
+class _NoAuth(AuthBase):
+    """For signed storage links: the account's credentials must not travel there."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.pop("Authorization", None)
+        return request
+
+
+def _answer(response: requests.Response) -> Answer:
+    content = response.content
+    text = content[:200].decode("utf-8", "replace")
+    try:
+        body, is_json = msgspec.json.decode(content), True
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        body, is_json = None, False
+    return Answer(response.status_code, response.headers, body, is_json, text, content)
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost class name; messages hold URLs, and URLs hold secrets."""
+    args = error.args
+    while args and isinstance(args[0], BaseException):
+        error = args[0]
+        args = error.args
+    reason = getattr(error, "reason", None)
+    return type(reason if isinstance(reason, BaseException) else error).__name__
+
+
+def is_loopback(host: str | None) -> bool:
+    """Plain HTTP is accepted for these only."""
+    return (host or "").lower() in _LOCAL

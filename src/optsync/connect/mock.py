@@ -1,0 +1,159 @@
+"""What a vendor mock offers: the vendor's HTTP behaviour, a population, and hands of the people who use it."""
+
+import io
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3 import HTTPResponse
+
+from optsync.clock import Clock
+from optsync.model.record import Origin, Side, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MockRequest:
+    """``path`` is percent-encoded and begins with ``/``; ``headers`` have lower-case names."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    client: str = "127.0.0.1"
+    base_url: str = ""
+    """Scheme, host and mount prefix under which the client reached the mock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MockResponse:
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class ConnectionLost(Exception):
+    """A mock or a fault raises it to drop the connection without an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A member of the test population. Addresses are as people type them, the primary first."""
+
+    number: int
+    first_name: str
+    last_name: str
+    addresses: tuple[str, ...]
+    phone: str = ""
+    city: str = ""
+    plan: str = ""
+    """A choice: Gold, Silver or empty."""
+    is_client: bool = True
+    """Whether the CRM's list scope contains them."""
+    in_crm: bool = True
+    in_esp: bool = True
+    crm_entity: str = "contact"
+    opt_out: bool = False
+    """The CRM's flag."""
+    opt_in: bool = False
+    consent_at: datetime | None = None
+    consent_source: str = ""
+    consent_text: str = ""
+    crm_topics: Mapping[str, bool] = field(default_factory=dict)
+    status: Status = Status.IN
+    """At the ESP; ARCHIVED, BOUNCED, PENDING, OUT … included."""
+    origin: Origin = Origin.UNKNOWN
+    """Of an OUT at the ESP."""
+    opted_in_at: datetime | None = None
+    esp_topics: Mapping[str, bool] = field(default_factory=dict)
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MockConfig:
+    """The configuration entries that reach a mock, and its names for the neutral fields of :class:`Person`."""
+
+    system: dict[str, Any]
+    side: dict[str, Any]
+    """Of the sync, without ``system``."""
+    fields: dict[str, str]
+    """first_name, last_name, phone, city, plan -> the vendor's field names."""
+    plan_values: dict[str, str] = field(default_factory=dict)
+    """Gold, Silver -> the vendor's values, where they differ."""
+
+
+class VendorMock(Protocol):
+    """A stateful, strict imitation of one vendor.
+
+    ``handle`` answers the vendor's API; it is called by one thread at a time and never blocks. ``act`` is what
+    people, CRM users and administrators do by other ways than the API; an unknown action raises ``KeyError``.
+    Every mock knows, with an ``email`` that is matched without case:
+
+    * ``view(email)`` -> ``{"status"?, "opt_out"?, "opt_in"?, "topics": {}, "fields": {}, "address"}`` or None
+    * ``count()`` -> ``{"records": n}``
+    * ``set_field(email, field, value)`` (neutral name), ``set_topic(email, topic, wanted)``
+    * ``delete(email)``; ``change_address(email, to)``
+    * an ESP: ``unsubscribe(email)`` (by the person), ``complain(email)``, ``bounce(email)``,
+      ``admin_unsubscribe(email)``, ``resubscribe(email)`` (by the person, with evidence),
+      ``confirm(email)`` (of a pending one), ``flip_in(email)`` (somebody else's API write, no evidence)
+    * a CRM: ``opt_out(email)``, ``opt_in(email, at)`` (``at``: consent date, ISO, optional), ``create(person fields)``
+    """
+
+    name: ClassVar[str]
+    side: ClassVar[Side]
+
+    def __init__(self, *, clock: Clock, rng: random.Random) -> None: ...
+
+    def handle(self, request: MockRequest) -> MockResponse: ...
+
+    def populate(self, people: Iterable[Person]) -> None: ...
+
+    def act(self, action: str, **arguments: Any) -> Any: ...
+
+    def config(self, base_url: str) -> MockConfig: ...
+
+    def is_write(self, request: MockRequest) -> bool:
+        """Whether the request asks for a change of the vendor's data."""
+
+
+class MockTransport(BaseAdapter):
+    """Brings a connector's requests to mocks in the same process: base URL -> mock."""
+
+    def __init__(self, mocks: Mapping[str, VendorMock]) -> None:
+        super().__init__()
+        self._mocks = dict(mocks)
+        self.requests: list[MockRequest] = []
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        url = str(request.url)
+        base = next(b for b in sorted(self._mocks, key=len, reverse=True) if url.startswith(b))
+        parts = urlsplit(url[len(base) :] or "/")
+        body = request.body or b""
+        asked = MockRequest(
+            method=str(request.method),
+            path=parts.path or "/",
+            query=parts.query,
+            headers={k.lower(): v if isinstance(v, str) else v.decode() for k, v in request.headers.items()},
+            body=body.encode() if isinstance(body, str) else bytes(body),
+            base_url=base,
+        )
+        self.requests.append(asked)
+        try:
+            return _response(request, self._mocks[base].handle(asked))
+        except ConnectionLost as error:
+            raise requests.ConnectionError("Connection aborted.", request=request) from error
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _response(request: requests.PreparedRequest, answer: MockResponse) -> requests.Response:
+    raw = HTTPResponse(
+        body=io.BytesIO(answer.body), headers=dict(answer.headers), status=answer.status, preload_content=False
+    )
+    return HTTPAdapter().build_response(request, raw)

@@ -1,0 +1,43 @@
+"""Finds what is installed, by entry points; a broken connector is named and does not stop the others."""
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from optsync.connect.contract import Connector
+from optsync.connect.mock import VendorMock
+from optsync.errors import OptsyncError
+
+CONNECTORS = "optsync.connectors"
+MOCKS = "optsync.mocks"
+
+
+class ConnectorBroken(OptsyncError):
+    """An installed connector could not be imported."""
+
+
+@cache
+def installed() -> dict[str, EntryPoint]:
+    """Connector names and where they come from, sorted."""
+    return {point.name: point for point in sorted(entry_points(group=CONNECTORS), key=lambda p: p.name)}
+
+
+def load(name: str) -> type[Connector]:
+    """The connector's class.
+
+    Raises:
+        KeyError: none of that name is installed.
+        ConnectorBroken: it is installed and cannot be imported; the message says why.
+    """
+    point = installed()[name]
+    try:
+        connector: type[Connector] = point.load()
+    except ImportError as error:
+        raise ConnectorBroken(
+            f"connector {name} ({point.value}) cannot be imported: {error}; install its missing package"
+        ) from error
+    return connector
+
+
+def mocks() -> dict[str, type[VendorMock]]:
+    """Vendor mocks by name, sorted."""
+    return {point.name: point.load() for point in sorted(entry_points(group=MOCKS), key=lambda p: p.name)}

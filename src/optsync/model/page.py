@@ -1,0 +1,51 @@
+"""Reads: what is asked for, and the pages that come back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from optsync.model.record import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadSpec:
+    """What to read of one collection (a CRM entity, an ESP audience): the union of what its syncs need."""
+
+    collection: str
+    fields: frozenset[str] = frozenset()
+    """Vendor field names, as the configuration gives them."""
+    topics: frozenset[str] = frozenset()
+    """Vendor topic names, as the configuration gives them."""
+    lists: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """List scopes by name, each in the vendor's own filter terms. They never restrict what is read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFault:
+    """One row that cannot be used: it is quarantined alone. ``value`` may hold an address; it is not logged."""
+
+    record: str
+    field: str | None
+    message: str
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A part of a read, in bounded memory.
+
+    ``cursor`` is opaque: given to the next ``read`` it resumes after this page; the last page's cursor starts
+    the next delta (None where the system has no delta: the next read is a full one). ``is_full`` says that the
+    pages of this read together show the whole collection, provided that the last one says ``is_complete``.
+    """
+
+    records: tuple[Record, ...]
+    faults: tuple[RowFault, ...] = ()
+    cursor: str | None
+    is_last: bool
+    is_full: bool
+    is_complete: bool = True
+    """False when the vendor's answers did not add up (totals that moved, rows missing): such a read adds
+    knowledge and takes none away."""
+    expected_total: int | None = None
+    """How many records the whole read will show, where the vendor says; for progress only."""
