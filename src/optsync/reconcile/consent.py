@@ -1,0 +1,144 @@
+"""The algebra of consent: what a set of statements means for one scope.
+
+Everything here is a function of the *set* of statements: order, repetition and delay cannot matter. Two laws
+hold (and are tested as properties): adding an out never makes a standing more permissive, adding a grant never
+makes one more restrictive.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from optsync.model import scope as scopes
+from optsync.model.scope import Basis, Kind, Purpose
+from optsync.model.statement import Statement, StatementKind, Strength
+
+_OUTS = frozenset({StatementKind.OUT, StatementKind.COMPLAINT})
+
+
+class Wish(StrEnum):
+    """The standing of a contact point for a scope."""
+
+    IN = "in"
+    OUT = "out"
+    PENDING = "pending"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """``decided_by`` is the newest unbeaten out, else the newest grant, else the open request."""
+
+    wish: Wish
+    decided_by: Statement | None = None
+
+
+def effective(statements: Iterable[Statement]) -> tuple[Statement, ...]:
+    """Without retractions and what they void, without duplicates, in a canonical order.
+
+    What the person said themself stays, whatever somebody tried to retract."""
+    unique = {s.uid: s for s in statements}
+    voided = {s.target for s in unique.values() if s.kind is StatementKind.RETRACT}
+    kept = (s for s in unique.values() if s.kind is not StatementKind.RETRACT)
+    return tuple(sorted((s for s in kept if s.is_personal or s.uid not in voided), key=lambda s: (s.at, s.uid)))
+
+
+def standing(
+    statements: Iterable[Statement], scope: str, *, tolerance: timedelta, needs_own_grant: bool = False
+) -> Standing:
+    """What the statements mean for ``scope``.
+
+    ``tolerance`` is how far apart times of different clocks must be to count as later. ``needs_own_grant``: the
+    scope is a mapped topic under basis consent, which its purpose's grant does not cover.
+    """
+    path = scopes.path(scope)
+    said = [s for s in effective(statements) if s.scope in path]
+    grants = [s for s in said if s.kind is StatementKind.GRANT]
+    unbeaten = [o for o in said if o.kind in _OUTS and not any(_beats(g, o, tolerance) for g in grants)]
+    if unbeaten:
+        return Standing(Wish.OUT, unbeaten[-1])
+    counting = [g for g in grants if g.scope == scope] if needs_own_grant else grants
+    if counting:
+        return Standing(Wish.IN, counting[-1])
+    request = _open_request(said)
+    return Standing(Wish.PENDING, request) if request else Standing(Wish.UNKNOWN)
+
+
+def _beats(grant: Statement, out: Statement, tolerance: timedelta) -> bool:
+    """Whether the grant lifts the out for the scopes on the grant's path and below."""
+    return (
+        scopes.contains(out.scope, grant.scope) and _is_strong_enough(grant, out) and _is_later(grant, out, tolerance)
+    )
+
+
+def _is_strong_enough(grant: Statement, out: Statement) -> bool:
+    if grant.strength is Strength.ADMINISTRATOR:
+        return True
+    if out.kind is StatementKind.COMPLAINT:
+        return False
+    if grant.strength is Strength.EVIDENCED:
+        return True
+    return grant.strength is Strength.TRUSTED and grant.scope == out.scope
+
+
+def _is_later(grant: Statement, out: Statement, tolerance: timedelta) -> bool:
+    if grant.clock is not None and grant.clock == out.clock:
+        return grant.at > out.at
+    return grant.at >= out.at + tolerance
+
+
+def _open_request(said: Iterable[Statement]) -> Statement | None:
+    ended = {s.target for s in said if s.kind is StatementKind.REQUEST_EXPIRED}
+    opened = [s for s in said if s.kind is StatementKind.REQUEST and s.uid not in ended]
+    return opened[-1] if opened else None
+
+
+class Deliverability(StrEnum):
+    """Whether mail arrives; no wish."""
+
+    OK = "ok"
+    SOFT = "soft"
+    HARD = "hard"
+
+
+def deliverability(
+    statements: Iterable[Statement], *, now: datetime, soft_limit: int, soft_within: timedelta
+) -> Deliverability:
+    """Hard after a hard bounce, or after ``soft_limit`` soft ones within ``soft_within``; a later sign of life
+    (at the same time counts as later: it is the bounce that needs proof of being current) clears it."""
+    said = effective(statements)
+    alive = max((s.at for s in said if s.kind is StatementKind.DELIVERED), default=None)
+    if any(s.kind is StatementKind.HARD_BOUNCE and (alive is None or s.at > alive) for s in said):
+        return Deliverability.HARD
+    soft = [
+        s
+        for s in said
+        if s.kind is StatementKind.SOFT_BOUNCE and s.at > now - soft_within and (alive is None or s.at > alive)
+    ]
+    if len(soft) >= soft_limit:
+        return Deliverability.HARD
+    return Deliverability.SOFT if soft else Deliverability.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Whether a mail may be sent, and the reason in a few words."""
+
+    may_send: bool
+    reason: str
+
+
+def may_mail(wish: Wish, mailbox: Deliverability, purpose: Purpose) -> Permission:
+    """The suppression check for a scope of ``purpose``."""
+    if mailbox is Deliverability.HARD:
+        return Permission(False, "undeliverable: the address bounced")
+    if purpose.kind is Kind.TRANSACTIONAL:
+        return Permission(True, "transactional")
+    if wish is Wish.OUT:
+        return Permission(False, "opted out")
+    if purpose.basis is Basis.LEGITIMATE_INTEREST:
+        return Permission(True, "legitimate interest and no objection")
+    if wish is Wish.IN:
+        return Permission(True, "opted in")
+    return Permission(False, "asked, no answer yet" if wish is Wish.PENDING else "no consent known")

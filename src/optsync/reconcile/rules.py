@@ -1,0 +1,52 @@
+"""The rules by which changes are decided, each with the sentence that people read."""
+
+from enum import StrEnum
+
+
+class Rule(StrEnum):
+    """Named in the plan, the journal, issues, logs and ``explain``."""
+
+    OUT_TRAVELS = "out_travels"
+    RESTRICTIVE_WINS = "restrictive_wins"
+    GRANT_TRAVELS = "grant_travels"
+    GRANT_LIFTS_OUT = "grant_lifts_out"
+    TOPIC_OUT_TRAVELS = "topic_out_travels"
+    TOPIC_TRAVELS = "topic_travels"
+    TOPICS_DISAGREE = "topics_disagree"
+    BOUNCE_MARKED = "bounce_marked"
+    BOUNCE_CLEARED = "bounce_cleared"
+    PROOF_COPIED = "proof_copied"
+    REASON_NOTED = "reason_noted"
+    ONE_SIDE_CHANGED = "one_side_changed"
+    FIRST_FILL = "first_fill"
+    CONFLICT_CRM = "conflict_crm"
+    CONFLICT_ESP = "conflict_esp"
+    CONFLICT_NON_EMPTY = "conflict_non_empty"
+    ENTERED_LIST = "entered_list"
+    ASKED_ONCE = "asked_once"
+    LEFT_LIST = "left_list"
+    ESP_ONLY = "esp_only"
+
+
+TEXTS: dict[Rule, str] = {
+    Rule.OUT_TRAVELS: "an opt-out reaches every system that knows the address",
+    Rule.RESTRICTIVE_WINS: "this side came to show 'in' without evidence while the person is out: put back",
+    Rule.GRANT_TRAVELS: "an opt-in with evidence reaches the other side",
+    Rule.GRANT_LIFTS_OUT: "a later opt-in with evidence lifts the opt-out",
+    Rule.TOPIC_OUT_TRAVELS: "a topic that was switched off is switched off everywhere",
+    Rule.TOPIC_TRAVELS: "a topic that was chosen is switched on where the person is subscribed",
+    Rule.TOPICS_DISAGREE: "the two sides disagreed when first seen: the topic is off",
+    Rule.BOUNCE_MARKED: "the address bounced and is marked undeliverable",
+    Rule.BOUNCE_CLEARED: "the address is deliverable again",
+    Rule.PROOF_COPIED: "the proof of a consent is noted where it was missing or older",
+    Rule.REASON_NOTED: "the reason of an opt-out is noted",
+    Rule.ONE_SIDE_CHANGED: "one side changed since both last agreed: its value is copied",
+    Rule.FIRST_FILL: "both sides were joined and one was empty: it is filled",
+    Rule.CONFLICT_CRM: "both sides changed and differ: the CRM's value wins",
+    Rule.CONFLICT_ESP: "both sides changed and differ: the e-mail platform's value wins",
+    Rule.CONFLICT_NON_EMPTY: "both sides changed and differ: the filled value wins",
+    Rule.ENTERED_LIST: "belongs to the list and may be mailed: added to the audience",
+    Rule.ASKED_ONCE: "belongs to the list without a known consent: asked once for it",
+    Rule.LEFT_LIST: "no longer belongs to the list",
+    Rule.ESP_ONLY: "known to the e-mail platform only: created in the CRM",
+}
