@@ -41,6 +41,14 @@ class ConnectionLost(Exception):
     """A mock or a fault raises it to drop the connection without an answer."""
 
 
+class AnswerLate(ConnectionLost):
+    """The answer does not come within ``seconds``, and then the connection is dropped."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no answer for {seconds} s")
+        self.seconds = seconds
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     """A member of the test population. Addresses are as people type them, the primary first."""
@@ -145,6 +153,8 @@ class MockTransport(BaseAdapter):
         self.requests.append(asked)
         try:
             return _response(request, self._mocks[base].handle(asked))
+        except AnswerLate as error:
+            raise requests.ReadTimeout("Read timed out.", request=request) from error
         except ConnectionLost as error:
             raise requests.ConnectionError("Connection aborted.", request=request) from error
 

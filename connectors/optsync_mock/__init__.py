@@ -1,0 +1,1 @@
+"""The vendor mocks over HTTP: a server, a believable population, and faults."""
