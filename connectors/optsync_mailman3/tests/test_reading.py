@@ -1,0 +1,166 @@
+from collections.abc import Iterator
+
+import pytest
+import responses
+
+from optsync.errors import CredentialsRefused, SystemUnavailable
+from optsync.model.record import Origin, Status
+from optsync_mailman3.tests.installation import (
+    BASE,
+    LIST,
+    SPEC,
+    bodies,
+    collection,
+    connector,
+    has,
+    row,
+    shows,
+    total,
+    waiting,
+)
+
+
+@pytest.fixture
+def server() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield mock
+
+
+def test_a_read_tells_every_delivery_status_apart(server: responses.RequestsMock) -> None:
+    waiting(server, {"email": "new@example.com", "token_owner": "subscriber", "when": "2026-03-01T08:00:00"})
+    total(server, 4)
+    has(
+        server,
+        enabled=[row("in@example.com", name="Ina")],
+        by_user=[row("out@example.com")],
+        by_moderator=[row("held@example.com")],
+        by_bounces=[row("dead@example.com")],
+    )
+    pages = list(connector().read(SPEC, None))
+    shown = {record.id: (record.status, record.origin) for page in pages for record in page.records}
+    assert shown == {
+        "in@example.com": (Status.IN, Origin.UNKNOWN),
+        "out@example.com": (Status.OUT, Origin.PERSON),
+        "held@example.com": (Status.OUT, Origin.ADMIN),
+        "dead@example.com": (Status.BOUNCED, Origin.UNKNOWN),
+        "new@example.com": (Status.PENDING, Origin.UNKNOWN),
+    }
+    assert [page.is_last for page in pages] == [False, False, False, True]
+    assert (pages[-1].cursor, pages[-1].is_full, pages[-1].is_complete) == (None, True, True)
+
+
+def test_a_read_whose_counts_do_not_add_up_is_not_complete(server: responses.RequestsMock) -> None:
+    waiting(server)
+    total(server, 2, 1)
+    has(server, enabled=[row("in@example.com")])
+    assert [page.is_complete for page in connector().read(SPEC, None)] == [False]
+
+
+def test_rows_that_move_between_two_searches_make_a_read_incomplete(server: responses.RequestsMock) -> None:
+    waiting(server)
+    total(server, 2, 2)
+    has(server, enabled=[row("in@example.com")])
+    assert list(connector().read(SPEC, None))[-1].is_complete is False
+
+
+def test_a_person_who_is_on_the_list_twice_is_shown_once_and_restricted(server: responses.RequestsMock) -> None:
+    waiting(server)
+    total(server, 2)
+    has(server, enabled=[row("twice@example.com", "m1")], by_user=[row("twice@example.com", "m2")])
+    pages = list(connector().read(SPEC, None))
+    assert [record.status for page in pages for record in page.records] == [Status.OUT]
+    assert pages[-1].is_complete
+
+
+def test_a_member_with_a_left_over_request_is_no_pending_one(server: responses.RequestsMock) -> None:
+    waiting(server, {"email": "in@example.com", "token_owner": "moderator"})
+    total(server, 1)
+    has(server, enabled=[row("in@example.com")])
+    records = [record for page in connector().read(SPEC, None) for record in page.records]
+    assert [record.status for record in records] == [Status.IN]
+
+
+def test_a_row_without_an_address_is_set_aside_alone(server: responses.RequestsMock) -> None:
+    waiting(server)
+    total(server, 2)
+    has(server, enabled=[{"member_id": "m1"}, row("in@example.com")])
+    (page,) = connector().read(SPEC, None)
+    assert ([fault.field for fault in page.faults], len(page.records)) == (["email"], 1)
+
+
+def test_an_unusable_cursor_starts_a_full_read(server: responses.RequestsMock) -> None:
+    waiting(server)
+    total(server, 1)
+    has(server, enabled=[row("in@example.com")])
+    for cursor in ("rubbish", "[0, 1, 1]", "[1]", '{"a": 1}', '["1", 1, 1]'):
+        pages = list(connector().read(SPEC, cursor))
+        assert [record.id for page in pages for record in page.records] == ["in@example.com"]
+
+
+def test_a_list_that_is_gone_is_a_failure_and_not_an_empty_list(server: responses.RequestsMock) -> None:
+    server.get(f"{BASE}/lists/{LIST}/roster/member", status=404, json={"title": "404 Not Found"})
+    server.get(f"{BASE}/lists/{LIST}/requests", status=404, json={"title": "404 Not Found"})
+    server.get(f"{BASE}/members/find", json=collection(()))
+    with pytest.raises(SystemUnavailable):
+        list(connector().read(SPEC, None))
+    with pytest.raises(SystemUnavailable):
+        connector().read_ids(SPEC, ["in@example.com"])
+
+
+def test_a_look_up_leaves_out_who_is_not_there(server: responses.RequestsMock) -> None:
+    shows(server, "in@example.com", m1="enabled")
+    shows(server, "gone@example.com")
+    waiting(server, {"email": "new@example.com", "token_owner": "subscriber"})
+    shows(server, "new@example.com")
+    ids = ["gone@example.com", "in@example.com", "new@example.com"]
+    shown = [(record.id, record.status) for record in connector().read_ids(SPEC, ids)]
+    assert shown == [("in@example.com", Status.IN), ("new@example.com", Status.PENDING)]
+
+
+def test_a_look_up_shows_the_most_restrictive_of_two_memberships(server: responses.RequestsMock) -> None:
+    shows(server, "twice@example.com", m1="enabled", m2="by_user")
+    (record,) = connector().read_ids(SPEC, ["twice@example.com"])
+    assert record.status is Status.OUT
+
+
+def test_an_asterisk_in_an_address_matches_nobody_else(server: responses.RequestsMock) -> None:
+    server.get(f"{BASE}/members/find", json=collection([row("starlight@example.com")]))
+    waiting(server)
+    assert connector().read_ids(SPEC, ["star*@example.com"]) == []
+
+
+def test_many_look_ups_read_the_list_once(server: responses.RequestsMock) -> None:
+    people = [f"p{number}@example.com" for number in range(30)]
+    waiting(server)
+    total(server, 30)
+    has(server, enabled=[row(person) for person in people])
+    mailman = connector()
+    assert [record.id for record in mailman.read_ids(SPEC, people)] == people
+    assert mailman.calls < 12
+
+
+def test_a_wrong_password_is_told_from_a_server_that_is_down(server: responses.RequestsMock) -> None:
+    server.get(f"{BASE}/system/versions", status=401, json={"title": "401 Unauthorized"})
+    with pytest.raises(CredentialsRefused) as refused:
+        connector().check([])
+    assert "opensesame" not in str(refused.value)
+
+
+def test_a_failing_read_is_tried_again(server: responses.RequestsMock) -> None:
+    server.get(f"{BASE}/lists", status=503)
+    server.get(f"{BASE}/lists", json=collection([{"list_id": LIST, "fqdn_listname": "news@lists.example"}]))
+    (info,) = connector().describe()
+    assert (info.id, [field.name for field in info.fields]) == (LIST, ["display_name"])
+
+
+def test_check_names_what_does_not_fit(server: responses.RequestsMock) -> None:
+    server.get(f"{BASE}/system/versions", json={"mailman_version": "GNU Mailman 3.3.10", "api_version": "3.1"})
+    server.get(f"{BASE}/system/configuration/mailman", json={"site_owner": "owner@lists.example"})
+    server.get(f"{BASE}/lists/{LIST}/config", json={"send_goodbye_message": True, "send_welcome_message": False})
+    server.get(f"{BASE}/lists/none.lists.example/config", status=404, json={"title": "404 Not Found"})
+    spec = SPEC.__class__(collection=LIST, fields=frozenset({"city"}), topics=frozenset({"offers"}))
+    health = connector().check([spec, SPEC.__class__(collection="none.lists.example")])
+    assert health.account_id == "127.0.0.1:8001 owner@lists.example"
+    found = [(problem.severity.value, problem.field) for problem in health.problems]
+    assert found == [("error", "city"), ("error", "offers"), ("warning", None), ("error", None)]
+    assert bodies(server, "POST") == []
