@@ -1,0 +1,165 @@
+"""A stateful, strict imitation of the Mailchimp Marketing API 3.0."""
+
+import base64
+import binascii
+import random
+from collections.abc import Iterable
+from email.utils import format_datetime
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from optsync.clock import Clock
+from optsync.connect.mock import MockConfig, MockRequest, MockResponse, Person
+from optsync.model.record import Side
+from optsync_mailchimp.mocking import bulk, listing, members, schema
+from optsync_mailchimp.mocking.account import Account, Switches
+from optsync_mailchimp.mocking.envelope import Call, Json, Trimmed
+from optsync_mailchimp.mocking.people import AUDIENCE, FIELDS, TOPICS, Hands, furnish, populate
+from optsync_mailchimp.mocking.problems import NAMED, Problem, named
+from optsync_mailchimp.mocking.routing import Router
+
+_ROOT = "/3.0"
+_READS = {"GET", "HEAD", "OPTIONS"}
+
+
+class MailchimpMock:
+    """One account with the audience ``Newsletter``.
+
+    ``switches`` are the fields of :class:`Switches`. Further actions of :meth:`act`: ``archive``, ``forget``,
+    ``throttle(email)``, ``account(state)`` with a name of ``problems.NAMED`` or empty.
+    ``delete(email)`` archives, as the web interface does.
+    """
+
+    name: ClassVar[str] = "mailchimp"
+    side: ClassVar[Side] = Side.ESP
+
+    def __init__(self, *, clock: Clock, rng: random.Random, **switches: Any) -> None:
+        self.account = Account(clock, rng, Switches(**switches))
+        self.audience = furnish(self.account, AUDIENCE, "Newsletter")
+        self._hands = Hands(self.account, self.audience)
+        self._router = Router((*members.ROUTES, *listing.ROUTES, *bulk.ROUTES, *schema.ROUTES))
+
+    def populate(self, people: Iterable[Person]) -> None:
+        populate(self.account, self.audience, people)
+
+    def config(self, base_url: str) -> MockConfig:
+        return MockConfig(
+            system={
+                "connector": "mailchimp",
+                "api_key": self.account.api_key,
+                "base_url": f"{base_url}{_ROOT}",
+            },
+            side={
+                "audience": AUDIENCE,
+                "topics": {topic: f"Topics/{label}" for topic, label in TOPICS.items()},
+                "grants": {"status": "evidence", "topics": "trusted"},
+            },
+            fields=dict(FIELDS),
+        )
+
+    def act(self, action: str, **arguments: Any) -> Any:
+        if action == "account":
+            self.account.state = arguments["state"]
+            return None
+        return self._hands.actions[action](**arguments)
+
+    def is_write(self, request: MockRequest) -> bool:
+        """Every verb but GET; a batch of nothing but GETs is a read."""
+        if request.method in _READS:
+            return False
+        if request.path.rstrip("/") == f"{_ROOT}/batches" and request.method == "POST":
+            return not _only_reads(request.body)
+        return True
+
+    def handle(self, request: MockRequest) -> MockResponse:
+        instance = self.account.uuid()
+        try:
+            answer = self._answer(request)
+        except Problem as problem:
+            return self._refusal(problem, instance)
+        if answer is None:
+            return MockResponse(status=204, headers=self._headers(instance))
+        headers = self._headers(instance) | {"Content-Type": "application/json; charset=utf-8"}
+        return MockResponse(status=200, headers=headers, body=msgspec.json.encode(answer))
+
+    def _answer(self, request: MockRequest) -> Json | None:
+        if not request.path.startswith(_ROOT):
+            raise named("ResourceNotFound")
+        self._admit(request)
+        method = _method(request)
+        call = Call(
+            method=method,
+            path=request.path[len(_ROOT) :].rstrip("/") or "/",
+            query=dict(parse_qsl(request.query, keep_blank_values=True)),
+            now=self.account.now(),
+            raw_body=request.body,
+            client=request.client,
+            base_url=request.base_url,
+        )
+        return self._dispatch(call)
+
+    def _dispatch(self, call: Call) -> Json | None:
+        handler, params = self._router.find(call.method, call.path)
+        selection = call.selection
+        answer = handler(self.account, call, params)
+        if answer is None or isinstance(answer, Trimmed):
+            return None if answer is None else dict(answer)
+        selection.require(frozenset(answer))
+        trimmed: Json = selection.apply(answer)
+        return trimmed
+
+    def _admit(self, request: MockRequest) -> None:
+        self._check_key(request.headers.get("authorization", ""))
+        if self.account.state:
+            raise named(self.account.state)
+        wanted = request.headers.get("x-trigger-error", "")
+        if wanted in NAMED:
+            raise named(wanted)
+
+    def _check_key(self, authorization: str) -> None:
+        scheme, _, rest = authorization.partition(" ")
+        key = rest.strip()
+        if scheme.lower() == "basic":
+            try:
+                key = base64.b64decode(key, validate=True).decode().partition(":")[2]
+            except (binascii.Error, UnicodeDecodeError):
+                raise named("APIKeyInvalid") from None
+        elif scheme.lower() not in {"bearer", "oauth"}:
+            raise named("APIKeyMissing")
+        if not key:
+            raise named("APIKeyMissing")
+        if key in {self.account.api_key, self.account.access_token}:
+            return
+        if key.partition("-")[0] == self.account.api_key.partition("-")[0]:
+            raise named("WrongDatacenter")
+        raise named("APIKeyInvalid")
+
+    def _refusal(self, problem: Problem, instance: str) -> MockResponse:
+        document = problem.document(instance)
+        if not self.account.switches.problem_type:
+            del document["type"]
+        headers = self._headers(instance) | {"Content-Type": "application/problem+json; charset=utf-8"}
+        return MockResponse(
+            status=problem.status, headers=headers | problem.headers, body=msgspec.json.encode(document)
+        )
+
+    def _headers(self, instance: str) -> dict[str, str]:
+        date = format_datetime(self.account.clock.now().replace(microsecond=0), usegmt=True)
+        return {"Server": "openresty", "Date": date, "X-Request-Id": instance}
+
+
+def _method(request: MockRequest) -> str:
+    override = request.headers.get("x-http-method-override", "")
+    if override and request.method != "POST":
+        raise named("InvalidMethodOverride")
+    return (override or request.method).upper()
+
+
+def _only_reads(body: bytes) -> bool:
+    try:
+        operations = msgspec.json.decode(body)["operations"]
+        return all(operation["method"].upper() == "GET" for operation in operations)
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        return False

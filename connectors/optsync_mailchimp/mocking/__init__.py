@@ -1,0 +1,1 @@
+"""The parts of the imitated Mailchimp Marketing API 3.0, one idea a module."""
