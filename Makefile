@@ -1,0 +1,64 @@
+# The commands that people and the continuous integration share. `make test` needs Python 3.11 or newer, nothing else.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# A name on the path may be a version manager's shim for a Python that is not there: only running it tells.
+NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+FIND_PYTHON = for name in python3.13 python3.12 python3.11 python3; do \
+	if $$name -c '$(NEW_ENOUGH)' >/dev/null 2>&1; then echo $$name; break; fi; done
+PYTHON ?= $(shell $(FIND_PYTHON))
+PYTEST := $(BIN)/pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test demo real lint types architecture format package constraints clean
+
+help: ## Lists the targets.
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+
+setup: $(STAMP) ## Makes .venv with optsync and its tools; does nothing when that is up to date.
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "optsync needs Python 3.11 or newer; none was found" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,lint,postgresql]" -c constraints.txt
+	@touch $(STAMP)
+
+test: setup ## All tests that need no server of somebody else's.
+	$(PYTEST) -m "not real" -n 2 --dist loadfile $(ARGS)
+
+real: setup ## Tests against real servers, started on loopback; the first time they are downloaded.
+	$(BIN)/python tests/real/mailman_server.py
+	$(PYTEST) -m real $(ARGS) tests/real
+
+demo: setup ## A tour in a minute: mock vendors, a first sync, opt-outs on both sides, an explanation.
+	$(BIN)/optsync demo
+
+lint: setup ## Style and formatting.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## Types, strictly.
+	$(BIN)/mypy
+
+architecture: setup ## Which part may know which, sizes, vendor words.
+	$(BIN)/lint-imports
+	$(PYTEST) tests/architecture
+
+format: setup ## Puts style and formatting right where that can be done safely.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+package: setup ## The wheel, in dist/.
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+constraints: setup ## Writes the installed versions to constraints.txt; from a fresh .venv after a change of dependencies.
+	$(BIN)/python -m pip freeze --exclude optsync | grep -E '^[A-Za-z0-9._-]+==[0-9][0-9A-Za-z.!+]*$$' > constraints.new
+	mv constraints.new constraints.txt
+	@touch $(STAMP)
+
+clean: ## Removes what was made here, .venv included.
+	rm -rf $(VENV) .venvs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src connectors tests -name __pycache__ -type d -prune -exec rm -rf {} +
