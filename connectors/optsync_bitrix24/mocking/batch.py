@@ -1,0 +1,85 @@
+"""``batch``: up to 50 commands in one request, one after another, each with its own outcome."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote_plus
+
+from optsync_bitrix24.mocking.answers import RestError, Result
+from optsync_bitrix24.mocking.php import Params, as_map, is_array, is_blank, parse_str, php_text
+
+_MOST_COMMANDS = 50
+_REFERENCE = re.compile(r"\$result((?:\[[^\[\]]*\])+)")
+_KEY = re.compile(r"\[([^\[\]]*)\]")
+_UNRESOLVED = ""
+
+Execute = Callable[[str, Params], tuple[Result, dict[str, Any]]]
+"""Runs one command; gives the result and its ``time`` block, raises :class:`RestError`."""
+
+
+def commands(params: Params) -> dict[str, tuple[str, str]]:
+    """Key -> (method in lower case, query)."""
+    found: dict[str, tuple[str, str]] = {}
+    for key, command in as_map(params.get("cmd")).items():
+        name, _, query = php_text(command).partition("?")
+        found[key] = (name.strip().lower(), query)
+    return found
+
+
+def run(params: Params, execute: Execute, *, fails_together: bool) -> dict[str, Any]:
+    """The five members of the answer."""
+    results: dict[str, Any] = {}
+    answer: dict[str, dict[str, Any]] = {"result": results}
+    for member in ("result_error", "result_total", "result_next", "result_time"):
+        answer[member] = {}
+    asked = commands(params)
+    if len(asked) > _MOST_COMMANDS and fails_together:
+        _demand_allowed(len(asked), "")
+    halts = php_text(params.get("halt")).lower() not in ("", "0", "false", "n")
+    for position, (key, (name, query)) in enumerate(asked.items()):
+        try:
+            _demand_allowed(position, name)
+            result, spent = execute(name, _resolved(parse_str(query), results))
+        except RestError as error:
+            answer["result_error"][key] = error.body()
+            if halts:
+                break
+            continue
+        results[key] = result.value
+        answer["result_time"][key] = spent
+        if result.total is not None:
+            answer["result_total"][key] = result.total
+        if result.next is not None:
+            answer["result_next"][key] = result.next
+    return answer
+
+
+def _demand_allowed(position: int, name: str) -> None:
+    if position >= _MOST_COMMANDS:
+        raise RestError("ERROR_BATCH_LENGTH_EXCEEDED", "Max batch length exceeded")
+    if name == "batch":
+        raise RestError("ERROR_BATCH_METHOD_NOT_ALLOWED", "Method is not allowed for batch usage", status=405)
+
+
+def _resolved(value: Any, results: dict[str, Any]) -> Any:
+    if isinstance(value, dict):
+        return {key: _resolved(below, results) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_resolved(below, results) for below in value]
+    if not isinstance(value, str) or "$result[" not in value:
+        return value
+    if match := _REFERENCE.fullmatch(value):
+        return _look_up(match[1], results)
+    return _REFERENCE.sub(lambda found: php_text(_look_up(found[1], results)), value)
+
+
+def _look_up(path: str, results: dict[str, Any]) -> Any:
+    """Walks as deep as there is something; nothing at all is the empty string."""
+    here: Any = results
+    for position, raw in enumerate(_KEY.findall(path)):
+        below = as_map(here) if is_array(here) else {}
+        key = unquote_plus(raw).strip("'\"")
+        if key not in below:
+            return here if position and not is_blank(here) else _UNRESOLVED
+        here = below[key]
+    return here

@@ -1,0 +1,61 @@
+"""Times as a portal reads and shows them: second resolution, in its own offset."""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+from optsync.clock import Clock
+
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
+_SITE = re.compile(r"(\d{2})\.(\d{2})\.(\d{4})(?: (\d{2}):(\d{2})(?::(\d{2}))?)?")
+
+
+class Moments:
+    """Unix seconds inside, text in the portal's offset outside."""
+
+    def __init__(self, clock: Clock, offset_minutes: int) -> None:
+        self._clock = clock
+        self._offset = timedelta(minutes=offset_minutes)
+        self._zone = timezone(self._offset)
+
+    def now(self) -> int:
+        return int(self._clock.now().timestamp())
+
+    def exact(self) -> float:
+        """Now, with fractions."""
+        return self._clock.now().timestamp()
+
+    def show(self, moment: int) -> str:
+        return datetime.fromtimestamp(moment, self._zone).isoformat()
+
+    def show_date(self, day: str) -> str:
+        """A date comes as midnight with the portal's offset added to the hour, and the offset again behind it."""
+        artefact = datetime.fromisoformat(day).replace(tzinfo=self._zone) + max(self._offset, timedelta())
+        return artefact.isoformat()
+
+    def parse(self, text: str) -> int | None:
+        """Without an offset it is the portal's time; None when it cannot be read."""
+        found = self._read(text.strip())
+        return None if found is None else int(found.timestamp())
+
+    def parse_day(self, text: str) -> str | None:
+        """The day as written, ``YYYY-MM-DD``; None when it cannot be read."""
+        found = self._read(text.strip())
+        return None if found is None else found.date().isoformat()
+
+    def _read(self, text: str) -> datetime | None:
+        try:
+            if _ISO.fullmatch(text):
+                found = datetime.fromisoformat(text)
+            elif match := _SITE.fullmatch(text):
+                day, month, year, hour, minute, second = (int(part or 0) for part in match.groups())
+                found = datetime(year, month, day, hour, minute, second, tzinfo=self._zone)
+            else:
+                return None
+        except ValueError:
+            return None
+        return found if found.tzinfo else found.replace(tzinfo=self._zone)
+
+
+def http_date(clock: Clock) -> str:
+    """The ``Date`` header, which has an own fixed form."""
+    return clock.now().astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
