@@ -1,0 +1,119 @@
+"""One call of ``write``: its jobs, their outcomes, and what happens when the system fails in the middle."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optsync.connect.http import Effect
+from optsync.errors import CredentialsRefused, OutcomeUnknown, RecordInvalid, SystemFailure
+from optsync.model.change import Outcome, Result, Write, WriteKind
+from optsync.model.page import ReadSpec
+from optsync.model.record import Record, Status
+from optsync_mailchimp.client import Reply
+from optsync_mailchimp.mapping import record_of
+
+QUERY = {"skip_merge_validation": "true"}
+"""Lifts the check for required fields only: a contact without a first name can still opt out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A write, its place among the writes, and the body to send."""
+
+    index: int
+    write: Write
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """The address as results are matched by."""
+        return address_key(self.write.address)
+
+    @property
+    def effect(self) -> Effect:
+        """A permissive write whose answer was lost is not sent again: the person may have said no meanwhile.
+        Of a create we must know that it was sent twice, to tell our own member from one that was there."""
+        is_permissive = self.write.status in (Status.IN, Status.PENDING) or any(self.write.topics.values())
+        is_create = self.write.kind is WriteKind.CREATE
+        return Effect.ONCE if is_permissive or is_create else Effect.REPEATABLE
+
+
+def address_key(address: object) -> str:
+    """Mailchimp knows no letter case in addresses."""
+    return str(address or "").strip().lower()
+
+
+@dataclass(slots=True, kw_only=True)
+class Task:
+    """Collects one outcome per job. After a failure of the system nothing more is sent."""
+
+    spec: ReadSpec
+    topic_ids: Mapping[str, str | None] | None = None
+    """None while the definitions could not be read: then no outcome shows a record."""
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    repeated: set[int] = field(default_factory=set)
+    """Creates that were sent a second time, because the first answer was lost."""
+    failure: str | None = None
+    has_sent: bool = False
+
+    @property
+    def members(self) -> str:
+        """The path of the audience's members."""
+        return f"/lists/{self.spec.collection}/members"
+
+    def put(self, job: Job, outcome: Outcome) -> None:
+        """The outcome of a job; a later one replaces it."""
+        self.outcomes[job.index] = outcome
+
+    def fail(self, job: Job, message: str, *, result: Result = Result.FAILED) -> None:
+        """Not applied (or unknown), with the reason."""
+        outcome = Outcome(key=job.write.key, result=result, record_id=job.write.record, message=message)
+        self.put(job, outcome)
+
+    def attempt(self, jobs: Sequence[Job], call: Callable[[], Reply]) -> Reply | None:
+        """The answer, or None when there is none and every job has its outcome.
+
+        Raises:
+            CredentialsRefused: with the first call; later it becomes an outcome, so that none is lost.
+        """
+        if self.failure is None:
+            try:
+                reply = call()
+            except OutcomeUnknown as error:
+                self.has_sent = True
+                for job in jobs:
+                    self.fail(job, str(error), result=Result.UNKNOWN)
+                return None
+            except SystemFailure as error:
+                if isinstance(error, CredentialsRefused) and not self.has_sent:
+                    raise
+                self.failure = str(error)
+            else:
+                self.has_sent = True
+                return reply
+        for job in jobs:
+            self.fail(job, self.failure)
+        return None
+
+    def look(self, read: Callable[[], Record | None]) -> Record | None:
+        """A reading that helps to understand an outcome; None as well when the system fails meanwhile."""
+        if self.failure is not None:
+            return None
+        try:
+            return read()
+        except SystemFailure as error:
+            self.failure = str(error)
+            return None
+
+    def record(self, job: Job, member: Mapping[str, Any]) -> Record | None:
+        """What a write's answer shows; None if it leaves out something that the record needs."""
+        is_slim = (self.spec.fields and "merge_fields" not in member) or (
+            any((self.topic_ids or {}).values()) and "interests" not in member
+        )
+        if self.topic_ids is None or is_slim:
+            return None
+        known_id = None if job.write.kind is WriteKind.CREATE else job.write.record
+        try:
+            return record_of(member, self.spec, self.topic_ids, known_id=known_id)
+        except RecordInvalid:
+            return None
