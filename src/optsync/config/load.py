@@ -1,6 +1,6 @@
 """From the file to a checked :class:`Config`, or to all its faults at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -9,6 +9,7 @@ from sqlalchemy.engine import make_url
 
 from optsync.config import checks, wording
 from optsync.config.places import Document, Path, read
+from optsync.config.problem import Problem
 from optsync.config.schema import Config
 from optsync.config.validate import Validator
 from optsync.config.variables import expand, override, variables
@@ -48,11 +49,10 @@ def _text(path: FilePath) -> str:
 
 
 def _anchored(config: Config, folder: FilePath) -> Config:
-    url = make_url(config.state.url)
-    if not config.state.is_sqlite or not url.database or url.database == ":memory:" or "uri" in url.query:
+    file, url = config.state.file, make_url(config.state.url)
+    if file is None or "uri" in url.query:
         return config
-    file = str(folder / url.database)
-    anchored = url.set(database=file).render_as_string(hide_password=False)
+    anchored = url.set(database=str(folder / file)).render_as_string(hide_password=False)
     return config.model_copy(update={"state": config.state.model_copy(update={"url": anchored})})
 
 
@@ -73,13 +73,20 @@ class _Loading:
             self._side(("syncs", name, "esp"), Side.ESP)
         config = self._validator.model(Config, ())
         if config is not None:
-            for problem in checks.problems(config, self._connectors):
-                if not any(self._validator.touches_fault(path) for path in (problem.path, *problem.because)):
-                    found = problem.found or self._validator.found(problem.path)
-                    self._document.faults.append(
-                        self._document.fault(self._validator.written(problem.path), found, problem.expected)
-                    )
+            self._check(config)
         return config
+
+    def _check(self, config: Config) -> None:
+        """All problems are gathered before the first is reported: one must not hide another at the same place."""
+        for problem in list(self._unspoilt(config)):
+            found = problem.found or self._validator.found(problem.path)
+            self._validator.report(problem.path, found, problem.expected)
+
+    def _unspoilt(self, config: Config) -> Iterator[Problem]:
+        """Those that are not judged by something already known to be wrong."""
+        for problem in checks.problems(config, self._connectors):
+            if not any(self._validator.touches_fault(path) for path in (problem.path, *problem.because)):
+                yield problem
 
     def _keys(self, path: Path) -> list[str]:
         value = self._document.get(path)

@@ -1,8 +1,8 @@
 """The sections of the configuration file."""
 
-import ipaddress
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 
 from optsync.config.duration import Duration
 from optsync.config.transforms import Step
+from optsync.connect.http import is_loopback
 from optsync.connect.settings import Settings
 from optsync.model.scope import Basis, Kind
 
@@ -41,6 +42,12 @@ class State(Settings):
     @property
     def is_sqlite(self) -> bool:
         return make_url(self.url).drivername == "sqlite"
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite database's file; None in memory and on a server."""
+        url = make_url(self.url)
+        return Path(url.database) if self.is_sqlite and url.database and ":memory:" not in url.database else None
 
 
 class PurposeSettings(Settings):
@@ -180,12 +187,6 @@ class Limit(Settings):
         return self
 
 
-def _limit(largest: int, percent: float, cap: int) -> Any:
-    """A limit of which any key may be left out."""
-    standard = Limit(max=largest, percent=percent, cap=cap)
-    return Field(default=standard)
-
-
 class Guard(Settings):
     """The volume at which a plan waits for a person."""
 
@@ -239,14 +240,6 @@ def _split(url: str) -> Any:
     except ValueError:
         return None
     return parts
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine itself."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class Log(Settings):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from pydantic import BaseModel
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
@@ -43,12 +44,12 @@ class Document:
     from_environment: set[Path] = field(default_factory=set)
 
     def get(self, path: Path) -> Any:
-        """The value there, or None."""
+        """The value there, also inside a part that is settled already; or None."""
         here: Any = self.tree
         for part in path:
             try:
-                here = here[part]
-            except (KeyError, IndexError, TypeError):
+                here = getattr(here, str(part)) if isinstance(here, BaseModel) else here[part]
+            except (KeyError, IndexError, TypeError, AttributeError):
                 return None
         return here
 

@@ -23,8 +23,8 @@ class NoParameters(Settings):
 class DateFormats(Settings):
     """How each side writes a date, in the codes of ``strftime``."""
 
-    crm: str = Field(description='The CRM\'s form, such as "%d.%m.%Y".')
-    esp: str = Field(description='The ESP\'s form, such as "%Y-%m-%d".')
+    crm: str = Field(default="%Y-%m-%d", description='The CRM\'s form, such as "%d.%m.%Y".')
+    esp: str = Field(default="%Y-%m-%d", description='The ESP\'s form, such as "%Y-%m-%d".')
 
     @field_validator("crm", "esp")
     @classmethod
@@ -50,8 +50,8 @@ def _keeps_the_date(written: str) -> bool:
 class BooleanWords(Settings):
     """The ESP's words for true and false."""
 
-    true: str
-    false: str
+    true: str = "Yes"
+    false: str = "No"
 
     @model_validator(mode="after")
     def _tells_them_apart(self) -> "BooleanWords":

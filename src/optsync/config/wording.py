@@ -89,4 +89,6 @@ def expected(kind: str, message: str, context: _Context) -> str:
     known = _EXPECTED.get(kind)
     if known is not None:
         return known(context)
-    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ").removeprefix("Input should be ")
+    for lead in ("Value error, ", "Assertion failed, ", "Input should be ", "expected "):
+        message = message.removeprefix(lead)
+    return message

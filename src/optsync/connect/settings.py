@@ -59,7 +59,7 @@ class CrmSide(SideSettings):
     bounce: str | None = Field(default=None, description="Boolean marker, written when the address bounces hard.")
     reason: str | None = Field(default=None, description="Text field, written with the reason of an opt-out.")
 
-    @field_validator("entity", mode="before")
+    @field_validator("entity", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value

@@ -1,0 +1,56 @@
+"""The keys that sign links and hash forgotten people."""
+
+import os
+import secrets
+from pathlib import Path
+
+from optsync.config.schema import Config
+from optsync.errors import ConfigError
+
+_SUFFIX = ".key"
+
+
+def secret_keys(config: Config) -> tuple[bytes, ...]:
+    """The keys, the first of which signs. Without ``secret_keys`` one is made beside the SQLite database and kept.
+
+    Losing that file makes old links invalid and forgotten people unknown: it belongs into the same backup.
+
+    Raises:
+        ConfigError: the key file cannot be read or written, or there is no place for one.
+    """
+    if config.secret_keys:
+        return tuple(key.get_secret_value().encode() for key in config.secret_keys)
+    database = config.state.file
+    if database is None:
+        raise ConfigError("secret_keys: none is given, and only beside an SQLite file can optsync make and keep one")
+    file = database.with_name(database.name + _SUFFIX)
+    try:
+        return (_kept(file),)
+    except OSError as error:
+        problem = str(error.strerror)
+    raise ConfigError(f"{file}: the secret key cannot be read or written ({problem}); give secret_keys instead")
+
+
+def _kept(file: Path) -> bytes:
+    if not file.exists():
+        _make(file)
+    key = file.read_bytes().strip()
+    if len(key) < 32:
+        raise ConfigError(f"{file}: holds no secret key; put it back from a backup, or give secret_keys")
+    return key
+
+
+def _make(file: Path) -> None:
+    """Complete at once, so that a second process never reads half a key; the first one to finish wins."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as handle:
+        handle.write(secrets.token_hex(32))
+        handle.flush()
+        os.fsync(handle.fileno())
+    try:
+        os.link(draft, file)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

@@ -1,0 +1,145 @@
+"""What several keys of one sync together can show to be wrong."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import combinations
+
+from optsync.config import wording
+from optsync.config.parts import FieldRule
+from optsync.config.places import Path
+from optsync.config.problem import Problem
+from optsync.config.schema import SyncConfig
+
+_FIELD = re.compile(r"=?[A-Za-z_][A-Za-z0-9_.]*")
+
+
+def _path(sync: SyncConfig, *rest: str | int) -> Path:
+    return ("syncs", sync.name, *rest)
+
+
+def _one_schedule(sync: SyncConfig) -> Iterator[Problem]:
+    if sync.cron is not None and sync.every is not None:
+        yield Problem(path=_path(sync, "cron"), found="both every and cron", expected="one of them")
+
+
+def _status_is_mapped(sync: SyncConfig) -> Iterator[Problem]:
+    if sync.crm.opt_out is None and sync.crm.opt_in is None and (sync.opt_out.crm_to_esp or sync.opt_out.esp_to_crm):
+        expected = (
+            "opt_out (a boolean field, true = opted out), opt_in (true = opted in) or both, "
+            "or opt_out: {crm_to_esp: false, esp_to_crm: false} on the sync"
+        )
+        because = (_path(sync, "crm", "opt_out"), _path(sync, "crm", "opt_in"), _path(sync, "opt_out"))
+        found = "neither opt_out nor opt_in"
+        yield Problem(path=_path(sync, "crm"), found=found, expected=expected, because=because)
+
+
+def _flags(sync: SyncConfig) -> dict[Path, str]:
+    """The CRM's fields that show wishes or are written by optsync, by where they are mapped."""
+    crm, consent = sync.crm, sync.crm.consent
+    found: dict[Path, str | None] = {
+        ("opt_out",): crm.opt_out,
+        ("opt_in",): crm.opt_in,
+        **{("topics", topic): field for topic, field in crm.topics.items()},
+        **{("consent", part): getattr(consent, part) for part in ("date", "source", "text")},
+        ("bounce",): crm.bounce,
+        ("reason",): crm.reason,
+    }
+    return {path: field for path, field in found.items() if field is not None}
+
+
+def _flags_differ(sync: SyncConfig) -> Iterator[Problem]:
+    seen: dict[str, Path] = {}
+    for path, field in _flags(sync).items():
+        other = seen.setdefault(field, path)
+        if other is not path:
+            found = f'"{field}", which is also {".".join(map(str, other))}'
+            yield Problem(path=_path(sync, "crm", *path), found=found, expected="a field of its own")
+    interests: dict[str, str] = {}
+    for topic, interest in sync.esp.topics.items():
+        other_topic = interests.setdefault(interest, topic)
+        if other_topic != topic:
+            found = f'"{interest}", which is also topic {other_topic}'
+            yield Problem(path=_path(sync, "esp", "topics", topic), found=found, expected="one of its own")
+
+
+def _fields_are_no_flags(sync: SyncConfig) -> Iterator[Problem]:
+    """Field updates can't change a wish: no flag is a field, and no proof of consent is written as one."""
+    flags = {field: path for path, field in _flags(sync).items()}
+    for index, rule in enumerate(sync.fields):
+        path = flags.get(rule.crm)
+        if path is not None and (rule.to_crm or path[0] in {"opt_out", "opt_in", "topics"}):
+            found = f'"{rule.crm}", which is mapped as crm.{".".join(map(str, path))}'
+            expected = "a field that stands for no wish (proofs of consent: direction to_esp)"
+            yield Problem(path=_path(sync, "fields", index, "crm"), found=found, expected=expected)
+        if rule.esp in sync.esp.topics.values():
+            found = f'"{rule.esp}", which is mapped as a topic'
+            yield Problem(path=_path(sync, "fields", index, "esp"), found=found, expected="a field that is no topic")
+
+
+def _fields_once(sync: SyncConfig) -> Iterator[Problem]:
+    for (first, one), (second, other) in combinations(enumerate(sync.fields), 2):
+        what = _written_twice(one, other)
+        if what:
+            found = f"{what}, as in fields.{first}"
+            yield Problem(path=_path(sync, "fields", second), found=found, expected="one rule for each field written")
+
+
+def _written_twice(one: FieldRule, other: FieldRule) -> str:
+    if (one.crm, one.esp) == (other.crm, other.esp):
+        return f"{one.crm} with {one.esp}"
+    if one.esp == other.esp and one.to_esp and other.to_esp:
+        return f"{one.esp} written again"
+    if one.crm == other.crm and one.to_crm and other.to_crm:
+        return f"{one.crm} written again"
+    return ""
+
+
+def _both_ways_can_be_taken_back(sync: SyncConfig) -> Iterator[Problem]:
+    for index, rule in enumerate(sync.fields):
+        reasons = [step.why_one_way for step in rule.steps if step.why_one_way]
+        if reasons and rule.direction == "both":
+            expected = "direction: to_esp or to_crm, or a transform that can be taken back"
+            found = f"direction both with {reasons[0]}"
+            path = _path(sync, "fields", index, "transform")
+            yield Problem(path=path, found=found, expected=expected, because=(_path(sync, "fields", index),))
+
+
+def _filters_by_entity(sync: SyncConfig) -> Iterator[Problem]:
+    if len(sync.crm.entity) < 2:
+        return
+    because = (_path(sync, "crm", "entity"),)
+    entities = wording.one_of(sync.crm.entity)
+    for key, value in sync.crm.where.items():
+        path = _path(sync, "crm", "where", key)
+        if key not in sync.crm.entity:
+            expected = f"with several entities, a filter under each entity's name: {entities}"
+            yield Problem(path=path, found=f'"{key}"', expected=expected, because=because)
+        elif not isinstance(value, Mapping):
+            yield Problem(path=path, expected=f"the filter of {key}, a mapping", because=because)
+
+
+def _new_records_can_be_filled(sync: SyncConfig) -> Iterator[Problem]:
+    if sync.policy.esp_only != "create_in_crm" or any(_filters_by_entity(sync)):
+        return
+    several = len(sync.crm.entity) > 1
+    for entity, terms in sync.filters().items():
+        for key, value in terms.items():
+            if _FIELD.fullmatch(key) and isinstance(value, str | int | float):
+                continue
+            path = _path(sync, "crm", "where", *((entity,) if several else ()), key)
+            expected = "an equality (a field and one value): esp_only: create_in_crm gives new records its values"
+            because = (_path(sync, "policy", "esp_only"),)
+            found = f'"{key}", which is no equality'
+            yield Problem(path=path, found=found, expected=expected, because=because)
+
+
+SYNC_CHECKS: tuple[Callable[[SyncConfig], Iterator[Problem]], ...] = (
+    _one_schedule,
+    _status_is_mapped,
+    _flags_differ,
+    _fields_are_no_flags,
+    _fields_once,
+    _both_ways_can_be_taken_back,
+    _filters_by_entity,
+    _new_records_can_be_filled,
+)
