@@ -53,10 +53,14 @@ class MailmanClient:
         """All lists: ``list_id``, ``fqdn_listname``, ``display_name``, ``member_count``."""
         return self._all("lists", ())
 
-    def config(self, list_id: str) -> Mapping[str, Any] | None:
-        """A list's settings, or None when there is no such list."""
-        answer = self._read(f"lists/{quote(list_id, safe='')}/config")
-        return None if answer.status == 404 else self._object(answer)
+    def list_id(self, name: str) -> str | None:
+        """Of the list with that list_id or posting address; None when there is none."""
+        answer = self._read(f"lists/{quote(name, safe='')}")
+        return None if answer.status == 404 else str(self._object(answer)["list_id"])
+
+    def config(self, list_id: str) -> Mapping[str, Any]:
+        """A list's settings."""
+        return self._get(f"lists/{quote(list_id, safe='')}/config")
 
     def member_total(self, list_id: str) -> int:
         """How many memberships a list has; unlike a search, it fails for a list that is not there."""

@@ -1,6 +1,6 @@
 """The connector: a mailing list as an audience, a membership as a subscription."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -85,7 +85,7 @@ class Mailman3:
 
     def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
         """See the contract. The last page's cursor is None: the next read is a full one."""
-        return Reader(self._client, spec, cursor).pages()
+        yield from Reader(self._client, spec, cursor).pages()
 
     def read_ids(self, spec: ReadSpec, ids: Sequence[str]) -> Sequence[Record]:
         """See the contract. Ids are addresses in lower case."""
@@ -101,12 +101,12 @@ class Mailman3:
         self._client.session.close()
 
     def _problems(self, spec: ReadSpec) -> Iterator[Problem]:
-        config = self._client.config(spec.collection)
-        if config is None:
-            yield Problem(
-                severity=Severity.ERROR,
-                message=f"there is no list with the list_id {spec.collection}; `optsync fields` shows the lists",
-            )
+        list_id = self._client.list_id(spec.collection)
+        if list_id != spec.collection:
+            # Some calls take the posting address as well; searches would silently find nobody by it.
+            advice = f"its list_id is {list_id}" if list_id else "`optsync fields` shows the lists"
+            message = f"there is no list with the list_id {spec.collection}; {advice}"
+            yield Problem(severity=Severity.ERROR, message=message)
             return
         for field in sorted(spec.fields - {mapping.DISPLAY_NAME}):
             message = f"a mailing list has only the field {mapping.DISPLAY_NAME}"
@@ -114,10 +114,10 @@ class Mailman3:
         for topic in sorted(spec.topics):
             message = "a mailing list has no topics; give each list a sync whose scope is the topic"
             yield Problem(severity=Severity.ERROR, message=message, field=topic)
-        yield from _mail_warnings(spec.collection, config)
+        yield from _mail_warnings(list_id, self._client.config(list_id))
 
 
-def _mail_warnings(list_id: str, config: Any) -> Iterator[Problem]:
+def _mail_warnings(list_id: str, config: Mapping[str, Any]) -> Iterator[Problem]:
     if config.get("send_goodbye_message"):
         message = f"{list_id} mails a goodbye to everybody who is unsubscribed; set its send_goodbye_message to false"
         yield Problem(severity=Severity.WARNING, message=message)

@@ -9,6 +9,7 @@ from typing import Any
 
 from optsync.connect.contract import FieldInfo
 from optsync.model.change import Fact, Result
+from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.record import Origin, Record, Status, Value
 
 DISPLAY_NAME = "display_name"
@@ -39,8 +40,14 @@ ALREADY_PENDING = "Subscription request already pending"
 
 
 def record_id(address: str) -> str:
-    """Mailman compares addresses without case; a membership's own id changes when the person comes back."""
-    return address.strip().lower()
+    """The address in lower case, its domain in the ASCII form: Mailman compares without case and takes no other
+    domains. A membership's own id would change when the person comes back."""
+    if address.isascii():
+        return address.strip().lower()
+    try:
+        return normalise(address)
+    except InvalidAddress:
+        return address.strip().lower()
 
 
 def member(email: str, words: Iterable[str], display_name: object, asked: Iterable[str]) -> Record:

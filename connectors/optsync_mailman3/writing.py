@@ -85,7 +85,10 @@ class Writer:
     def _join(self, write: Write, *, is_again: bool = False) -> None:
         name = write.fields.get(mapping.DISPLAY_NAME) if write.kind is WriteKind.CREATE else None
         call = self._client.subscribe if write.status is Status.IN else self._client.invite
-        answer = call(self._list, write.address or _id(write), name if isinstance(name, str) else None)
+        typed = write.address or ""
+        # The typed form is kept where Mailman takes it; it refuses domains that are not in ASCII.
+        address = typed if typed.isascii() and mapping.record_id(typed) == _id(write) else _id(write)
+        answer = call(self._list, address, name if isinstance(name, str) else None)
         if answer.status in (201, 202):
             status = Status.IN if answer.status == 201 else Status.PENDING
             self._set(write, Result.APPLIED, record=self._joined(write, status))
@@ -140,6 +143,9 @@ class Writer:
         elif not isinstance(name, str) or not name:
             # An empty name of the address lets the name of Mailman's user show through.
             message = "Mailman cannot clear a name"
+            self._set(write, Result.INVALID, field=mapping.DISPLAY_NAME, message=message)
+        elif "/" in _id(write):
+            message = "Mailman's REST interface reaches no address that holds a slash"
             self._set(write, Result.INVALID, field=mapping.DISPLAY_NAME, message=message)
         else:
             answer = self._client.set_display_name(_id(write), name)

@@ -105,6 +105,10 @@ class MailmanServer:
     user: str
     password: str
 
+    def entry(self) -> dict[str, str]:
+        """For `systems:` in a configuration."""
+        return {"connector": "mailman3", "base_url": self.base_url, "user": self.user, "password": self.password}
+
     def call(self, method: str, path: str, *, body: Mapping[str, Any] | None = None, ok: tuple[int, ...] = ()) -> Any:
         """One request; the parsed answer, None when it is empty. A status of 400 or more that is not ``ok`` raises."""
         answer = requests.request(

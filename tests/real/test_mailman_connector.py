@@ -19,12 +19,7 @@ pytestmark = pytest.mark.real
 
 
 def _connector(mailman: MailmanServer, password: str | None = None) -> Mailman3:
-    entry = {
-        "connector": "mailman3",
-        "base_url": mailman.base_url,
-        "user": mailman.user,
-        "password": password or mailman.password,
-    }
+    entry = mailman.entry() | ({"password": password} if password else {})
     context = Context(system="lists", clock=SystemClock(), rng=random.Random(1))
     return Mailman3(MailmanSettings.model_validate(entry), context)
 
@@ -82,6 +77,22 @@ def test_check_warns_of_a_list_that_mails_a_goodbye(mailman: MailmanServer, conn
     loud = mailman.new_list(send_goodbye_message=True)
     (problem,) = connector.check([_spec(loud)]).problems
     assert (problem.severity, "goodbye" in problem.message) == (Severity.WARNING, True)
+
+
+def test_check_wants_the_list_id_and_not_the_posting_address(connector: Mailman3, news: str) -> None:
+    (problem,) = connector.check([ReadSpec(collection=news.replace(".", "@", 1))]).problems
+    assert (problem.severity, problem.message.endswith(f"its list_id is {news}")) == (Severity.ERROR, True)
+
+
+def test_an_international_domain_is_one_member_in_either_form(
+    mailman: MailmanServer, connector: Mailman3, news: str
+) -> None:
+    made, again = connector.write(
+        [_create(news, "anna@bücher.example"), _status(news, "anna@xn--bcher-kva.example", Status.IN)], _spec(news)
+    )
+    assert (made.result, again.result, made.record_id) == (Result.APPLIED, Result.SAME, again.record_id)
+    connector.write([_status(news, "anna@bücher.example", Status.OUT)], _spec(news))
+    assert mailman.members(news) == {}
 
 
 def test_a_wrong_password_is_refused(mailman: MailmanServer) -> None:

@@ -41,6 +41,11 @@ def test_the_id_is_the_address_without_case() -> None:
     assert mapping.member("Anna@Example.com", ["enabled"], "", ()).id == "anna@example.com"
 
 
+def test_the_id_has_the_ascii_form_of_a_domain() -> None:
+    assert mapping.record_id("Anna@Bücher.example") == "anna@xn--bcher-kva.example"
+    assert mapping.record_id("no address at Bücher") == "no address at bücher"
+
+
 def test_a_record_holds_exactly_the_fields_asked_for() -> None:
     record = mapping.member("a@example.com", ["enabled"], "Anna", ("display_name", "city"))
     assert record.fields == {"display_name": "Anna", "city": None}

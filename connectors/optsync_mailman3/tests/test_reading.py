@@ -157,7 +157,8 @@ def test_check_names_what_does_not_fit(server: responses.RequestsMock) -> None:
     server.get(f"{BASE}/system/versions", json={"mailman_version": "GNU Mailman 3.3.10", "api_version": "3.1"})
     server.get(f"{BASE}/system/configuration/mailman", json={"site_owner": "owner@lists.example"})
     server.get(f"{BASE}/lists/{LIST}/config", json={"send_goodbye_message": True, "send_welcome_message": False})
-    server.get(f"{BASE}/lists/none.lists.example/config", status=404, json={"title": "404 Not Found"})
+    server.get(f"{BASE}/lists/{LIST}", json={"list_id": LIST})
+    server.get(f"{BASE}/lists/none.lists.example", status=404, json={"title": "404 Not Found"})
     spec = SPEC.__class__(collection=LIST, fields=frozenset({"city"}), topics=frozenset({"offers"}))
     health = connector().check([spec, SPEC.__class__(collection="none.lists.example")])
     assert health.account_id == "127.0.0.1:8001 owner@lists.example"

@@ -179,6 +179,13 @@ def test_a_field_write_touches_the_name_and_nothing_else(server: responses.Reque
     assert bodies(server, "PATCH") == [{"display_name": "Anna Ö"}]
 
 
+def test_a_domain_that_is_not_ascii_is_sent_in_its_ascii_form(server: responses.RequestsMock) -> None:
+    server.post(f"{BASE}/members", status=201)
+    (outcome,) = connector().write([_create("Anna@Bücher.example")], SPEC)
+    assert outcome.record_id == "anna@xn--bcher-kva.example"
+    assert [body["subscriber"] for body in bodies(server, "POST")] == ["anna@xn--bcher-kva.example"]
+
+
 @pytest.mark.parametrize("fields", [{"display_name": None}, {"city": "Oslo"}])
 def test_a_field_that_cannot_be_written_is_named(server: responses.RequestsMock, fields: dict[str, str | None]) -> None:
     write = Write(key="k", kind=WriteKind.FIELDS, collection=LIST, record=ANNA, fields=fields)
