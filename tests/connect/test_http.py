@@ -1,0 +1,175 @@
+from datetime import timedelta
+from email.utils import format_datetime
+
+import pytest
+import requests
+from requests.auth import HTTPBasicAuth
+
+from optsync.connect.http import Answer, Effect, HttpSession, is_loopback
+from optsync.errors import CredentialsRefused, OutcomeUnknown, RateLimited, SystemUnavailable
+from tests.connect.scripted import NOON, ok, session
+
+LOST = requests.ConnectionError("Connection aborted.")
+UNREACHED = requests.ConnectTimeout()
+REFUSED = requests.ConnectionError("HTTPSConnectionPool: NewConnectionError: refused")
+
+
+def test_an_answer_is_parsed_and_counted_and_every_request_has_a_time_limit() -> None:
+    http, script = session(ok(b'{"id": 7}'))
+    answer = http.send("GET", "/contacts", effect=Effect.READ, params={"page": 2})
+    assert (answer.status, answer.body, answer.is_json) == (200, {"id": 7}, True)
+    assert script.sent[0].url == "https://crm.example/api/contacts?page=2"
+    assert script.timeouts == [(5.0, 65.0)]
+    assert http.calls == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"cut": ', b"\xff\xfe"])
+def test_what_is_no_json_is_shown_as_text(body: bytes) -> None:
+    answer = session(ok(body))[0].send("GET", "x", effect=Effect.READ)
+    assert (answer.body, answer.is_json) == (None, False)
+    assert answer.content == body
+
+
+def test_json_goes_out_as_utf8_and_an_absolute_address_is_taken_as_it_is() -> None:
+    http, script = session(ok())
+    http.send("POST", "https://other.example/x", effect=Effect.ONCE, json={"name": "Jürgen"})
+    assert script.sent[0].url == "https://other.example/x"
+    assert script.sent[0].body == '{"name":"Jürgen"}'.encode()
+    assert script.sent[0].headers["Content-Type"] == "application/json; charset=utf-8"
+
+
+def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
+    http, script = session(ok(b"", 302, Location="https://elsewhere.example/"))
+    assert http.send("GET", "x", effect=Effect.READ).status == 302
+    assert len(script.sent) == 1
+
+
+@pytest.mark.parametrize("effect", [Effect.READ, Effect.REPEATABLE])
+@pytest.mark.parametrize("failure", [LOST, UNREACHED, requests.ReadTimeout(), ok(b"", 500), ok(b"", 503)])
+def test_reads_and_repeatable_writes_are_sent_again(effect: Effect, failure: Exception) -> None:
+    http, script = session(failure, failure, ok(b"1"))
+    assert http.send("PUT", "x", effect=effect).body == 1
+    assert len(script.sent) == 3 == http.calls
+
+
+@pytest.mark.parametrize("failure", [LOST, requests.ReadTimeout(), ok(b"", 500)])
+def test_a_write_that_may_have_been_applied_is_not_sent_twice(failure: Exception) -> None:
+    http, script = session(failure, ok())
+    with pytest.raises(OutcomeUnknown):
+        http.send("POST", "x", effect=Effect.ONCE)
+    assert len(script.sent) == 1
+
+
+@pytest.mark.parametrize("failure", [UNREACHED, REFUSED, ok(b"", 429), ok(b"", 503)])
+def test_a_write_that_was_certainly_not_applied_is_sent_again(failure: Exception) -> None:
+    http, script = session(failure, ok(b"1"))
+    assert http.send("POST", "x", effect=Effect.ONCE).body == 1
+    assert len(script.sent) == 2
+
+
+def test_a_repeatable_write_whose_first_answer_was_lost_stays_unknown_even_if_later_attempts_never_arrive() -> None:
+    http, _ = session(LOST, UNREACHED)
+    with pytest.raises(OutcomeUnknown):
+        http.send("PUT", "x", effect=Effect.REPEATABLE)
+
+
+def test_a_read_that_keeps_failing_ends_after_its_attempts_and_names_the_system() -> None:
+    http, script = session(LOST)
+    with pytest.raises(SystemUnavailable, match=r"^crm: connection failed .*gave up after 4 attempts"):
+        http.send("GET", "x", effect=Effect.READ)
+    assert len(script.sent) == 4
+
+
+def test_a_limit_that_stays_in_force_is_told_apart_from_a_broken_system() -> None:
+    http, _ = session(ok(b"", 429))
+    with pytest.raises(RateLimited):
+        http.send("POST", "x", effect=Effect.ONCE)
+
+
+def test_refused_credentials_are_not_tried_again() -> None:
+    http, script = session(ok(b"", 401))
+    with pytest.raises(CredentialsRefused):
+        http.send("GET", "x", effect=Effect.READ)
+    assert len(script.sent) == 1
+
+
+@pytest.mark.parametrize(
+    "value", ["30", format_datetime(NOON + timedelta(seconds=30), usegmt=True)], ids=["seconds", "date"]
+)
+def test_a_vendors_retry_after_is_waited_for_in_either_form(value: str) -> None:
+    http, script = session(ok(b"", 429, Retry_After=value), ok())
+    http.send("GET", "x", effect=Effect.READ)
+    assert 30 <= script.sent_at[1] - script.sent_at[0] <= 31
+
+
+@pytest.mark.parametrize("value", ["", "soon", "-5", "Wed, 99 Foo"])
+def test_an_unreadable_retry_after_counts_as_none(value: str) -> None:
+    answer = Answer(429, {"Retry-After": value}, None, False, "", b"")
+    assert answer.retry_after(NOON) is None
+
+
+def test_without_retry_after_the_waits_grow() -> None:
+    http, script = session(ok(b"", 503))
+    with pytest.raises(SystemUnavailable):
+        http.send("GET", "x", effect=Effect.READ)
+    waits = [later - earlier for earlier, later in zip(script.sent_at, script.sent_at[1:], strict=False)]
+    assert all(0.5 * 2**n <= wait <= 2**n for n, wait in enumerate(waits))
+
+
+def test_messages_hold_neither_secrets_nor_addresses() -> None:
+    hidden = requests.ConnectionError("https://crm.example/rest/1/s3cret-key/?email=anna@example.com")
+    http, _ = session(hidden, secrets=["s3cret-key"])
+    with pytest.raises(SystemUnavailable) as failure:
+        http.send("GET", "rest/1/s3cret-key/?email=anna@example.com", effect=Effect.READ)
+    shown = f"{failure.value!s} {failure.value!r}"
+    assert "s3cret-key" not in shown
+    assert "anna@example.com" not in shown
+    assert failure.value.__cause__ is None
+    assert failure.value.__suppress_context__
+
+
+def test_the_vendors_clock_is_measured_from_its_answers() -> None:
+    http, _ = session(ok(Date=format_datetime(NOON + timedelta(seconds=90), usegmt=True)), ok(Date="yesterday"))
+    assert http.clock_offset is None
+    http.send("GET", "x", effect=Effect.READ)
+    assert http.clock_offset == 90
+    http.send("GET", "x", effect=Effect.READ)
+    assert http.clock_offset == 90
+
+
+def test_a_dry_run_cannot_write() -> None:
+    http, script = session(ok(), is_read_only=True)
+    http.send("POST", "search", effect=Effect.READ)
+    with pytest.raises(AssertionError, match="dry run"):
+        http.send("POST", "x", effect=Effect.REPEATABLE)
+    assert len(script.sent) == 1
+
+
+def test_credentials_stay_at_home_when_a_request_goes_elsewhere() -> None:
+    http, script = session(ok())
+    http._session.auth = HTTPBasicAuth("user", "key")
+    http.send("GET", "x", effect=Effect.READ)
+    http.send("GET", "https://storage.example/file", effect=Effect.READ, use_auth=False)
+    assert ["Authorization" in request.headers for request in script.sent] == [True, False]
+
+
+def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    http, _ = session(ok())
+    assert isinstance(http, HttpSession)
+    assert http._session.trust_env is False
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("LOCALHOST", True),
+        ("::1", True),
+        ("10.0.0.1", False),
+        ("localhost.example", False),
+        (None, False),
+    ],
+)
+def test_only_loopback_counts_as_local(host: str | None, expected: bool) -> None:
+    assert is_loopback(host) is expected

@@ -1,0 +1,128 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optsync.model.contact_point import InvalidAddress, normalise, same_mailbox
+
+
+@pytest.mark.parametrize(
+    ("raw", "key"),
+    [
+        ("anna@example.com", "anna@example.com"),
+        ("  Anna.Berg@Example.COM\t", "anna.berg@example.com"),
+        ("\u00a0anna@example.com\u200b", "anna@example.com"),
+        ("mailto:Anna@example.com", "anna@example.com"),
+        ("Anna Berg <anna@example.com>", "anna@example.com"),
+        ("anna+news@example.com", "anna+news@example.com"),
+        ("a.n.n.a@example.com", "a.n.n.a@example.com"),
+        ("o'brien@example.com", "o'brien@example.com"),
+        ("info@bücher.example", "info@xn--bcher-kva.example"),
+        ("info@BÜCHER.example", "info@xn--bcher-kva.example"),
+        ("info@xn--bcher-kva.example", "info@xn--bcher-kva.example"),
+        ("info@faß.example", "info@xn--fa-hia.example"),
+        ("info@例え.example", "info@xn--r8jz45g.example"),
+        ("anna@example.com.", "anna@example.com"),
+        ("Jürgen@example.com", "jürgen@example.com"),
+        ("ju\u0308rgen@example.com", "jürgen@example.com"),
+        ("straße@example.com", "straße@example.com"),
+        ('"anna"@example.com', "anna@example.com"),
+        ('"anna berg"@example.com', '"anna berg"@example.com'),
+    ],
+)
+def test_spellings_of_one_address_have_one_key(raw: str, key: str) -> None:
+    assert normalise(raw) == key
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("anna+a@example.com", "anna+b@example.com"),
+        ("an.na@example.com", "anna@example.com"),
+        ("strasse@example.com", "straße@example.com"),
+        ("info@fass.example", "info@faß.example"),
+        ("anna@mail.example.com", "anna@example.com"),
+    ],
+)
+def test_different_people_are_never_merged(one: str, other: str) -> None:
+    assert normalise(one) != normalise(other)
+    assert not same_mailbox(one, other)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        "   ",
+        "anna",
+        "@example.com",
+        "anna@",
+        "anna@localhost",
+        "anna@127.0.0.1",
+        "anna@[127.0.0.1]",
+        "anna berg@example.com",
+        ".anna@example.com",
+        "anna.@example.com",
+        "an..na@example.com",
+        "anna@exam_ple.com",
+        "anna@example..com",
+        "anna@-example.com",
+        "a@b@example.com",
+        "anna,berta@example.com",
+        "anna@example.com, berta@example.com",
+        "an\u0000na@example.com",
+        "x" * 65 + "@example.com",
+        "ü" * 33 + "@example.com",
+        "anna@" + "a" * 64 + ".example",
+        "anna@" + ".".join(["a" * 60] * 5) + ".example",
+    ],
+)
+def test_what_cannot_be_mailed_is_refused_without_repeating_it(raw: str) -> None:
+    with pytest.raises(InvalidAddress) as refusal:
+        normalise(raw)
+    assert not raw.strip() or raw not in str(refusal.value)
+
+
+def test_an_invalid_address_equals_only_itself() -> None:
+    assert same_mailbox("n/a", "n/a")
+    assert not same_mailbox("n/a", "N/A")
+    assert same_mailbox("Anna@Example.com", " anna@example.com")
+
+
+LOCALS = st.text(st.characters(codec="utf-8", categories=["L", "N"]) | st.sampled_from("+-_."), min_size=1, max_size=20)
+DOMAINS = st.sampled_from(["example.com", "Bücher.example", "例え.example", "xn--bcher-kva.example", "müller.test."])
+
+
+@given(local=LOCALS, domain=DOMAINS)
+def test_a_key_is_its_own_key(local: str, domain: str) -> None:
+    try:
+        key = normalise(f"{local}@{domain}")
+    except InvalidAddress:
+        return
+    assert normalise(key) == key
+
+
+@given(local=LOCALS, domain=DOMAINS)
+def test_composition_and_surrounding_space_do_not_matter(local: str, domain: str) -> None:
+    forms = [f"{unicodedata.normalize(form, local)}@{domain}" for form in ("NFC", "NFD")]
+    keys = set()
+    for form in [*forms, f" {forms[0]}\u00a0"]:
+        try:
+            keys.add(normalise(form))
+        except InvalidAddress:
+            keys.add("invalid")
+    assert len(keys) == 1
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_mailable_ascii_domain_or_refused(text: str) -> None:
+    try:
+        key = normalise(text)
+    except InvalidAddress:
+        return
+    local, _, domain = key.rpartition("@")
+    assert local
+    assert domain.isascii()
+    assert "." in domain
+    assert domain == domain.lower()
