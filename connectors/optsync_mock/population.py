@@ -14,7 +14,7 @@ from optsync.connect.mock import Person
 from optsync.model.record import Origin, Status
 from optsync_mock.names import COUNTRIES, Country, Name
 
-TOPICS = ("news", "offers")
+TOPICS = ("news", "offers", "events")
 
 _WEIGHTS = tuple(accumulate(c.weight for c in COUNTRIES))
 _DOMAINS = (
