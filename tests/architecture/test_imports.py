@@ -12,7 +12,7 @@ IMPURE_CALLS = {"now", "utcnow", "today", "uuid4", "monotonic"}
 
 
 def test_every_import_contract_is_kept() -> None:
-    command = [Path(sys.executable).parent / "lint-imports", "--no-cache"]
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
