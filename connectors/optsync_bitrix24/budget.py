@@ -1,0 +1,61 @@
+"""The run time that the portal grants each method in ten minutes, and who may use how much of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optsync.clock import Clock
+
+_SHARE = 0.8
+_LONGEST = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Used:
+    seconds: float
+    resets_at: float
+    """On our monotonic clock."""
+
+
+class OperatingBudget:
+    """Remembers what each method has used, as the answers say.
+
+    Bitrix24 sums a method's run time over a sliding ten minutes, tells the sum with every answer and refuses the
+    method above the limit until the oldest minute drops out (REST documentation, limits). It is not settled
+    whether a batch is charged to its commands' methods or to ``batch``, so both are watched. Reads and ordinary
+    writes stop at four fifths; the rest is kept for writes that restrict.
+    """
+
+    def __init__(self, clock: Clock, *, limit: float) -> None:
+        self._clock = clock
+        self._limit = limit
+        self._used: dict[str, _Used] = {}
+
+    def note(self, method: str, time: Mapping[str, Any], vendor_now: float) -> None:
+        """Takes in the ``time`` of an answer or command; ``vendor_now`` is the vendor's clock, a Unix time."""
+        seconds, resets_at = time.get("operating"), time.get("operating_reset_at")
+        if not isinstance(seconds, int | float) or not isinstance(resets_at, int | float):
+            return
+        ahead = min(max(0.0, resets_at - vendor_now), _LONGEST)
+        self._used[method] = _Used(float(seconds), self._clock.monotonic() + ahead)
+
+    def refused(self, method: str) -> None:
+        """The method was refused inside a batch: nobody may call it until the oldest minute drops out."""
+        self._used[method] = _Used(self._limit, self._clock.monotonic() + self.wait_after_refusal({method}))
+
+    def wait_before(self, methods: set[str], *, restrictive: bool) -> float:
+        """Seconds to wait before those methods may be called."""
+        share = 1.0 if restrictive else _SHARE
+        return max((self._wait(method, share) for method in methods), default=0.0)
+
+    def wait_after_refusal(self, methods: set[str]) -> float:
+        """Seconds until a refused method may be called again; a minute where the portal never said."""
+        known = [self._used[method].resets_at for method in methods if method in self._used]
+        ahead = max(known, default=0.0) - self._clock.monotonic()
+        return min(ahead, _LONGEST) if ahead > 0 else 60.0
+
+    def _wait(self, method: str, share: float) -> float:
+        used = self._used.get(method)
+        if used is None or used.seconds < self._limit * share:
+            return 0.0
+        return max(0.0, used.resets_at - self._clock.monotonic())

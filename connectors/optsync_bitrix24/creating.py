@@ -1,0 +1,217 @@
+"""Creating records: never over an existing one, never twice."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optsync.clock import Clock
+from optsync.connect.http import Effect
+from optsync.errors import OutcomeUnknown, SystemFailure, SystemUnavailable
+from optsync.model.change import Fact, Outcome, Result, Write
+from optsync.model.contact_point import InvalidAddress, normalise
+from optsync.model.page import ReadSpec
+from optsync.model.record import Record
+from optsync_bitrix24.client import BatchReply, Command, Reply
+from optsync_bitrix24.listing import TRIES, Listing
+from optsync_bitrix24.looking_up import read_ids
+from optsync_bitrix24.mapping import DUPLICATE_TYPES, MULTIFIELDS
+from optsync_bitrix24.outcomes import refusal_of, soon
+from optsync_bitrix24.php import as_list, as_map
+from optsync_bitrix24.preparing import Job, default_kind, new_value
+from optsync_bitrix24.refusals import Meaning, VendorError, meaning
+from optsync_bitrix24.walking import id_of
+from optsync_bitrix24.writing import PARAMS, Outcomes
+
+ORIGINATOR = "optsync"
+_CREATE_BATCH = 20
+"""Two look-ups each; large batches of adds are known to end in HTTP 500."""
+_SILENT = VendorError(code="", text="a command was not answered for")
+
+
+class Creator:
+    """Adds records. ``ORIGINATOR_ID`` and ``ORIGIN_ID`` name the write, so that a lost reply can be made good."""
+
+    def __init__(self, listing: Listing, clock: Clock) -> None:
+        self._listing = listing
+        self._client = listing.client
+        self._clock = clock
+
+    def create(self, jobs: Sequence[Job], spec: ReadSpec, outcomes: Outcomes) -> None:
+        """One outcome per job; the second of two writes for one address meets the first one's record."""
+        waiting, held = _one_per_address(jobs)
+        for start in range(0, len(waiting), _CREATE_BATCH):
+            outcomes.run(waiting[start : start + _CREATE_BATCH], lambda chunk: self._create_some(chunk, spec))
+        if held:
+            self.create(held, spec, outcomes)
+
+    def _create_some(self, jobs: Sequence[Job], spec: ReadSpec) -> dict[int, Outcome]:
+        made = self._look_for(jobs, spec)
+        missing = [job for job in jobs if job.place not in made]
+        added: dict[int, Outcome] = {}
+        if together := [job for job in missing if not job.travels_alone]:
+            added |= self._add(together, spec)
+        for job in missing:
+            if job.travels_alone:
+                added |= self._add([job], spec)
+        return made | self._with_records(added, spec)
+
+    def _look_for(self, jobs: Sequence[Job], spec: ReadSpec) -> dict[int, Outcome]:
+        """Those whose address or own origin exists already."""
+        entity = spec.collection
+        commands: dict[str, Command] = {}
+        for job in jobs:
+            commands[f"o{job.place}"] = _by_origin(entity, job.write)
+            commands[f"d{job.place}"] = _by_address(entity, job.write)
+        reply = self._answered(entity, commands)
+        made = {}
+        for job in jobs:
+            own = _own(reply.results[f"o{job.place}"], job.write)
+            others = _hits(reply.results[f"d{job.place}"], entity)
+            if own is not None:
+                made[job.place] = Outcome(key=job.write.key, result=Result.APPLIED, record_id=own)
+            elif others:
+                made[job.place] = Outcome(
+                    key=job.write.key,
+                    result=Result.REFUSED,
+                    fact=Fact.EXISTS,
+                    record_id=others[0],
+                    message=f"{entity} {others[0]} has the address already",
+                )
+        return self._with_records(made, spec)
+
+    def _answered(self, entity: str, commands: Mapping[str, Command]) -> BatchReply:
+        """All answers or none: adding without having looked could make a second record."""
+        for _ in range(TRIES):
+            reply = self._client.batch(commands, effect=Effect.READ)
+            missing = [key for key in commands if key not in reply.results]
+            if not missing:
+                return reply
+            self._listing.wait_or_raise(entity, reply.errors.get(missing[0], _SILENT))
+        raise SystemUnavailable(
+            self._listing.system, f"{entity}: the portal kept leaving look-ups out; nothing was created"
+        )
+
+    def _add(self, jobs: Sequence[Job], spec: ReadSpec) -> dict[int, Outcome]:
+        restrictive = all(job.write.restrictive for job in jobs)
+        try:
+            reply = self._sent(jobs, restrictive=restrictive)
+        except OutcomeUnknown as error:
+            return self._found_again(jobs, spec, str(error))
+        made = {}
+        for job in jobs:
+            key = f"a{job.place}"
+            made[job.place] = self._outcome(job, reply.results.get(key), reply.errors.get(key))
+        return made
+
+    def _sent(self, jobs: Sequence[Job], *, restrictive: bool) -> BatchReply:
+        commands = {f"a{job.place}": _add_command(job) for job in jobs}
+        if not any(job.travels_alone for job in jobs):
+            return self._client.batch(commands, effect=Effect.ONCE, restrictive=restrictive)
+        (key, one) = next(iter(commands.items()))
+        reply: Reply = self._client.call(one.method, one.params, effect=Effect.ONCE, restrictive=restrictive)
+        if reply.error is not None:
+            return BatchReply(results={}, errors={key: reply.error}, started_at=None)
+        return BatchReply(results={key: reply.result}, errors={}, started_at=None)
+
+    def _outcome(self, job: Job, result: Any, error: VendorError | None) -> Outcome:
+        number = str(result) if not isinstance(result, bool) else ""
+        if error is None and number.isdigit() and number != "0":
+            return Outcome(key=job.write.key, result=Result.APPLIED, record_id=number)
+        if error is None or meaning(error) is Meaning.BROKEN:
+            return Outcome(key=job.write.key, result=Result.UNKNOWN, message=str(error or "no answer to the command"))
+        fields = self._listing.known_fields(job.write.collection)
+        return refusal_of(job, error, fields, soon(self._clock.now(), 2.0))
+
+    def _found_again(self, jobs: Sequence[Job], spec: ReadSpec, why: str) -> dict[int, Outcome]:
+        """After a lost reply: what can be found was made. What cannot may still be under way, so nothing is sent."""
+        made = {job.place: Outcome(key=job.write.key, result=Result.UNKNOWN, message=why) for job in jobs}
+        commands = {f"o{job.place}": _by_origin(spec.collection, job.write) for job in jobs}
+        try:
+            reply = self._client.batch(commands, effect=Effect.READ)
+        except SystemFailure:
+            return made
+        for job in jobs:
+            own = _own(reply.results.get(f"o{job.place}"), job.write)
+            if own is not None:
+                made[job.place] = Outcome(key=job.write.key, result=Result.APPLIED, record_id=own)
+        return made
+
+    def _with_records(self, made: Mapping[int, Outcome], spec: ReadSpec) -> dict[int, Outcome]:
+        """Shows the records as they are now; that they cannot be shown does not undo them."""
+        ids = [one.record_id for one in made.values() if one.record_id]
+        try:
+            records: dict[str, Record] = {one.id: one for one in read_ids(self._listing, spec, ids)} if ids else {}
+        except SystemFailure:
+            return dict(made)
+        return {place: _with_record(one, records.get(one.record_id or "")) for place, one in made.items()}
+
+
+def _with_record(outcome: Outcome, record: Record | None) -> Outcome:
+    return Outcome(
+        key=outcome.key,
+        result=outcome.result,
+        record_id=outcome.record_id,
+        record=record,
+        fact=outcome.fact,
+        field=outcome.field,
+        message=outcome.message,
+        retry_at=outcome.retry_at,
+    )
+
+
+def _one_per_address(jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:
+    seen: set[str] = set()
+    first, later = [], []
+    for job in jobs:
+        key = _key(job.write)
+        (later if key in seen else first).append(job)
+        seen.add(key)
+    return first, later
+
+
+def _key(write: Write) -> str:
+    try:
+        return normalise(write.address or "")
+    except InvalidAddress:
+        return write.address or ""
+
+
+def _by_address(entity: str, write: Write) -> Command:
+    """One address and one type a command: with several the portal mixes the hits and stops at twenty."""
+    params = {"type": "EMAIL", "values": [(write.address or "").strip()], "entity_type": DUPLICATE_TYPES[entity]}
+    return Command(method="crm.duplicate.findbycomm", params=params)
+
+
+def _by_origin(entity: str, write: Write) -> Command:
+    params = {
+        "order": {"ID": "ASC"},
+        "filter": {"=ORIGINATOR_ID": ORIGINATOR, "=ORIGIN_ID": write.key},
+        "select": ["ID", "ORIGINATOR_ID", "ORIGIN_ID"],
+        "start": -1,
+    }
+    return Command(method=f"crm.{entity}.list", params=params)
+
+
+def _own(answer: Any, write: Write) -> str | None:
+    """The record that this very write made; a row is believed only if it shows the origin that was asked for."""
+    for row in as_list(answer) or []:
+        number = id_of(row)
+        if number and row.get("ORIGINATOR_ID") == ORIGINATOR and row.get("ORIGIN_ID") == write.key:
+            return str(number)
+    return None
+
+
+def _hits(answer: Any, entity: str) -> list[str]:
+    found = as_list((as_map(answer) or {}).get(DUPLICATE_TYPES[entity])) or []
+    return sorted((str(number) for number in found), key=int)
+
+
+def _add_command(job: Job) -> Command:
+    write, values = job.write, dict(job.values)
+    for name in [name for name in values if name in MULTIFIELDS]:
+        values[name] = new_value(str(values[name]), default_kind(name)) if values[name] else []
+    values["EMAIL"] = new_value((write.address or "").strip())
+    if write.collection != "contact":
+        # Leads and companies need a title; the address is the one thing known of everybody.
+        values.setdefault("TITLE", (write.address or "").strip())
+    values |= {"ORIGINATOR_ID": ORIGINATOR, "ORIGIN_ID": write.key}
+    return Command(method=f"crm.{write.collection}.add", params={"fields": values, "params": PARAMS})

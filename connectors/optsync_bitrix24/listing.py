@@ -1,0 +1,127 @@
+"""What every kind of reading shares: the portal's fields, the check of what is asked, rows into records."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, tzinfo
+from typing import Any
+
+import structlog
+
+from optsync.clock import Clock
+from optsync.connect.http import Effect
+from optsync.errors import CredentialsRefused, RecordInvalid, SystemUnavailable
+from optsync.model.page import ReadSpec, RowFault
+from optsync.model.record import Record
+from optsync_bitrix24.catalog import Catalog, fields_command
+from optsync_bitrix24.client import BatchReply, Client
+from optsync_bitrix24.mapping import ENTITIES, Fields, is_wanted, record_of, unknown_options
+from optsync_bitrix24.refusals import Meaning, VendorError, meaning
+from optsync_bitrix24.where import as_filter, faults
+
+_log = structlog.get_logger(__name__)
+BATCH = 50
+TRIES = 5
+
+Filter = Mapping[str, Any]
+
+
+class Listing:
+    """The lists of one portal, with what is known of their fields."""
+
+    def __init__(
+        self, client: Client, clock: Clock, *, system: str, include_converted: bool, catalog: Catalog | None = None
+    ) -> None:
+        self.client = client
+        self.catalog = catalog or Catalog(clock)
+        self.system = system
+        self._clock = clock
+        self._include_converted = include_converted
+        self.zone: tzinfo = UTC
+
+    def fields(self, entity: str) -> Fields:
+        """The entity's descriptors, by a call of their own where they are not known or too old."""
+        self.known_entity(entity)
+        if self.catalog.command(entity) is not None:
+            self.learn(entity, self.client.batch({"fields": fields_command(entity)}, effect=Effect.READ))
+        return self.known_fields(entity)
+
+    def known_fields(self, entity: str) -> Fields:
+        """The descriptors learnt so far. Raises SystemUnavailable: none were."""
+        known = self.catalog.get(entity)
+        if known is None:
+            raise SystemUnavailable(self.system, f"the portal did not describe the fields of {entity}")
+        return known
+
+    def learn(self, entity: str, reply: BatchReply) -> None:
+        """Takes the descriptors and the portal's zone from an answer."""
+        if "fields" in reply.results:
+            self.catalog.learn(entity, reply.results["fields"])
+        if reply.started_at is not None:
+            self.zone = reply.started_at.tzinfo or UTC
+
+    def filters(self, spec: ReadSpec) -> list[tuple[Filter, tuple[str, ...]]]:
+        """The different filters, ready to send, and the names of the list scopes that use each."""
+        distinct = _distinct(spec)
+        needs_types = any(isinstance(value, bool) for where, _ in distinct for value in where.values())
+        # Yes and no are sent differently for different types; everything else can be checked with the answer.
+        known = self.fields(spec.collection) if needs_types else self.catalog.get(spec.collection)
+        return [(as_filter(where, known), names) for where, names in distinct]
+
+    def check_spec(self, spec: ReadSpec) -> None:
+        """The portal ignores a filter key or a field that it does not know, without a word.
+
+        Raises:
+            SystemUnavailable: the specification names such a one; nothing of the answer may be believed.
+        """
+        known = self.known_fields(spec.collection)
+        lost = sorted(name for name in spec.fields | spec.topics if name.startswith("UF_") and name not in known)
+        wrong = [f"{key} {why}" for where, _ in _distinct(spec) for key, why in faults(where, known)]
+        wrong += [f"the field {name} is not there any more" for name in lost]
+        if wrong:
+            advice = "nothing was read; correct the configuration or the portal"
+            raise SystemUnavailable(self.system, f"{spec.collection}: {'; '.join(wrong)}; {advice}")
+
+    def record(self, row: Filter, spec: ReadSpec, names: Sequence[str]) -> Record | RowFault | None:
+        """A row as a record, as a fault if a value does not fit, or None if it is left out on purpose."""
+        if not is_wanted(row, spec.collection, include_converted=self._include_converted):
+            return None
+        fields = self.known_fields(spec.collection)
+        if unknown_options(row, spec.fields, fields):
+            self.catalog.doubt(spec.collection)
+        everybody = [name for name, where in spec.lists.items() if not where]
+        try:
+            return record_of(row, spec, fields, lists=[*everybody, *names], zone=self.zone)
+        except RecordInvalid as error:
+            value = row.get(error.field or "")
+            return RowFault(record=str(row.get("ID")), field=error.field, message=str(error), value=str(value))
+
+    def wait_or_raise(self, entity: str, error: VendorError) -> None:
+        """After a command of a reading batch failed: waits where that helps, raises where it does not."""
+        what = meaning(error)
+        if what is Meaning.DENIED:
+            raise CredentialsRefused(self.system, f"the webhook's owner may not read {entity} records; grant the right")
+        if what in (Meaning.INVALID, Meaning.GONE):
+            raise SystemUnavailable(self.system, f"the portal refuses to list {entity} records ({error.code})")
+        wait = 2.0
+        if error.is_operating:
+            wait = self.client.wait_after_limit(f"crm.{entity}.list")
+        _log.info("read_paused", system=self.system, entity=entity, code=error.code, wait_s=round(wait))
+        self._clock.sleep(wait)
+
+    def known_entity(self, entity: str) -> None:
+        """Raises SystemUnavailable for a collection that is no entity."""
+        if entity not in ENTITIES:
+            raise SystemUnavailable(self.system, f"there is no entity {entity}; expected one of {', '.join(ENTITIES)}")
+
+
+def _distinct(spec: ReadSpec) -> list[tuple[Filter, tuple[str, ...]]]:
+    """An empty filter needs no query: everybody matches."""
+    found: list[tuple[Filter, list[str]]] = []
+    for name, where in spec.lists.items():
+        if not where:
+            continue
+        same = next((names for other, names in found if dict(other) == dict(where)), None)
+        if same is None:
+            found.append((where, [name]))
+        else:
+            same.append(name)
+    return [(where, tuple(names)) for where, names in found]

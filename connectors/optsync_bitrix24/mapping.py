@@ -1,0 +1,343 @@
+"""Bitrix24's words and values and ours: fields, rows and addresses.
+
+Sources: Bitrix24 REST documentation, CRM data types, fields of contacts, leads and companies, custom fields
+(checked August 2026).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from optsync.connect.contract import FieldInfo
+from optsync.errors import RecordInvalid
+from optsync.model.page import ReadSpec
+from optsync.model.record import Record, Value
+from optsync_bitrix24.php import as_list, as_map
+
+ENTITIES = ("contact", "lead", "company")
+"""First owner of fields first."""
+DUPLICATE_TYPES = {"contact": "CONTACT", "lead": "LEAD", "company": "COMPANY"}
+ADDRESS_TYPES = ("MAILING", "WORK", "HOME", "OTHER")
+"""Order of the kinds of an e-mail address. MAILING first: it is the one that somebody chose for mailings, and the
+one Bitrix24's own Marketing writes to."""
+MULTIFIELDS = ("PHONE", "EMAIL", "WEB", "IM", "LINK")
+_NATURES = {
+    "boolean": "boolean",
+    "char": "boolean",
+    "integer": "number",
+    "double": "number",
+    "date": "date",
+    "datetime": "datetime",
+    "enumeration": "choice",
+}
+_LINKS = frozenset({"crm_company", "crm_contact", "crm_lead", "crm", "user", "employee"})
+_UNMAPPABLE = frozenset({"file", "location", "resourcebooking"})
+_TRUE = ("1", "y", "true")
+_FALSE = ("0", "n", "false")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class ValueRefused(ValueError):
+    """A value that the field cannot take; the message says why without repeating it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptor:
+    """A field as ``crm.<entity>.fields`` describes it; ``options`` maps option id to label."""
+
+    name: str
+    type: str
+    label: str
+    is_required: bool = False
+    is_read_only: bool = False
+    is_multiple: bool = False
+    is_custom: bool = False
+    options: Mapping[str, str] | None = None
+
+    @property
+    def nature(self) -> str:
+        """In the words of :class:`FieldInfo`."""
+        kind = _NATURES.get(self.type, "text")
+        return "choices" if self.is_multiple and self.name not in MULTIFIELDS else kind
+
+
+Fields = Mapping[str, Descriptor]
+
+
+def descriptors(raw: Any) -> dict[str, Descriptor]:
+    """The answer of ``crm.<entity>.fields``, by field name."""
+    found = {}
+    for name, entry in (as_map(raw) or {}).items():
+        if isinstance(entry, dict):
+            found[name] = _descriptor(name, entry)
+    return found
+
+
+def _descriptor(name: str, entry: Mapping[str, Any]) -> Descriptor:
+    items = [item for item in as_list(entry.get("items")) or [] if isinstance(item, dict)]
+    label = entry.get("listLabel") or entry.get("formLabel") or entry.get("title") or name
+    return Descriptor(
+        name=name,
+        type=str(entry.get("type", "string")),
+        label=str(label),
+        is_required=entry.get("isRequired") is True,
+        is_read_only=entry.get("isReadOnly") is True,
+        is_multiple=entry.get("isMultiple") is True,
+        is_custom=entry.get("isDynamic") is True,
+        options={str(item.get("ID")): str(item.get("VALUE")) for item in items} if items else None,
+    )
+
+
+def field_infos(fields: Fields) -> tuple[FieldInfo, ...]:
+    """What can be mapped; addresses are no fields, and files cannot be compared."""
+    return tuple(
+        FieldInfo(
+            name=one.name,
+            label=one.label,
+            type=one.nature,
+            is_writable=not one.is_read_only,
+            is_required=one.is_required,
+            options=tuple((one.options or {}).items()),
+        )
+        for one in fields.values()
+        if one.type not in _UNMAPPABLE and one.name != "EMAIL"
+    )
+
+
+def truth(raw: Any) -> bool | None:
+    """Three states: Bitrix24 shows a boolean as 1/0, Y/N, true/false or, never set, as nothing at all.
+
+    Raises:
+        ValueRefused: none of these words.
+    """
+    if raw is None or raw in ("", []):
+        return None
+    word = str(raw).strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise ValueRefused("expected yes or no")
+
+
+def moment(raw: Any, zone: tzinfo = UTC) -> datetime | None:
+    """A date-time in UTC; one without an offset is in the portal's ``zone``.
+
+    Raises:
+        ValueRefused: not ISO 8601.
+    """
+    if raw in (None, "", False, []):
+        return None
+    try:
+        when = datetime.fromisoformat(str(raw))
+    except ValueError:
+        raise ValueRefused("expected a date and time in ISO 8601") from None
+    return (when if when.tzinfo else when.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def stamp(when: datetime) -> str:
+    """The canonical form of a date-time."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def value_of(raw: Any, field: Descriptor, zone: tzinfo = UTC) -> Value:
+    """A field's raw value in canonical form.
+
+    Raises:
+        ValueRefused: it does not fit the field's type.
+    """
+    if field.name in MULTIFIELDS:
+        rows = multifield_rows(raw)
+        return rows[0].value if rows else None
+    if field.is_multiple:
+        parts = as_list(raw) or ([] if raw in (None, "", False, 0, {}) else [raw])
+        return tuple(sorted({str(part) for part in parts if part not in (None, "", False)})) or None
+    if field.nature == "boolean":
+        return truth(raw)
+    if raw is None or raw is False or raw in ("", []):
+        return None
+    return _single(raw, field, zone)
+
+
+def _single(raw: Any, field: Descriptor, zone: tzinfo) -> Value:
+    text = str(raw)
+    if field.type == "date":
+        # A date comes as midnight with an offset that means nothing.
+        if not _DATE.match(text):
+            raise ValueRefused("expected a date as YYYY-MM-DD")
+        return text[:10]
+    if field.type == "datetime":
+        when = moment(text, zone)
+        return stamp(when) if when else None
+    if field.nature == "number":
+        return _number(text, field)
+    if field.type in _LINKS or field.type == "enumeration":
+        return None if text == "0" else text
+    return text
+
+
+def _number(text: str, field: Descriptor) -> int | float:
+    try:
+        number = float(text)
+        return int(text) if field.type == "integer" and text.lstrip("+-").isdigit() else number
+    except ValueError:
+        raise ValueRefused("expected a number") from None
+
+
+def encoded(value: Value, field: Descriptor | None) -> Any:
+    """A canonical value as a write takes it: texts and lists of texts, '' or [] to clear.
+
+    Raises:
+        ValueRefused: the field is missing or read-only (Bitrix24 would ignore it without a word), or cannot take it.
+    """
+    if field is None:
+        raise ValueRefused("the portal has no such field")
+    if field.is_read_only or field.name == "EMAIL":
+        raise ValueRefused("the field cannot be written")
+    if field.is_multiple and field.name not in MULTIFIELDS:
+        return _encoded_list(value, field)
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        raise ValueRefused("the field takes one value, not a list")
+    if field.nature == "boolean":
+        return _encoded_truth(value, field)
+    return _encoded_single(value, field)
+
+
+def _encoded_list(value: Value, field: Descriptor) -> list[str]:
+    parts = value if isinstance(value, tuple) else () if value in (None, "") else (str(value),)
+    for part in parts:
+        _known_option(part, field)
+    return list(parts)
+
+
+def _encoded_truth(value: Value, field: Descriptor) -> str:
+    if not isinstance(value, bool):
+        raise ValueRefused("expected yes or no")
+    return ("Y" if value else "N") if field.type == "char" else ("1" if value else "0")
+
+
+def _encoded_single(value: str | bool | float, field: Descriptor) -> str:
+    text = str(value)
+    if isinstance(value, bool):
+        raise ValueRefused(f"a yes or no does not fit a field of type {field.type}")
+    if text == "":
+        return ""
+    if field.type == "enumeration":
+        _known_option(text, field)
+    elif field.type == "date":
+        # The portal drops what it cannot parse without a word.
+        if not _DATE.match(text):
+            raise ValueRefused("expected a date as YYYY-MM-DD")
+        return text[:10]
+    elif field.type == "datetime":
+        when = moment(text)
+        return when.strftime("%Y-%m-%dT%H:%M:%S+00:00") if when else ""
+    elif field.nature == "number":
+        _number(text, field)
+    return text
+
+
+def _known_option(option: str, field: Descriptor) -> None:
+    if field.type == "enumeration" and field.options is not None and option not in field.options:
+        raise ValueRefused("the field has no such option; options are given by their id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultifieldRow:
+    """One value of EMAIL, PHONE …, with the id by which it is changed."""
+
+    id: int
+    value: str
+    kind: str
+
+
+def multifield_rows(raw: Any) -> list[MultifieldRow]:
+    """The oldest first. A record without values lacks the key altogether."""
+    rows = []
+    for item in as_list(raw) or []:
+        entry = as_map(item) or {}
+        value = str(entry.get("VALUE") or "")
+        number = str(entry.get("ID") or "0")
+        if value.strip() and number.isdigit():
+            rows.append(MultifieldRow(id=int(number), value=value, kind=str(entry.get("VALUE_TYPE") or "").upper()))
+    return sorted(rows, key=lambda row: row.id)
+
+
+def address_rows(raw: Any) -> list[MultifieldRow]:
+    """The e-mail rows of a record, the primary first: by kind, then the oldest."""
+    last = len(ADDRESS_TYPES)
+    order = {kind: place for place, kind in enumerate(ADDRESS_TYPES)}
+    return sorted(multifield_rows(raw), key=lambda row: (order.get(row.kind, last), row.id))
+
+
+def select_for(spec: ReadSpec) -> list[str]:
+    """What a list call must select: multifields and custom fields come only when named."""
+    base = ["ID", "DATE_CREATE", "DATE_MODIFY", "EMAIL"]
+    extra = {"company": ["IS_MY_COMPANY"], "lead": ["STATUS_ID", "STATUS_SEMANTIC_ID"]}.get(spec.collection, [])
+    return list(dict.fromkeys([*base, *extra, *sorted(spec.fields | spec.topics)]))
+
+
+def is_wanted(row: Mapping[str, Any], entity: str, *, include_converted: bool) -> bool:
+    """Not the portal owner's own companies and, if so configured, not the leads that became a contact."""
+    if entity == "company":
+        return str(row.get("IS_MY_COMPANY") or "N").upper() not in ("Y", "1", "TRUE")
+    if entity == "lead" and not include_converted:
+        return not (row.get("STATUS_SEMANTIC_ID") == "S" or row.get("STATUS_ID") == "CONVERTED")
+    return True
+
+
+def record_of(
+    row: Mapping[str, Any], spec: ReadSpec, fields: Fields, *, lists: Sequence[str] = (), zone: tzinfo = UTC
+) -> Record:
+    """A row of ``crm.<entity>.list`` or ``get`` as a record.
+
+    Raises:
+        RecordInvalid: a value does not fit its field.
+    """
+
+    def canonical(name: str) -> Value:
+        if name not in fields:
+            return None
+        try:
+            return value_of(row.get(name), fields[name], zone)
+        except ValueRefused as error:
+            raise RecordInvalid(f"{name}: {error}", record=str(row.get("ID")), field=name) from None
+
+    return Record(
+        id=str(row["ID"]),
+        addresses=tuple(dict.fromkeys(one.value for one in address_rows(row.get("EMAIL")))),
+        topics={name: _as_topic(canonical(name)) for name in sorted(spec.topics)},
+        fields={name: canonical(name) for name in sorted(spec.fields)},
+        created_at=_time(row, "DATE_CREATE", zone),
+        modified_at=_time(row, "DATE_MODIFY", zone),
+        lists=frozenset(lists),
+        rank=ENTITIES.index(spec.collection),
+    )
+
+
+def _as_topic(value: Value) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _time(row: Mapping[str, Any], name: str, zone: tzinfo) -> datetime | None:
+    try:
+        return moment(row.get(name), zone)
+    except ValueRefused as error:
+        raise RecordInvalid(f"{name}: {error}", record=str(row.get("ID")), field=name) from None
+
+
+def unknown_options(row: Mapping[str, Any], names: frozenset[str], fields: Fields) -> bool:
+    """Whether the row holds an option that the known descriptors lack: they are out of date."""
+    for name in names:
+        field = fields.get(name)
+        if field is None or field.type != "enumeration" or not row.get(name):
+            continue
+        value = row[name]
+        shown = {str(part) for part in (value if isinstance(value, list) else [value])} - {"0", "", "None", "False"}
+        if shown - (field.options or {}).keys():
+            return True
+    return False

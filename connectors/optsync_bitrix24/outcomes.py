@@ -1,0 +1,105 @@
+"""What became of a write: the portal's answer to its command, read together with the record afterwards."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+from optsync.model.change import Fact, Outcome, Result
+from optsync.model.record import Record
+from optsync_bitrix24.mapping import Fields, ValueRefused, address_rows, value_of
+from optsync_bitrix24.preparing import Job, invalid, refused
+from optsync_bitrix24.refusals import Meaning, VendorError, field_named_in, meaning
+
+_DROPPED_SILENTLY = frozenset({"number", "date", "datetime", "choice"})
+"""Kinds of values that the portal drops without a word when it cannot use them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """The record as it was read back: ``is_known`` is False where the read-back itself failed."""
+
+    is_known: bool
+    row: Mapping[str, Any] | None = None
+    record: Record | None = None
+    zone: tzinfo = UTC
+
+
+def outcome_of(
+    job: Job, *, result: Any, error: VendorError | None, after: After, fields: Fields, retry_at: datetime
+) -> Outcome:
+    """Of an update. ``result`` is None where the command was not answered for."""
+    write = job.write
+    if error is not None:
+        return _failed(job, error, after, fields, retry_at)
+    if result is None:
+        if after.row is not None and shows(job, after, fields):
+            return _applied(job, after)
+        return Outcome(key=write.key, result=Result.UNKNOWN, record_id=write.record, message="no answer to the command")
+    if (name := _dropped(job, after, fields)) is not None:
+        return invalid(write, name, f"{name}: the portal accepted the write and did not take the value")
+    return _applied(job, after)
+
+
+def _applied(job: Job, after: After) -> Outcome:
+    return Outcome(key=job.write.key, result=Result.APPLIED, record_id=job.write.record, record=after.record)
+
+
+def _failed(job: Job, error: VendorError, after: After, fields: Fields, retry_at: datetime) -> Outcome:
+    what = meaning(error)
+    # Refusals come in the portal's language; that the record is not there any more shows in every language.
+    if what is Meaning.GONE or (after.is_known and after.row is None and what is not Meaning.BUSY):
+        return refused(job.write, Fact.GONE, str(error))
+    if what is Meaning.BROKEN and after.row is not None and shows(job, after, fields):
+        return _applied(job, after)
+    return refusal_of(job, error, fields, retry_at)
+
+
+def refusal_of(job: Job, error: VendorError, fields: Fields, retry_at: datetime) -> Outcome:
+    """The outcome of a command that the portal refused."""
+    what, write = meaning(error), job.write
+    if what is Meaning.INVALID:
+        labels = {name: fields[name].label for name in job.values if name in fields}
+        named = field_named_in(error.text, labels)
+        return invalid(write, named or (next(iter(job.values)) if len(job.values) == 1 else None), str(error))
+    if what is Meaning.DENIED or (what is Meaning.OTHER and "exhausted" not in error.text.lower()):
+        return refused(write, Fact.NOT_ALLOWED, str(error))
+    return Outcome(
+        key=write.key,
+        result=Result.FAILED,
+        record_id=write.record,
+        message=str(error),
+        retry_at=retry_at if what is Meaning.BUSY else None,
+    )
+
+
+def shows(job: Job, after: After, fields: Fields) -> bool:
+    """Whether the record shows everything that the write intended."""
+    row = after.row or {}
+    if job.write.address is not None:
+        present = address_rows(row.get("EMAIL"))
+        if not present or present[0].value != job.write.address.strip():
+            return False
+    return all(_shown(row, name, after, fields) == wanted for name, wanted in job.intended.items())
+
+
+def _dropped(job: Job, after: After, fields: Fields) -> str | None:
+    if after.row is None:
+        return None
+    for name, wanted in job.intended.items():
+        is_judged = name in after.row and fields[name].nature in _DROPPED_SILENTLY and wanted not in (None, "")
+        # Another value than both may be somebody else's edit; nothing at all is a value that was dropped.
+        if is_judged and _shown(after.row, name, after, fields) is None:
+            return name
+    return None
+
+
+def _shown(row: Mapping[str, Any], name: str, after: After, fields: Fields) -> object:
+    try:
+        return value_of(row.get(name), fields[name], after.zone)
+    except ValueRefused:
+        return None
+
+
+def soon(now: datetime, seconds: float) -> datetime:
+    return now + timedelta(seconds=seconds)

@@ -1,0 +1,133 @@
+"""Reading an entity: the walk over the records and one per list scope, side by side in the same batches."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from optsync.connect.http import Effect
+from optsync.errors import RateLimited, SystemUnavailable
+from optsync.model.page import Page, ReadSpec, RowFault
+from optsync.model.record import Record
+from optsync_bitrix24.client import BatchReply, Command
+from optsync_bitrix24.cursor import Place
+from optsync_bitrix24.listing import BATCH, TRIES, Listing
+from optsync_bitrix24.mapping import select_for
+from optsync_bitrix24.refusals import Meaning, meaning
+from optsync_bitrix24.sharing import Progress, ScopeWalk, share
+from optsync_bitrix24.walking import Walk, id_of
+
+
+class Reader:
+    """Reads whole entities and their deltas."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+        self._client = listing.client
+
+    def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
+        """See :meth:`optsync.connect.contract.Connector.read`."""
+        self._listing.known_entity(spec.collection)
+        progress = self._start(spec, Place.parse(cursor, spec.collection))
+        while True:
+            self._advance(progress, spec)
+            page = self._page(progress, spec)
+            if page.records or page.faults or page.is_last:
+                yield page
+            if page.is_last:
+                return
+
+    def scan_ids(self, entity: str) -> Iterator[Sequence[str]]:
+        """All ids, in batches. Raises SystemUnavailable if the answers do not add up."""
+        spec = ReadSpec(collection=entity)
+        for page in self.read(spec, None):
+            if not page.is_complete or page.faults:
+                raise SystemUnavailable(self._listing.system, f"the list of {entity} ids did not add up")
+            yield [record.id for record in page.records]
+
+    def _start(self, spec: ReadSpec, place: Place) -> Progress:
+        since = place.modified_from()
+        window = {">=DATE_MODIFY": since} if since else {}
+
+        def walk(name: str, select: list[str], conditions: Mapping[str, object]) -> Walk:
+            entity = spec.collection
+            return Walk(name=name, entity=entity, select=select, conditions={**conditions, **window}, last=place.after)
+
+        scopes = [
+            ScopeWalk(names=names, walk=walk(f"s{number}w", ["ID"], where))
+            for number, (where, names) in enumerate(self._listing.filters(spec))
+        ]
+        return Progress(place=place, data=walk("p", select_for(spec), {}), scopes=scopes)
+
+    def _advance(self, progress: Progress, spec: ReadSpec) -> None:
+        """One batch."""
+        commands: dict[str, Command] = {}
+        if (fields := self._listing.catalog.command(spec.collection)) is not None:
+            commands["fields"] = fields
+        pages = share(progress, self._client.batch_size(BATCH) - len(commands))
+        for walk in progress.walks:
+            commands |= walk.commands(pages[walk.name])
+        reply = self._client.batch(commands, effect=Effect.READ)
+        self._listing.learn(spec.collection, reply)
+        self._listing.check_spec(spec)
+        if progress.is_first:
+            progress.place = _stamped(progress.place, reply)
+            progress.is_first = False
+        self._take(progress, spec, reply, pages)
+
+    def _take(self, progress: Progress, spec: ReadSpec, reply: BatchReply, pages: Mapping[str, int]) -> None:
+        before = progress.rows_read
+        asked = [walk for walk in progress.walks if pages[walk.name]]
+        for walk in asked:
+            walk.take(reply, pages[walk.name])
+        if progress.data in asked:
+            progress.buffer.extend(progress.data.rows)
+            fault = RowFault(record="?", field="ID", message="the portal showed a row without an id")
+            progress.faults.extend([fault] * progress.data.unusable)
+        for scope in progress.scopes:
+            if scope.walk in asked:
+                scope.waiting.update(number for row in scope.walk.rows if (number := id_of(row)) is not None)
+        error = next((walk.error for walk in asked if walk.error is not None), None)
+        progress.failures = progress.failures + 1 if error and progress.rows_read == before else 0
+        if error is None:
+            return
+        if progress.failures >= TRIES:
+            kind = RateLimited if meaning(error) is Meaning.BUSY else SystemUnavailable
+            what = f"the portal kept failing to list {spec.collection} records ({error.code or 'no code'})"
+            raise kind(self._listing.system, what)
+        self._listing.wait_or_raise(spec.collection, error)
+
+    def _page(self, progress: Progress, spec: ReadSpec) -> Page:
+        """Gives out the rows whose membership in every list scope is known by now."""
+        records = list(self._ready(progress, spec))
+        for scope in progress.scopes:
+            scope.waiting = {number for number in scope.waiting if number > progress.place.after}
+        is_last = progress.data.has_ended and not progress.buffer
+        progress.place = progress.place.at(progress.place.after, is_complete=progress.is_complete)
+        row_faults, progress.faults = tuple(progress.faults), []
+        return Page(
+            records=tuple(records),
+            faults=row_faults,
+            cursor=progress.place.next_delta() if is_last else progress.place.text(),
+            is_last=is_last,
+            is_full=progress.place.since is None,
+            is_complete=progress.is_complete,
+        )
+
+    def _ready(self, progress: Progress, spec: ReadSpec) -> Iterator[Record]:
+        frontier = min((scope.walk.last for scope in progress.scopes if not scope.walk.has_ended), default=None)
+        while progress.buffer:
+            number = id_of(progress.buffer[0]) or 0
+            if frontier is not None and number > frontier:
+                return
+            names = [name for scope in progress.scopes if number in scope.waiting for name in scope.names]
+            progress.place = progress.place.at(number, is_complete=progress.is_complete)
+            made = self._listing.record(progress.buffer.popleft(), spec, names)
+            if isinstance(made, Record):
+                yield made
+            elif made is not None:
+                progress.faults.append(made)
+
+
+def _stamped(place: Place, reply: BatchReply) -> Place:
+    """The watermark is the vendor's time at the very first batch; a resumed read keeps the one it began with."""
+    if place.watermark is not None or place.after or reply.started_at is None:
+        return place
+    return place.begun(reply.started_at)

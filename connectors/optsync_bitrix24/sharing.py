@@ -1,0 +1,89 @@
+"""How the pages of a batch are shared between the walk over the records and those over the list scopes."""
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optsync.model.page import RowFault
+from optsync_bitrix24.cursor import Place
+from optsync_bitrix24.walking import PAGE, Walk, id_of
+
+_FIRST_DELTA_BATCH = 10
+"""A delta is mostly short, and each page costs run time whether it shows something or not."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ScopeWalk:
+    """List scopes with the same filter share one walk; ``waiting`` are members not yet given out."""
+
+    names: tuple[str, ...]
+    walk: Walk
+    waiting: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """Where a read stands between two batches. ``buffer`` holds rows whose membership is not yet known."""
+
+    place: Place
+    data: Walk
+    scopes: list[ScopeWalk]
+    buffer: deque[dict[str, Any]] = field(default_factory=deque)
+    faults: list[RowFault] = field(default_factory=list)
+    failures: int = 0
+    is_first: bool = True
+
+    @property
+    def walks(self) -> list[Walk]:
+        return [self.data, *(scope.walk for scope in self.scopes)]
+
+    @property
+    def rows_read(self) -> int:
+        return sum(walk.read for walk in self.walks)
+
+    @property
+    def is_complete(self) -> bool:
+        return self.place.is_complete and all(walk.is_complete for walk in self.walks)
+
+
+def share(progress: Progress, total: int) -> dict[str, int]:
+    """How many pages of a batch each walk gets, by the walk's name.
+
+    Members are fewer than records, so a scope's walk needs fewer pages for the same stretch of ids: as many as its
+    density so far says. The walk over the records gets the most that leaves room for these.
+    """
+    total = max(total, len(progress.walks))
+    active = [scope for scope in progress.scopes if not scope.walk.has_ended]
+    if progress.data.has_ended:
+        return _filled(progress, data=0, needs=_even(active, total))
+    if progress.data.read == 0:
+        each = total // (1 + len(active))
+        if progress.place.since is not None and progress.is_first:
+            each = min(each, _FIRST_DELTA_BATCH)
+        return _filled(progress, data=each, needs=dict.fromkeys(_names(active), each))
+    for data in range(total, 0, -1):
+        needs = {scope.walk.name: _need(progress, scope, data) for scope in active}
+        if data + sum(needs.values()) <= total:
+            return _filled(progress, data=data, needs=needs)
+    return _filled(progress, data=1, needs=_even(active, total - 1))
+
+
+def _need(progress: Progress, scope: ScopeWalk, data_pages: int) -> int:
+    density = scope.walk.read / progress.data.read
+    rows = density * (data_pages * PAGE + len(progress.buffer)) - len(scope.waiting)
+    is_behind = bool(progress.buffer) and scope.walk.last <= (id_of(progress.buffer[0]) or 0)
+    return max(math.ceil(rows / PAGE), 1 if is_behind else 0)
+
+
+def _even(scopes: Sequence[ScopeWalk], total: int) -> dict[str, int]:
+    return dict.fromkeys(_names(scopes), max(1, total // max(1, len(scopes))))
+
+
+def _names(scopes: Sequence[ScopeWalk]) -> list[str]:
+    return [scope.walk.name for scope in scopes]
+
+
+def _filled(progress: Progress, *, data: int, needs: Mapping[str, int]) -> dict[str, int]:
+    return {walk.name: needs.get(walk.name, 0) for walk in progress.walks} | {progress.data.name: data}

@@ -1,0 +1,181 @@
+"""Writing: updates in batches that read back what they changed."""
+
+from collections.abc import Callable, Sequence
+
+from optsync.clock import Clock
+from optsync.connect.http import Effect
+from optsync.errors import OutcomeUnknown, SystemFailure
+from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
+from optsync.model.page import ReadSpec
+from optsync_bitrix24.client import Command
+from optsync_bitrix24.listing import Listing
+from optsync_bitrix24.looking_up import LookUp, look_ups, records_of
+from optsync_bitrix24.mapping import MULTIFIELDS
+from optsync_bitrix24.outcomes import After, outcome_of, soon
+from optsync_bitrix24.preparing import Job, in_queues, prepared, refused, with_rows
+from optsync_bitrix24.refusals import VendorError
+
+WRITE_BATCH = 40
+"""Leaves room for the read-back and its list scopes, and stays well below 60 seconds of run time."""
+# Nobody's activity stream is to fill up with what optsync writes; the record's history still shows it.
+PARAMS = {"REGISTER_SONET_EVENT": "N"}
+
+Send = Callable[[Sequence[Job]], dict[int, Outcome]]
+
+
+class Outcomes:
+    """Collects one outcome per write, whatever happens to the system meanwhile."""
+
+    def __init__(self, writes: Sequence[Write]) -> None:
+        self._writes = writes
+        self._made: dict[int, Outcome] = {}
+        self._has_sent = False
+        self._failure: SystemFailure | None = None
+
+    def put(self, place: int, outcome: Outcome) -> None:
+        self._made[place] = outcome
+
+    def run(self, jobs: Sequence[Job], send: Send) -> None:
+        """Sends, unless the system has failed already."""
+        if self._failure is not None or not jobs:
+            return
+        try:
+            self._made |= send(jobs)
+            self._has_sent = True
+        except OutcomeUnknown as error:
+            self._has_sent = True
+            for job in jobs:
+                self._made.setdefault(job.place, _left(job.write, Result.UNKNOWN, str(error)))
+        except SystemFailure as error:
+            if not self._has_sent:
+                raise
+            self._failure = error
+
+    def in_order(self) -> list[Outcome]:
+        why = str(self._failure or "not sent")
+        return [self._made.get(n) or _left(write, Result.FAILED, why) for n, write in enumerate(self._writes)]
+
+
+def _left(write: Write, result: Result, message: str) -> Outcome:
+    return Outcome(key=write.key, result=result, record_id=write.record, message=message)
+
+
+class Updater:
+    """Changes existing records."""
+
+    def __init__(self, listing: Listing, clock: Clock) -> None:
+        self._listing = listing
+        self._client = listing.client
+        self._clock = clock
+
+    def update(self, jobs: Sequence[Job], spec: ReadSpec, outcomes: Outcomes) -> None:
+        """Sends the jobs, what restricts first; never raises once something was sent."""
+        for queue in in_queues(jobs):
+            ready = self._completed(queue, spec, outcomes)
+            together = [job for job in ready if not job.travels_alone]
+            while together:
+                size = min(self._client.batch_size(WRITE_BATCH), 49 - len(self._listing.filters(spec)))
+                chunk, together = together[: max(1, size)], together[max(1, size) :]
+                outcomes.run(chunk, lambda jobs: self._send_batch(jobs, spec))
+            for job in ready:
+                if job.travels_alone:
+                    outcomes.run([job], lambda jobs: self._send_alone(jobs[0], spec))
+
+    def _completed(self, jobs: Sequence[Job], spec: ReadSpec, outcomes: Outcomes) -> list[Job]:
+        """Jobs that change addresses or numbers get the ids of the rows they change."""
+        needy = [job for job in jobs if job.needs_rows]
+        ready = {job.place: job for job in jobs if not job.needs_rows}
+
+        def complete(asked: Sequence[Job]) -> dict[int, Outcome]:
+            ids = [str(job.write.record) for job in asked]
+            rows = {k: v for one in look_ups(self._listing, spec, ids, MULTIFIELDS) for k, v in one.rows.items()}
+            settled = {}
+            for job in asked:
+                row = rows.get(str(job.write.record))
+                gone = refused(job.write, Fact.GONE, "the record is not there any more")
+                outcome = gone if row is None else with_rows(job, row)
+                if outcome is not None:
+                    settled[job.place] = outcome
+                else:
+                    ready[job.place] = job
+            return settled
+
+        outcomes.run(needy, complete)
+        return [ready[job.place] for job in jobs if job.place in ready]
+
+    def _send_batch(self, jobs: Sequence[Job], spec: ReadSpec) -> dict[int, Outcome]:
+        look_up = self._look_up(jobs, spec)
+        commands = {f"u{job.place}": _command(job) for job in jobs} | look_up.commands()
+        effect = Effect.ONCE if any(job.is_permissive for job in jobs) else Effect.REPEATABLE
+        is_restrictive = all(job.write.restrictive for job in jobs)
+        reply = self._client.batch(commands, effect=effect, restrictive=is_restrictive)
+        self._listing.learn(spec.collection, reply)
+        is_known = look_up.take(reply)
+        return {
+            job.place: self._outcome(
+                job,
+                result=reply.results.get(f"u{job.place}"),
+                error=reply.errors.get(f"u{job.place}"),
+                look_up=look_up if is_known else None,
+            )
+            for job in jobs
+        }
+
+    def _send_alone(self, job: Job, spec: ReadSpec) -> dict[int, Outcome]:
+        command = _command(job)
+        effect = Effect.ONCE if job.is_permissive else Effect.REPEATABLE
+        restrictive = job.write.restrictive
+        reply = self._client.call(command.method, command.params, effect=effect, restrictive=restrictive)
+        look_up = self._look_up([job], spec)
+        try:
+            is_known = look_up.take(self._client.batch(look_up.commands(), effect=Effect.READ))
+        except SystemFailure:
+            # The write is done; that it could not be looked at again must not hide that.
+            is_known = False
+        made = self._outcome(job, result=reply.result, error=reply.error, look_up=look_up if is_known else None)
+        return {job.place: made}
+
+    def _look_up(self, jobs: Sequence[Job], spec: ReadSpec) -> LookUp:
+        ids = list(dict.fromkeys(str(job.write.record) for job in jobs))
+        extra = tuple(dict.fromkeys(name for job in jobs for name in job.values))
+        return LookUp(spec=spec, ids=ids, filters=self._listing.filters(spec), prefix="z", extra=extra)
+
+    def _outcome(self, job: Job, *, result: object, error: VendorError | None, look_up: LookUp | None) -> Outcome:
+        after = After(is_known=False)
+        if look_up is not None:
+            record = str(job.write.record)
+            shown = records_of(self._listing, look_up).get(record)
+            after = After(is_known=True, row=look_up.rows.get(record), record=shown, zone=self._listing.zone)
+        wait = 2.0
+        if error is not None and error.is_operating:
+            wait = self._client.wait_after_limit(f"crm.{job.write.collection}.update")
+        return outcome_of(
+            job,
+            result=result,
+            error=error,
+            after=after,
+            fields=self._listing.known_fields(job.write.collection),
+            retry_at=soon(self._clock.now(), wait),
+        )
+
+
+def _command(job: Job) -> Command:
+    params = {"id": str(job.write.record), "fields": job.values, "params": PARAMS}
+    return Command(method=f"crm.{job.write.collection}.update", params=params)
+
+
+def sorted_out(writes: Sequence[Write], listing: Listing, spec: ReadSpec, outcomes: Outcomes) -> list[Job]:
+    """The writes that can be sent; the others get their outcome at once."""
+    fields = listing.fields(spec.collection)
+    jobs = []
+    for place, write in enumerate(writes):
+        made = prepared(place, write, fields)
+        if isinstance(made, Job):
+            jobs.append(made)
+        else:
+            outcomes.put(place, made)
+    return jobs
+
+
+def is_create(job: Job) -> bool:
+    return job.write.kind is WriteKind.CREATE
