@@ -58,7 +58,9 @@ class Mover:
     def _not_archivable(self, task: Task, job: Job) -> None:
         """Bounced, pending and archived members are refused alike; only the last is what was wanted."""
         record = self._own(task, job)
-        if record is None:
+        if record is None and task.failure is not None:
+            task.fail(job, task.failure)
+        elif record is None:
             self._same_if_gone(task, job)
         elif record.status is Status.ARCHIVED:
             task.put(job, Outcome(key=job.write.key, result=Result.SAME, record_id=record.id, record=record))
@@ -67,11 +69,10 @@ class Mover:
             task.put(job, refused(job.write.key, status_fact(record), record=record, message=message))
 
     def _same_if_gone(self, task: Task, job: Job) -> None:
-        task.look(lambda: self._reader.confirm_audience(task.spec.collection))
-        if task.failure is not None:
-            task.fail(job, task.failure)
-        else:
+        if self._single.is_audience_there(task):
             task.put(job, Outcome(key=job.write.key, result=Result.SAME, record_id=job.write.record))
+        else:
+            task.fail(job, task.failure or "")
 
     def _rename(self, task: Task, job: Job) -> None:
         write = job.write

@@ -11,6 +11,7 @@ from optsync.errors import RecordInvalid, SystemUnavailable
 from optsync.model.page import Page, ReadSpec, RowFault
 from optsync.model.record import Record
 from optsync_mailchimp.client import MailchimpClient, Reply
+from optsync_mailchimp.complaints import Complaints
 from optsync_mailchimp.mapping import is_forgotten, parse_time, record_of, wanted_keys
 from optsync_mailchimp.schema import Schemas
 
@@ -63,6 +64,7 @@ class Reader:
     def __init__(self, client: MailchimpClient, schemas: Schemas) -> None:
         self._client = client
         self._schemas = schemas
+        self._complaints = Complaints(client)
 
     def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
         """See :meth:`optsync.connect.contract.Connector.read`: one page per answer, live members first."""
@@ -78,7 +80,7 @@ class Reader:
         found = [record for id_ in dict.fromkeys(ids) if (record := self.read_one(spec, id_))]
         if ids and not found:
             self.confirm_audience(spec.collection)
-        return found
+        return list(self._complaints.mark(spec.collection, found))
 
     def read_one(self, spec: ReadSpec, key: str) -> Record | None:
         """The member with this contact id or address hash; None if it is not there or forgotten."""
@@ -164,7 +166,7 @@ class Reader:
                 value = row.get(error.field or "")
                 shown = None if value is None else str(value)
                 faults.append(RowFault(record=_key(row), field=error.field, message=str(error), value=shown))
-        return tuple(records), tuple(faults)
+        return self._complaints.mark(spec.collection, records), tuple(faults)
 
     def _list(self, spec: ReadSpec, query: Mapping[str, str | int]) -> Reply:
         reply = self._client.get(f"/lists/{spec.collection}/members", query)

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator
 
 from optsync.connect.http import is_loopback
 from optsync.connect.settings import SystemSettings
@@ -14,6 +14,9 @@ _API_PATH = "/3.0"
 
 class MailchimpSettings(SystemSettings):
     """One Mailchimp account. The key has no scopes: it may do whatever the user who made it may do."""
+
+    # An error message about a mistyped key would otherwise show it.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     api_key: SecretStr = Field(description="Marketing API key: 32 hexadecimal digits, a dash, the data centre (us6).")
     base_url: str | None = Field(

@@ -5,7 +5,6 @@ from typing import Any
 
 from optsync.clock import Clock
 from optsync.connect.http import Effect
-from optsync.errors import SystemFailure
 from optsync.model.change import Fact, Outcome, Result, WriteKind
 from optsync.model.page import ReadSpec
 from optsync.model.record import Record, Status
@@ -114,13 +113,17 @@ class SingleWriter:
             self.refuse(task, job, of_reply(reply))
 
     def _gone(self, task: Task, job: Job, verdict: Verdict) -> None:
-        try:
-            self._reader.confirm_audience(task.spec.collection)
-        except SystemFailure as error:
-            task.failure = str(error)
-            task.fail(job, task.failure)
-        else:
+        if self.is_audience_there(task):
             task.put(job, refused(job.write.key, Fact.GONE, id_=job.write.record, message=verdict.message))
+        else:
+            task.fail(job, task.failure or "")
+
+    def is_audience_there(self, task: Task) -> bool:
+        """Asked once per task, before a missing member is believed; a missing audience ends the task."""
+        if not task.is_audience_there and task.failure is None:
+            task.look(lambda: self._reader.confirm_audience(task.spec.collection))
+            task.is_audience_there = task.failure is None
+        return task.is_audience_there
 
     def _park(self, task: Task, job: Job, verdict: Verdict) -> None:
         outcome = Outcome(

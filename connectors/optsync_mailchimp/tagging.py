@@ -1,7 +1,6 @@
 """Tags. A tag is a static segment with the same id, and a segment takes 500 addresses in one call."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from optsync.connect.http import Effect
 from optsync.errors import SystemUnavailable
@@ -28,8 +27,9 @@ class Tagger:
         task = Task(spec=spec)
         jobs = [Job(index=index, write=write) for index, write in enumerate(writes)]
         addressed = [job for job in jobs if job.write.address]
-        in_bulk = addressed if len(addressed) >= _BULK_FROM else []
-        alone = [job for job in jobs if job not in in_bulk] + self._by_segment(task, in_bulk)
+        is_bulk = len(addressed) >= _BULK_FROM
+        alone = [job for job in jobs if not (is_bulk and job.write.address)]
+        alone += self._by_segment(task, addressed) if is_bulk else []
         for job in alone:
             self._one(task, job)
         for job in jobs:
@@ -61,7 +61,7 @@ class Tagger:
             for start in range(0, len(concerned), _LARGEST):
                 chunk = [job for job in concerned[start : start + _LARGEST] if job.index not in task.outcomes]
                 doubtful |= self._move(task, name, ids, chunk)
-        return [replace(job) for index, job in doubtful.items() if index not in task.outcomes]
+        return [job for index, job in doubtful.items() if index not in task.outcomes]
 
     def _tags(self, audience: str) -> Reply:
         reply = self._client.get(f"/lists/{audience}/tag-search", {"count": 1000})

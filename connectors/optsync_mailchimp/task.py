@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from optsync.connect.http import Effect
 from optsync.errors import CredentialsRefused, OutcomeUnknown, RecordInvalid, SystemFailure
@@ -11,6 +11,8 @@ from optsync.model.page import ReadSpec
 from optsync.model.record import Record, Status
 from optsync_mailchimp.client import Reply
 from optsync_mailchimp.mapping import record_of
+
+_Read = TypeVar("_Read")
 
 QUERY = {"skip_merge_validation": "true"}
 """Lifts the check for required fields only: a contact without a first name can still opt out."""
@@ -55,6 +57,8 @@ class Task:
     """Creates that were sent a second time, because the first answer was lost."""
     failure: str | None = None
     has_sent: bool = False
+    is_audience_there: bool = False
+    """Confirmed after a member was not."""
 
     @property
     def members(self) -> str:
@@ -95,7 +99,7 @@ class Task:
             self.fail(job, self.failure)
         return None
 
-    def look(self, read: Callable[[], Record | None]) -> Record | None:
+    def look(self, read: Callable[[], _Read]) -> _Read | None:
         """A reading that helps to understand an outcome; None as well when the system fails meanwhile."""
         if self.failure is not None:
             return None
