@@ -3,6 +3,7 @@
 import base64
 import binascii
 import random
+from collections import deque
 from collections.abc import Iterable
 from email.utils import format_datetime
 from typing import Any, ClassVar
@@ -11,11 +12,13 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from optsync.clock import Clock
-from optsync.connect.mock import MockConfig, MockRequest, MockResponse, Person
+from optsync.connect.mock import ConnectionLost, MockConfig, MockRequest, MockResponse, Person
 from optsync.model.record import Side
-from optsync_mailchimp.mocking import bulk, listing, members, schema
+from optsync_mailchimp.mocking import bulk, history, listing, members, schema, segments
 from optsync_mailchimp.mocking.account import Account, Switches
+from optsync_mailchimp.mocking.batches import RESULTS_PATH, Batches
 from optsync_mailchimp.mocking.envelope import Call, Json, Trimmed
+from optsync_mailchimp.mocking.faults import EDGE, LOST
 from optsync_mailchimp.mocking.people import AUDIENCE, FIELDS, TOPICS, Hands, furnish, populate
 from optsync_mailchimp.mocking.problems import NAMED, Problem, named
 from optsync_mailchimp.mocking.routing import Router
@@ -28,7 +31,8 @@ class MailchimpMock:
     """One account with the audience ``Newsletter``.
 
     ``switches`` are the fields of :class:`Switches`. Further actions of :meth:`act`: ``archive``, ``forget``,
-    ``throttle(email)``, ``account(state)`` with a name of ``problems.NAMED`` or empty.
+    ``throttle(email)``, ``account(state)`` with a name of ``problems.NAMED`` or empty, ``fail(kind, times)`` for
+    the next calls with a name of ``problems.NAMED``, of ``faults.EDGE``, or ``lost_answer``.
     ``delete(email)`` archives, as the web interface does.
     """
 
@@ -39,7 +43,10 @@ class MailchimpMock:
         self.account = Account(clock, rng, Switches(**switches))
         self.audience = furnish(self.account, AUDIENCE, "Newsletter")
         self._hands = Hands(self.account, self.audience)
-        self._router = Router((*members.ROUTES, *listing.ROUTES, *bulk.ROUTES, *schema.ROUTES))
+        self._batches = Batches(self.account, self._run)
+        parts = (members, listing, bulk, schema, segments, history)
+        self._router = Router((*(route for part in parts for route in part.ROUTES), *self._batches.routes))
+        self._failures: deque[str] = deque()
 
     def populate(self, people: Iterable[Person]) -> None:
         populate(self.account, self.audience, people)
@@ -60,8 +67,12 @@ class MailchimpMock:
         )
 
     def act(self, action: str, **arguments: Any) -> Any:
+        self._batches.advance()
         if action == "account":
             self.account.state = arguments["state"]
+            return None
+        if action == "fail":
+            self._failures.extend([arguments["kind"]] * arguments.get("times", 1))
             return None
         return self._hands.actions[action](**arguments)
 
@@ -74,18 +85,48 @@ class MailchimpMock:
         return True
 
     def handle(self, request: MockRequest) -> MockResponse:
+        self._batches.advance()
+        if request.path.startswith(RESULTS_PATH):
+            return self._results(request)
+        failure = self._failures.popleft() if self._failures else ""
+        if failure in EDGE:
+            return EDGE[failure]
         instance = self.account.uuid()
         try:
+            if failure in NAMED:
+                raise named(failure)
             answer = self._answer(request)
         except Problem as problem:
             return self._refusal(problem, instance)
+        if failure == LOST:
+            raise ConnectionLost
+        headers = self._headers(instance)
         if answer is None:
-            return MockResponse(status=204, headers=self._headers(instance))
-        headers = self._headers(instance) | {"Content-Type": "application/json; charset=utf-8"}
+            return MockResponse(status=204, headers=headers)
+        headers["Content-Type"] = "application/json; charset=utf-8"
         return MockResponse(status=200, headers=headers, body=msgspec.json.encode(answer))
 
+    def _results(self, request: MockRequest) -> MockResponse:
+        """The storage service: the link is the permission, and a second one is refused."""
+        if "authorization" in request.headers:
+            return MockResponse(status=400, headers={"Content-Type": "application/xml"}, body=b"<Error/>")
+        archive = self._batches.results(request.path)
+        if archive is None:
+            return MockResponse(status=403, headers={"Content-Type": "application/xml"}, body=b"<Error/>")
+        return MockResponse(status=200, headers={"Content-Type": "application/x-gzip"}, body=archive)
+
+    def _run(self, call: Call) -> tuple[int, Json | None]:
+        """One operation of a batch."""
+        try:
+            answer = self._dispatch(call)
+        except Problem as problem:
+            return problem.status, problem.document("")
+        return (204 if answer is None else 200), answer
+
     def _answer(self, request: MockRequest) -> Json | None:
-        if not request.path.startswith(_ROOT):
+        if request.path == "/oauth2/metadata":
+            return self._metadata(request)
+        if not f"{request.path}/".startswith(f"{_ROOT}/"):
             raise named("ResourceNotFound")
         self._admit(request)
         method = _method(request)
@@ -109,6 +150,18 @@ class MailchimpMock:
         selection.require(frozenset(answer))
         trimmed: Json = selection.apply(answer)
         return trimmed
+
+    def _metadata(self, request: MockRequest) -> Json:
+        """Of the login service, which answers 200 to a token it does not know, too."""
+        if request.headers.get("authorization", "").partition(" ")[2] != self.account.access_token:
+            return {"error": "invalid_token", "error_description": "The access token is invalid."}
+        return {
+            "dc": self.account.datacenter,
+            "role": "owner",
+            "accountname": "Example",
+            "login_url": "https://login.mailchimp.com",
+            "api_endpoint": request.base_url,
+        }
 
     def _admit(self, request: MockRequest) -> None:
         self._check_key(request.headers.get("authorization", ""))

@@ -84,7 +84,7 @@ def opt_out(
             **(campaign or {}),
         }
     )
-    record(audience, member, "unsub", now, campaign, type=origin)
+    record(audience, member, "unsub", now, campaign, type="", reason=reason)
 
 
 def record(
