@@ -34,7 +34,7 @@ ADDRESS_COUNTRY_CODE ADDRESS_LOC_ADDR_ID:integer"
 _UTM = "UTM_SOURCE UTM_MEDIUM UTM_CAMPAIGN UTM_CONTENT UTM_TERM"
 _AUDIT = "CREATED_BY_ID:user:r MODIFY_BY_ID:user:r DATE_CREATE:datetime:r DATE_MODIFY:datetime:r \
 LAST_ACTIVITY_TIME:datetime:r LAST_ACTIVITY_BY:user:r HAS_PHONE:char:r HAS_EMAIL:char:r HAS_IMOL:char:r"
-_SHARED = f"ID:integer:r {_ADDRESS} COMMENTS OPENED:char ASSIGNED_BY_ID:user ORIGINATOR_ID ORIGIN_ID {_UTM} {_AUDIT}"
+_SHARED = f"{_ADDRESS} COMMENTS OPENED:char ASSIGNED_BY_ID:user ORIGINATOR_ID ORIGIN_ID {_UTM} {_AUDIT}"
 
 # name[:type][:flags]; r = read-only, q = required, m = multiple; @LIST names the directory of a crm_status.
 _SPECIFIC = {
@@ -93,7 +93,7 @@ FIRST_FREE_OPTION = 47
 
 def system_fields(entity: str) -> dict[str, Field]:
     """Fresh descriptors, by name."""
-    fields = [_parsed(word) for word in _SPECIFIC[entity].split()]
+    fields = [_parsed(word) for word in ("ID:integer:r", *_SPECIFIC[entity].split())]
     fields += [Field(name=name, type="crm_multifield", is_multiple=True) for name in MULTIFIELDS]
     return {one.name: one for one in fields}
 
@@ -110,6 +110,14 @@ def custom_fields(ids: Iterator[int]) -> list[Field]:
         )
         for name, kind in _CUSTOM.items()
     ]
+
+
+def with_semantics(entity: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The values, with what a lead's new status means: in process, success or failure."""
+    if entity == "lead" and "STATUS_ID" in values:
+        meaning = {"CONVERTED": "S", "JUNK": "F"}.get(values["STATUS_ID"], "P")
+        return {**values, "STATUS_SEMANTIC_ID": meaning}
+    return values
 
 
 def option(number: int, label: str, *, sort: str = "500", xml_id: str = "", default: str = "N") -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from optsync_bitrix24.mocking.answers import RestError, Result
-from optsync_bitrix24.mocking.catalogue import DEFAULTS, MULTIFIELDS, Field, describe
+from optsync_bitrix24.mocking.catalogue import DEFAULTS, MULTIFIELDS, Field, describe, with_semantics
 from optsync_bitrix24.mocking.listing import Order, fetch
 from optsync_bitrix24.mocking.php import as_map, elements, is_array, is_blank, param, php_int, php_text
 from optsync_bitrix24.mocking.portal import Call, Portal
@@ -32,9 +32,9 @@ class Classic:
             if given is not None and not is_array(given):
                 raise RestError("", f"Parameter '{name}' must be array.")
         query = self._portal.filters.classic(self._table, as_map(conditions))
-        page = fetch(self._table, query, self._order(as_map(order)), start, sees=self._sees)
+        page = fetch(self._table, query, self._order(as_map(order)), start, sees=self._portal.viewer(self._entity))
         if not page.rows and page.total and self._portal.switches.past_the_end == "first":
-            page = fetch(self._table, query, self._order(as_map(order)), 0, sees=self._sees)
+            page = fetch(self._table, query, self._order(as_map(order)), 0, sees=self._portal.viewer(self._entity))
         shown, kinds = self._selected(param(call.params, "select"))
         uncounted = 0 if self._portal.switches.uncounted_total in ("classic", "always") else None
         rows = [self._show(row, shown, kinds) for row in page.rows]
@@ -114,7 +114,7 @@ class Classic:
             value = self._portal.values.take(one, raw)
             if value is not DROPPED:
                 taken[name] = value
-        return taken
+        return with_semantics(self._entity, taken)
 
     def _multifields(self, row: Row, sent: dict[str, Any]) -> list[Multifield]:
         kept = Row(row.id, {}, list(row.multifields))

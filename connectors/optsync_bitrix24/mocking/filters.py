@@ -28,13 +28,27 @@ class Query:
     """Conditions that must all hold, and the bounds that save looking at every row."""
 
     predicates: list[Predicate] = field(default_factory=list)
-    above_id: int = 0
+    lowest_id: int = 0
+    highest_id: int | None = None
     ids: set[int] | None = None
     """Only these can match, None for any."""
     from_modified: int | None = None
 
     def narrow(self, ids: set[int]) -> None:
         self.ids = ids if self.ids is None else self.ids & ids
+
+    def bound(self, sign: str, number: int) -> None:
+        """A comparison of the id."""
+        if sign.startswith(">"):
+            self.lowest_id = max(self.lowest_id, number if sign == ">=" else number + 1)
+        else:
+            high = number if sign == "<=" else number - 1
+            self.highest_id = high if self.highest_id is None else min(self.highest_id, high)
+
+    def admits(self, row_id: int) -> bool:
+        """Whether the bounds let the id through."""
+        is_in_range = self.lowest_id <= row_id and (self.highest_id is None or row_id <= self.highest_id)
+        return is_in_range and (self.ids is None or row_id in self.ids)
 
     def matches(self, row: Row) -> bool:
         return all(holds(row) for holds in self.predicates)
@@ -73,8 +87,8 @@ class Filters:
             return
         if one.name == "ID" and sign in _EXACT:
             query.narrow({value for value in values if isinstance(value, int)})
-        elif one.name == "ID" and sign == ">":
-            query.above_id = max(query.above_id, php_int(wanted))
+        elif one.name == "ID" and sign in _COMPARISONS:
+            query.bound(sign, php_int(wanted))
         else:
             if one.name == "DATE_MODIFY" and sign in (">", ">=") and isinstance(values[0], int):
                 query.from_modified = max(values[0], query.from_modified or values[0])

@@ -10,7 +10,6 @@ from optsync_bitrix24.mocking import people
 from optsync_bitrix24.mocking.catalogue import ENTITY_TYPES, MULTIFIELDS
 from optsync_bitrix24.mocking.duplicates import absorb
 from optsync_bitrix24.mocking.faults import Faults
-from optsync_bitrix24.mocking.php import php_int
 from optsync_bitrix24.mocking.portal import Portal
 from optsync_bitrix24.mocking.store import Multifield, Row, Table
 from optsync_bitrix24.mocking.values import DROPPED
@@ -114,12 +113,13 @@ class Hands:
 
     def _restore(self, id: int, entity: str = "contact") -> int:  # noqa: A002 - the vendor's word
         """Out of the recycle bin; gives the new id."""
-        return self._portal.table(entity).restore(int(id), self._portal.moments.now()).id
+        return self._portal.table(entity).restore(int(id), self._portal.moments.now(), people.HUMAN).id
 
     def _merge(self, keep: int | str, lose: int | str, entity: str = "contact") -> dict[str, int]:
         """Two records, each by id or address; where both have a value the survivor's stays."""
         table = self._portal.table(entity)
-        survivor, loser = self._one(table, keep), self._one(table, lose, but=keep)
+        survivor = self._one(table, keep)
+        loser = self._one(table, lose, but=survivor)
         absorb(self._portal, table, survivor, loser, user=people.HUMAN)
         return {"kept": survivor.id, "lost": loser.id}
 
@@ -166,13 +166,13 @@ class Hands:
     def _touch(self, table: Table, row: Row) -> None:
         self._portal.touch(table, row, people.HUMAN)
 
-    def _one(self, table: Table, key: int | str, *, but: int | str | None = None) -> Row:
-        if isinstance(key, int) or key.isdigit():
-            return table.rows[php_int(key)]
-        ids = [i for i in table.holders("EMAIL", key) if key != but or i != table.holders("EMAIL", key)[0]]
-        if not ids:
+    def _one(self, table: Table, key: int | str, *, but: Row | None = None) -> Row:
+        """By id or address; ``but`` is not meant."""
+        ids = [int(key)] if isinstance(key, int) or key.isdigit() else table.holders("EMAIL", key)
+        rows = [table.rows[i] for i in ids if but is None or i != but.id]
+        if not rows:
             raise KeyError(key)
-        return table.rows[ids[0]]
+        return rows[0]
 
     def _known(self, email: str, **which: Any) -> list[Found]:
         found = self._holders(email, **which)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from optsync_bitrix24.mocking.answers import RestError, Result
-from optsync_bitrix24.mocking.catalogue import DEFAULTS, ENTITY_TYPES, Field, describe
+from optsync_bitrix24.mocking.catalogue import DEFAULTS, ENTITY_TYPES, Field, describe, with_semantics
 from optsync_bitrix24.mocking.filters import Predicate, Query, split_key
 from optsync_bitrix24.mocking.listing import Order, fetch
 from optsync_bitrix24.mocking.names import item_names
@@ -62,7 +62,7 @@ class Items:
         query = Query()
         self._conditions(kind, query, as_map(call.params.get("filter")))
         order = self._order(kind, as_map(call.params.get("order")))
-        page = fetch(kind.table, query, order, call.params.get("start"), sees=lambda i: self._sees(kind, i))
+        page = fetch(kind.table, query, order, call.params.get("start"), sees=self._portal.viewer(kind.entity))
         select = call.params.get("select")
         words = {php_text(word) for word in elements(select)} if is_array(select) and select else {"*"}
         items = [self._show(kind, row, words) for row in page.rows]
@@ -129,7 +129,8 @@ class Items:
                 if one is None:
                     text = f"Invalid filter: field '{name}' is not allowed in filter"
                     raise RestError("INVALID_ARG_VALUE", text)
-                if one.type == "boolean" and php_text(wanted) not in ("0", "1"):
+                flags = elements(wanted) if one.type == "boolean" else ()
+                if any(php_text(flag) not in ("0", "1") for flag in flags):
                     raise RestError("INVALID_ARG_VALUE", f"Invalid filter: field '{name}' has invalid value")
                 self._portal.filters.add(query, one, operator, wanted)
 
@@ -169,7 +170,7 @@ class Items:
             value = self._portal.values.take_typed(one, raw)
             if value is not DROPPED:
                 taken[one.name] = value
-        return taken
+        return with_semantics(kind.entity, taken)
 
     def _multifields(self, kind: _Kind, row: Row, raw: Any) -> list[Multifield]:
         """``fm``: a numeric key names a row's own id, other keys and a list add; an element without typeId or of
@@ -219,5 +220,4 @@ def _first(row: Row, kind: str, value_type: str) -> str:
 
 def _whole(query: Query) -> Predicate:
     """A query with its bounds as one condition."""
-    ids, above = query.ids, query.above_id
-    return lambda row: row.id > above and (ids is None or row.id in ids) and query.matches(row)
+    return lambda row: query.admits(row.id) and query.matches(row)

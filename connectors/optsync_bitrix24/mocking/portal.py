@@ -1,6 +1,7 @@
 """One portal: its records, clock, switches and the person in whose name a call is made."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +62,11 @@ class Portal:
     def sees(self, entity: str, row_id: int) -> bool:
         """Whether the owner of the credential may read the row."""
         return self.switches.can_see is None or self.switches.can_see(entity, row_id)
+
+    def viewer(self, entity: str) -> Callable[[int], bool] | None:
+        """The test of :meth:`sees` for one entity; None where everything may be read."""
+        can_see = self.switches.can_see
+        return None if can_see is None else lambda row_id: can_see(entity, row_id)
 
     def stamped(self, values: dict[str, Any], user: int) -> dict[str, Any]:
         """The values of a new row, with its creation stamps."""

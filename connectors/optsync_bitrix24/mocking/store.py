@@ -59,6 +59,7 @@ class Table:
         """A new row; ``multifields`` are (kind, value type, value)."""
         row = Row(next(self._next_id), values)
         row.multifields = [Multifield(next(self._numbers), *one) for one in multifields]
+        values.setdefault("HAS_IMOL", "N")
         self.rows[row.id] = row
         self.ids.append(row.id)
         insort(self.modified, (values["DATE_MODIFY"], row.id))
@@ -81,10 +82,10 @@ class Table:
         if to_bin:
             self.bin[row.id] = row
 
-    def restore(self, old_id: int, moment: int) -> Row:
+    def restore(self, old_id: int, moment: int, user: int) -> Row:
         """Takes a row out of the recycle bin; it comes back under a new id, its multifields too."""
         old = self.bin.pop(old_id)
-        values = {**old.values, "DATE_MODIFY": moment}
+        values = {**old.values, "DATE_MODIFY": moment, "MODIFY_BY_ID": user}
         return self.insert(values, [(one.kind, one.value_type, one.value) for one in old.multifields])
 
     def set_multifields(self, row: Row, kept: list[Multifield]) -> None:
@@ -96,9 +97,10 @@ class Table:
         """Ids of the rows with that address or number, ascending."""
         return sorted(self._lookup.get((kind, value.casefold()), ()))
 
-    def ids_above(self, last: int) -> Iterator[int]:
-        for place in range(bisect_right(self.ids, last), len(self.ids)):
-            yield self.ids[place]
+    def span(self, low: int, high: int | None) -> range:
+        """The places in ``ids`` of those with low <= id <= high."""
+        end = len(self.ids) if high is None else bisect_right(self.ids, high)
+        return range(bisect_left(self.ids, low), end)
 
     def modified_between(self, low: int | None, high: int | None) -> list[tuple[int, int]]:
         """(moment, id) with low <= moment <= high, ascending."""
