@@ -138,6 +138,7 @@ class MailchimpMock:
             raw_body=request.body,
             client=request.client,
             base_url=request.base_url,
+            language=request.headers.get("accept-language", "")[:2],
         )
         return self._dispatch(call)
 

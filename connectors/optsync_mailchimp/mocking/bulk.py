@@ -76,7 +76,7 @@ def _write(account: Account, audience: Audience, call: Call, item: Json) -> tupl
     if member is None:
         if status is None:
             raise invalid_fields(("status", "This value should not be blank."))
-        return create(account, audience, address, status, plain, skip_merge=skip, client=call.client), True
+        return create(account, audience, address, status, plain, skip_merge=skip, call=call), True
     was_archived = member.status == "archived"
     if not call.body.get("update_existing") and not was_archived:
         raise _Exists

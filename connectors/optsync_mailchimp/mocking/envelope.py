@@ -88,6 +88,8 @@ class Call:
     client: str = "127.0.0.1"
     base_url: str = ""
     """Scheme, host and mount prefix, without ``/3.0``."""
+    language: str = ""
+    """``Accept-Language``: a new contact's language when the body names none."""
 
     @cached_property
     def selection(self) -> Selection:

@@ -38,7 +38,7 @@ def _create(account: Account, call: Call, params: Params) -> Json:
     member = audience.find(address) if isinstance(address, str) and "@" in address else None
     skip = call.flag("skip_merge_validation")
     if member is None:
-        member = create(account, audience, address, status, body, skip_merge=skip, client=call.client)
+        member = create(account, audience, address, status, body, skip_merge=skip, call=call)
     elif member.status == "archived":
         update(account, audience, member, body, status=status, skip_merge=skip)
     else:
@@ -63,7 +63,7 @@ def _upsert(account: Account, call: Call, params: Params) -> Json:
     first = status or if_new
     if first is None:
         raise invalid_fields(("status_if_new", _BLANK))
-    member = create(account, audience, address, first, body, skip_merge=skip, client=call.client)
+    member = create(account, audience, address, first, body, skip_merge=skip, call=call)
     return _shown(call, audience, member)
 
 

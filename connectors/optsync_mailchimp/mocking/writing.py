@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from optsync_mailchimp.mocking.account import Account
-from optsync_mailchimp.mocking.envelope import Json, json_type, parse_time
+from optsync_mailchimp.mocking.envelope import Call, Json, json_type, parse_time
 from optsync_mailchimp.mocking.merge_fields import validate
 from optsync_mailchimp.mocking.problems import (
     already_in_list,
@@ -144,7 +144,7 @@ def _merged(held: frozenset[str], sent: dict[str, bool]) -> frozenset[str]:
 
 
 def create(
-    account: Account, audience: Audience, address: object, status: str, body: Json, *, skip_merge: bool, client: str
+    account: Account, audience: Audience, address: object, status: str, body: Json, *, skip_merge: bool, call: Call
 ) -> Member:
     """A contact whose address is not in the audience. Raises ``Problem``."""
     email = check_address(account, address)
@@ -160,10 +160,11 @@ def create(
         status="",
         last_changed=now,
     )
+    member.language = call.language
     move(audience, member, status, now)
     write_checked(member, checked)
     if status == "subscribed" and not member.ip_opt:
-        member.ip_opt = client
+        member.ip_opt = call.client
     audience.add(member)
     names = _tag_names(body)
     if names:

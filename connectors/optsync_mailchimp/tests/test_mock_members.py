@@ -124,3 +124,34 @@ def test_a_throttled_address_is_refused_until_released(api: Api) -> None:
     assert "has signed up to a lot of lists very recently" in reply.body["detail"]
     api.act("throttle", email=ANN, on=False)
     api.add(ANN)
+
+
+def test_a_new_contact_takes_the_language_of_the_request_unless_the_body_names_one(api: Api) -> None:
+    headers = {"authorization": f"Bearer {api.mock.account.api_key}", "accept-language": "de-CH"}
+    for body in (
+        b'{"email_address":"a@example.com","status":"subscribed"}',
+        b'{"email_address":"b@example.com","status":"subscribed","language":"fr"}',
+    ):
+        assert api.raw("POST", f"/3.0{LIST}/members", body=body, headers=headers).status == 200
+    assert api.call("GET", api.member("a@example.com")).body["language"] == "de"
+    assert api.call("GET", api.member("b@example.com")).body["language"] == "fr"
+
+
+def test_notes_events_and_searches_are_kept_per_contact(api: Api) -> None:
+    api.add(ANN)
+    note = api.call("POST", f"{api.member(ANN)}/notes", {"note": "Called."}).body
+    assert api.call("GET", api.member(ANN)).body["last_note"]["note"] == "Called."
+    assert api.call("DELETE", f"{api.member(ANN)}/notes/{note['id']}").status == 204
+    assert api.call("POST", f"{api.member(ANN)}/events", {"name": "visited"}).status == 204
+    assert api.call("GET", f"{api.member(ANN)}/events").body["total_items"] == 1
+    found = api.call("GET", "/search-members", query=ANN.lower()).body
+    assert [one["email_address"] for one in found["exact_matches"]["members"]] == [ANN]
+
+
+def test_a_campaigns_report_lists_its_opt_outs(api: Api) -> None:
+    api.add(ANN)
+    api.act("unsubscribe", email=ANN, campaign_id="cb398d21d2")
+    (row,) = api.call("GET", "/reports/cb398d21d2/unsubscribed").body["unsubscribes"]
+    assert (row["email_address"], row["list_id"]) == (ANN, "4c1a9f02bb")
+    activity = api.call("GET", f"{api.member(ANN)}/activity", action="unsub").body["activity"]
+    assert [item["campaign_id"] for item in activity] == ["cb398d21d2"]
