@@ -22,6 +22,8 @@ def long_functions(source: str) -> Iterator[tuple[str, int]]:
 def offenders() -> dict[str, int]:
     found: dict[str, int] = {}
     for path, text in product_modules():
+        if "migrations" in path.parts:
+            continue  # a migration is a frozen list of statements: nobody changes it, and its order is its sense
         if (lines := len(text.splitlines())) > FILE:
             found[str(path)] = lines
         found |= {f"{path}:{name}": count for name, count in long_functions(text)}

@@ -11,7 +11,11 @@ VENDOR = re.compile(
 )
 ADDRESS = re.compile(r"[\w.+'%-]+(?:@|%40)((?:[\w-]+\.)+[\w-]*[^\W\d_][\w-]*)")
 RESERVED = re.compile(r"(?:^|\.)(?:example\.(?:com|org|net)|example|test|invalid|localhost)$")
-NOBODYS = {"gmail.con": "a vendor refuses this very misspelling; the ending does not exist"}
+URL_USER = re.compile(r"://[^\s/@]*@")
+NOBODYS = {
+    "gmail.con": "a vendor refuses this very misspelling; the ending does not exist",
+    "freddiesjokes.com": "a vendor's own example for its hash of an address",
+}
 # Written so that the patterns do not find themselves.
 LOCAL = re.compile(r"(?<![\w.~-])/(?:work|root|home|Users|mnt)/\w")
 REGISTRY = re.compile(r"pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|proxy\.golang\.org|deb\.debian\.org|crates\.io")
@@ -25,7 +29,8 @@ def found(pattern: re.Pattern[str], text: str) -> list[str]:
 
 def strangers(text: str) -> list[str]:
     """Domains of addresses that could belong to somebody."""
-    return sorted({d for m in ADDRESS.finditer(text) if not RESERVED.search(d := m[1].lower())} - set(NOBODYS))
+    domains = {match[1].lower() for match in ADDRESS.finditer(URL_USER.sub("://", text))}
+    return sorted(domain for domain in domains if not RESERVED.search(domain) and domain not in NOBODYS)
 
 
 def test_the_core_knows_no_vendor_by_name_or_word() -> None:
@@ -53,3 +58,4 @@ def test_the_searches_find_what_they_are_for() -> None:
     assert strangers('{"email": "anna@' + 'gmail.com"}') == ["gmail.com"]
     assert strangers("anna%40" + "web.de") == ["web.de"]
     assert strangers("a@example.com b@Bücher.example c@mail.example.org @pytest.mark.slow x@1.2") == []
+    assert strangers("https://user:word@crm.vendor.io/rest") == []
