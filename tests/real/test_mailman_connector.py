@@ -51,6 +51,12 @@ def _statuses(connector: Mailman3, list_id: str) -> dict[str, Status | None]:
     return {key: record.status for key, record in _read(connector, list_id)[0].items()}
 
 
+def _use_pages_of(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (client, reading):
+        for name in ("PAGE", "SEARCH_PAGE"):
+            monkeypatch.setattr(module, name, rows)
+
+
 def _status(list_id: str, email: str, status: Status) -> Write:
     out = status is Status.OUT
     return Write(key=email, kind=WriteKind.STATUS, collection=list_id, record=email, status=status, restrictive=out)
@@ -141,8 +147,7 @@ def test_a_list_of_many_pages_is_read_resumed_and_left(
     outcomes = connector.write([_create(crowd, person) for person in people], _spec(crowd))
     assert {outcome.result for outcome in outcomes} == {Result.APPLIED}
     mailman.pause(crowd, "p007@example.com")
-    monkeypatch.setattr(client, "PAGE", 100)
-    monkeypatch.setattr(reading, "PAGE", 100)
+    _use_pages_of(100, monkeypatch)
     shown, last = _read(connector, crowd)
     assert sorted(shown) == people
     assert last.is_complete
@@ -164,8 +169,7 @@ def test_a_list_of_many_pages_is_read_resumed_and_left(
 def test_somebody_who_leaves_during_a_read_makes_it_incomplete(
     mailman: MailmanServer, connector: Mailman3, news: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "PAGE", 2)
-    monkeypatch.setattr(reading, "PAGE", 2)
+    _use_pages_of(2, monkeypatch)
     for number in range(5):
         mailman.subscribe(news, f"p{number}@example.com")
     pages = connector.read(_spec(news), None)

@@ -35,20 +35,26 @@ def row(email: str, member_id: str = "m1", name: str = "") -> dict[str, Any]:
     return {"email": email, "member_id": member_id, "display_name": name, "http_etag": '"x"'}
 
 
-def has(server: responses.RequestsMock, **by_status: Sequence[dict[str, Any]]) -> None:
-    """Fills the list: delivery status -> rows."""
+def has(server: responses.RequestsMock, *totals: int, **by_status: Sequence[dict[str, Any]]) -> None:
+    """Fills the list: delivery status -> rows. ``totals`` is what the roster counts, call after call, if not them."""
+    everybody = [each for rows in by_status.values() for each in rows]
     for status in ("by_user", "by_moderator", "by_bounces", "unknown", "enabled"):
         server.get(
             f"{BASE}/members/find",
             json=collection(by_status.get(status, ())),
             match=[responses.matchers.query_param_matcher({"delivery_status": status}, strict_match=False)],
         )
-
-
-def total(server: responses.RequestsMock, *counts: int) -> None:
-    """What the roster counts, call after call."""
-    for count in counts:
-        server.get(f"{BASE}/lists/{LIST}/roster/member", json=collection((), count))
+    for total in totals or (len(everybody),):
+        server.get(
+            f"{BASE}/lists/{LIST}/roster/member",
+            json=collection((), total),
+            match=[responses.matchers.query_param_matcher({"count": 1}, strict_match=False)],
+        )
+    server.get(
+        f"{BASE}/lists/{LIST}/roster/member",
+        json=collection(everybody),
+        match=[responses.matchers.query_param_matcher({"count": 1000}, strict_match=False)],
+    )
 
 
 def waiting(server: responses.RequestsMock, *rows: dict[str, Any]) -> None:
