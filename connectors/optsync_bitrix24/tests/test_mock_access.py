@@ -115,16 +115,8 @@ def test_the_time_block_and_the_date_header_tell_the_portals_clock() -> None:
     body = msgspec.json.decode(answer.body)
     assert body["result"] == body["time"]["date_start"] == "2026-11-21T10:26:40+02:00"
     assert answer.headers["Date"] == "Sat, 21 Nov 2026 08:26:40 GMT"
-    assert body["time"].keys() == {
-        "start",
-        "finish",
-        "duration",
-        "processing",
-        "date_start",
-        "date_finish",
-        "operating",
-        "operating_reset_at",
-    }
+    assert body["time"].keys() >= {"start", "finish", "duration", "processing", "date_start", "date_finish"}
+    assert body["time"].keys() >= {"operating", "operating_reset_at"}
 
 
 def test_the_profile_says_whether_the_owner_is_an_administrator() -> None:
