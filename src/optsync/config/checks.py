@@ -64,6 +64,8 @@ def _scopes(config: Config) -> Iterator[Problem]:
             yield Problem(path=path, expected=expected, because=(("brands",),))
         elif purpose.kind is Kind.TRANSACTIONAL:
             yield from _cannot_opt_out(sync)
+        else:
+            yield from _status_is_mapped(sync)
 
 
 def _cannot_opt_out(sync: SyncConfig) -> Iterator[Problem]:
@@ -81,6 +83,17 @@ def _cannot_opt_out(sync: SyncConfig) -> Iterator[Problem]:
         if getattr(sync.opt_out, direction):
             expected = "false: its scope is a transactional purpose, which nobody can be opted out of"
             yield Problem(path=(*path, "opt_out", direction), found="true", expected=expected, because=because)
+
+
+def _status_is_mapped(sync: SyncConfig) -> Iterator[Problem]:
+    if sync.crm.opt_out is None and sync.crm.opt_in is None and (sync.opt_out.crm_to_esp or sync.opt_out.esp_to_crm):
+        path: Path = ("syncs", sync.name)
+        expected = (
+            "opt_out (a boolean field, true = opted out), opt_in (true = opted in) or both, "
+            "or opt_out: {crm_to_esp: false, esp_to_crm: false} on the sync"
+        )
+        because = ((*path, "crm", "opt_out"), (*path, "crm", "opt_in"), (*path, "opt_out"))
+        yield Problem(path=(*path, "crm"), found="neither opt_out nor opt_in", expected=expected, because=because)
 
 
 def _topics_are_declared(config: Config) -> Iterator[Problem]:
@@ -105,9 +118,9 @@ def _one_meaning_each(config: Config) -> Iterator[Problem]:
     for sync in config.syncs.values():
         for thing, scope, path in _shown_by(sync, _accounts(config)):
             known = meanings[thing]
-            other = next((where for said, where in known.items() if said != scope), None)
-            if other is not None:
-                said = next(iter(known))
+            for said, other in known.items():
+                if scope == said or other == f"syncs.{sync.name}":
+                    continue
                 found = f'"{thing[-1]}" standing for {scope}, and in {other} for {said}'
                 yield Problem(
                     path=path, found=found, expected="one scope wherever it is mapped", because=(("brands",),)

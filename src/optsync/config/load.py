@@ -143,11 +143,15 @@ class _Loading:
             return
         settled = self._validator.model(model, path, tolerate_unknown=tolerate_unknown)
         parent = self._document.get(path[:-1])
-        if settled is not None:
-            parent[path[-1]] = settled
-        else:
-            del parent[path[-1]]
+        if settled is None:
             self._validator.faulty.add(path)
+        parent[path[-1]] = settled if settled is not None else _stand_in(model)
+
+
+def _stand_in(model: type[BaseModel]) -> BaseModel:
+    """For a part that cannot be used: lets the rest be judged, and is never returned to anybody."""
+    required = [name for name, field in model.model_fields.items() if field.is_required()]
+    return model.model_construct(None, **dict.fromkeys(required, ""))
 
 
 def _plays(connector: type[Connector], side: Side) -> type[CrmSide | EspSide] | None:

@@ -113,7 +113,7 @@ def _syntax(error: YAMLError, file: str) -> Fault:
     mark = error.problem_mark or error.context_mark
     problem = _QUOTED.sub("a name", str(error.problem or error.context or "a mistake"))
     line = None if mark is None else mark.line + 1
-    return Fault(file=file, line=line, key="(file)", found=problem.removeprefix("found "), expected="YAML")
+    return Fault(file=file, line=line, key="(file)", found=f"a mistake: {problem}", expected="YAML")
 
 
 class _Walk:

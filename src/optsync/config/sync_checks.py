@@ -1,7 +1,7 @@
 """What several keys of one sync together can show to be wrong."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 from optsync.config import wording
@@ -20,17 +20,6 @@ def _path(sync: SyncConfig, *rest: str | int) -> Path:
 def _one_schedule(sync: SyncConfig) -> Iterator[Problem]:
     if sync.cron is not None and sync.every is not None:
         yield Problem(path=_path(sync, "cron"), found="both every and cron", expected="one of them")
-
-
-def _status_is_mapped(sync: SyncConfig) -> Iterator[Problem]:
-    if sync.crm.opt_out is None and sync.crm.opt_in is None and (sync.opt_out.crm_to_esp or sync.opt_out.esp_to_crm):
-        expected = (
-            "opt_out (a boolean field, true = opted out), opt_in (true = opted in) or both, "
-            "or opt_out: {crm_to_esp: false, esp_to_crm: false} on the sync"
-        )
-        because = (_path(sync, "crm", "opt_out"), _path(sync, "crm", "opt_in"), _path(sync, "opt_out"))
-        found = "neither opt_out nor opt_in"
-        yield Problem(path=_path(sync, "crm"), found=found, expected=expected, because=because)
 
 
 def _flags(sync: SyncConfig) -> dict[Path, str]:
@@ -77,11 +66,16 @@ def _fields_are_no_flags(sync: SyncConfig) -> Iterator[Problem]:
 
 
 def _fields_once(sync: SyncConfig) -> Iterator[Problem]:
-    for (first, one), (second, other) in combinations(enumerate(sync.fields), 2):
+    for one, (second, other) in _pairs(sync.fields):
         what = _written_twice(one, other)
         if what:
-            found = f"{what}, as in fields.{first}"
+            found = f"{what}, after the rule for {one.crm} and {one.esp}"
             yield Problem(path=_path(sync, "fields", second), found=found, expected="one rule for each field written")
+
+
+def _pairs(rules: Sequence[FieldRule]) -> Iterator[tuple[FieldRule, tuple[int, FieldRule]]]:
+    for (_, one), later in combinations(enumerate(rules), 2):
+        yield one, later
 
 
 def _written_twice(one: FieldRule, other: FieldRule) -> str:
@@ -135,7 +129,6 @@ def _new_records_can_be_filled(sync: SyncConfig) -> Iterator[Problem]:
 
 SYNC_CHECKS: tuple[Callable[[SyncConfig], Iterator[Problem]], ...] = (
     _one_schedule,
-    _status_is_mapped,
     _flags_differ,
     _fields_are_no_flags,
     _fields_once,

@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from optsync.config import shape, wording
 from optsync.config.places import Document, Path
@@ -58,10 +59,19 @@ class Validator:
                 return model.model_validate(self._document.get(path))
             except ValidationError as error:
                 errors = error.errors(include_url=False)
+            self._excuse_misspelt(path, errors)
             wrong = [self._handle(model, path, dict(item), tolerate_unknown=tolerate_unknown) for item in errors]
             for target in sorted(filter(None, wrong), key=_deepest_last_first):
                 if not self._remove(target, path):
                     return None
+
+    def _excuse_misspelt(self, path: Path, errors: list[ErrorDetails]) -> None:
+        """An unknown ``evry`` beside a missing ``every`` is one mistake, and the unknown key's message names both."""
+        missing = [error["loc"] for error in errors if error["type"] == "missing"]
+        for loc in (error["loc"] for error in errors if error["type"] == "extra_forbidden"):
+            beside = [str(other[-1]) for other in missing if other[:-1] == loc[:-1]]
+            for name in wording.close(str(loc[-1]), beside):
+                self.faulty.add(self.written(self._resolve(path, (*loc[:-1], name))))
 
     def _handle(
         self, model: type[BaseModel], path: Path, error: dict[str, Any], *, tolerate_unknown: bool
@@ -69,6 +79,8 @@ class Validator:
         """Reports one error unless an earlier one caused it; answers what is to be taken out."""
         place = self._resolve(path, error["loc"])
         if error["type"] == "string_type" and self._take_as_text(place):
+            return None
+        if error["type"] == "default_factory_not_called":
             return None
         is_unknown = error["type"] == "extra_forbidden"
         if not self._is_consequence(place) and not (is_unknown and tolerate_unknown):
@@ -84,7 +96,8 @@ class Validator:
             names = shape.allowed(model, inside)
             is_key = place[-1:] == error["loc"][-1:]
             return "an unknown key" if is_key else self.found(place), wording.choice(str(error["loc"][-1]), names)
-        expected = wording.expected(error["type"], error["msg"], error.get("ctx", {}))
+        context = {**error.get("ctx", {}), "is_text": isinstance(self._document.get(place), str)}
+        expected = wording.expected(error["type"], error["msg"], context)
         return self.found(place, secret=secret), Redactor(self._secrets(model, path)).secrets(expected)
 
     def _secrets(self, model: type[BaseModel], path: Path) -> list[str]:

@@ -101,15 +101,15 @@ def override(document: Document, settings: type[BaseSettings], known: Mapping[st
             Fault(file="environment", line=None, key="OPTSYNC_…", found="a value that is no JSON", expected="JSON")
         )
         return
-    for path, value in _texts_or_others(found, ()):
+    for path, value in _leaves(found, ()):
         document.put(path, value)
         document.hidden.add(path)
         document.from_environment.add(path)
 
 
-def _texts_or_others(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
     if isinstance(value, dict) and value:
         for key, item in value.items():
-            yield from _texts_or_others(item, (*path, key))
-    else:
+            yield from _leaves(item, (*path, key))
+    elif path:
         yield path, value

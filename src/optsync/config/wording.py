@@ -23,8 +23,14 @@ def found(value: object, path: Path, *, is_hidden: bool) -> str:
         return "nothing"
     if is_hidden or any(_SECRET_NAME.search(str(part)) for part in path) or _may_carry_a_secret(str(value)):
         return HIDDEN
+    return _shown(value)
+
+
+def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
     text = str(value)
     return f'"{text[:_LONGEST]}{"…" if len(text) > _LONGEST else ""}"'
 
@@ -49,10 +55,15 @@ def one_of(names: Iterable[str]) -> str:
 def choice(given: str, names: Iterable[str]) -> str:
     """``did you mean crm? (crm, esp or mc)``, or the names alone."""
     known = list(names)
-    close = difflib.get_close_matches(given, known, n=1, cutoff=0.6)
-    if close:
-        return f"one of {one_of(known)}; did you mean {close[0]}?"
-    return f"one of {one_of(known)}" if known else "none"
+    if len(known) < 2:
+        return one_of(known) or "none"
+    hint = "".join(f"; did you mean {name}?" for name in close(given, known))
+    return f"one of {one_of(known)}{hint}"
+
+
+def close(given: str, names: Iterable[str]) -> list[str]:
+    """The name that was probably meant, if there is one."""
+    return difflib.get_close_matches(given, list(names), n=1, cutoff=0.6)
 
 
 _Context = Mapping[str, Any]
@@ -72,13 +83,15 @@ _EXPECTED: dict[str, Callable[[_Context], str]] = {
     "model_attributes_type": lambda _: "a mapping of keys",
     "tuple_type": lambda _: "a list",
     "list_type": lambda _: "a list",
-    "too_short": lambda context: f"at least {context['min_length']}",
+    "too_short": lambda context: (
+        f"at least {context['min_length']} {'characters' if context.get('is_text') else 'of them'}"
+    ),
     "string_too_short": lambda context: f"at least {context['min_length']} characters",
     "string_pattern_mismatch": lambda context: f"text like {context['pattern']}",
-    "greater_than_equal": lambda context: f"{context['ge']} or more",
-    "greater_than": lambda context: f"more than {context['gt']}",
-    "less_than_equal": lambda context: f"{context['le']} or less",
-    "less_than": lambda context: f"less than {context['lt']}",
+    "greater_than_equal": lambda context: f"{context['ge']:g} or more",
+    "greater_than": lambda context: f"more than {context['gt']:g}",
+    "less_than_equal": lambda context: f"{context['le']:g} or less",
+    "less_than": lambda context: f"less than {context['lt']:g}",
     "literal_error": lambda context: str(context["expected"]).replace("'", ""),
     "enum": lambda context: str(context["expected"]).replace("'", ""),
 }
