@@ -124,13 +124,16 @@ class Hands:
         return {"kept": survivor.id, "lost": loser.id}
 
     def _edit(self, id: int, fields: dict[str, Any], entity: str = "contact") -> None:  # noqa: A002 - vendor's word
-        """Sets fields by their classic names; multifields as the classic update takes them."""
+        """Sets fields by their classic names, multifields as the classic update takes them; what nobody can edit
+        raises ``KeyError``."""
         table = self._portal.table(entity)
         row = table.rows[int(id)]
         for name, raw in fields.items():
             if name in MULTIFIELDS:
                 table.set_multifields(row, table.merged(row, name, raw))
                 continue
+            if table.fields[name].is_read_only:
+                raise KeyError(name)
             value = self._portal.values.take(table.fields[name], raw)
             if value is not DROPPED:
                 row.values[name] = value

@@ -86,6 +86,8 @@ def test_of_several_holders_the_first_is_meant_unless_all_are() -> None:
         portal.mock.act("opt_out", email="nobody@example.com")
     with pytest.raises(KeyError):
         portal.mock.act("dance")
+    with pytest.raises(KeyError):
+        portal.mock.act("edit", id=1, fields={"DATE_MODIFY": "2020-01-01"})
 
 
 def test_a_restored_record_has_a_new_id() -> None:
