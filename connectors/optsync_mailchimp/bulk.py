@@ -8,6 +8,7 @@ from optsync.connect.http import Effect
 from optsync.errors import SystemFailure
 from optsync.model.change import WriteKind
 from optsync.model.record import Status
+from optsync_mailchimp.archived import archived_among
 from optsync_mailchimp.client import MailchimpClient, Reply
 from optsync_mailchimp.mapping import member_hash, parse_time
 from optsync_mailchimp.reading import Reader
@@ -30,10 +31,21 @@ class BulkWriter:
 
     def write(self, task: Task, jobs: Sequence[Job]) -> None:
         """All of one kind, all with an address."""
-        pending = list(jobs)
+        pending = self._without_archived(task, jobs) if jobs[0].write.kind is WriteKind.CREATE else list(jobs)
         while pending:
             chunk, pending = _distinct(pending, self._size)
             self._send(task, chunk)
+
+    def _without_archived(self, task: Task, jobs: Sequence[Job]) -> list[Job]:
+        """The creates whose address is no archived member; the others get their outcome."""
+        audience = task.spec.collection
+        addresses = {job.address for job in jobs}
+        known_until = self._reader.known_until(audience)
+        archived = task.look(lambda: archived_among(self._client, audience, addresses, known_until=known_until))
+        for job in jobs:
+            if archived and job.address in archived:
+                self._single.recognise(task, job)
+        return [job for job in jobs if job.index not in task.outcomes]
 
     def _send(self, task: Task, chunk: Sequence[Job]) -> None:
         is_create = chunk[0].write.kind is WriteKind.CREATE
@@ -63,7 +75,7 @@ class BulkWriter:
         task.repeated.update(job.index for job in fresh)
         # A create can be repeated: it never touches a member. A request for confirmation is never sent twice.
         if again := [job for job in fresh if job.write.status is not Status.PENDING]:
-            self.write(task, again)
+            self._send(task, again)
         for job in fresh:
             if job.write.status is Status.PENDING:
                 self._single.recognise(task, job)

@@ -31,7 +31,7 @@ WORD_OF_STATUS: Mapping[Status, str] = {
 }
 BY_ADMIN = "N/A (Unsubscribed by admin)"
 _COMPLAINT_WORDS = ("abuse", "spam")
-_FORGOTTEN_DOMAIN = "@forgotten.mailchimp.com"
+FORGOTTEN_DOMAIN = "@forgotten.mailchimp.com"
 MAX_TEXT_BYTES = 255
 _REQUIRED_ADDRESS_PARTS = ("addr1", "city", "state", "zip")
 
@@ -75,7 +75,7 @@ def wanted_keys(spec: ReadSpec) -> tuple[str, ...]:
 
 def is_forgotten(member: Mapping[str, Any]) -> bool:
     """Whether the row is the leftover of a permanent deletion."""
-    return str(member.get("email_address") or "").lower().endswith(_FORGOTTEN_DOMAIN)
+    return str(member.get("email_address") or "").lower().endswith(FORGOTTEN_DOMAIN)
 
 
 def record_of(

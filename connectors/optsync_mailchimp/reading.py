@@ -65,6 +65,7 @@ class Reader:
         self._client = client
         self._schemas = schemas
         self._complaints = Complaints(client)
+        self._read_until: dict[str, datetime] = {}
 
     def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
         """See :meth:`optsync.connect.contract.Connector.read`: one page per answer, live members first."""
@@ -105,6 +106,11 @@ class Reader:
         if not self._client.get(f"/lists/{audience}", {"fields": "id"}).is_ok:
             raise SystemUnavailable(self._client.system, _NO_AUDIENCE.format(audience=audience))
 
+    def known_until(self, audience: str) -> datetime | None:
+        """The vendor's time up to which this audience has been read, less the overlap; None before a first read."""
+        began = self._read_until.get(audience)
+        return began - OVERLAP if began else None
+
     def since(self, spec: ReadSpec, moment: datetime) -> Sequence[Mapping[str, Any]]:
         """The oldest page of members changed after ``moment``, as the vendor shows them."""
         return _rows(self._list(spec, _query(spec, since=moment.isoformat(), offset=0)))
@@ -139,6 +145,9 @@ class Reader:
     ) -> tuple[Page, Place]:
         records, faults = self._records(spec, rows)
         is_complete = place.adds_up and (following is not None or _is_all(place))
+        began = parse_time(place.began)
+        if following is None and is_complete and began:
+            self._read_until[spec.collection] = began
         page = Page(
             records=records,
             faults=faults,
