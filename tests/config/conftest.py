@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.config import vendors
 
 from optsync.config.load import load
 from optsync.config.schema import Config
+from tests.config import vendors
 
 SMALLEST = """\
 systems:

@@ -6,12 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.config.vendors import DeskSide
 
 from optsync.config.load import load
 from optsync.config.schema import Config
 from optsync.errors import ConfigError
 from optsync.model.scope import Basis, Kind
+from tests.config.vendors import DeskSide
 
 Loaded = Callable[..., Config]
 

@@ -80,7 +80,7 @@ class _Loading:
         """All problems are gathered before the first is reported: one must not hide another at the same place."""
         for problem in list(self._unspoilt(config)):
             found = problem.found or self._validator.found(problem.path)
-            self._validator.report(problem.path, found, problem.expected)
+            self._validator.report_check(problem.path, found, problem.expected)
 
     def _unspoilt(self, config: Config) -> Iterator[Problem]:
         """Those that are not judged by something already known to be wrong."""

@@ -19,6 +19,7 @@ class Validator:
     def __init__(self, document: Document) -> None:
         self._document = document
         self._removed: dict[Path, list[int]] = defaultdict(list)
+        self._filled_in = Redactor(str(document.get(path)) for path in document.hidden - document.broken)
         self.faulty: set[Path] = set(document.broken)
 
     def report(self, path: Path, found: str, expected: str) -> None:
@@ -26,6 +27,10 @@ class Validator:
         written = self.written(path)
         self.faulty.add(written)
         self._document.faults.append(self._document.fault(written, found, expected))
+
+    def report_check(self, path: Path, found: str, expected: str) -> None:
+        """The same for the words of a check, which may quote values from elsewhere."""
+        self.report(path, self._filled_in.secrets(found), self._filled_in.secrets(expected))
 
     def found(self, path: Path, *, secret: bool = False) -> str:
         """What stands there, in words."""
