@@ -20,7 +20,7 @@ FROM python:${PYTHON}-slim
 LABEL org.opencontainers.image.title="optsync" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/optsync /opt/optsync
-RUN useradd --system --uid 10001 --create-home --home-dir /data --shell /usr/sbin/nologin optsync
+RUN useradd --uid 10001 --create-home --home-dir /data --shell /usr/sbin/nologin optsync
 ENV PATH=/opt/optsync/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER optsync
 # config.yaml is read from here, and the state database lives here unless the configuration says otherwise.
