@@ -158,7 +158,7 @@ class Client:
         target = urlsplit(answer.headers.get("Location", ""))
         new, old = (target.hostname or "").lower(), (urlsplit(f"//{self._netloc}").hostname or "").lower()
         is_same_kind = bool(_CLOUD_HOST.fullmatch(new) and _CLOUD_HOST.fullmatch(old))
-        is_local = is_loopback(new) and is_loopback(old)
+        is_local = is_loopback(new) and is_loopback(old) and target.scheme == self._webhook.scheme
         if not is_local and not (is_same_kind and target.scheme == "https"):
             self._refuse(
                 f"the portal redirects to {new or 'nowhere'} (HTTP {answer.status}), which was not followed;"

@@ -160,7 +160,8 @@ def _with_record(outcome: Outcome, record: Record | None) -> Outcome:
 
 def _one_per_address(jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:
     seen: set[str] = set()
-    first, later = [], []
+    first: list[Job] = []
+    later: list[Job] = []
     for job in jobs:
         key = _key(job.write)
         (later if key in seen else first).append(job)

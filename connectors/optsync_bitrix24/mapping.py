@@ -152,7 +152,9 @@ def value_of(raw: Any, field: Descriptor, zone: tzinfo = UTC) -> Value:
         rows = multifield_rows(raw)
         return rows[0].value if rows else None
     if field.is_multiple:
-        parts = as_list(raw) or ([] if raw in (None, "", False, 0, {}) else [raw])
+        parts = as_list(raw)
+        if parts is None:
+            parts = [] if raw in (None, "", False, 0) else [raw]
         return tuple(sorted({str(part) for part in parts if part not in (None, "", False)})) or None
     if field.nature == "boolean":
         return truth(raw)

@@ -1,0 +1,422 @@
+"""Writing to a portal: what is sent, what is read back, what is refused, and answers that get lost."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from optsync.connect.contract import CanRename
+from optsync.connect.mock import ConnectionLost, MockRequest
+from optsync.errors import SystemUnavailable
+from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
+from optsync.model.record import Value
+from optsync_bitrix24.tests.world import World, contacts, html_answer, json_answer, people, world
+
+_OUT = "UF_CRM_OPT_OUT"
+_SPEC = contacts(
+    "NAME", "PHONE", "BIRTHDATE", "UF_CRM_PLAN", _OUT, topics=["UF_CRM_TOPIC_NEWS"], clients={"TYPE_ID": "CLIENT"}
+)
+
+
+def _status(record: str, value: bool = True, key: str = "") -> Write:
+    return Write(
+        key=key or f"k{record}",
+        kind=WriteKind.STATUS,
+        collection="contact",
+        record=record,
+        fields={_OUT: value},
+        restrictive=value,
+    )
+
+
+def _fields(record: str, *, key: str = "f", **values: Value) -> Write:
+    return _fields_of(record, values, key=key)
+
+
+def _fields_of(record: str, values: dict[str, Value], *, key: str = "f") -> Write:
+    return Write(key=key, kind=WriteKind.FIELDS, collection="contact", record=record, fields=values)
+
+
+def _create(address: str, key: str = "new", **values: Value) -> Write:
+    fields: dict[str, Value] = {"NAME": "Bo", **values}
+    return Write(key=key, kind=WriteKind.CREATE, collection="contact", address=address, fields=fields)
+
+
+def _write(made: World, *writes: Write) -> list[Outcome]:
+    return list(made.connector.write(writes, _SPEC))
+
+
+def _lost(*_: Any) -> Any:
+    raise ConnectionLost
+
+
+def _methods(made: World) -> list[list[str]]:
+    """Of every request so far, the methods it carried."""
+    found = []
+    for request in made.transport.requests:
+        method = request.path.rpartition("/")[2].removesuffix(".json")
+        cmd = msgspec.json.decode(request.body).get("cmd", {})
+        found.append([one.partition("?")[0] for one in cmd.values()] if method == "batch" else [method])
+    return found
+
+
+def test_opt_outs_are_written_and_shown_by_one_call_for_forty() -> None:
+    made = world(people(40))
+    ids = made.ids(_SPEC)
+    writes = [_status(one) for one in ids]
+    outcomes: list[Outcome] = []
+    assert made.calls(lambda: outcomes.extend(_write(made, *writes))) == 1
+    assert [one.key for one in outcomes] == [one.key for one in writes]
+    for one in outcomes:
+        assert one.result is Result.APPLIED
+        assert one.record is not None
+        assert one.record.fields[_OUT] is True
+        assert one.record.lists == {"clients"}
+
+
+def test_what_restricts_goes_first_and_alone() -> None:
+    made = world(people(3))
+    a, b, c = made.ids(_SPEC)
+    before = len(made.transport.requests)
+    _write(made, _fields(a, NAME="Zoe"), _status(b, value=False), _status(c))
+    sent = [msgspec.json.decode(request.body)["cmd"] for request in made.transport.requests[before:]]
+    assert [[key for key in cmd if key.startswith("u")] for cmd in sent] == [["u2"], ["u1"], ["u0"]]
+
+
+def test_a_fields_write_carries_no_status_and_no_topics() -> None:
+    made = world(people(1))
+    (record,) = made.ids(_SPEC)
+    write = Write(
+        key="f",
+        kind=WriteKind.FIELDS,
+        collection="contact",
+        record=record,
+        fields={"NAME": "Zoe"},
+        topics={"UF_CRM_TOPIC_NEWS": True},
+    )
+    (outcome,) = _write(made, write)
+    assert outcome.record is not None
+    assert outcome.record.topics == {"UF_CRM_TOPIC_NEWS": None}
+    assert outcome.record.fields["NAME"] == "Zoe"
+
+
+def test_topics_are_boolean_fields() -> None:
+    made = world(people(1))
+    (record,) = made.ids(_SPEC)
+    topics = {"UF_CRM_TOPIC_NEWS": False}
+    write = Write(key="t", kind=WriteKind.TOPICS, collection="contact", record=record, topics=topics)
+    (outcome,) = _write(made, write)
+    assert outcome.record is not None
+    assert outcome.record.topics == topics
+
+
+@pytest.mark.parametrize("text", ["$result[u0][NAME]", "costs $result", "a&b=c+d%20#é🎉 'q' \"x\"", "[x]", " edge "])
+def test_any_text_arrives_as_it_is(text: str) -> None:
+    made = world(people(2))
+    first, second = made.ids(_SPEC)
+    outcomes = _write(made, _fields(first, key="a", NAME=text), _fields(second, key="b", NAME="plain"))
+    assert [one.result for one in outcomes] == [Result.APPLIED] * 2
+    assert made.mock.act("dump", id=int(first))["NAME"] == text
+
+
+def test_values_are_cleared() -> None:
+    made = world(people(1, plan="Gold"))
+    (record,) = made.ids(_SPEC)
+    (outcome,) = _write(made, _fields(record, NAME=None, UF_CRM_PLAN=None))
+    assert outcome.result is Result.APPLIED
+    assert outcome.record is not None
+    assert (outcome.record.fields["NAME"], outcome.record.fields["UF_CRM_PLAN"]) == (None, None)
+
+
+def test_a_phone_number_is_changed_and_not_added() -> None:
+    made = world(people(2, phone="+3711"))
+    first, second = made.ids(_SPEC)
+    outcomes = _write(made, _fields(first, key="a", PHONE="+3712"), _fields(second, key="b", PHONE=None))
+    assert [one.result for one in outcomes] == [Result.APPLIED] * 2
+    assert [row["VALUE"] for row in made.mock.act("dump", id=int(first))["PHONE"]] == ["+3712"]
+    assert made.mock.act("dump", id=int(second))["PHONE"] == []
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_one_record_that_is_gone_stops_only_itself(position: int) -> None:
+    made = world(people(3))
+    ids = made.ids(_SPEC)
+    made.mock.act("delete", email=f"ann{position}@example.com")
+    outcomes = _write(made, *[_status(one) for one in ids])
+    for place, one in enumerate(outcomes):
+        assert one.result is (Result.REFUSED if place == position else Result.APPLIED)
+        assert one.fact is (Fact.GONE if place == position else None)
+
+
+def _with_error(key: str, code: str, text: str) -> Any:
+    def spoil(_: MockRequest, body: dict[str, Any]) -> Any:
+        body["result"]["result"].pop(key, None)
+        body["result"]["result_error"] = {key: {"error": code, "error_description": text}}
+        return body
+
+    return spoil
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("code", "text", "result", "fact", "field"),
+    [
+        ("", "Access denied.", Result.REFUSED, Fact.NOT_ALLOWED, None),
+        ("", "Доступ запрещён", Result.REFUSED, Fact.NOT_ALLOWED, None),
+        ("ACCESS_DENIED", "Нет прав", Result.REFUSED, Fact.NOT_ALLOWED, None),
+        ("", "Contact is not found", Result.REFUSED, Fact.GONE, None),
+        ("ERROR_CORE", 'Das Feld "First name" ist falsch<br>', Result.INVALID, None, "NAME"),
+        ("CRM_FIELD_ERROR_VALUE_NOT_VALID", 'Invalid value for field "NAME"', Result.INVALID, None, "NAME"),
+        ("QUERY_LIMIT_EXCEEDED", "Too many requests", Result.FAILED, None, None),
+        ("OPERATION_TIME_LIMIT", "Method is blocked", Result.FAILED, None, None),
+        ("", "Disk resource exhausted", Result.FAILED, None, None),
+    ],
+)
+def test_a_command_that_fails_in_a_batch_is_judged_alone(
+    position: int, code: str, text: str, result: Result, fact: Fact | None, field: str | None
+) -> None:
+    made = world(people(3))
+    writes = [_fields(one, key=one, NAME="Zoe") for one in made.ids(_SPEC)]
+    made.spoil(_with_error(f"u{position}", code, text))
+    outcomes = _write(made, *writes)
+    failed = outcomes.pop(position)
+    assert (failed.result, failed.fact, failed.field) == (result, fact, field)
+    assert (failed.retry_at is not None) == (code in ("QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT"))
+    assert [one.result for one in outcomes] == [Result.APPLIED] * 2
+
+
+def test_a_refusal_in_any_language_about_a_vanished_record_says_gone() -> None:
+    made = world(people(1))
+    (record,) = made.ids(_SPEC)
+    made.mock.act("delete", email="ann0@example.com")
+    made.spoil(_with_error("u0", "", "Контакт не найден"))
+    (outcome,) = _write(made, _status(record))
+    assert (outcome.result, outcome.fact) == (Result.REFUSED, Fact.GONE)
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_command_without_an_answer_is_judged_by_the_read_back(position: int) -> None:
+    made = world(people(3))
+    ids = made.ids(_SPEC)
+
+    def silent(_: MockRequest, body: dict[str, Any]) -> Any:
+        del body["result"]["result"][f"u{position}"]
+        return body
+
+    made.spoil(silent)
+    assert [one.result for one in _write(made, *[_status(one) for one in ids])] == [Result.APPLIED] * 3
+
+    def silent_all_over(_: MockRequest, body: dict[str, Any]) -> Any:
+        del body["result"]["result"][f"u{position}"]
+        del body["result"]["result"]["zr"]
+        return body
+
+    made.spoil(silent_all_over)
+    results = [one.result for one in _write(made, *[_status(one) for one in ids])]
+    assert results.pop(position) is Result.UNKNOWN
+    assert results == [Result.APPLIED] * 2
+
+
+def test_a_value_that_the_portal_dropped_without_a_word_is_invalid() -> None:
+    made = world(people(1))
+    (record,) = made.ids(_SPEC)
+
+    def dropped(_: MockRequest, body: dict[str, Any]) -> Any:
+        body["result"]["result"]["zr"][0]["BIRTHDATE"] = ""
+        return body
+
+    made.spoil(dropped)
+    (outcome,) = _write(made, _fields(record, BIRTHDATE="2001-02-03"))
+    assert (outcome.result, outcome.field) == (Result.INVALID, "BIRTHDATE")
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"UF_CRM_NOWHERE": "x"}, "UF_CRM_NOWHERE"),
+        ({"DATE_MODIFY": "2026-01-01T00:00:00Z"}, "DATE_MODIFY"),
+        ({"UF_CRM_PLAN": "Gold"}, "UF_CRM_PLAN"),
+        ({"EMAIL": "new@example.com"}, "EMAIL"),
+        ({_OUT: "yes"}, _OUT),
+    ],
+)
+def test_what_the_portal_would_ignore_is_not_sent(values: dict[str, Value], field: str) -> None:
+    made = world(people(1))
+    (record,) = made.ids(_SPEC)
+    outcomes: list[Outcome] = []
+    assert made.calls(lambda: outcomes.extend(_write(made, _fields_of(record, values)))) == 0
+    assert [(one.result, one.field) for one in outcomes] == [(Result.INVALID, field)]
+
+
+def test_a_lost_answer_to_an_opt_out_is_sent_again() -> None:
+    made = world(people(1))
+    (record,) = made.ids(_SPEC)
+    made.spoil(_lost)
+    (outcome,) = _write(made, _status(record))
+    assert outcome.result is Result.APPLIED
+    assert outcome.record is not None
+    assert outcome.record.fields[_OUT] is True
+
+
+def test_a_lost_answer_to_an_opt_in_is_never_sent_again() -> None:
+    """An opt-out may have come in between, and the second copy would undo it."""
+    made = world(people(1, opt_out=True))
+    (record,) = made.ids(_SPEC)
+    made.spoil(_lost)
+    outcomes: list[Outcome] = []
+    assert made.calls(lambda: outcomes.extend(_write(made, _status(record, value=False)))) == 1
+    assert [one.result for one in outcomes] == [Result.UNKNOWN]
+
+
+def test_a_system_that_fails_half_way_leaves_failed_and_applied_apart() -> None:
+    made = world(people(60))
+    ids = made.ids(_SPEC)
+    overload = json_answer({"error": "OVERLOAD_LIMIT", "error_description": "blocked"}, 503)
+    made.spoil(None, lambda *_: overload)
+    # The second batch is applied by the mock, but its answer says that the portal is blocked.
+    results = [one.result for one in _write(made, *[_status(one) for one in ids])]
+    assert results == [Result.APPLIED] * 40 + [Result.FAILED] * 20
+
+
+def test_a_system_that_fails_at_once_is_named() -> None:
+    made = world(people(1))
+    (record,) = made.ids(_SPEC)
+    made.spoil(*[lambda *_: html_answer(404)])
+    with pytest.raises(SystemUnavailable):
+        _write(made, _status(record))
+
+
+@pytest.mark.parametrize("kind", [WriteKind.ARCHIVE, WriteKind.TAG])
+def test_what_bitrix24_has_not_is_refused(kind: WriteKind) -> None:
+    (outcome,) = _write(world(), Write(key="a", kind=kind, collection="contact", record="5"))
+    assert (outcome.result, outcome.fact) == (Result.REFUSED, Fact.NOT_ALLOWED)
+
+
+def test_a_write_of_nothing_is_the_same() -> None:
+    made = world(people(1))
+    (record,) = made.ids(_SPEC)
+    assert [one.result for one in _write(made, _fields(record))] == [Result.SAME]
+
+
+def test_a_new_record_is_made_once_with_its_origin() -> None:
+    made = world(people(1))
+    (outcome,) = _write(made, _create("bo@example.org", TYPE_ID="CLIENT"))
+    assert outcome.result is Result.APPLIED
+    assert outcome.record is not None
+    assert outcome.record.addresses == ("bo@example.org",)
+    assert outcome.record.lists == {"clients"}
+    stored = made.mock.act("dump", id=int(outcome.record_id or 0))
+    assert (stored["ORIGINATOR_ID"], stored["ORIGIN_ID"]) == ("optsync", "new")
+
+
+def test_a_record_that_exists_is_not_touched() -> None:
+    made = world(people(1))
+    (record,) = made.ids(_SPEC)
+    (outcome,) = _write(made, _create("ANN0@example.com"))
+    assert (outcome.result, outcome.fact, outcome.record_id) == (Result.REFUSED, Fact.EXISTS, record)
+    assert made.mock.act("dump", id=int(record))["NAME"] == "Ann0"
+
+
+def test_two_creates_of_one_address_make_one_record() -> None:
+    made = world()
+    first, second = _write(made, _create("bo@example.org", key="a"), _create("BO@example.org", key="b"))
+    assert first.result is Result.APPLIED
+    assert (second.result, second.fact, second.record_id) == (Result.REFUSED, Fact.EXISTS, first.record_id)
+    assert made.mock.act("count") == {"records": 1}
+
+
+def test_a_create_whose_answer_was_lost_is_found_and_not_made_twice() -> None:
+    made = world()
+    made.ids(_SPEC)
+    made.spoil(None, _lost)
+    (outcome,) = _write(made, _create("bo@example.org"))
+    assert outcome.result is Result.APPLIED
+    assert outcome.record is not None
+    (again,) = _write(made, _create("bo@example.org"))
+    assert (again.result, again.record_id) == (Result.APPLIED, outcome.record_id)
+    assert made.mock.act("count") == {"records": 1}
+
+
+def test_a_create_that_never_arrived_is_unknown_and_made_by_the_next_try() -> None:
+    made = world()
+    made.ids(_SPEC)
+    made.mock.act("fault", kind="lost_before", method="batch", skip=1)
+    (outcome,) = _write(made, _create("bo@example.org"))
+    assert outcome.result is Result.UNKNOWN
+    (again,) = _write(made, _create("bo@example.org"))
+    assert again.result is Result.APPLIED
+    assert made.mock.act("count") == {"records": 1}
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_one_bad_address_spoils_only_its_own_create(position: int) -> None:
+    made = world()
+    addresses = ["a@example.org", "b@example.org", "c@example.org"]
+    addresses[position] = "no address"
+    outcomes = _write(made, *[_create(one, key=one) for one in addresses])
+    assert outcomes.pop(position).result is Result.INVALID
+    assert [one.result for one in outcomes] == [Result.APPLIED] * 2
+
+
+def test_a_name_that_looks_like_a_reference_is_created_by_a_call_of_its_own() -> None:
+    made = world()
+    outcomes = _write(made, _create("a@example.org", key="a", NAME="$result[a1]"), _create("b@example.org", key="b"))
+    assert [one.result for one in outcomes] == [Result.APPLIED] * 2
+    assert outcomes[0].record is not None
+    assert outcomes[0].record.fields["NAME"] == "$result[a1]"
+    assert ["crm.contact.add"] in _methods(made)
+
+
+def _rename(record: str, to: str) -> Write:
+    return Write(key="r", kind=WriteKind.RENAME, collection="contact", record=record, address=to)
+
+
+def test_an_address_is_changed_in_place_and_never_added() -> None:
+    made = world(people(1))
+    (record,) = made.ids(_SPEC)
+    assert isinstance(made.connector, CanRename)
+    (outcome,) = made.connector.rename([_rename(record, "new@example.org")], _SPEC)
+    assert (outcome.result, outcome.record_id) == (Result.APPLIED, record)
+    assert outcome.record is not None
+    assert outcome.record.addresses == ("new@example.org",)
+    (again,) = made.connector.rename([_rename(record, "new@example.org")], _SPEC)
+    assert again.result is Result.SAME
+
+
+def test_a_second_address_that_becomes_the_first_is_not_doubled() -> None:
+    made = world(people(1))
+    made.mock.act("add_address", email="ann0@example.com", address="new@example.org")
+    (record,) = made.ids(_SPEC)
+    (outcome,) = made.connector.rename([_rename(record, "new@example.org")], _SPEC)
+    assert outcome.record is not None
+    assert outcome.record.addresses == ("new@example.org",)
+
+
+def test_renames_of_vanished_records_and_to_no_address_are_refused() -> None:
+    made = world(people(1))
+    (record,) = made.ids(_SPEC)
+    gone, bad = made.connector.rename([_rename("9999", "new@example.org"), _rename(record, "no address")], _SPEC)
+    assert (gone.result, gone.fact) == (Result.REFUSED, Fact.GONE)
+    assert (bad.result, bad.field) == (Result.INVALID, "EMAIL")
+
+
+@pytest.mark.parametrize("entity", ["lead", "company"])
+def test_leads_and_companies_are_made_and_changed_alike(entity: str) -> None:
+    made = world()
+    spec = type(_SPEC)(collection=entity, fields=frozenset({"TITLE", _OUT}))
+    create = Write(key="n", kind=WriteKind.CREATE, collection=entity, address="bo@example.org")
+    (outcome,) = made.connector.write([create], spec)
+    assert outcome.result is Result.APPLIED
+    assert outcome.record is not None
+    assert outcome.record.fields["TITLE"] == "bo@example.org"
+    out = Write(
+        key="o",
+        kind=WriteKind.STATUS,
+        collection=entity,
+        record=outcome.record_id,
+        fields={_OUT: True},
+        restrictive=True,
+    )
+    (changed,) = made.connector.write([out], spec)
+    assert changed.record is not None
+    assert changed.record.fields[_OUT] is True
