@@ -45,15 +45,14 @@ def _system(name: str, connector: type[Connector], *, is_used: bool) -> Iterator
     yield f"{lead}  connector: {name}"
     for key, field in shape.keys(connector.settings).items():
         if key != "connector":
-            yield from _setting(lead, name, key, field)
+            yield f"{lead}  {_setting(name, key, field)}"
 
 
-def _setting(lead: str, system: str, key: str, field: FieldInfo) -> Iterator[str]:
-    if field.description:
-        yield f"  #   {' '.join(field.description.split())}"
+def _setting(system: str, key: str, field: FieldInfo) -> str:
+    """What must be given as a variable, what may be left out as a comment with its default."""
+    meaning = f"   # {' '.join(field.description.split())}" if field.description else ""
     if field.is_required():
         variable = f"{system}_{key}".upper().replace("-", "_")
-        yield f'{lead}  {key}: "${{{variable}}}"'
-        return
+        return f'{key}: "${{{variable}}}"{meaning}'
     standard = field.get_default(call_default_factory=True)
-    yield f"{lead.replace('#', ' ')}  # {key}: {'…' if standard is None else json.dumps(standard, default=str)}"
+    return f"# {key}: {'…' if standard is None else json.dumps(standard, default=str)}{meaning}"
