@@ -57,7 +57,7 @@ class Checker:
         )
 
     def _problems(self, spec: ReadSpec) -> list[Problem]:
-        reply = self._client.get(f"/lists/{spec.collection}", {"fields": "id,name,double_optin"})
+        reply = self._client.get(f"/lists/{spec.collection}", {"fields": "id"})
         if not reply.is_ok:
             message = f"audience {spec.collection} is not in this account; `optsync fields` lists those that are"
             return [Problem(severity=Severity.ERROR, message=message, field="audience")]

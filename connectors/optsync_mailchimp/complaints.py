@@ -41,6 +41,10 @@ class Complaints:
             reports = self._known[audience] = self._read(audience)
         return tuple(_marked(record, reports) if _may_be(record) else record for record in records)
 
+    def forget(self, audience: str) -> None:
+        """Asks again next time: a report may come later than the opt-out that it caused."""
+        self._known.pop(audience, None)
+
     def _read(self, audience: str) -> _Reports:
         reports = _Reports()
         seen = 0
@@ -65,7 +69,7 @@ def _objects(rows: Iterable[Any]) -> Iterable[dict[str, Any]]:
 
 
 def _may_be(record: Record) -> bool:
-    return record.origin is Origin.PERSON or record.status is Status.BOUNCED
+    return bool(record.addresses) and (record.origin is Origin.PERSON or record.status is Status.BOUNCED)
 
 
 def _marked(record: Record, reports: _Reports) -> Record:

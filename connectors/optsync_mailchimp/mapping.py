@@ -85,18 +85,19 @@ def record_of(
     ``contact_id`` that the answer left out.
 
     Raises:
-        RecordInvalid: without contact id, address or status nothing can be said about the row.
+        RecordInvalid: without contact id or status nothing can be said about the row.
     """
     record_id = _text(member.get("contact_id")) or known_id
     address, word = _text(member.get("email_address")), _text(member.get("status"))
-    for name, value in (("contact_id", record_id), ("email_address", address), ("status", word)):
+    for name, value in (("contact_id", record_id), ("status", word)):
         if not value:
             raise RecordInvalid(f"the member has no usable {name}", record=record_id, field=name)
     reason = _text(member.get("unsubscribe_reason"))
     merge_fields, interests = _mapping(member.get("merge_fields")), _mapping(member.get("interests"))
     return Record(
         id=str(record_id),
-        addresses=(str(address),),
+        # Contacts who gave a telephone number only have none.
+        addresses=(address,) if address else (),
         status=STATUS_OF_WORD.get(str(word), Status.UNKNOWN),
         origin=origin_of(str(word), reason),
         reason=reason,

@@ -70,6 +70,8 @@ class Reader:
     def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
         """See :meth:`optsync.connect.contract.Connector.read`: one page per answer, live members first."""
         place = _parse(cursor)
+        if place == Place(is_full=True):
+            self._complaints.forget(spec.collection)
         while True:
             page, place = self._page(spec, place)
             yield page

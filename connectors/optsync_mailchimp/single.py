@@ -147,7 +147,7 @@ class SingleWriter:
             self._exists(task, job, record)
         elif record is None:
             self._park(task, job, verdict)
-        elif record.status is Status.ARCHIVED and job.write.kind is WriteKind.STATUS:
+        elif record.status is Status.ARCHIVED and job.write.kind is WriteKind.STATUS and record.addresses:
             self._revive(task, job, record)
         elif record.status in (Status.BOUNCED, Status.ARCHIVED) or verdict.refusal is Refusal.NOT_ALLOWED:
             task.put(job, refused(job.write.key, status_fact(record), record=record, message=message))

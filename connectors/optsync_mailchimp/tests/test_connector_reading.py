@@ -204,12 +204,12 @@ def test_a_row_without_identity_is_a_fault_of_its_page_alone() -> None:
     world = World(numbered(3))
 
     def break_one(rows: Any) -> Any:
-        return [{**rows[0], "email_address": ""}, *rows[1:]]
+        return [{**rows[0], "contact_id": ""}, *rows[1:]]
 
     world.line.rewrite = _drop(break_one, 1)
     pages = world.read()
 
-    assert [fault.field for page in pages for fault in page.faults] == ["email_address"]
+    assert [fault.field for page in pages for fault in page.faults] == ["contact_id"]
     assert sum(len(page.records) for page in pages) == 2
 
 
@@ -295,3 +295,26 @@ def test_describe_lists_audiences_fields_and_topics() -> None:
     assert fields["CITY"].max_bytes == 255
     assert fields["PLAN"].type == "choice"
     assert fields["PLAN"].options == (("Gold", "Gold"), ("Silver", "Silver"))
+
+
+def test_a_late_abuse_report_is_seen_by_the_full_read() -> None:
+    world = World(numbered(1))
+    world.act("complain", "person0@example.org")
+    late, world.mock.audience.abuse_reports[:] = list(world.mock.audience.abuse_reports), []
+    assert world.records()["person0@example.org"].origin is Origin.PERSON
+
+    world.mock.audience.abuse_reports.extend(late)
+    assert world.records()["person0@example.org"].origin is Origin.COMPLAINT
+
+
+def test_a_delta_that_shows_the_same_opt_outs_again_costs_two_calls() -> None:
+    world = World(numbered(2))
+    cursor = world.read()[-1].cursor
+    world.clock.advance(5)
+    world.act("unsubscribe", "person0@example.org")
+    cursor = world.read(cursor)[-1].cursor
+    before = world.connector.calls
+    pages = world.read(cursor)
+
+    assert [r.status for page in pages for r in page.records] == [Status.OUT]
+    assert world.connector.calls - before == 2

@@ -402,3 +402,56 @@ def test_a_status_that_mailchimp_does_not_take_is_not_sent() -> None:
     [outcome] = world.write(world.to(WriteKind.STATUS, record, status=Status.BOUNCED))
 
     assert (outcome.result, outcome.fact) == (Result.REFUSED, Fact.NOT_ALLOWED)
+
+
+def test_a_bulk_call_without_answer_makes_the_next_ones_smaller() -> None:
+    world = World(numbered(900))
+    records = list(world.records().values())
+    world.line.lose = lambda method, _path: method == "POST"
+    outcomes = world.write(*(world.to(WriteKind.FIELDS, r, fields={"CITY": "Bern"}) for r in records[:2]))
+    assert {o.result for o in outcomes} == {Result.UNKNOWN}
+
+    world.line.lose = lambda _method, _path: False
+    world.line.requests.clear()
+    outcomes = world.write(*(world.to(WriteKind.FIELDS, r, fields={"CITY": "Basel"}) for r in records))
+    assert {o.result for o in outcomes} == {Result.APPLIED}
+    assert [len(body["members"]) for body in world.bodies()] == [250, 250, 250, 150]
+
+
+def test_a_bulk_call_refused_as_a_whole_is_narrowed_down_to_its_items() -> None:
+    world = World(numbered(4))
+    records = list(world.records().values())
+    refusal = {
+        "title": "Invalid Resource",
+        "status": 400,
+        "detail": "",
+        "errors": [{"field": "merge_fields.CITY", "message": "Data did not match any of the schemas."}],
+    }
+
+    def refuse(_method: str, path: str, body: Any) -> Any:
+        holds_bad = path.endswith(world.spec.collection) and b"poison" in world.line.requests[-1].body
+        return refusal if holds_bad else body
+
+    world.line.rewrite = refuse
+    cities = ["Bern", "Basel", "poison", "Chur"]
+    outcomes = world.write(
+        *(world.to(WriteKind.FIELDS, r, fields={"CITY": city}) for r, city in zip(records, cities, strict=True))
+    )
+
+    assert [(o.result, o.field) for o in outcomes] == [
+        (Result.APPLIED, None),
+        (Result.APPLIED, None),
+        (Result.INVALID, "CITY"),
+        (Result.APPLIED, None),
+    ]
+
+
+def test_no_outcome_of_a_failing_system_holds_the_key() -> None:
+    world = World(numbered(1))
+    record = world.records()[_A]
+    world.line.lose = lambda _method, _path: True
+    [outcome] = world.write(_out(world, record))
+
+    assert outcome.result is Result.UNKNOWN
+    assert world.settings.api_key.get_secret_value() not in outcome.message
+    assert _A not in outcome.message

@@ -90,12 +90,16 @@ def test_an_opt_out_is_the_persons_own_unless_the_reason_proves_otherwise(reason
     assert origin_of("unsubscribed", reason) is origin
 
 
-@pytest.mark.parametrize("missing", ["contact_id", "email_address", "status"])
-def test_a_row_without_identity_address_or_status_is_invalid(missing: str) -> None:
+@pytest.mark.parametrize("missing", ["contact_id", "status"])
+def test_a_row_without_identity_or_status_is_invalid(missing: str) -> None:
     with pytest.raises(RecordInvalid) as caught:
         record_of(_MEMBER | {missing: ""}, _SPEC, {})
 
     assert caught.value.field == missing
+
+
+def test_a_member_without_an_address_is_a_record_without_one() -> None:
+    assert record_of(_MEMBER | {"email_address": ""}, _SPEC, {}).addresses == ()
 
 
 def test_the_known_id_stands_in_for_one_that_the_answer_left_out() -> None:
