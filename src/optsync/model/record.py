@@ -76,5 +76,7 @@ class Record:
     """Names of the list scopes of the read specification that it belongs to."""
     word: str | None = None
     """The vendor's own word for the status; named in an issue when nobody mapped it."""
+    is_word_known: bool = True
+    """False for a vendor word that is in no mapping: it is reported and nothing is inferred from it."""
     rank: int = 0
     """Order among the collections of a CRM when several records hold one address (contact before lead …)."""

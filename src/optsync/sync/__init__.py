@@ -1,0 +1,1 @@
+"""The imperative shell: observe, reconcile, apply."""

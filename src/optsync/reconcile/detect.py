@@ -1,0 +1,354 @@
+"""From readings to statements: value transitions against what was last observed or written.
+
+A record's stamp alone says nothing: any edit moves it. Evidence of an out is never discounted; only evidence of
+an in is. What we wrote ourselves and had confirmed is part of what was observed, so it makes no transition.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from optsync.model.record import Origin, Record, Side, Status
+from optsync.model.scope import EVERYTHING
+from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
+from optsync.reconcile.representation import Representation, shown, topic_shown
+
+_SHOWS_NO_IN = frozenset({Status.OUT, Status.PENDING, Status.ABSENT, Status.ARCHIVED, Status.BOUNCED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The circumstances in which a record was read. ``offset`` is the system's clock minus ours, None while it
+    is unknown; ``is_first_run`` says that the collection was never read to its end before."""
+
+    system: str
+    seen_at: datetime
+    offset: timedelta | None = timedelta(0)
+    is_first_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A statement for the record's primary address, or for all of its addresses.
+
+    ``needs_confirmation``: it rests on a stamp that an API write can set; unless nothing is lifted, the person's
+    activity must confirm it.
+    """
+
+    statement: Statement
+    for_all: bool = False
+    needs_confirmation: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The record came to show "in" for the scope; if the standing stays out, that is a refused opt-in."""
+
+    scope: str
+    shows: str
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Something a person should look at."""
+
+    kind: str
+    field: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detected:
+    said: tuple[Said, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+
+
+def detect(
+    before: Record | None,
+    now: Record,
+    representation: Representation,
+    reading: Reading,
+    *,
+    unsure: Record | None = None,
+) -> Detected:
+    """What the reading ``now`` says, compared with what was observed ``before`` (None at first sight).
+
+    ``unsure`` is how the record shows if a write of ours whose answer was lost was applied. Then restrictive
+    findings count against either state, permissive ones only where they are news against both: an out is new, an
+    in may be ours.
+    """
+    found = _compare(before, now, representation, reading)
+    if before is None or unsure is None:
+        return found
+    other = _compare(unsure, now, representation, reading)
+    return _both(found, other)
+
+
+def _both(found: Detected, other: Detected) -> Detected:
+    certain = {s.statement.uid for s in found.said} & {s.statement.uid for s in other.said}
+    said = {s.statement.uid: s for s in (*other.said, *found.said)}
+    kept = (
+        # A restrictive change that only one of the two states explains may be ours: it speaks for one address.
+        item if uid in certain else replace(item, for_all=False)
+        for uid, item in said.items()
+        if uid in certain or _is_restrictive(item.statement)
+    )
+    return Detected(
+        said=tuple(kept),
+        claims=tuple(c for c in found.claims if c in other.claims),
+        doubts=tuple(dict.fromkeys((*found.doubts, *other.doubts))),
+    )
+
+
+def _is_restrictive(statement: Statement) -> bool:
+    return statement.kind in {StatementKind.OUT, StatementKind.COMPLAINT, StatementKind.HARD_BOUNCE}
+
+
+def _compare(before: Record | None, now: Record, representation: Representation, reading: Reading) -> Detected:
+    teller = _Teller(before, now, representation, reading)
+    teller.tell_status()
+    teller.tell_topics()
+    teller.tell_bounce_marker()
+    return Detected(said=tuple(teller.said), claims=tuple(teller.claims), doubts=tuple(teller.doubts))
+
+
+class _Teller:
+    """Collects what one comparison says."""
+
+    def __init__(self, before: Record | None, now: Record, representation: Representation, reading: Reading) -> None:
+        self.before = before
+        self.now = now
+        self.rep = representation
+        self.reading = reading
+        self.said: list[Said] = []
+        self.claims: list[Claim] = []
+        self.doubts: list[Doubt] = []
+        self.evidence = self._evidence()
+
+    # status
+
+    def tell_status(self) -> None:
+        view = shown(self.now, self.rep)
+        was = shown(self.before, self.rep).status if self.before else None
+        if view.is_contradictory and (self.before is None or was is not Status.OUT or not self._was_contradictory()):
+            self.doubts.append(
+                Doubt(
+                    "contradictory_flags", self.rep.opt_in, "both the opt-out and the opt-in flag are set; out counts"
+                )
+            )
+        if view.status is Status.OUT:
+            if was is not Status.OUT or self._has_newer_event():
+                self._say_out()
+        elif view.status is Status.BOUNCED:
+            if was is not Status.BOUNCED:
+                self._say(StatementKind.HARD_BOUNCE, EVERYTHING, source=Source.BOUNCE)
+        elif was is Status.IN and view.status is Status.UNKNOWN and self.now.is_word_known:
+            self._say_out()
+        elif was is None:
+            self._say_first_sight(view.status)
+        else:
+            self._say_turn(was, view.status)
+
+    def _was_contradictory(self) -> bool:
+        return self.before is not None and shown(self.before, self.rep).is_contradictory
+
+    def _has_newer_event(self) -> bool:
+        """The system names an own time for the status, and it moved on: the person said it again."""
+        if self.before is None or self.now.status_at is None or self.before.status_at is None:
+            return False
+        return self.now.status_at > self.before.status_at
+
+    def _say_out(self) -> None:
+        is_flag = self.rep.uses_flags
+        if not is_flag and self.now.origin is Origin.COMPLAINT:
+            self._say(StatementKind.COMPLAINT, self.rep.scope, source=Source.SPAM_COMPLAINT, is_personal=True)
+            return
+        self._say(
+            StatementKind.OUT,
+            self.rep.scope,
+            source=Source.CRM if self.rep.side is Side.CRM else Source.ESP,
+            # What an e-mail platform shows is the person's own doing unless it says otherwise.
+            is_personal=not is_flag and self.now.origin is not Origin.ADMIN,
+            for_all=is_flag,
+        )
+
+    def _say_first_sight(self, status: Status) -> None:
+        """A full reading that lifts nothing: in is a grant only with evidence."""
+        if not self._permits(status):
+            return
+        if self.evidence:
+            self._say_grant(self.rep.scope, Strength.NOTHING)
+        elif status is Status.IN and self.rep.existing_is_grant and self.reading.is_first_run:
+            self._say(StatementKind.GRANT, self.rep.scope, source=Source.LEGACY)
+        if status is Status.IN and not self.reading.is_first_run:
+            self.claims.append(Claim(self.rep.scope, status))
+
+    def _say_turn(self, was: Status, status: Status) -> None:
+        if was is Status.BOUNCED:
+            self._say(StatementKind.DELIVERED, EVERYTHING, source=self._source())
+        turned = was is not status and (status is Status.IN or was is Status.OUT)
+        if self._permits(status) and self.evidence:
+            self._say_grant(self.rep.scope, Strength.EVIDENCED)
+        elif turned and self.rep.status_grants is Strength.TRUSTED and self._permits(status):
+            self._say_grant(self.rep.scope, Strength.TRUSTED)
+        if turned and status not in _SHOWS_NO_IN:
+            self.claims.append(Claim(self.rep.scope, status))
+
+    def _permits(self, status: Status) -> bool:
+        """Whether the status says in; without an opt-in flag, a cleared opt-out flag is all a CRM can say."""
+        return status is Status.IN or (status is Status.UNKNOWN and self.rep.uses_flags and self.rep.opt_in is None)
+
+    # topics and markers
+
+    def tell_topics(self) -> None:
+        for scope, name in self.rep.topics:
+            is_wanted = topic_shown(self.now, name)
+            was_wanted = topic_shown(self.before, name) if self.before else None
+            if was_wanted is True and is_wanted is not True:
+                self._say(
+                    StatementKind.OUT,
+                    scope,
+                    source=self._source(),
+                    is_personal=self.rep.side is Side.ESP,
+                    for_all=self.rep.uses_flags,
+                )
+            elif is_wanted is True and was_wanted is not True:
+                self._say_tick(scope)
+
+    def _say_tick(self, scope: str) -> None:
+        is_first_sight = self.before is None
+        strength = Strength.NOTHING
+        if not is_first_sight:
+            strength = Strength.EVIDENCED if self.evidence and not self._nominates() else self.rep.topic_grants
+            self.claims.append(Claim(scope, "wanted"))
+        if self._clock_is_unknown():
+            strength = Strength.NOTHING
+        self._say(StatementKind.GRANT, scope, source=self._source(), strength=strength)
+
+    def tell_bounce_marker(self) -> None:
+        if self.rep.bounce is None:
+            return
+        is_marked = self.now.fields.get(self.rep.bounce) is True
+        was_marked = self.before is not None and self.before.fields.get(self.rep.bounce) is True
+        if is_marked and not was_marked:
+            self._say(StatementKind.HARD_BOUNCE, EVERYTHING, source=Source.CRM)
+        elif was_marked and not is_marked:
+            self._say(StatementKind.DELIVERED, EVERYTHING, source=Source.CRM)
+
+    # evidence and times
+
+    def _evidence(self) -> tuple[datetime, str | None, dict[str, str]] | None:
+        """The time, its clock and the proof of an opt-in that is new against what was observed before."""
+        if self.rep.consent_date:
+            value = self.now.fields.get(self.rep.consent_date)
+            old = self.before.fields.get(self.rep.consent_date) if self.before else None
+            if isinstance(value, str) and value != old:
+                return self._typed_evidence(value)
+        stamp = self.now.opted_in_at
+        if stamp is None or not (self.rep.stamp_is_evidence or self.rep.stamp_nominates):
+            return None
+        if self.before is not None and self.before.opted_in_at == stamp:
+            return None
+        return self._correct(stamp), self.reading.system, {"opted_in_at": stamp.isoformat()}
+
+    def _typed_evidence(self, value: str) -> tuple[datetime, str | None, dict[str, str]] | None:
+        at = parse_moment(value)
+        if at is None or at > self.reading.seen_at + timedelta(minutes=5):
+            self.doubts.append(
+                Doubt("future_evidence", self.rep.consent_date, "the consent date is no date or lies in the future")
+            )
+            return None
+        named = {
+            "consent_date": self.rep.consent_date,
+            "consent_source": self.rep.consent_source,
+            "consent_text": self.rep.consent_text,
+        }
+        values = {key: self.now.fields.get(name) for key, name in named.items() if name}
+        return at, None, {key: str(v) for key, v in values.items() if v not in (None, "")}
+
+    def _say_grant(self, scope: str, strength: Strength) -> None:
+        if self._clock_is_unknown() and strength is not Strength.NOTHING:
+            self.doubts.append(Doubt("clock_skew", None, "the system's clock is unknown: its opt-in lifts nothing"))
+            strength = Strength.NOTHING
+        if self.evidence is None:
+            self._say(StatementKind.GRANT, scope, source=self._source(), strength=strength)
+            return
+        at, clock, proof = self.evidence
+        needs_confirmation = clock is not None and self._nominates() and strength is Strength.EVIDENCED
+        statement = self._statement(
+            StatementKind.GRANT, scope, at=at, clock=clock, source=self._source(), strength=strength
+        )
+        self.said.append(Said(replace(statement, evidence=proof), needs_confirmation=needs_confirmation))
+
+    def _nominates(self) -> bool:
+        return self.rep.stamp_nominates
+
+    def _clock_is_unknown(self) -> bool:
+        return self.reading.offset is None
+
+    def _source(self) -> Source:
+        return Source.CRM if self.rep.side is Side.CRM else Source.ESP
+
+    def _say(
+        self,
+        kind: StatementKind,
+        scope: str,
+        *,
+        source: Source,
+        strength: Strength = Strength.NOTHING,
+        is_personal: bool = False,
+        for_all: bool = False,
+    ) -> None:
+        stamp = self.now.status_at or self.now.modified_at
+        at, clock = (self._correct(stamp), self.reading.system) if stamp else (self.reading.seen_at, OUR_CLOCK)
+        statement = self._statement(kind, scope, at=at, clock=clock, source=source, strength=strength)
+        self.said.append(Said(replace(statement, is_personal=is_personal), for_all=for_all))
+
+    def _statement(
+        self, kind: StatementKind, scope: str, *, at: datetime, clock: str | None, source: Source, strength: Strength
+    ) -> Statement:
+        return state(
+            scope=scope,
+            kind=kind,
+            at=at,
+            clock=clock,
+            seen_at=self.reading.seen_at,
+            source=source,
+            strength=strength,
+            reason=self.now.reason,
+            system=self.reading.system,
+            record=self.now.id,
+        )
+
+    def _correct(self, stamp: datetime) -> datetime:
+        return stamp - (self.reading.offset or timedelta(0))
+
+
+def parse_moment(value: str) -> datetime | None:
+    """A canonical date or date-time; a date without a time is the first instant of that day, in UTC."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def left(record: Record, representation: Representation, reading: Reading) -> Iterable[Said]:
+    """A roster no longer shows the record and a direct look-up says "not there": an out when observed, unless
+    the record last showed a bounce."""
+    if shown(record, representation).status is not Status.IN:
+        return ()
+    statement = state(
+        scope=representation.scope,
+        kind=StatementKind.OUT,
+        at=reading.seen_at,
+        clock=OUR_CLOCK,
+        seen_at=reading.seen_at,
+        source=Source.ESP,
+        is_personal=True,
+        reason="left the list",
+        system=reading.system,
+        record=record.id,
+    )
+    return (Said(statement),)

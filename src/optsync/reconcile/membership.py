@@ -1,0 +1,320 @@
+"""Joining the two sides at one contact point: fields, entering and leaving the list."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from optsync.model.change import ChangeKind, WriteKind
+from optsync.model.link import Agreed, Link
+from optsync.model.record import Side, Status, Value
+from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
+from optsync.reconcile.consent import Deliverability, Standing, Wish
+from optsync.reconcile.fields import merge
+from optsync.reconcile.policy import Enter, Leave, SyncPolicy
+from optsync.reconcile.project import evidence_of
+from optsync.reconcile.representation import flags_for, topic_shown
+from optsync.reconcile.rules import Rule
+from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Question, Seen
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LEFT_TAG = "left list"
+
+
+@dataclass(frozen=True, slots=True)
+class Couple:
+    """Who owns a contact point on either side of a sync."""
+
+    point: Point
+    owner: Seen | None
+    member: Seen | None
+    holders: tuple[Seen, ...]
+    """All live CRM records whose primary address it is."""
+
+
+def couple(point: Point, around: Neighbourhood, policy: SyncPolicy) -> Couple:
+    """Finds the owner of the fields (contact before lead before company, then the oldest or newest) and the
+    member with this address."""
+    holders = [s for s in around.crm if not s.is_gone and s.primary == point.key]
+    sign = -1.0 if policy.prefers_newest else 1.0
+    holders.sort(key=lambda s: (s.record.rank, sign * (s.record.created_at or _EPOCH).timestamp(), s.key))
+    members = sorted((s for s in around.esp if s.primary == point.key), key=lambda s: (s.is_gone, s.key))
+    return Couple(point, holders[0] if holders else None, members[0] if members else None, tuple(holders))
+
+
+def join(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
+    """What happens to the fields and to the membership of one contact point."""
+    member = pair.member if pair.member and not pair.member.is_gone else None
+    if pair.owner is None:
+        intents = tuple(_create_in_crm(pair, around, policy)) if member else ()
+        return Decision(intents=intents)
+    if member is None:
+        return _enter(pair, around, policy)
+    if not _is_in_list(pair.owner, policy):
+        intents = tuple(_leave(pair, around, policy))
+        return Decision(intents=intents, skipped={pair.owner.key: "out_of_scope"})
+    return _fields(pair.point, pair.owner, member, around, policy)
+
+
+def _is_in_list(seen: Seen, policy: SyncPolicy) -> bool:
+    return not policy.has_list_scope or policy.name in seen.record.lists
+
+
+# first sight of both sides
+
+
+def disagreements(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Statement]:
+    """Topics on which two records disagree when they are joined for the first time: they are off.
+
+    An unticked box counts only where somebody on that side has the topic ticked: a field that is empty on every
+    record was never asked."""
+    if pair.owner is None or pair.member is None or pair.member.is_gone or policy.topics_first_sight_union:
+        return
+    if (pair.owner.key, pair.member.key) in around.links:
+        return
+    names = dict(policy.esp.topics)
+    for scope, crm_name in policy.crm.topics:
+        esp_name = names.get(scope)
+        if esp_name is None or not _only_first_sights(pair.point, scope):
+            continue
+        values = {
+            Side.CRM: topic_shown(pair.owner.record, crm_name),
+            Side.ESP: topic_shown(pair.member.record, esp_name),
+        }
+        if set(values.values()) != {True, False}:
+            continue
+        denying = Side.CRM if values[Side.CRM] is False else Side.ESP
+        name = crm_name if denying is Side.CRM else esp_name
+        if (denying, name) in around.ticked:
+            yield _topic_out(scope, pair.owner if denying is Side.CRM else pair.member, around.now)
+
+
+def _only_first_sights(point: Point, scope: str) -> bool:
+    said = [s for s in point.statements if s.scope == scope]
+    return all(s.kind is StatementKind.GRANT and s.strength is Strength.NOTHING for s in said)
+
+
+def _topic_out(scope: str, denying: Seen, now: datetime) -> Statement:
+    return state(
+        scope=scope,
+        kind=StatementKind.OUT,
+        at=now,
+        clock=OUR_CLOCK,
+        seen_at=now,
+        source=Source.CRM if denying.side is Side.CRM else Source.ESP,
+        reason="the two sides disagreed when first seen",
+        system=denying.system,
+        record=denying.record.id,
+    )
+
+
+# fields
+
+
+def _fields(point: Point, owner: Seen, member: Seen, around: Neighbourhood, policy: SyncPolicy) -> Decision:
+    link = around.links.get((owner.key, member.key)) or Link(crm=owner.key, esp=member.key)
+    if not _fields_flow(point, member, policy):
+        return Decision(settled=() if (owner.key, member.key) in around.links else (link,))
+    agreed: dict[str, Agreed] = dict(link.agreed)
+    pending: dict[Side, dict[str, tuple[str, Value, Rule, Agreed]]] = {Side.CRM: {}, Side.ESP: {}}
+    questions = []
+    for rule in policy.fields:
+        if rule.key in link.frozen:
+            continue
+        verdict = merge(rule, owner.record.fields, member.record.fields, link.agreed.get(rule.key))
+        if verdict.is_conflict:
+            values = {"crm": owner.record.fields.get(rule.crm), "esp": member.record.fields.get(rule.esp)}
+            questions.append(_question(owner, point, rule.crm, values))
+        elif verdict.target and verdict.rule and verdict.agreed:
+            name = rule.esp if verdict.target is Side.ESP else rule.crm
+            pending[verdict.target][name] = (rule.key, verdict.value, verdict.rule, verdict.agreed)
+        elif verdict.agreed:
+            agreed[rule.key] = verdict.agreed
+    intents = [
+        _field_intent(point, *((member, owner) if side is Side.ESP else (owner, member)), changes)
+        for side, changes in pending.items()
+        if changes
+    ]
+    kept = [i for i in intents if i.fingerprint not in around.blocked]
+    is_news = (owner.key, member.key) not in around.links or agreed != dict(link.agreed)
+    settled = (Link(crm=owner.key, esp=member.key, agreed=agreed, frozen=link.frozen),) if is_news else ()
+    return Decision(intents=tuple(kept), settled=settled, questions=tuple(questions))
+
+
+def _fields_flow(point: Point, member: Seen, policy: SyncPolicy) -> bool:
+    if member.record.status in {Status.ARCHIVED, Status.ABSENT}:
+        return False
+    return policy.fields_after_opt_out or point.standing(policy.scope, policy).wish is not Wish.OUT
+
+
+def _field_intent(
+    point: Point, target: Seen, other: Seen, changes: Mapping[str, tuple[str, Value, Rule, Agreed]]
+) -> Intent:
+    values = {name: value for name, (_, value, _, _) in changes.items()}
+    rules = [rule for _, _, rule, _ in changes.values()]
+    return Intent(
+        kind=ChangeKind.FIELD,
+        write=WriteKind.FIELDS,
+        system=target.system,
+        collection=target.collection,
+        record=target.key,
+        point=point.key,
+        rule=rules[0],
+        before={name: target.record.fields.get(name) for name in values},
+        after=values,
+        fields=values,
+        address=target.record.addresses[0] if target.record.addresses else None,
+        agreed={key: agreement for key, _, _, agreement in changes.values()},
+        counterpart=other.key,
+    )
+
+
+def _question(owner: Seen, point: Point, name: str, values: Mapping[str, Value]) -> Question:
+    return Question(
+        kind="field_conflict",
+        record=owner.key,
+        point=point.key,
+        field=name,
+        message="both sides changed this field and differ; the sync asks for review: make both equal",
+        values=values,
+    )
+
+
+# entering and leaving
+
+
+def _enter(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
+    if pair.owner is None:
+        return Decision()
+    listed = [s for s in pair.holders if _is_in_list(s, policy)]
+    if not listed:
+        return Decision(skipped={pair.owner.key: "out_of_scope"})
+    decided = pair.point.standing(policy.scope, policy)
+    refusal = _why_not_enter(pair, decided, around, policy)
+    if refusal:
+        return Decision(skipped={pair.owner.key: refusal})
+    is_request = decided.wish is not Wish.IN and policy.needs_grant
+    intent = _create_in_esp(pair.point, listed[0], decided, policy, is_request=is_request)
+    if intent.fingerprint in around.blocked:
+        return Decision(skipped={pair.owner.key: "refused"})
+    return Decision(intents=(intent,))
+
+
+def _why_not_enter(pair: Couple, decided: Standing, around: Neighbourhood, policy: SyncPolicy) -> str | None:
+    if decided.wish is Wish.OUT:
+        return "opted_out"
+    if policy.enter is Enter.SKIP:
+        return "not_entered"
+    if pair.point.mailbox(around.now, policy) is Deliverability.HARD:
+        return "undeliverable"
+    if pair.member is not None and not _is_newer_than_absence(decided, pair.member):
+        return "removed_there"
+    may_be_mailed = decided.wish is Wish.IN or not policy.needs_grant
+    return None if may_be_mailed else _why_not_ask(pair.point, policy)
+
+
+def _why_not_ask(point: Point, policy: SyncPolicy) -> str | None:
+    if policy.enter is Enter.SUBSCRIBE:
+        return "no_consent"
+    # Asked once per address and scope, ever: an ended request is not repeated either.
+    was_asked = any(s.kind is StatementKind.REQUEST and s.scope == policy.scope for s in point.statements)
+    return "asked" if was_asked else None
+
+
+def _is_newer_than_absence(decided: Standing, member: Seen) -> bool:
+    """People took the member away there: only an opt-in that came after the record's last state brings it back."""
+    last = member.record.modified_at or member.record.created_at
+    grant = decided.decided_by
+    return decided.wish is Wish.IN and grant is not None and last is not None and grant.at > last
+
+
+def _create_in_esp(point: Point, owner: Seen, decided: Standing, policy: SyncPolicy, *, is_request: bool) -> Intent:
+    status = Status.PENDING if is_request else Status.IN
+    values: dict[str, Value] = {}
+    agreed: dict[str, Agreed] = {}
+    for rule in policy.fields:
+        forward = rule.transform.forward(owner.record.fields.get(rule.crm), owner.record.fields)
+        if rule.to_esp and forward is not None:
+            values[rule.esp] = forward
+            agreed[rule.key] = Agreed(owner.record.fields.get(rule.crm), forward)
+    topics = {name: True for scope, name in policy.esp.topics if point.topic_standing(scope, policy).wish is Wish.IN}
+    address = owner.record.addresses[0]
+    return Intent(
+        kind=ChangeKind.REQUEST if is_request else ChangeKind.CREATE,
+        write=WriteKind.CREATE,
+        system=policy.esp_system,
+        collection=policy.audience,
+        record=None,
+        point=point.key,
+        rule=Rule.ASKED_ONCE if is_request else Rule.ENTERED_LIST,
+        after={"address": address, "status": status, **topics, **values},
+        causes=(decided.decided_by.uid,) if decided.decided_by else (),
+        status=status,
+        topics=topics,
+        fields=values,
+        address=address,
+        evidence=evidence_of(decided.decided_by),
+        agreed=agreed,
+        counterpart=owner.key,
+    )
+
+
+def _create_in_crm(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
+    member = pair.member
+    if not policy.creates_in_crm or member is None or member.record.status is not Status.IN:
+        return
+    is_known = any(pair.point.key in s.points and not s.is_gone for s in around.crm)
+    decided = pair.point.standing(policy.scope, policy)
+    if is_known or decided.wish is Wish.OUT:
+        return
+    values: dict[str, Value] = dict(policy.crm_defaults)
+    agreed: dict[str, Agreed] = {}
+    for rule in policy.fields:
+        value = member.record.fields.get(rule.esp)
+        if rule.to_crm and rule.transform.back and value is not None:
+            values[rule.crm] = rule.transform.back(value)
+            agreed[rule.key] = Agreed(values[rule.crm], value)
+    if decided.wish is Wish.IN:
+        values |= flags_for(Status.IN, None, policy.crm)
+    intent = Intent(
+        kind=ChangeKind.CREATE,
+        write=WriteKind.CREATE,
+        system=policy.crm_system,
+        collection=policy.crm_collections[0],
+        record=None,
+        point=pair.point.key,
+        rule=Rule.ESP_ONLY,
+        after={"address": member.record.addresses[0], **values},
+        fields=values,
+        address=member.record.addresses[0],
+        agreed=agreed,
+        counterpart=member.key,
+    )
+    if intent.fingerprint not in around.blocked:
+        yield intent
+
+
+def _leave(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
+    """Only members that optsync created or matched while they belonged to the list are touched."""
+    member = pair.member
+    if policy.leave is Leave.KEEP or member is None or member.record.status is not Status.IN:
+        return
+    if any(_is_in_list(s, policy) for s in pair.holders):
+        return
+    if not any((s.key, member.key) in around.links for s in pair.holders):
+        return
+    is_archive = policy.leave is Leave.ARCHIVE
+    intent = Intent(
+        kind=ChangeKind.ARCHIVE,
+        write=WriteKind.ARCHIVE if is_archive else WriteKind.TAG,
+        system=member.system,
+        collection=member.collection,
+        record=member.key,
+        point=pair.point.key,
+        rule=Rule.LEFT_LIST,
+        before={"status": member.record.status},
+        after={"status": Status.ARCHIVED} if is_archive else {"tag": LEFT_TAG},
+        tags={} if is_archive else {LEFT_TAG: True},
+        address=member.record.addresses[0],
+    )
+    if intent.fingerprint not in around.blocked:
+        yield intent

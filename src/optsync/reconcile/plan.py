@@ -1,0 +1,62 @@
+"""All decisions around some contact points, restrictive ones first."""
+
+from collections.abc import Iterable, Sequence
+
+from optsync.model.change import ChangeKind
+from optsync.model.link import Link
+from optsync.model.statement import Statement
+from optsync.reconcile.membership import couple, disagreements, join
+from optsync.reconcile.policy import SyncPolicy
+from optsync.reconcile.project import project
+from optsync.reconcile.view import Decision, Intent, Neighbourhood, Question
+
+_ORDER = {
+    ChangeKind.OPT_OUT: 0,
+    ChangeKind.TOPIC: 3,
+    ChangeKind.BOUNCE: 3,
+    ChangeKind.OPT_IN: 4,
+    ChangeKind.REQUEST: 5,
+    ChangeKind.CREATE: 5,
+    ChangeKind.GRANT: 6,
+    ChangeKind.FIELD: 7,
+    ChangeKind.RENAME: 8,
+    ChangeKind.ARCHIVE: 9,
+}
+
+
+def priority(kind: ChangeKind, *, is_restrictive: bool) -> int:
+    """The place of a change in every queue: restrictive ones go first and alone."""
+    if is_restrictive:
+        return min(_ORDER[kind], 1) if kind is not ChangeKind.BOUNCE else 2
+    return _ORDER[kind]
+
+
+def first_sight_statements(
+    keys: Iterable[int], around: Neighbourhood, policy: SyncPolicy
+) -> list[tuple[int, Statement]]:
+    """Statements that follow from joining two sides for the first time; they come before any decision."""
+    found: list[tuple[int, Statement]] = []
+    for key in keys:
+        pair = couple(around.points[key], around, policy)
+        found.extend((key, statement) for statement in disagreements(pair, around, policy))
+    return found
+
+
+def decide(keys: Sequence[int], around: Neighbourhood, policy: SyncPolicy) -> Decision:
+    """The changes for the contact points ``keys`` and for every record that holds one of them."""
+    intents: list[Intent] = []
+    settled: list[Link] = []
+    questions: list[Question] = []
+    skipped: dict[int, str] = {}
+    wanted = frozenset(keys)
+    for seen in (*around.crm, *around.esp):
+        if wanted.intersection(seen.points):
+            intents.extend(i for i in project(seen, around, policy) if i.fingerprint not in around.blocked)
+    for key in keys:
+        decision = join(couple(around.points[key], around, policy), around, policy)
+        intents.extend(decision.intents)
+        settled.extend(decision.settled)
+        questions.extend(decision.questions)
+        skipped.update(decision.skipped)
+    intents.sort(key=lambda i: priority(i.kind, is_restrictive=i.is_restrictive))
+    return Decision(intents=tuple(intents), settled=tuple(settled), questions=tuple(questions), skipped=skipped)

@@ -1,0 +1,63 @@
+"""What a sync wants, as pure values: the configuration seen by the reconciler."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from optsync.model.record import Value
+from optsync.model.scope import Basis, Purpose
+from optsync.reconcile.fields import FieldRule
+from optsync.reconcile.representation import Representation
+
+
+class Enter(StrEnum):
+    """What happens to somebody who belongs to the list and is no member yet."""
+
+    SUBSCRIBE = "subscribe"
+    REQUEST = "request"
+    SKIP = "skip"
+
+
+class Leave(StrEnum):
+    """What happens to a member who no longer belongs to the list."""
+
+    KEEP = "keep"
+    ARCHIVE = "archive"
+    TAG = "tag"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncPolicy:
+    """One sync. ``crm_defaults`` are field values that new CRM records get (the list scope's equalities)."""
+
+    name: str
+    scope: str
+    purpose: Purpose
+    crm_system: str
+    crm_collections: tuple[str, ...]
+    esp_system: str
+    audience: str
+    crm: Representation
+    esp: Representation
+    has_list_scope: bool = False
+    outs_to_esp: bool = True
+    outs_to_crm: bool = True
+    enter: Enter = Enter.SUBSCRIBE
+    leave: Leave = Leave.KEEP
+    creates_in_crm: bool = False
+    crm_defaults: Mapping[str, Value] = field(default_factory=dict)
+    fields_after_opt_out: bool = False
+    topics_first_sight_union: bool = False
+    prefers_newest: bool = False
+    fields: tuple[FieldRule, ...] = ()
+    clock_tolerance: timedelta = timedelta(minutes=5)
+    soft_limit: int = 5
+    soft_within: timedelta = timedelta(days=30)
+
+    @property
+    def needs_grant(self) -> bool:
+        return self.purpose.basis is Basis.CONSENT
+
+    def topic_scope(self, topic: str) -> str:
+        return f"{self.scope}/{topic}"

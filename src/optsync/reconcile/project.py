@@ -1,0 +1,298 @@
+"""From standings to what each record must show: status, topics, markers and proof."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+
+from optsync.model.change import ChangeKind, GrantEvidence, WriteKind
+from optsync.model.record import Side, Status, Value
+from optsync.model.statement import Source, Statement, StatementKind
+from optsync.reconcile.consent import Deliverability, Standing, Wish
+from optsync.reconcile.detect import parse_moment
+from optsync.reconcile.policy import SyncPolicy
+from optsync.reconcile.representation import Representation, flags_for, shown, topic_shown
+from optsync.reconcile.rules import Rule
+from optsync.reconcile.view import Intent, Neighbourhood, Point, Seen
+
+_SATISFIES_OUT = frozenset({Status.OUT, Status.PENDING, Status.BOUNCED, Status.ARCHIVED, Status.ABSENT})
+_LEFT_ALONE_WHEN_IN = frozenset({Status.IN, Status.BOUNCED, Status.ARCHIVED})
+
+
+def project(seen: Seen, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
+    """The changes that make ``seen`` show what its points' standings are."""
+    if seen.primary is None:
+        return
+    representation = policy.crm if seen.side is Side.CRM else policy.esp
+    point, decided = _deciding(seen, around, policy, policy.scope)
+    if not (seen.is_gone and seen.side is Side.CRM):
+        yield from _status(seen, point, decided, representation, policy)
+    if seen.is_gone:
+        return
+    yield from _topics(seen, around, decided, representation, policy)
+    if seen.side is Side.CRM:
+        yield from _bounce(seen, around, representation, policy)
+        yield from _proof(seen, around, decided, representation)
+
+
+def _deciding(seen: Seen, around: Neighbourhood, policy: SyncPolicy, scope: str) -> tuple[Point, Standing]:
+    """The address that decides a record: its primary, or any of its addresses that is a member and is out."""
+    primary = around.points[seen.points[0]]
+    own = _standing(primary, scope, policy)
+    if own.wish is Wish.OUT or len(seen.points) == 1:
+        return primary, own
+    members = {m.primary for m in around.esp if not m.is_gone}
+    for key in seen.points[1:]:
+        if key in members and (other := _standing(around.points[key], scope, policy)).wish is Wish.OUT:
+            return around.points[key], other
+    return primary, own
+
+
+def _standing(point: Point, scope: str, policy: SyncPolicy) -> Standing:
+    return point.standing(scope, policy) if scope == policy.scope else point.topic_standing(scope, policy)
+
+
+# status
+
+
+def _status(
+    seen: Seen, point: Point, decided: Standing, representation: Representation, policy: SyncPolicy
+) -> Iterator[Intent]:
+    if decided.wish is Wish.OUT:
+        wanted, rule, is_needed = Status.OUT, Rule.OUT_TRAVELS, _must_go_out(seen, representation)
+        is_needed = is_needed and _may_travel(decided.decided_by, seen.side, policy)
+    elif decided.wish is Wish.IN:
+        wanted, rule, is_needed = Status.IN, Rule.GRANT_TRAVELS, _must_go_in(seen, representation)
+    else:
+        return
+    if not is_needed:
+        return
+    status = shown(seen.record, representation).status
+    if wanted is Status.IN and status is Status.OUT:
+        rule = Rule.GRANT_LIFTS_OUT
+    if wanted is Status.OUT and status is Status.IN and _was_put_back(decided.decided_by, seen):
+        rule = Rule.RESTRICTIVE_WINS
+    flags = flags_for(wanted, seen.record, representation) if representation.uses_flags else {}
+    before: dict[str, Value] = {name: seen.record.fields.get(name) for name in flags} or {"status": status}
+    yield _intent(
+        seen,
+        point,
+        kind=ChangeKind.OPT_OUT if wanted is Status.OUT else ChangeKind.OPT_IN,
+        write=WriteKind.STATUS,
+        rule=rule,
+        before=before,
+        after=flags or {"status": wanted},
+        causes=_causes(decided),
+        is_restrictive=wanted is Status.OUT,
+        status=None if flags else wanted,
+        fields=flags,
+        evidence=evidence_of(decided.decided_by) if wanted is Status.IN else None,
+    )
+    if wanted is Status.OUT and representation.reason and seen.side is Side.CRM:
+        yield from _reason(seen, point, decided, representation.reason)
+
+
+def _must_go_out(seen: Seen, representation: Representation) -> bool:
+    if representation.uses_flags:
+        return bool(flags_for(Status.OUT, seen.record, representation))
+    return not seen.is_gone and shown(seen.record, representation).status not in _SATISFIES_OUT
+
+
+def _must_go_in(seen: Seen, representation: Representation) -> bool:
+    if representation.uses_flags:
+        return bool(flags_for(Status.IN, seen.record, representation))
+    status = shown(seen.record, representation).status
+    if seen.is_gone:
+        return status is Status.ABSENT
+    return status not in _LEFT_ALONE_WHEN_IN and seen.record.is_word_known
+
+
+def _may_travel(decided_by: Statement | None, target: Side, policy: SyncPolicy) -> bool:
+    """``opt_out: {crm_to_esp: false}`` keeps what the CRM said from the ESP, and the other way round."""
+    if decided_by is None or decided_by.system is None:
+        return True
+    if target is Side.ESP:
+        return policy.outs_to_esp or decided_by.system != policy.crm_system
+    return policy.outs_to_crm or decided_by.system != policy.esp_system
+
+
+def _was_put_back(decided_by: Statement | None, seen: Seen) -> bool:
+    """This very side said out before, and now shows in again."""
+    return decided_by is not None and decided_by.system == seen.system and decided_by.record == seen.record.id
+
+
+def _reason(seen: Seen, point: Point, decided: Standing, name: str) -> Iterator[Intent]:
+    said = decided.decided_by
+    if said is None or said.system == seen.system:
+        return
+    text = " · ".join(p for p in (said.source.value, said.system, said.reason, said.at.date().isoformat()) if p)[:255]
+    if seen.record.fields.get(name) == text:
+        return
+    yield _intent(
+        seen,
+        point,
+        kind=ChangeKind.FIELD,
+        write=WriteKind.FIELDS,
+        rule=Rule.REASON_NOTED,
+        before={name: seen.record.fields.get(name)},
+        after={name: text},
+        causes=_causes(decided),
+        fields={name: text},
+    )
+
+
+# topics
+
+
+def _topics(
+    seen: Seen, around: Neighbourhood, status: Standing, representation: Representation, policy: SyncPolicy
+) -> Iterator[Intent]:
+    off: dict[str, Point] = {}
+    on: dict[str, bool] = {}
+    causes: dict[bool, list[str]] = {True: [], False: []}
+    for scope, name in representation.topics:
+        point, decided = _deciding(seen, around, policy, scope)
+        value = topic_shown(seen.record, name)
+        if decided.wish is Wish.OUT and value is True and _may_travel(decided.decided_by, seen.side, policy):
+            off[name] = point
+            causes[False].extend(_causes(decided))
+        elif decided.wish is Wish.IN and value is not True and status.wish is not Wish.OUT:
+            on[name] = True
+            causes[True].extend(_causes(decided))
+    if off:
+        topics = dict.fromkeys(off, False)
+        yield _topic_intent(seen, next(iter(off.values())), topics, Rule.TOPIC_OUT_TRAVELS, causes[False])
+    if on and _accepts_permission(seen):
+        yield _topic_intent(seen, around.points[seen.points[0]], on, Rule.TOPIC_TRAVELS, causes[True])
+
+
+def _accepts_permission(seen: Seen) -> bool:
+    """Archived and undeliverable members are left as they are."""
+    return seen.record.status not in {Status.ARCHIVED, Status.BOUNCED, Status.ABSENT}
+
+
+def _topic_intent(seen: Seen, point: Point, topics: Mapping[str, bool], rule: Rule, causes: Iterable[str]) -> Intent:
+    return _intent(
+        seen,
+        point,
+        kind=ChangeKind.TOPIC,
+        write=WriteKind.TOPICS,
+        rule=rule,
+        before={name: seen.record.topics.get(name) for name in topics},
+        after=dict(topics),
+        causes=tuple(dict.fromkeys(causes)),
+        is_restrictive=not any(topics.values()),
+        topics=topics,
+    )
+
+
+# markers and proof
+
+
+def _bounce(seen: Seen, around: Neighbourhood, representation: Representation, policy: SyncPolicy) -> Iterator[Intent]:
+    name = representation.bounce
+    if name is None:
+        return
+    point = around.points[seen.points[0]]
+    is_hard = point.mailbox(around.now, policy) is Deliverability.HARD
+    if is_hard == (seen.record.fields.get(name) is True):
+        return
+    bounces = [s.uid for s in point.statements if s.kind is StatementKind.HARD_BOUNCE]
+    yield _intent(
+        seen,
+        point,
+        kind=ChangeKind.BOUNCE,
+        write=WriteKind.FIELDS,
+        rule=Rule.BOUNCE_MARKED if is_hard else Rule.BOUNCE_CLEARED,
+        before={name: seen.record.fields.get(name)},
+        after={name: is_hard},
+        causes=tuple(bounces[-1:]),
+        is_restrictive=is_hard,
+        fields={name: is_hard},
+    )
+
+
+def _proof(seen: Seen, around: Neighbourhood, decided: Standing, representation: Representation) -> Iterator[Intent]:
+    grant = decided.decided_by
+    if decided.wish is not Wish.IN or grant is None or not representation.consent_date:
+        return
+    if grant.system == seen.system or grant.source is Source.LEGACY:
+        return
+    known = seen.record.fields.get(representation.consent_date)
+    if isinstance(known, str) and not _is_older(known, grant.at):
+        return
+    values: dict[str, Value] = {representation.consent_date: format_moment(grant.at)}
+    if representation.consent_source:
+        values[representation.consent_source] = grant.evidence.get("consent_source") or grant.system or grant.source
+    if representation.consent_text and (text := grant.evidence.get("consent_text")):
+        values[representation.consent_text] = text
+    yield _intent(
+        seen,
+        around.points[seen.points[0]],
+        kind=ChangeKind.GRANT,
+        write=WriteKind.FIELDS,
+        rule=Rule.PROOF_COPIED,
+        before={name: seen.record.fields.get(name) for name in values},
+        after=values,
+        causes=(grant.uid,),
+        fields=values,
+    )
+
+
+def _is_older(known: str, at: datetime) -> bool:
+    moment = parse_moment(known)
+    if moment is None:
+        return False
+    return moment.date() < at.date() if len(known) <= 10 else moment < at.replace(microsecond=0)
+
+
+def format_moment(moment: datetime) -> str:
+    """A date-time as a canonical value."""
+    return moment.astimezone(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
+
+
+def evidence_of(grant: Statement | None) -> GrantEvidence | None:
+    """What is handed to a vendor together with an opt-in."""
+    if grant is None or grant.kind is not StatementKind.GRANT:
+        return None
+    return GrantEvidence(
+        at=grant.at, ip=grant.evidence.get("ip"), source=grant.source, text=grant.evidence.get("consent_text")
+    )
+
+
+def _causes(decided: Standing) -> tuple[str, ...]:
+    return (decided.decided_by.uid,) if decided.decided_by else ()
+
+
+def _intent(  # noqa: PLR0913 - an intent has this many parts
+    seen: Seen,
+    point: Point,
+    *,
+    kind: ChangeKind,
+    write: WriteKind,
+    rule: Rule,
+    before: Mapping[str, Value],
+    after: Mapping[str, Value],
+    causes: tuple[str, ...],
+    is_restrictive: bool = False,
+    status: Status | None = None,
+    topics: Mapping[str, bool] | None = None,
+    fields: Mapping[str, Value] | None = None,
+    evidence: GrantEvidence | None = None,
+) -> Intent:
+    return Intent(
+        kind=kind,
+        write=write,
+        system=seen.system,
+        collection=seen.collection,
+        record=seen.key,
+        point=point.key,
+        rule=rule,
+        before=before,
+        after=after,
+        causes=causes,
+        is_restrictive=is_restrictive,
+        status=status,
+        topics=topics or {},
+        fields=fields or {},
+        address=seen.record.addresses[0] if seen.record.addresses else None,
+        evidence=evidence,
+    )

@@ -1,0 +1,125 @@
+"""What the reconciler looks at: records, points and what is remembered of them; and what it answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from optsync.model.change import ChangeKind, GrantEvidence, WriteKind
+from optsync.model.link import Agreed, Link
+from optsync.model.record import Record, Side, Status, Value
+from optsync.model.statement import Statement
+from optsync.reconcile.consent import Deliverability, Standing, deliverability, standing
+from optsync.reconcile.policy import SyncPolicy
+from optsync.reconcile.rules import Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A record as last observed. ``points`` are the keys of its addresses, the primary first; unusable
+    addresses are left out. ``is_gone``: believed deleted, or off the roster."""
+
+    key: int
+    system: str
+    collection: str
+    side: Side
+    record: Record
+    points: tuple[int, ...]
+    is_gone: bool = False
+
+    @property
+    def primary(self) -> int | None:
+        return self.points[0] if self.points else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A contact point with everything that was said about it."""
+
+    key: int
+    address: str
+    statements: tuple[Statement, ...] = ()
+
+    def standing(self, scope: str, policy: SyncPolicy, *, needs_own_grant: bool = False) -> Standing:
+        return standing(self.statements, scope, tolerance=policy.clock_tolerance, needs_own_grant=needs_own_grant)
+
+    def topic_standing(self, scope: str, policy: SyncPolicy) -> Standing:
+        """The topic's own: what was said about exactly this scope. A wish above it shows in the status."""
+        return standing(
+            [s for s in self.statements if s.scope == scope or s.target], scope, tolerance=policy.clock_tolerance
+        )
+
+    def mailbox(self, now: datetime, policy: SyncPolicy) -> Deliverability:
+        return deliverability(self.statements, now=now, soft_limit=policy.soft_limit, soft_within=policy.soft_within)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbourhood:
+    """The records around some points, loaded together. ``ticked``: topics that some record of a side has
+    switched on; on the others an unticked box is no value. ``blocked``: fingerprints of writes that a vendor
+    refused for good and nobody cleared."""
+
+    now: datetime
+    points: Mapping[int, Point]
+    crm: tuple[Seen, ...]
+    esp: tuple[Seen, ...]
+    links: Mapping[tuple[int, int], Link]
+    ticked: frozenset[tuple[Side, str]] = frozenset()
+    blocked: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """One change that should be made: to one record, about one thing."""
+
+    kind: ChangeKind
+    write: WriteKind
+    system: str
+    collection: str
+    record: int | None
+    """Key of the record, None for a create."""
+    point: int
+    rule: Rule
+    before: Mapping[str, Value] = field(default_factory=dict)
+    after: Mapping[str, Value] = field(default_factory=dict)
+    causes: tuple[str, ...] = ()
+    is_restrictive: bool = False
+    status: Status | None = None
+    topics: Mapping[str, bool] = field(default_factory=dict)
+    fields: Mapping[str, Value] = field(default_factory=dict)
+    tags: Mapping[str, bool] = field(default_factory=dict)
+    address: str | None = None
+    evidence: GrantEvidence | None = None
+    agreed: Mapping[str, Agreed] = field(default_factory=dict)
+    """What both sides agree on once it is applied, by field rule."""
+    counterpart: int | None = None
+    """The record on the other side of the link that ``agreed`` belongs to."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the same wish for the same record again: what was refused is not tried twice."""
+        subject = self.record if self.record is not None else f"point {self.point}"
+        values = "" if self.kind is not ChangeKind.FIELD else repr(sorted(self.fields.items(), key=lambda f: f[0]))
+        return f"{self.system}|{self.collection}|{subject}|{self.kind}|{','.join(self.causes)}|{values}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A field conflict that a person must decide."""
+
+    kind: str
+    record: int
+    point: int
+    field: str
+    message: str
+    values: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """``settled`` are links whose agreement is remembered as it is, without a write; ``skipped`` says why a
+    record gets nothing."""
+
+    intents: tuple[Intent, ...] = ()
+    settled: tuple[Link, ...] = ()
+    questions: tuple[Question, ...] = ()
+    skipped: Mapping[int, str] = field(default_factory=dict)

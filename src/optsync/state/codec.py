@@ -1,0 +1,100 @@
+"""Records and small structures as bytes, compactly and canonically (the same value gives the same bytes)."""
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from optsync.model.link import Agreed
+from optsync.model.record import Origin, Record, Status, Value
+
+
+class _Stored(msgspec.Struct, omit_defaults=True, frozen=True):
+    """A record without its id, short names, sorted maps."""
+
+    a: tuple[str, ...] = ()
+    s: Status | None = None
+    o: Origin = Origin.UNKNOWN
+    r: str | None = None
+    sa: datetime | None = None
+    oi: datetime | None = None
+    t: dict[str, bool | None] = {}
+    f: dict[str, Value] = {}
+    c: datetime | None = None
+    m: datetime | None = None
+    l: tuple[str, ...] = ()  # noqa: E741 - a key in stored data, short on purpose
+    w: str | None = None
+    k: bool = True
+    n: int = 0
+
+
+_decoder = msgspec.json.Decoder(_Stored)
+_encoder = msgspec.json.Encoder()
+
+
+def encode_record(record: Record) -> tuple[bytes, bytes]:
+    """The stored form, and the fingerprint over all of it but the time stamp, which any edit moves."""
+    stored = _Stored(
+        a=record.addresses,
+        s=record.status,
+        o=record.origin,
+        r=record.reason,
+        sa=record.status_at,
+        oi=record.opted_in_at,
+        t=dict(sorted(record.topics.items())),
+        f=dict(sorted(record.fields.items())),
+        c=record.created_at,
+        l=tuple(sorted(record.lists)),
+        w=record.word,
+        k=record.is_word_known,
+        n=record.rank,
+    )
+    plain = _encoder.encode(stored)
+    fingerprint = hashlib.blake2b(plain, digest_size=16).digest()
+    if record.modified_at is None:
+        return plain, fingerprint
+    return _encoder.encode(msgspec.structs.replace(stored, m=record.modified_at)), fingerprint
+
+
+def decode_record(rid: str, data: bytes) -> Record:
+    """The record of that id from its stored form."""
+    s = _decoder.decode(data)
+    return Record(
+        id=rid,
+        addresses=s.a,
+        status=s.s,
+        origin=s.o,
+        reason=s.r,
+        status_at=s.sa,
+        opted_in_at=s.oi,
+        topics=s.t,
+        fields=s.f,
+        created_at=s.c,
+        modified_at=s.m,
+        lists=frozenset(s.l),
+        word=s.w,
+        is_word_known=s.k,
+        rank=s.n,
+    )
+
+
+def dumps(value: Any) -> str:
+    """JSON with sorted keys."""
+    return msgspec.json.encode(value, order="sorted").decode()
+
+
+def loads(value: str | bytes | None) -> Any:
+    """What ``dumps`` wrote; None stays None."""
+    return None if value is None else msgspec.json.decode(value)
+
+
+_agreed = msgspec.json.Decoder(dict[str, tuple[Value, Value]])
+
+
+def encode_agreed(agreed: dict[str, Agreed]) -> str:
+    return dumps({key: (a.crm, a.esp) for key, a in agreed.items()})
+
+
+def decode_agreed(text: str) -> dict[str, Agreed]:
+    return {key: Agreed(crm, esp) for key, (crm, esp) in _agreed.decode(text).items()}

@@ -1,0 +1,49 @@
+"""Links: joined records of the two sides of a sync, and what they agreed on."""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from optsync.model.link import Agreed, Link
+from optsync.state.codec import decode_agreed, dumps, encode_agreed, loads
+from optsync.state.rows import chunks, upsert
+from optsync.state.schema import link
+
+
+class Links:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def of(self, sync: str, esp_records: Iterable[int]) -> dict[tuple[int, int], Link]:
+        """The links of these members, by (CRM record, member)."""
+        found: dict[tuple[int, int], Link] = {}
+        for part in chunks(esp_records):
+            query = sa.select(link).where(link.c.sync == sync, link.c.esp_record.in_(part))
+            for row in self._connection.execute(query).mappings():
+                found[row["crm_record"], row["esp_record"]] = Link(
+                    crm=row["crm_record"],
+                    esp=row["esp_record"],
+                    agreed=decode_agreed(row["agreed"]),
+                    frozen=frozenset(loads(row["frozen"]) or ()),
+                )
+        return found
+
+    def save(self, sync: str, links: Iterable[Link]) -> None:
+        """Stores the links as they are given."""
+        rows = [
+            {
+                "sync": sync,
+                "crm_record": item.crm,
+                "esp_record": item.esp,
+                "agreed": encode_agreed(dict(item.agreed)),
+                "frozen": dumps(sorted(item.frozen)) if item.frozen else None,
+            }
+            for item in links
+        ]
+        upsert(self._connection, link, rows, key=("sync", "crm_record", "esp_record"))
+
+    def agree(self, sync: str, crm: int, esp: int, agreed: dict[str, Agreed]) -> None:
+        """Merges into what the two records agreed on."""
+        known = self.of(sync, [esp]).get((crm, esp), Link(crm=crm, esp=esp))
+        self.save(sync, [Link(crm=crm, esp=esp, agreed={**known.agreed, **agreed}, frozen=known.frozen)])

@@ -1,0 +1,97 @@
+"""Contact points, and the backlog of those that must be looked at again."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from optsync.state.rows import chunks, insert_new
+from optsync.state.schema import backlog, contact_point, standing
+
+
+class Points:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, addresses: Collection[str]) -> dict[str, int]:
+        """Keys of the normalised addresses that are known."""
+        found: dict[str, int] = {}
+        for part in chunks(sorted(addresses)):
+            rows = self._connection.execute(
+                sa.select(contact_point.c.email, contact_point.c.id).where(contact_point.c.email.in_(part))
+            )
+            found.update((email, key) for email, key in rows)
+        return found
+
+    def require(self, addresses: Collection[str]) -> dict[str, int]:
+        """Keys of the normalised addresses; unknown ones are made."""
+        found = self.find(addresses)
+        missing = sorted(set(addresses) - found.keys())
+        if missing:
+            insert_new(self._connection, contact_point, [{"email": a} for a in missing])
+            found.update(self.find(missing))
+        return found
+
+    def addresses(self, keys: Iterable[int]) -> dict[int, str]:
+        """The addresses of these keys; forgotten ones are left out."""
+        found: dict[int, str] = {}
+        for part in chunks(keys):
+            rows = self._connection.execute(
+                sa.select(contact_point.c.id, contact_point.c.email).where(
+                    contact_point.c.id.in_(part), contact_point.c.email.is_not(None)
+                )
+            )
+            found.update((key, email) for key, email in rows)
+        return found
+
+    # the backlog
+
+    def mark(self, syncs: Iterable[str], keys: Collection[int]) -> None:
+        """Puts the points on the backlog of these syncs."""
+        rows = [{"sync": sync, "point_id": key} for sync in syncs for key in sorted(keys)]
+        for part in chunks(rows, 5000):
+            insert_new(self._connection, backlog, list(part))
+
+    def waiting(self, sync: str, *, after: int = 0, limit: int = 500) -> Sequence[int]:
+        """The next points of a sync's backlog, by key."""
+        query = (
+            sa.select(backlog.c.point_id)
+            .where(backlog.c.sync == sync, backlog.c.point_id > after)
+            .order_by(backlog.c.point_id)
+            .limit(limit)
+        )
+        return list(self._connection.execute(query).scalars())
+
+    def still_waiting(self, sync: str, keys: Collection[int]) -> list[int]:
+        """Those of the points that are on the sync's backlog."""
+        found: list[int] = []
+        for part in chunks(sorted(keys)):
+            query = sa.select(backlog.c.point_id).where(backlog.c.sync == sync, backlog.c.point_id.in_(part))
+            found.extend(self._connection.execute(query).scalars())
+        return found
+
+    def count_waiting(self, sync: str) -> int:
+        query = sa.select(sa.func.count()).select_from(backlog).where(backlog.c.sync == sync)
+        return int(self._connection.execute(query).scalar_one())
+
+    def done(self, sync: str, keys: Iterable[int]) -> None:
+        """Takes the points off a sync's backlog."""
+        for part in chunks(keys):
+            self._connection.execute(sa.delete(backlog).where(backlog.c.sync == sync, backlog.c.point_id.in_(part)))
+
+    # the cache of standings
+
+    def cache_standings(self, wishes: Mapping[tuple[int, str], str]) -> None:
+        """Notes what (point, scope) means at present; ``unknown`` is not stored. A cache, never the truth."""
+        scopes = sorted({scope for _, scope in wishes})
+        for part in chunks(sorted({key for key, _ in wishes})):
+            self._connection.execute(
+                sa.delete(standing).where(standing.c.point_id.in_(part), standing.c.scope.in_(scopes))
+            )
+        rows = [
+            {"point_id": key, "scope": scope, "wish": wish}
+            for (key, scope), wish in wishes.items()
+            if wish != "unknown"
+        ]
+        if rows:
+            self._connection.execute(sa.insert(standing), rows)

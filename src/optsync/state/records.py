@@ -1,0 +1,283 @@
+"""Observed records: what each system showed when it was last read or written."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from optsync.model.record import Record
+from optsync.state.codec import decode_record, dumps, encode_record, loads
+from optsync.state.rows import CHUNK, chunks
+from optsync.state.schema import change, record_point, scan, source, system_record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsure:
+    """Values of a write whose answer is not known yet."""
+
+    sent_at: datetime
+    status: str | None
+    topics: Mapping[str, bool]
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """A stored record. ``points`` are the keys of its usable addresses in order."""
+
+    key: int
+    source_id: int
+    system: str
+    collection: str
+    record: Record
+    points: tuple[int, ...] = ()
+    read_at: datetime
+    missing_since: datetime | None = None
+    is_gone: bool = False
+    unsure: Unsure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """The little of a stored record that tells whether a reading is news."""
+
+    key: int
+    fingerprint: bytes
+    is_plain: bool
+    """Neither missing, nor gone, nor with a write under way."""
+
+
+class Records:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def known(self, source_id: int, rids: Sequence[str]) -> dict[str, Known]:
+        """Which of these record ids are stored."""
+        found: dict[str, Known] = {}
+        columns = system_record.c
+        for part in chunks(rids):
+            rows = self._connection.execute(
+                sa.select(
+                    columns.rid, columns.id, columns.fp, columns.is_gone, columns.missing_since, columns.unsure
+                ).where(columns.source_id == source_id, columns.rid.in_(part))
+            )
+            for rid, key, fingerprint, is_gone, missing, unsure in rows:
+                is_plain = not is_gone and missing is None and unsure is None
+                found[rid] = Known(key=key, fingerprint=bytes(fingerprint), is_plain=is_plain)
+        return found
+
+    def insert(self, source_id: int, records: Sequence[tuple[Record, bytes, bytes]], *, at: datetime) -> dict[str, int]:
+        """Stores records seen for the first time, each with its stored form and fingerprint."""
+        keys: dict[str, int] = {}
+        for part in chunks(records):
+            rows = [
+                {
+                    "source_id": source_id,
+                    "rid": record.id,
+                    "data": data,
+                    "fp": fingerprint,
+                    "first_seen_at": at,
+                    "read_at": at,
+                    "is_gone": False,
+                }
+                for record, data, fingerprint in part
+            ]
+            statement = sa.insert(system_record).returning(system_record.c.rid, system_record.c.id)
+            keys.update((rid, key) for rid, key in self._connection.execute(statement, rows))
+        return keys
+
+    def replace(self, records: Sequence[tuple[int, Record]], *, at: datetime, is_gone: bool = False) -> None:
+        """Stores what these records show now; they are there, and nothing is unsure about them any more."""
+        rows = []
+        for key, record in records:
+            data, fingerprint = encode_record(record)
+            rows.append({"key": key, "data": data, "fp": fingerprint, "read_at": at, "is_gone": is_gone})
+        if rows:
+            self._connection.execute(
+                sa.update(system_record)
+                .where(system_record.c.id == sa.bindparam("key"))
+                .values(
+                    data=sa.bindparam("data"),
+                    fp=sa.bindparam("fp"),
+                    read_at=sa.bindparam("read_at"),
+                    is_gone=sa.bindparam("is_gone"),
+                    missing_since=None,
+                    unsure=None,
+                ),
+                rows,
+            )
+
+    def set_unsure(self, keys: Mapping[int, Unsure]) -> None:
+        """Notes, before a write is sent, what the records show if it is applied."""
+        if keys:
+            self._connection.execute(
+                sa.update(system_record)
+                .where(system_record.c.id == sa.bindparam("key"))
+                .values(unsure=sa.bindparam("text")),
+                [{"key": key, "text": _dump_unsure(unsure)} for key, unsure in keys.items()],
+            )
+
+    def clear_unsure(self, keys: Iterable[int]) -> None:
+        for part in chunks(keys):
+            self._connection.execute(sa.update(system_record).where(system_record.c.id.in_(part)).values(unsure=None))
+
+    def set_missing(self, keys: Iterable[int], *, since: datetime | None, is_gone: bool) -> None:
+        for part in chunks(keys):
+            self._connection.execute(
+                sa.update(system_record)
+                .where(system_record.c.id.in_(part))
+                .values(missing_since=since, is_gone=is_gone)
+            )
+
+    def set_skipped(self, reasons: Mapping[int, str | None]) -> None:
+        """Why the records got nothing when they were last looked at."""
+        by_reason: dict[str | None, list[int]] = {}
+        for key, reason in reasons.items():
+            by_reason.setdefault(reason, []).append(key)
+        for reason, keys in by_reason.items():
+            for part in chunks(keys):
+                self._connection.execute(
+                    sa.update(system_record)
+                    .where(system_record.c.id.in_(part), system_record.c.skipped.is_distinct_from(reason))
+                    .values(skipped=reason)
+                )
+
+    def set_points(self, points: Mapping[int, Sequence[int]]) -> None:
+        """Replaces the addresses of these records."""
+        for part in chunks(points):
+            self._connection.execute(sa.delete(record_point).where(record_point.c.record_id.in_(part)))
+        rows = [
+            {"record_id": key, "position": position, "point_id": point}
+            for key, listed in points.items()
+            for position, point in enumerate(dict.fromkeys(listed))
+        ]
+        for rows_part in chunks(rows, 5000):
+            self._connection.execute(sa.insert(record_point), list(rows_part))
+
+    # loading
+
+    def load(self, keys: Iterable[int]) -> list[Observed]:
+        """These records with their points, by key."""
+        found: list[Observed] = []
+        for part in chunks(sorted(set(keys))):
+            points = self._points_of(part)
+            query = (
+                sa.select(system_record, source.c.system, source.c.collection)
+                .join(source, source.c.id == system_record.c.source_id)
+                .where(system_record.c.id.in_(part))
+                .order_by(system_record.c.id)
+            )
+            rows = self._connection.execute(query).mappings()
+            found.extend(_observed(row, tuple(points.get(row["id"], ()))) for row in rows)
+        return found
+
+    def by_rid(self, source_id: int, rids: Sequence[str]) -> dict[str, Observed]:
+        """Stored records by the system's id."""
+        known = self.known(source_id, rids)
+        return {o.record.id: o for o in self.load(k.key for k in known.values())}
+
+    def holding(self, point_keys: Collection[int], source_ids: Sequence[int] | None = None) -> set[int]:
+        """Keys of the records that hold one of these points (in these sources)."""
+        found: set[int] = set()
+        for part in chunks(sorted(point_keys)):
+            query = sa.select(record_point.c.record_id).where(record_point.c.point_id.in_(part))
+            if source_ids is not None:
+                query = query.join(system_record, system_record.c.id == record_point.c.record_id).where(
+                    system_record.c.source_id.in_(source_ids)
+                )
+            found.update(self._connection.execute(query).scalars())
+        return found
+
+    def unsure(self, source_id: int) -> list[int]:
+        """Records with a write whose outcome is not known."""
+        query = sa.select(system_record.c.id).where(
+            system_record.c.source_id == source_id, system_record.c.unsure.is_not(None)
+        )
+        return list(self._connection.execute(query).scalars())
+
+    def all_keys(self, source_id: int, *, after: int = 0, limit: int = CHUNK) -> list[int]:
+        query = (
+            sa.select(system_record.c.id)
+            .where(system_record.c.source_id == source_id, system_record.c.id > after)
+            .order_by(system_record.c.id)
+            .limit(limit)
+        )
+        return list(self._connection.execute(query).scalars())
+
+    def outcomes(self, source_id: int, *, sync: str, run: str) -> dict[str, int]:
+        """The records of the current scan by outcome: ``changed`` (they received a change of the run, or their
+        reading was news about a point that has one), a reason why they were skipped, or ``same``."""
+        of_run = (change.c.run == run, change.c.sync == sync, change.c.state != "superseded")
+        received = sa.select(change.c.record_id).where(*of_run, change.c.record_id.is_not(None))
+        caused = (
+            sa.select(record_point.c.record_id)
+            .join(change, change.c.point_id == record_point.c.point_id)
+            .where(*of_run, record_point.c.record_id == scan.c.record_id)
+        )
+        has_point = sa.exists().where(record_point.c.record_id == scan.c.record_id)
+        outcome = sa.case(
+            (scan.c.record_id.in_(received), "changed"),
+            (sa.and_(scan.c.is_news, sa.exists(caused)), "changed"),
+            (~has_point, "no_address"),
+            (system_record.c.skipped.is_not(None), system_record.c.skipped),
+            else_="same",
+        )
+        query = (
+            sa.select(outcome, sa.func.count())
+            .join(system_record, system_record.c.id == scan.c.record_id)
+            .where(scan.c.source_id == source_id)
+            .group_by(outcome)
+        )
+        return {str(name): int(count) for name, count in self._connection.execute(query)}
+
+    def _points_of(self, keys: Sequence[int]) -> dict[int, list[int]]:
+        rows = self._connection.execute(
+            sa.select(record_point.c.record_id, record_point.c.point_id)
+            .where(record_point.c.record_id.in_(keys))
+            .order_by(record_point.c.record_id, record_point.c.position)
+        )
+        points: dict[int, list[int]] = {}
+        for record_key, point in rows:
+            points.setdefault(record_key, []).append(point)
+        return points
+
+
+def _observed(row: RowMapping, points: tuple[int, ...]) -> Observed:
+    return Observed(
+        key=row["id"],
+        source_id=row["source_id"],
+        system=row["system"],
+        collection=row["collection"],
+        record=decode_record(row["rid"], bytes(row["data"])),
+        points=points,
+        read_at=row["read_at"],
+        missing_since=row["missing_since"],
+        is_gone=row["is_gone"],
+        unsure=_load_unsure(row["unsure"]),
+    )
+
+
+def _dump_unsure(unsure: Unsure) -> str:
+    return dumps(
+        {
+            "sent_at": unsure.sent_at.isoformat(),
+            "status": unsure.status,
+            "topics": dict(unsure.topics),
+            "fields": dict(unsure.fields),
+        }
+    )
+
+
+def _load_unsure(text: str | None) -> Unsure | None:
+    if text is None:
+        return None
+    value = loads(text)
+    return Unsure(
+        sent_at=datetime.fromisoformat(value["sent_at"]),
+        status=value["status"],
+        topics=value["topics"],
+        fields={k: tuple(v) if isinstance(v, list) else v for k, v in value["fields"].items()},
+    )

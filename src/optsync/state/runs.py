@@ -1,0 +1,63 @@
+"""Runs: one cycle over one or more syncs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from optsync.clock import Clock
+from optsync.state.codec import dumps, loads
+from optsync.state.schema import run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """``summary`` is the run's report without its single changes."""
+
+    uid: str
+    started_at: datetime
+    ended_at: datetime | None
+    state: str
+    syncs: list[str]
+    summary: dict[str, Any] | None
+
+
+class Runs:
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def begin(self, uid: str, syncs: Sequence[str]) -> None:
+        self._connection.execute(
+            sa.insert(run).values(uid=uid, started_at=self._clock.now(), state="running", syncs=dumps(list(syncs)))
+        )
+
+    def end(self, uid: str, state: str, summary: dict[str, Any]) -> None:
+        self._connection.execute(
+            sa.update(run)
+            .where(run.c.uid == uid)
+            .values(ended_at=self._clock.now(), state=state, summary=dumps(summary))
+        )
+
+    def find(self, uid: str) -> Run | None:
+        row = self._connection.execute(sa.select(run).where(run.c.uid == uid)).mappings().one_or_none()
+        return _run(row) if row else None
+
+    def list(self, *, limit: int = 50) -> list[Run]:
+        """The newest runs, newest first."""
+        rows = self._connection.execute(sa.select(run).order_by(run.c.id.desc()).limit(limit)).mappings()
+        return [_run(row) for row in rows]
+
+
+def _run(row: RowMapping) -> Run:
+    return Run(
+        uid=row["uid"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        state=row["state"],
+        syncs=loads(row["syncs"]),
+        summary=loads(row["summary"]),
+    )

@@ -1,0 +1,285 @@
+"""The tables. Times are integer microseconds since 1970 in UTC; structures are JSON."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+Key = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only for INTEGER primary keys."""
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware time; a naive one is a bug and is refused."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a time zone")
+        return (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else _EPOCH + timedelta(microseconds=int(value))
+
+
+meta = Table("meta", metadata, Column("key", String(200), primary_key=True), Column("value", Text, nullable=False))
+
+source = Table(
+    "source",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("system", String(100), nullable=False),
+    Column("collection", String(200), nullable=False),
+    Column("spec", String(64), nullable=False, default=""),
+    Column("cursor", Text),
+    Column("scan_started_at", Moment),
+    Column("read_at", Moment),
+    Column("full_at", Moment),
+    Column("is_known", Boolean, nullable=False, default=False),
+    UniqueConstraint("system", "collection"),
+)
+
+contact_point = Table(
+    "contact_point",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("email", String(320), unique=True),
+    Column("hash", LargeBinary(32), unique=True),
+)
+
+system_record = Table(
+    "system_record",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("source_id", ForeignKey("source.id"), nullable=False),
+    Column("rid", String(320), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("fp", LargeBinary(16), nullable=False),
+    Column("first_seen_at", Moment, nullable=False),
+    Column("read_at", Moment, nullable=False),
+    Column("missing_since", Moment),
+    Column("is_gone", Boolean, nullable=False, default=False),
+    Column("unsure", Text),
+    Column("skipped", String(40)),
+    UniqueConstraint("source_id", "rid"),
+)
+Index(
+    "ix_system_record_unsure",
+    system_record.c.source_id,
+    sqlite_where=text("unsure IS NOT NULL"),
+    postgresql_where=text("unsure IS NOT NULL"),
+)
+
+record_point = Table(
+    "record_point",
+    metadata,
+    Column("record_id", ForeignKey("system_record.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("point_id", ForeignKey("contact_point.id"), nullable=False, index=True),
+)
+
+statement = Table(
+    "statement",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("point_id", ForeignKey("contact_point.id"), nullable=False),
+    Column("uid", String(32), nullable=False),
+    Column("scope", String(300), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("clock", String(100)),
+    Column("seen_at", Moment, nullable=False),
+    Column("source", String(30), nullable=False),
+    Column("strength", Integer, nullable=False),
+    Column("is_personal", Boolean, nullable=False),
+    Column("reason", Text),
+    Column("system", String(100)),
+    Column("record", String(320)),
+    Column("target", String(32)),
+    Column("run", String(40)),
+    UniqueConstraint("point_id", "uid"),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("statement_id", ForeignKey("statement.id"), primary_key=True),
+    Column("data", Text, nullable=False),
+)
+
+standing = Table(
+    "standing",
+    metadata,
+    Column("point_id", ForeignKey("contact_point.id"), primary_key=True),
+    Column("scope", String(300), primary_key=True),
+    Column("wish", String(10), nullable=False),
+    Column("since", Moment),
+)
+
+link = Table(
+    "link",
+    metadata,
+    Column("sync", String(100), primary_key=True),
+    Column("crm_record", ForeignKey("system_record.id"), primary_key=True),
+    Column("esp_record", ForeignKey("system_record.id"), primary_key=True, index=True),
+    Column("agreed", Text, nullable=False),
+    Column("frozen", Text),
+)
+
+change = Table(
+    "change",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("run", String(40), nullable=False, index=True),
+    Column("plan", String(40)),
+    Column("sync", String(100), nullable=False),
+    Column("system", String(100), nullable=False),
+    Column("collection", String(200), nullable=False),
+    Column("record_id", ForeignKey("system_record.id"), index=True),
+    Column("point_id", ForeignKey("contact_point.id"), nullable=False, index=True),
+    Column("kind", String(20), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("rule", String(40), nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("causes", Text, nullable=False),
+    Column("write", Text, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("planned_at", Moment, nullable=False),
+    Column("sent_at", Moment),
+    Column("settled_at", Moment),
+    Column("fact", String(40)),
+    Column("message", Text),
+    CheckConstraint(
+        "state IN ('planned','ready','sending','applied','same','refused','failed','held','superseded')", name="state"
+    ),
+)
+Index(
+    "ix_change_open",
+    change.c.sync,
+    change.c.priority,
+    sqlite_where=text("state IN ('planned','ready','sending','held')"),
+    postgresql_where=text("state IN ('planned','ready','sending','held')"),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("uid", String(40), nullable=False, unique=True),
+    Column("started_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("state", String(20), nullable=False),
+    Column("syncs", Text, nullable=False),
+    Column("summary", Text),
+)
+
+issue = Table(
+    "issue",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("kind", String(40), nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("closed_at", Moment),
+    Column("run", String(40)),
+    Column("sync", String(100)),
+    Column("system", String(100)),
+    Column("record", String(320)),
+    Column("point_id", ForeignKey("contact_point.id")),
+    Column("field", String(200)),
+    Column("rule", String(40)),
+    Column("message", Text, nullable=False),
+    Column("values", Text),
+    Column("blocks", Text),
+    Column("state", String(10), nullable=False),
+    Column("count", Integer, nullable=False, default=1),
+)
+Index(
+    "uq_issue_open",
+    issue.c.subject,
+    unique=True,
+    sqlite_where=text("state <> 'resolved'"),
+    postgresql_where=text("state <> 'resolved'"),
+)
+
+backlog = Table(
+    "backlog",
+    metadata,
+    Column("sync", String(100), primary_key=True),
+    Column("point_id", ForeignKey("contact_point.id"), primary_key=True),
+)
+"""Contact points that must be looked at again; what must be done is derived, not stored."""
+
+scan = Table(
+    "scan",
+    metadata,
+    Column("source_id", ForeignKey("source.id"), primary_key=True),
+    Column("record_id", ForeignKey("system_record.id"), primary_key=True),
+    Column("is_news", Boolean, nullable=False),
+)
+"""The records that the current read of a source has shown."""
+
+ticked = Table(
+    "ticked",
+    metadata,
+    Column("source_id", ForeignKey("source.id"), primary_key=True),
+    Column("topic", String(300), primary_key=True),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String(120), primary_key=True),
+    Column("fence", BigInteger, nullable=False),
+    Column("holder", String(200)),
+    Column("host", String(200)),
+    Column("pid", Integer),
+    Column("taken_at", Moment),
+    Column("beat_at", Moment),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("system", String(100), nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("done_at", Moment),
+)

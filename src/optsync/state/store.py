@@ -1,0 +1,151 @@
+"""The state database: opening, migrating, transactions, rehearsals."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
+
+from optsync.clock import Clock
+from optsync.errors import CommandRefused, ConfigError
+from optsync.state.unit import Unit
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    # Opt-outs are in the ledger before anything else happens: a commit must survive a power cut.
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA busy_timeout=10000",
+    "PRAGMA cache_size=-65536",
+    "PRAGMA journal_size_limit=67108864",
+)
+
+
+class Store:
+    """One state database. Writing transactions are short; SQLite's begin with BEGIN IMMEDIATE."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        """Opens nothing yet.
+
+        Raises:
+            ConfigError: the URL is of no supported database.
+        """
+        try:
+            parsed = make_url(url)
+            self.is_sqlite = parsed.get_backend_name() == "sqlite"
+            in_memory = self.is_sqlite and parsed.database in (None, "", ":memory:")
+            pool = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}} if in_memory else {}
+            self._engine: Engine = sa.create_engine(parsed, **pool)
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+            raise ConfigError(
+                f"state.url: no usable database URL ({type(error).__name__}); expected sqlite:///FILE or "
+                "postgresql+psycopg://… (install optsync[postgresql])"
+            ) from None
+        if self.is_sqlite:
+            if not in_memory:
+                event.listen(self._engine, "connect", _prepare_sqlite)
+            else:
+                event.listen(self._engine, "connect", _no_driver_transactions)
+        self._clock = clock
+        self._rehearsal: Connection | None = None
+        self._rehearsal_lock = threading.RLock()
+
+    # schema
+
+    def migrate(self) -> None:
+        """Brings the schema up to date; nothing happens when it is.
+
+        Raises:
+            CommandRefused: the database was written by a newer optsync.
+        """
+        with self._engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+        script = ScriptDirectory(str(MIGRATIONS))
+        if current == script.get_current_head():
+            return
+        if current is not None and current not in {r.revision for r in script.walk_revisions()}:
+            raise CommandRefused(
+                f"the state database has schema {current}, which this optsync does not know: use a newer optsync"
+            )
+        config = AlembicConfig()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self._engine.connect() as connection, connection.begin():
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    # transactions
+
+    @contextmanager
+    def transaction(self) -> Iterator[Unit]:
+        """Commits at the end of the block, rolls back when it raises. Not nestable."""
+        if self._rehearsal is not None:
+            with self._rehearsal_lock, self._rehearsal.begin_nested():
+                yield Unit(self._rehearsal, self._clock)
+            return
+        with self._engine.connect() as connection, connection.begin():
+            yield Unit(connection, self._clock)
+
+    @contextmanager
+    def reading(self) -> Iterator[Unit]:
+        """A block that only reads."""
+        if self._rehearsal is not None:
+            with self._rehearsal_lock:
+                yield Unit(self._rehearsal, self._clock)
+            return
+        with (
+            self._engine.connect().execution_options(optsync_reading=True) as connection,
+            connection.begin(),
+        ):
+            yield Unit(connection, self._clock)
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Inside, transactions are real for each other and all of them are undone at the end."""
+        with self._engine.connect() as connection:
+            outer = connection.begin()
+            self._rehearsal = connection
+            try:
+                yield
+            finally:
+                self._rehearsal = None
+                outer.rollback()
+
+    def optimise(self) -> None:
+        """Lets the database refresh its statistics; worth it after a large first load."""
+        with self._engine.connect() as connection, connection.begin():
+            connection.execute(sa.text("PRAGMA optimize" if self.is_sqlite else "ANALYZE"))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _prepare_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+    _no_driver_transactions(connection, entry)
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _no_driver_transactions(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    """The driver begins no transaction before a SELECT, so we begin all of them ourselves."""
+    connection.isolation_level = None
+
+
+@event.listens_for(Engine, "begin")
+def _begin(connection: Connection) -> None:
+    if connection.dialect.name != "sqlite":
+        return
+    is_reading = connection.get_execution_options().get("optsync_reading", False)
+    connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,31 @@
+"""A unit of work: everything the state knows, by noun, inside one transaction."""
+
+from sqlalchemy.engine import Connection
+
+from optsync.clock import Clock
+from optsync.state.changes import Changes
+from optsync.state.issues import Issues
+from optsync.state.leases import Leases
+from optsync.state.ledger import Ledger
+from optsync.state.links import Links
+from optsync.state.meta import Meta
+from optsync.state.points import Points
+from optsync.state.records import Records
+from optsync.state.runs import Runs
+from optsync.state.sources import Sources
+
+
+class Unit:
+    """Valid inside the block of the transaction that made it."""
+
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self.points = Points(connection)
+        self.records = Records(connection)
+        self.sources = Sources(connection)
+        self.ledger = Ledger(connection)
+        self.links = Links(connection)
+        self.changes = Changes(connection, clock)
+        self.issues = Issues(connection, clock)
+        self.runs = Runs(connection, clock)
+        self.leases = Leases(connection, clock)
+        self.meta = Meta(connection)

@@ -1,0 +1,247 @@
+"""Sending the outbox: restrictive changes first and alone; intent committed before each call, outcome after it."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from optsync.connect.contract import CanArchive, CanRename, CanTag, Connector
+from optsync.errors import CredentialsRefused, SystemFailure
+from optsync.model.change import ChangeKind, ChangeState, GrantEvidence, Outcome, Result, Write, WriteKind
+from optsync.model.record import Side, Status, Value
+from optsync.model.statement import OUR_CLOCK, Source, StatementKind, state
+from optsync.reconcile.representation import shown
+from optsync.state.changes import Change
+from optsync.state.records import Observed, Unsure
+from optsync.state.unit import Unit
+from optsync.sync.binding import SourceBinding
+from optsync.sync.engine import Engine
+from optsync.sync.observe import Observer
+from optsync.sync.progress import Progress
+from optsync.sync.settle import Settler
+
+_log = structlog.get_logger(__name__)
+_LOOK_UPS = 20
+"""Up to so many records are re-read one by one before a permissive write; more by one reading of the changes."""
+_SHOWS_STATE = frozenset({WriteKind.STATUS, WriteKind.TOPICS})
+
+
+class Applier:
+    """Sends the released changes of one sync. ``available`` shrinks as systems fail."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        sync: str,
+        run: str,
+        guarded: Callable[[Unit], None],
+        *,
+        observer: Observer,
+        available: Collection[str],
+        stopping: Callable[[], bool],
+        progress: Progress,
+    ) -> None:
+        self._engine = engine
+        self._sync = sync
+        self._run = run
+        self._guarded = guarded
+        self._observer = observer
+        self._available = set(available)
+        self._stopping = stopping
+        self._progress = progress
+        self.failures: dict[str, SystemFailure] = {}
+
+    def send_all(self) -> None:
+        """Sends until nothing is ready, or the process is asked to stop: what is left is derived anew then."""
+        done = 0
+        with self._engine.store.reading() as unit:
+            total = len(unit.changes.open_of(self._sync, (ChangeState.READY,)))
+        while not self._stopping():
+            with self._engine.store.reading() as unit:
+                head = unit.changes.next_ready(self._sync, self._available, limit=1)
+            if not head:
+                return
+            limit = type(self._engine.connectors[head[0].system]).capabilities.write_batch
+            with self._engine.store.reading() as unit:
+                batch = unit.changes.next_ready(self._sync, self._available, limit=limit)
+            self._send(batch)
+            done += len(batch)
+            self._progress.step(f"write {head[0].system}", done, max(total, done))
+
+    def _send(self, batch: Sequence[Change]) -> None:
+        binding = self._engine.bound.sources[batch[0].system, batch[0].collection]
+        try:
+            still = self._check_again(binding, batch) if _is_permissive(batch[0]) else list(batch)
+            still = self._commit_intent(still)
+            if not still:
+                return
+            outcomes = self._write(binding, still)
+        except SystemFailure as failure:
+            self._give_up(batch, failure)
+            return
+        Settler(self._engine, binding, self._run, self._guarded, self._observer).settle(still, outcomes)
+
+    # before
+
+    def _check_again(self, binding: SourceBinding, batch: Sequence[Change]) -> list[Change]:
+        """A permissive write is preceded by a re-read; what no longer shows what was decided on drops out."""
+        existing = [c for c in batch if c.record is not None and c.record_id is not None]
+        if not existing:
+            return list(batch)
+        if len(existing) > _LOOK_UPS and type(self._engine.connectors[binding.system]).capabilities.has_delta:
+            self._observer.read(binding, full=False, adds=True)
+        else:
+            self._observer.look_again(binding, [c.record for c in existing if c.record is not None])
+        with self._engine.store.transaction() as unit:
+            self._guarded(unit)
+            observed = {o.key: o for o in unit.records.load(c.record_id for c in existing if c.record_id)}
+            waiting = set(unit.points.still_waiting(self._sync, {c.point_id for c in existing}))
+            stale = [
+                c
+                for c in existing
+                if c.point_id in waiting or not _shows(observed[c.record_id or 0], c.before, binding)
+            ]
+            unit.changes.set_state((c.id for c in stale), ChangeState.SUPERSEDED, settled_at=self._engine.clock.now())
+            unit.points.mark([self._sync], {c.point_id for c in stale})
+        dropped = {c.id for c in stale}
+        return [c for c in batch if c.id not in dropped]
+
+    def _commit_intent(self, batch: Sequence[Change]) -> list[Change]:
+        """Notes that these are about to be sent and how the records will show it; requests go into the ledger."""
+        now = self._engine.clock.now()
+        with self._engine.store.transaction() as unit:
+            self._guarded(unit)
+            unit.changes.set_state((c.id for c in batch), ChangeState.SENDING, sent_at=now)
+            unit.records.set_unsure(
+                {c.record_id: _unsure(c, now) for c in batch if c.record_id is not None and _leaves_doubt(c)}
+            )
+            scope = self._engine.bound.policies[self._sync].scope
+            requests = [
+                (
+                    c.point_id,
+                    state(
+                        scope=scope,
+                        kind=StatementKind.REQUEST,
+                        at=now,
+                        clock=OUR_CLOCK,
+                        seen_at=now,
+                        source=Source.API,
+                        system=c.system,
+                    ),
+                )
+                for c in batch
+                if c.kind is ChangeKind.REQUEST
+            ]
+            unit.ledger.append(requests, run=self._run)
+        return list(batch)
+
+    # the call
+
+    def _write(self, binding: SourceBinding, batch: Sequence[Change]) -> Sequence[Outcome]:
+        connector = self._engine.connectors[binding.system]
+        writes = [build_write(c) for c in batch]
+        verb = _verb(connector, writes[0].kind)
+        if verb is None:
+            return [
+                Outcome(key=w.key, result=Result.REFUSED, message=f"{binding.system} cannot {w.kind}") for w in writes
+            ]
+        return verb(writes, binding.spec)
+
+    def _give_up(self, batch: Sequence[Change], failure: SystemFailure) -> None:
+        """The system is out of reach: nothing of the batch is lost, the next cycle derives it again."""
+        self._available.discard(failure.system)
+        self.failures[failure.system] = failure
+        kind = "credentials refused" if isinstance(failure, CredentialsRefused) else "system unavailable"
+        with self._engine.store.transaction() as unit:
+            self._guarded(unit)
+            unit.changes.set_state(
+                (c.id for c in batch),
+                ChangeState.FAILED,
+                settled_at=self._engine.clock.now(),
+                message=f"{kind}: sent again in the next cycle",
+            )
+            unit.points.mark([self._sync], {c.point_id for c in batch})
+
+
+def _is_permissive(change: Change) -> bool:
+    return change.kind in {ChangeKind.OPT_IN, ChangeKind.REQUEST} or (
+        change.kind is ChangeKind.TOPIC and not change.write["is_restrictive"]
+    )
+
+
+def _leaves_doubt(change: Change) -> bool:
+    """Whether a lost answer would leave it open what the record shows about wishes."""
+    return WriteKind(change.write["kind"]) in _SHOWS_STATE or change.kind in {ChangeKind.GRANT, ChangeKind.BOUNCE}
+
+
+def _unsure(change: Change, now: datetime) -> Unsure:
+    return Unsure(
+        sent_at=now,
+        status=change.write["status"],
+        topics=change.write["topics"],
+        fields=values_of(change.write["fields"]),
+    )
+
+
+def _shows(observed: Observed, before: dict[str, Any], binding: SourceBinding) -> bool:
+    """Whether the record still shows what the change was decided on."""
+    if observed.is_gone and binding.side is Side.CRM:
+        return False
+    representation = binding.representations[0]
+    for name, value in before.items():
+        if name == "status":
+            if shown(observed.record, replace(representation, opt_out=None, opt_in=None)).status != value:
+                return False
+        elif name in observed.record.topics:
+            if observed.record.topics.get(name) != value:
+                return False
+        elif observed.record.fields.get(name) != value_of(value):
+            return False
+    return True
+
+
+def _verb(connector: Connector, kind: WriteKind) -> Callable[..., Sequence[Outcome]] | None:
+    if kind is WriteKind.ARCHIVE:
+        return connector.archive if isinstance(connector, CanArchive) else None
+    if kind is WriteKind.RENAME:
+        return connector.rename if isinstance(connector, CanRename) else None
+    if kind is WriteKind.TAG:
+        return connector.tag if isinstance(connector, CanTag) else None
+    return connector.write
+
+
+def build_write(change: Change) -> Write:
+    """The vendor's write of a journaled change."""
+    stored = change.write
+    proof = stored["evidence"]
+    return Write(
+        key=str(change.id),
+        kind=WriteKind(stored["kind"]),
+        collection=change.collection,
+        record=change.record,
+        address=stored["address"],
+        status=None if stored["status"] is None else Status(stored["status"]),
+        topics=stored["topics"],
+        fields=values_of(stored["fields"]),
+        tags=stored["tags"],
+        restrictive=stored["is_restrictive"],
+        evidence=None
+        if proof is None
+        else GrantEvidence(
+            at=datetime.fromisoformat(proof["at"]) if proof["at"] else None,
+            ip=proof["ip"],
+            source=proof["source"],
+            text=proof["text"],
+        ),
+    )
+
+
+def value_of(value: Any) -> Value:
+    """A stored value in its canonical form: JSON has lists where we have tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def values_of(values: dict[str, Any]) -> dict[str, Value]:
+    return {name: value_of(value) for name, value in values.items()}

@@ -1,0 +1,208 @@
+"""From the configuration to what the engine works with: policies, and the sources they read."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from optsync.config.schema import Config, SyncConfig
+from optsync.connect.contract import Absence, Capabilities, OptInStamp
+from optsync.model.page import ReadSpec
+from optsync.model.record import Side, Value
+from optsync.model.scope import Purpose
+from optsync.model.statement import Strength
+from optsync.reconcile.fields import Conflict, FieldRule
+from optsync.reconcile.policy import Enter, Leave, SyncPolicy
+from optsync.reconcile.representation import Representation
+from optsync.reconcile.transforms import chain
+from optsync.state.codec import dumps
+
+SourceKey = tuple[str, str]
+"""System and collection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceBinding:
+    """A collection with everything its syncs need from it. ``digest`` changes when the meaning of its readings
+    does: the next read is then a first sight again."""
+
+    system: str
+    collection: str
+    side: Side
+    spec: ReadSpec
+    digest: str
+    absence: Absence
+    syncs: tuple[str, ...]
+    representations: tuple[Representation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """All syncs, ready to run."""
+
+    policies: Mapping[str, SyncPolicy]
+    sources: Mapping[SourceKey, SourceBinding]
+    purposes: tuple[Purpose, ...] = field(default=())
+
+    def sources_of(self, sync: str) -> list[SourceBinding]:
+        """Its CRM collections in owner order, then its audience."""
+        policy = self.policies[sync]
+        keys = [(policy.crm_system, c) for c in policy.crm_collections]
+        return [self.sources[key] for key in (*keys, (policy.esp_system, policy.audience))]
+
+
+def bind(config: Config, capabilities: Mapping[str, Capabilities]) -> Bound:
+    """``capabilities`` by system name, of every system that a sync uses."""
+    policies = {name: _policy(sync, config, capabilities) for name, sync in config.syncs.items()}
+    wanted: dict[SourceKey, list[tuple[str, Side, ReadSpec, Representation]]] = {}
+    for name, sync in config.syncs.items():
+        policy = policies[name]
+        for entity in sync.crm.entity:
+            spec = _crm_spec(sync, entity)
+            wanted.setdefault((sync.crm.system, entity), []).append((name, Side.CRM, spec, policy.crm))
+        spec = _esp_spec(sync)
+        wanted.setdefault((sync.esp.system, sync.esp.audience), []).append((name, Side.ESP, spec, policy.esp))
+    sources = {key: _source(key, parts, capabilities[key[0]]) for key, parts in wanted.items()}
+    return Bound(policies=policies, sources=sources, purposes=config.purposes)
+
+
+def _source(
+    key: SourceKey, parts: list[tuple[str, Side, ReadSpec, Representation]], capabilities: Capabilities
+) -> SourceBinding:
+    spec = ReadSpec(
+        collection=key[1],
+        fields=frozenset().union(*(p[2].fields for p in parts)),
+        topics=frozenset().union(*(p[2].topics for p in parts)),
+        lists={name: where for p in parts for name, where in p[2].lists.items()},
+    )
+    representations = tuple(dict.fromkeys(p[3] for p in parts))
+    meaning = dumps(
+        {
+            "fields": sorted(spec.fields),
+            "topics": sorted(spec.topics),
+            "lists": {name: dict(where) for name, where in spec.lists.items()},
+            "represents": [[r.scope, r.opt_out, r.opt_in, r.consent_date, list(r.topics)] for r in representations],
+        }
+    )
+    return SourceBinding(
+        system=key[0],
+        collection=key[1],
+        side=parts[0][1],
+        spec=spec,
+        digest=hashlib.sha256(meaning.encode()).hexdigest(),
+        absence=capabilities.absence,
+        syncs=tuple(p[0] for p in parts),
+        representations=representations,
+    )
+
+
+def _crm_spec(sync: SyncConfig, entity: str) -> ReadSpec:
+    crm = sync.crm
+    named = (crm.opt_out, crm.opt_in, crm.bounce, crm.reason, crm.consent.date, crm.consent.source, crm.consent.text)
+    fields = {name for name in named if name} | {rule.crm for rule in sync.fields}
+    for rule in sync.fields:
+        for name, parameters in rule.transform:
+            if name == "join":
+                fields.update(parameters.get("with", ()))
+    where = sync.filters().get(entity, {})
+    return ReadSpec(
+        collection=entity,
+        fields=frozenset(fields),
+        topics=frozenset(crm.topics.values()),
+        lists={sync.name: where} if where else {},
+    )
+
+
+def _esp_spec(sync: SyncConfig) -> ReadSpec:
+    return ReadSpec(
+        collection=sync.esp.audience,
+        fields=frozenset(rule.esp for rule in sync.fields),
+        topics=frozenset(sync.esp.topics.values()),
+    )
+
+
+def _policy(sync: SyncConfig, config: Config, capabilities: Mapping[str, Capabilities]) -> SyncPolicy:
+    policy = sync.policy
+    has_list_scope = any(sync.filters().values())
+    return SyncPolicy(
+        name=sync.name,
+        scope=sync.scope,
+        purpose=config.purpose(sync.scope),
+        crm_system=sync.crm.system,
+        crm_collections=sync.crm.entity,
+        esp_system=sync.esp.system,
+        audience=sync.esp.audience,
+        crm=_crm(sync, policy.existing == "legacy_grant"),
+        esp=_esp(sync, capabilities[sync.esp.system], policy.existing == "legacy_grant"),
+        has_list_scope=has_list_scope,
+        outs_to_esp=sync.opt_out.crm_to_esp,
+        outs_to_crm=sync.opt_out.esp_to_crm,
+        enter=Enter(policy.enter),
+        leave=Leave(policy.leave),
+        creates_in_crm=policy.esp_only == "create_in_crm",
+        crm_defaults=_equalities(sync.filters().get(sync.crm.entity[0], {})),
+        fields_after_opt_out=policy.after_opt_out == "continue",
+        topics_first_sight_union=policy.topics_first_sight == "union",
+        prefers_newest=policy.primary == "newest",
+        fields=tuple(
+            FieldRule(
+                crm=rule.crm,
+                esp=rule.esp,
+                to_esp=rule.to_esp,
+                to_crm=rule.to_crm,
+                conflict=Conflict(rule.conflict),
+                clears=rule.blank == "clear",
+                transform=chain(rule.transform),
+            )
+            for rule in sync.fields
+        ),
+        clock_tolerance=config.consent.clock_tolerance,
+        soft_limit=config.consent.soft_bounces.limit,
+        soft_within=config.consent.soft_bounces.within,
+    )
+
+
+def _strength(setting: str) -> Strength:
+    return Strength.TRUSTED if setting == "trusted" else Strength.NOTHING
+
+
+def _topic_pairs(sync: SyncConfig, names: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((f"{sync.scope}/{topic}", name) for topic, name in sorted(names.items()))
+
+
+def _crm(sync: SyncConfig, existing_is_grant: bool) -> Representation:
+    crm = sync.crm
+    return Representation(
+        side=Side.CRM,
+        scope=sync.scope,
+        opt_out=crm.opt_out,
+        opt_in=crm.opt_in,
+        consent_date=crm.consent.date,
+        consent_source=crm.consent.source,
+        consent_text=crm.consent.text,
+        bounce=crm.bounce,
+        reason=crm.reason,
+        topics=_topic_pairs(sync, crm.topics),
+        status_grants=_strength(crm.grants.status),
+        topic_grants=_strength(crm.grants.topics),
+        existing_is_grant=existing_is_grant,
+    )
+
+
+def _esp(sync: SyncConfig, capabilities: Capabilities, existing_is_grant: bool) -> Representation:
+    esp = sync.esp
+    return Representation(
+        side=Side.ESP,
+        scope=sync.scope,
+        topics=_topic_pairs(sync, esp.topics),
+        status_grants=_strength(esp.grants.status),
+        topic_grants=_strength(esp.grants.topics),
+        existing_is_grant=existing_is_grant,
+        stamp_is_evidence=capabilities.opt_in_stamp is OptInStamp.EVIDENCE,
+        stamp_nominates=capabilities.opt_in_stamp is OptInStamp.NOMINATES,
+    )
+
+
+def _equalities(where: Mapping[str, Any]) -> dict[str, Value]:
+    """The values that a new record must have to belong to the list scope."""
+    return {key.lstrip("="): value for key, value in where.items() if isinstance(value, str | int | float | bool)}

@@ -1,0 +1,56 @@
+"""The only place that chooses real parts."""
+
+import random
+from collections.abc import Iterable, Mapping
+
+from requests.adapters import BaseAdapter
+
+from optsync.clock import Clock, SystemClock
+from optsync.config.schema import Config
+from optsync.connect import registry
+from optsync.connect.contract import Connector, Context
+from optsync.state.store import Store
+from optsync.sync.binding import bind
+from optsync.sync.engine import Engine
+
+
+def compose(
+    config: Config,
+    *,
+    clock: Clock | None = None,
+    rng: random.Random | None = None,
+    transport: BaseAdapter | None = None,
+    store: Store | None = None,
+    is_read_only: bool = False,
+) -> Engine:
+    """An engine for the configuration; the state database is migrated.
+
+    Raises:
+        ConfigError: the state URL is not usable. ConnectorBroken: a connector cannot be imported.
+        CommandRefused: the state database belongs to a newer optsync.
+    """
+    clock = clock or SystemClock()
+    rng = rng or random.Random()
+    connectors = connect(config, config.systems, clock=clock, rng=rng, transport=transport, is_read_only=is_read_only)
+    bound = bind(config, {name: type(c).capabilities for name, c in connectors.items()})
+    store = store or Store(config.state.url, clock)
+    store.migrate()
+    return Engine(config=config, store=store, connectors=connectors, bound=bound, clock=clock, rng=rng)
+
+
+def connect(
+    config: Config,
+    systems: Iterable[str],
+    *,
+    clock: Clock,
+    rng: random.Random,
+    transport: BaseAdapter | None = None,
+    is_read_only: bool = False,
+) -> Mapping[str, Connector]:
+    """The connectors of these systems; nothing is sent yet."""
+    connectors: dict[str, Connector] = {}
+    for name in systems:
+        settings = config.systems[name]
+        context = Context(system=name, clock=clock, rng=rng, transport=transport, is_read_only=is_read_only)
+        connectors[name] = registry.load(settings.connector)(settings, context)
+    return connectors

@@ -1,0 +1,193 @@
+"""Working off the backlog: load what is around some points, decide, journal the plan."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from optsync.model.change import ChangeKind
+from optsync.model.record import Side
+from optsync.reconcile.plan import decide, first_sight_statements, priority
+from optsync.reconcile.policy import SyncPolicy
+from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Question, Seen
+from optsync.state.changes import NewChange
+from optsync.state.issues import NewIssue
+from optsync.state.records import Observed
+from optsync.state.unit import Unit
+from optsync.sync.binding import SourceBinding
+from optsync.sync.engine import Engine
+from optsync.sync.progress import Progress
+
+BATCH = 500
+
+
+class Decider:
+    """Plans the changes of one sync. ``is_cautious``: one side could not be read, so only restrictive changes
+    are planned and the points stay on the backlog. ``available``: systems that can be written."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        sync: str,
+        run: str,
+        guarded: Callable[[Unit], None],
+        *,
+        available: Collection[str],
+        is_cautious: bool,
+        progress: Progress,
+    ) -> None:
+        self._engine = engine
+        self._policy = engine.bound.policies[sync]
+        self._run = run
+        self._guarded = guarded
+        self._available = available
+        self._is_cautious = is_cautious
+        self._progress = progress
+
+    def work_off(self) -> None:
+        """Looks at every point on the sync's backlog."""
+        sync = self._policy.name
+        with self._engine.store.reading() as unit:
+            total = unit.points.count_waiting(sync)
+        done, last = 0, 0
+        while True:
+            with self._engine.store.transaction() as unit:
+                self._guarded(unit)
+                keys = unit.points.waiting(sync, after=last, limit=BATCH)
+                if not keys:
+                    return
+                self._decide(unit, keys)
+            last = keys[-1]
+            done += len(keys)
+            self._progress.step(f"decide {sync}", done, max(total, done))
+
+    def _decide(self, unit: Unit, keys: Sequence[int]) -> None:
+        around = load_around(unit, self._engine, self._policy, keys)
+        found = first_sight_statements(keys, around, self._policy)
+        if found:
+            unit.ledger.append(found, run=self._run)
+            others = [name for name in self._engine.bound.policies if name != self._policy.name]
+            unit.points.mark(others, {key for key, _ in found})
+            around = load_around(unit, self._engine, self._policy, keys)
+        decision = decide(keys, around, self._policy)
+        kept = [i for i in decision.intents if self._may_go(i)]
+        unit.changes.plan(self._run, [self._change(intent) for intent in kept])
+        unit.links.save(self._policy.name, decision.settled)
+        self._ask(unit, decision.questions)
+        self._note_skipped(unit, around, decision)
+        self._cache(unit, around, keys)
+        if not self._is_cautious and len(kept) == len(decision.intents):
+            unit.points.done(self._policy.name, keys)
+
+    def _may_go(self, intent: Intent) -> bool:
+        return intent.system in self._available and (intent.is_restrictive or not self._is_cautious)
+
+    def _change(self, intent: Intent) -> NewChange:
+        return NewChange(
+            sync=self._policy.name,
+            system=intent.system,
+            collection=intent.collection,
+            record_id=intent.record,
+            point_id=intent.point,
+            kind=intent.kind,
+            priority=priority(intent.kind, is_restrictive=intent.is_restrictive),
+            rule=intent.rule,
+            before=intent.before,
+            after=intent.after,
+            causes=intent.causes,
+            write=_write(intent),
+            fingerprint=intent.fingerprint,
+        )
+
+    def _ask(self, unit: Unit, questions: Sequence[Question]) -> None:
+        rids = {o.key: o.record.id for o in unit.records.load({q.record for q in questions})}
+        for question in questions:
+            unit.issues.open(
+                NewIssue(
+                    kind=question.kind,
+                    message=question.message,
+                    sync=self._policy.name,
+                    system=self._policy.crm_system,
+                    record=rids.get(question.record),
+                    point_id=question.point,
+                    field=question.field,
+                    values=question.values,
+                ),
+                run=self._run,
+            )
+
+    def _note_skipped(self, unit: Unit, around: Neighbourhood, decision: Decision) -> None:
+        looked_at = {seen.key: decision.skipped.get(seen.key) for seen in around.crm}
+        unit.records.set_skipped(looked_at)
+
+    def _cache(self, unit: Unit, around: Neighbourhood, keys: Sequence[int]) -> None:
+        policy = self._policy
+        wishes = {}
+        for key in keys:
+            point = around.points[key]
+            wishes[key, policy.scope] = point.standing(policy.scope, policy).wish.value
+            for scope in {scope for scope, _ in (*policy.crm.topics, *policy.esp.topics)}:
+                wishes[key, scope] = point.standing(scope, policy, needs_own_grant=policy.needs_grant).wish.value
+        unit.points.cache_standings(wishes)
+
+
+def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection[int]) -> Neighbourhood:
+    """The records that hold one of the points, their other points, and the records that hold those."""
+    bindings = {}
+    for binding in engine.bound.sources_of(policy.name):
+        bindings[unit.sources.require(binding.system, binding.collection).id] = binding
+    ids = list(bindings)
+    first = unit.records.load(unit.records.holding(keys, ids))
+    others = {p for o in first for p in o.points} - set(keys)
+    known = {o.key for o in first}
+    second = unit.records.load(unit.records.holding(others, ids) - known) if others else []
+    observed = [*first, *second]
+    points = set(keys) | {p for o in observed for p in o.points}
+    about = unit.ledger.about(points)
+    addresses = unit.points.addresses(points)
+    seen = [_seen(o, bindings[o.source_id]) for o in observed]
+    esp = tuple(s for s in seen if s.side is Side.ESP)
+    ticked = unit.sources.ticked(ids)
+    return Neighbourhood(
+        now=engine.clock.now(),
+        points={key: Point(key=key, address=addresses.get(key, ""), statements=about[key]) for key in points},
+        crm=tuple(s for s in seen if s.side is Side.CRM),
+        esp=esp,
+        links=unit.links.of(policy.name, [s.key for s in esp]),
+        ticked=frozenset((bindings[source].side, topic) for source, topic in ticked),
+        blocked=unit.issues.blocked(policy.name),
+    )
+
+
+def _seen(observed: Observed, binding: SourceBinding) -> Seen:
+    return Seen(
+        key=observed.key,
+        system=observed.system,
+        collection=observed.collection,
+        side=binding.side,
+        record=observed.record,
+        points=observed.points,
+        is_gone=observed.is_gone,
+    )
+
+
+def _write(intent: Intent) -> dict[str, object]:
+    """What the apply step needs beyond the journal's columns."""
+    evidence = intent.evidence
+    return {
+        "kind": intent.write,
+        "is_restrictive": intent.is_restrictive,
+        "is_request": intent.kind is ChangeKind.REQUEST,
+        "status": intent.status,
+        "topics": dict(intent.topics),
+        "fields": dict(intent.fields),
+        "tags": dict(intent.tags),
+        "address": intent.address,
+        "evidence": None
+        if evidence is None
+        else {
+            "at": evidence.at.isoformat() if evidence.at else None,
+            "ip": evidence.ip,
+            "source": evidence.source,
+            "text": evidence.text,
+        },
+        "agreed": {key: [a.crm, a.esp] for key, a in intent.agreed.items()},
+        "counterpart": intent.counterpart,
+    }

@@ -1,0 +1,43 @@
+"""The engine: everything a cycle needs, chosen once."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from optsync.clock import Clock
+from optsync.config.schema import Config
+from optsync.connect.contract import Connector
+from optsync.state.store import Store
+from optsync.sync.binding import Bound
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """``connectors`` by system name. Made by :func:`optsync.sync.compose.compose`, or by a test with its own
+    clock, randomness, transport and store."""
+
+    config: Config
+    store: Store
+    connectors: Mapping[str, Connector]
+    bound: Bound
+    clock: Clock
+    rng: random.Random
+    holder: str = "optsync"
+
+    def new_id(self) -> str:
+        """A run's id: sortable by time, 26 characters."""
+        value = (int(self.clock.now().timestamp() * 1000) << 80) | self.rng.getrandbits(80)
+        return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
+
+    def offset(self, system: str) -> timedelta | None:
+        """The system's clock minus ours, None while it is unknown."""
+        seconds = self.connectors[system].clock_offset
+        return None if seconds is None else timedelta(seconds=seconds)
+
+    def close(self) -> None:
+        for connector in self.connectors.values():
+            connector.close()
+        self.store.close()

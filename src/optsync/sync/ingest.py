@@ -1,0 +1,346 @@
+"""One page of readings into the state: statements, observations, backlog — all in one transaction."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from optsync.connect.contract import Absence
+from optsync.model.change import ChangeKind
+from optsync.model.contact_point import InvalidAddress, normalise
+from optsync.model.page import RowFault
+from optsync.model.record import Record, Side, Status
+from optsync.model.statement import Statement, StatementKind, Strength
+from optsync.reconcile.consent import Standing, Wish, standing
+from optsync.reconcile.detect import Claim, Detected, Doubt, Reading, Said, detect
+from optsync.reconcile.representation import overlay
+from optsync.reconcile.rules import Rule
+from optsync.state.codec import encode_record
+from optsync.state.issues import NewIssue
+from optsync.state.records import Known, Observed
+from optsync.state.sources import Source
+from optsync.state.unit import Unit
+from optsync.sync.binding import SourceBinding
+
+LATE = timedelta(minutes=10)
+"""A request whose answer was lost may still be carried out this much later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nomination:
+    """An opt-in that rests on a stamp an API write can set, and that would lift an out."""
+
+    record: str
+    uid: str
+    since: datetime
+    """When the newest out that it would lift was said."""
+
+
+class NeedsConfirmation(Exception):
+    """The page holds nominations; nothing of it was stored. Confirm them and take the page again."""
+
+    def __init__(self, nominations: Sequence[Nomination]) -> None:
+        super().__init__(f"{len(nominations)} opt-ins to confirm")
+        self.nominations = tuple(nominations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """Of a reading. ``confirmed``: uids of nominations and whether the person's activity confirmed them.
+    ``keeps_lists``: the reading does not say which list scopes the records belong to."""
+
+    run: str
+    seen_at: datetime
+    offset: timedelta | None
+    tolerance: timedelta
+    confirmed: Mapping[str, bool]
+    keeps_lists: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _News:
+    """A record whose reading differs from what was stored, with what follows from it."""
+
+    record: Record
+    old: Observed | None
+    points: tuple[str, ...]
+    detected: Detected
+
+
+class Ingest:
+    """Takes the records of one source inside one transaction."""
+
+    def __init__(self, unit: Unit, binding: SourceBinding, source: Source, circumstances: Circumstances) -> None:
+        self._unit = unit
+        self._binding = binding
+        self._source = source
+        self._now = circumstances
+        self._reading = Reading(
+            system=binding.system,
+            seen_at=circumstances.seen_at,
+            offset=circumstances.offset,
+            is_first_run=not source.is_known,
+        )
+
+    def take(self, records: Iterable[Record], faults: Sequence[RowFault] = ()) -> int:
+        """Stores the readings; returns how many were news.
+
+        Raises:
+            NeedsConfirmation: see there.
+        """
+        by_id = {record.id: record for record in records}
+        known = self._unit.records.known(self._source.id, list(by_id))
+        coded = {rid: encode_record(record) for rid, record in by_id.items()}
+        changed = [rid for rid in by_id if self._is_news(known.get(rid), coded[rid][1])]
+        if self._now.keeps_lists:
+            changed = [rid for rid in by_id if rid in known or rid in changed]
+        olds = {o.record.id: o for o in self._unit.records.load(known[r].key for r in changed if r in known)}
+        news = [n for rid in changed if (n := self._examine(by_id[rid], olds.get(rid))) is not None]
+        keys = {rid: k.key for rid, k in known.items()} | self._store(news)
+        self._speak(news)
+        self._note_faults(faults)
+        self._unit.sources.note_shown(self._source.id, self._shown(by_id, keys, news))
+        self._note_ticked(news)
+        self._clear_quarantine(list(by_id), {f.record for f in faults})
+        return len(news)
+
+    def _is_news(self, known: Known | None, fingerprint: bytes) -> bool:
+        if known is None or not self._source.is_known:
+            return True
+        return not known.is_plain or known.fingerprint != fingerprint
+
+    def _shown(
+        self, by_id: Mapping[str, Record], keys: Mapping[str, int], news: Sequence[_News]
+    ) -> Iterable[tuple[int, bool]]:
+        fresh = {n.record.id for n in news}
+        return ((keys[rid], rid in fresh) for rid in sorted(by_id, key=lambda r: keys[r]))
+
+    # one record
+
+    def _examine(self, record: Record, old: Observed | None) -> _News | None:
+        if old is not None and self._now.keeps_lists:
+            record = replace(record, lists=record.lists or old.record.lists)
+            is_plain = old.unsure is None and not old.is_gone and old.missing_since is None
+            if is_plain and encode_record(record)[1] == encode_record(old.record)[1]:
+                return None
+        before = self._before(old)
+        found = [
+            detect(before, record, representation, self._reading, unsure=self._unsure(old))
+            for representation in self._binding.representations
+        ]
+        points, doubts = self._addresses(record)
+        merged = Detected(
+            said=tuple(s for d in found for s in d.said),
+            claims=tuple(c for d in found for c in d.claims),
+            doubts=(*doubts, *(x for d in found for x in d.doubts), *self._word_doubt(record)),
+        )
+        return _News(record=record, old=old, points=points, detected=merged)
+
+    def _before(self, old: Observed | None) -> Record | None:
+        if old is None or not self._source.is_known:
+            return None
+        if old.is_gone and self._binding.absence is Absence.DELETED:
+            # Restored or made anew under its old id: a first sight, which lifts nothing.
+            return None
+        return old.record
+
+    def _unsure(self, old: Observed | None) -> Record | None:
+        if old is None or old.unsure is None:
+            return None
+        status = None if old.unsure.status is None else Status(old.unsure.status)
+        return overlay(old.record, status=status, topics=old.unsure.topics, fields=old.unsure.fields)
+
+    def _addresses(self, record: Record) -> tuple[tuple[str, ...], tuple[Doubt, ...]]:
+        usable: dict[str, None] = {}
+        doubts: list[Doubt] = []
+        for raw in record.addresses:
+            try:
+                usable.setdefault(normalise(raw))
+            except InvalidAddress as error:
+                doubts.append(
+                    Doubt("invalid_address", "address", f"an address cannot be used: {error}; it is left out")
+                )
+        return tuple(usable), tuple(doubts)
+
+    def _word_doubt(self, record: Record) -> tuple[Doubt, ...]:
+        if record.is_word_known:
+            return ()
+        message = f"the status word {record.word!r} is not known; nothing is inferred from it"
+        return (Doubt("unknown_status", None, message),)
+
+    # storing
+
+    def _store(self, news: Sequence[_News]) -> dict[str, int]:
+        at = self._now.seen_at
+        fresh = [(n.record, *encode_record(n.record)) for n in news if n.old is None]
+        keys = self._unit.records.insert(self._source.id, fresh, at=at)
+        self._unit.records.replace([(n.old.key, n.record) for n in news if n.old is not None], at=at)
+        late = {n.old.key: n.old.unsure for n in news if n.old and n.old.unsure and self._may_be_late(n)}
+        self._unit.records.set_unsure({key: unsure for key, unsure in late.items() if unsure})
+        addresses = self._unit.points.require({a for n in news for a in n.points})
+        moved = {}
+        for item in news:
+            listed = tuple(addresses[a] for a in item.points)
+            if item.old is None or item.old.points != listed:
+                moved[keys[item.record.id] if item.old is None else item.old.key] = listed
+        self._unit.records.set_points(moved)
+        return keys
+
+    def _may_be_late(self, item: _News) -> bool:
+        """The write is not visible yet and young enough to be carried out still."""
+        if item.old is None or item.old.unsure is None:
+            return False
+        is_young = self._now.seen_at - item.old.unsure.sent_at < LATE
+        expected = self._unsure(item.old)
+        shows_it = expected is not None and (expected.status, expected.topics, expected.fields) == (
+            item.record.status,
+            dict(item.record.topics),
+            dict(item.record.fields),
+        )
+        return is_young and not shows_it
+
+    # statements
+
+    def _speak(self, news: Sequence[_News]) -> None:
+        points = self._unit.points.find({a for n in news for a in n.points})
+        said: list[tuple[int, Statement]] = []
+        touched: set[int] = set()
+        nominated: list[tuple[_News, int, Said]] = []
+        for item in news:
+            listed = [points[a] for a in item.points]
+            touched.update(listed, item.old.points if item.old else ())
+            for each in item.detected.said:
+                if each.needs_confirmation and listed:
+                    nominated.append((item, listed[0], each))
+                else:
+                    said.extend((p, each.statement) for p in (listed if each.for_all else listed[:1]))
+            said.extend(self._carried(item, listed))
+        said.extend(self._judge_nominations(nominated, said))
+        self._unit.ledger.append(said, run=self._now.run)
+        self._unit.points.mark(self._binding.syncs, touched)
+        spoken_of = {key for key, _ in said}
+        self._unit.points.mark(self._binding.syncs, spoken_of - touched)
+        self._open_claims(news, points)
+        self._open_doubts(news, points)
+
+    def _carried(self, item: _News, listed: Sequence[int]) -> Iterable[tuple[int, Statement]]:
+        """An address that appears on a record inherits restrictions: those of the addresses that vanished in
+        the same reading, and what a person's flag on this record said about all of its addresses."""
+        if item.old is None:
+            return
+        appeared = [p for p in listed if p not in item.old.points]
+        vanished = [p for p in item.old.points if p not in listed]
+        if not appeared:
+            return
+        stays = [p for p in item.old.points if p in listed]
+        about = self._unit.ledger.about({*vanished, *stays})
+        for origin, statements in about.items():
+            for said in statements:
+                if said.kind not in {StatementKind.OUT, StatementKind.COMPLAINT}:
+                    continue
+                is_flag = said.system == self._binding.system and said.record == item.record.id
+                if self._binding.side is not Side.CRM and origin in stays:
+                    continue
+                if (origin in vanished or is_flag) and self._still_out(statements, said):
+                    yield from ((p, said) for p in appeared)
+
+    def _still_out(self, statements: Sequence[Statement], said: Statement) -> bool:
+        return standing(statements, said.scope, tolerance=self._now.tolerance).wish is Wish.OUT
+
+    def _judge_nominations(
+        self, nominated: Sequence[tuple[_News, int, Said]], said: Sequence[tuple[int, Statement]]
+    ) -> Iterable[tuple[int, Statement]]:
+        """Where nothing is lifted the stamp suffices, as a grant that lifts nothing; a lift needs confirmation."""
+        if not nominated:
+            return
+        about = self._unit.ledger.about({point for _, point, _ in nominated})
+        missing: list[Nomination] = []
+        for item, point, each in nominated:
+            known = [*about[point], *(s for p, s in said if p == point)]
+            statement = each.statement
+            current = standing(known, statement.scope, tolerance=self._now.tolerance)
+            if current.wish is not Wish.OUT or not self._would_lift(known, statement):
+                yield point, replace(statement, strength=Strength.NOTHING)
+            elif statement.uid not in self._now.confirmed:
+                since = current.decided_by.at if current.decided_by else statement.at
+                missing.append(Nomination(record=item.record.id, uid=statement.uid, since=since))
+            elif self._now.confirmed[statement.uid]:
+                yield point, statement
+        if missing:
+            raise NeedsConfirmation(missing)
+
+    def _would_lift(self, known: Sequence[Statement], grant: Statement) -> bool:
+        return self._standing([*known, grant], grant.scope).wish is not Wish.OUT
+
+    def _standing(self, statements: Sequence[Statement], scope: str) -> Standing:
+        return standing(statements, scope, tolerance=self._now.tolerance)
+
+    # issues
+
+    def _open_claims(self, news: Sequence[_News], points: Mapping[str, int]) -> None:
+        claims = [(n, points[n.points[0]], c) for n in news if n.points for c in n.detected.claims]
+        if not claims:
+            return
+        about = self._unit.ledger.about({point for _, point, _ in claims})
+        for item, point, claim in claims:
+            decided = self._standing(about[point], claim.scope)
+            if decided.wish is Wish.OUT:
+                self._open(_refused(self._binding.system, item.record, point, claim, decided))
+
+    def _open_doubts(self, news: Sequence[_News], points: Mapping[str, int]) -> None:
+        for item in news:
+            for doubt in item.detected.doubts:
+                self._open(
+                    NewIssue(
+                        kind=doubt.kind,
+                        message=doubt.message,
+                        system=self._binding.system,
+                        record=item.record.id,
+                        point_id=points[item.points[0]] if item.points else None,
+                        field=doubt.field,
+                    )
+                )
+
+    def _note_faults(self, faults: Sequence[RowFault]) -> None:
+        for fault in faults:
+            self._open(
+                NewIssue(
+                    kind="quarantined_record",
+                    message=f"{fault.message}; the record is set aside until it can be read",
+                    system=self._binding.system,
+                    record=fault.record,
+                    field=fault.field,
+                )
+            )
+
+    def _clear_quarantine(self, rids: Sequence[str], faulty: set[str]) -> None:
+        fine = [rid for rid in rids if rid not in faulty]
+        if fine and self._unit.issues.any_open("quarantined_record", self._binding.system):
+            self._unit.issues.resolve(kind="quarantined_record", system=self._binding.system, records=fine)
+
+    def _open(self, new: NewIssue) -> None:
+        for sync in self._binding.syncs[:1]:
+            self._unit.issues.open(replace(new, sync=sync), run=self._now.run)
+
+    def _note_ticked(self, news: Sequence[_News]) -> None:
+        topics = {name for n in news for name, wanted in n.record.topics.items() if wanted}
+        self._unit.sources.note_ticked(self._source.id, topics)
+
+
+def _refused(system: str, record: Record, point: int, claim: Claim, decided: Standing) -> NewIssue:
+    out = decided.decided_by
+    return NewIssue(
+        kind="refused_opt_in",
+        message=f"shows {claim.shows!r} for {claim.scope} without an opt-in that lifts the opt-out: it is put back",
+        system=system,
+        record=record.id,
+        point_id=point,
+        rule=Rule.RESTRICTIVE_WINS,
+        field=claim.scope,
+        values={
+            "shows": claim.shows,
+            "shown_at": record.modified_at.isoformat() if record.modified_at else None,
+            "out_at": out.at.isoformat() if out else None,
+            "out_source": out.source if out else None,
+            "kind": ChangeKind.OPT_OUT,
+        },
+    )

@@ -1,0 +1,209 @@
+"""Reading the systems: pages, resumption, what absence means."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import structlog
+
+from optsync.connect.contract import Absence, CanConfirmOptIn
+from optsync.model.page import RowFault
+from optsync.model.record import Record, Status
+from optsync.reconcile.detect import Reading, left
+from optsync.state.records import Observed
+from optsync.state.sources import Source
+from optsync.state.unit import Unit
+from optsync.sync.binding import SourceBinding
+from optsync.sync.engine import Engine
+from optsync.sync.ingest import Circumstances, Ingest, NeedsConfirmation
+from optsync.sync.progress import Progress
+
+_log = structlog.get_logger(__name__)
+_LOOK_UPS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What one read of a source came to. ``quarantined``: rows that could not be used."""
+
+    quarantined: int
+    is_full: bool
+
+
+class Observer:
+    """Reads sources for one run. ``guarded`` is called inside every transaction: it proves the lease."""
+
+    def __init__(self, engine: Engine, run: str, guarded: Callable[[Unit], None], progress: Progress) -> None:
+        self._engine = engine
+        self._run = run
+        self._guarded = guarded
+        self._progress = progress
+
+    def read(self, binding: SourceBinding, *, full: bool, adds: bool = False) -> Read:
+        """Reads what changed, or everything when asked to, or when the meaning of the readings changed. An
+        interrupted full read goes on where it stopped. ``adds``: a further look in the same cycle, whose
+        records are counted with those of the first.
+
+        Raises:
+            SystemUnavailable, RateLimited, CredentialsRefused: what was read before is stored.
+        """
+        source = self._begin(binding, full=full, adds=adds)
+        connector = self._engine.connectors[binding.system]
+        faults: dict[str, RowFault] = {}
+        shown = 0
+        page = None
+        for page in connector.read(binding.spec, source.cursor):
+            self.take(binding, source, page.records, page.faults, cursor=page.cursor if not page.is_last else None)
+            faults.update((f.record, f) for f in page.faults)
+            shown += len(page.records)
+            self._progress.step(f"read {binding.system}/{binding.collection}", shown, page.expected_total)
+        if page is None:
+            raise AssertionError(f"{binding.system}: a read must have a last page")
+        is_full = page.is_full and page.is_complete
+        self._finish(binding, source, page.cursor, is_full=is_full)
+        return Read(quarantined=len(faults), is_full=is_full)
+
+    def look_again(self, binding: SourceBinding, rids: Sequence[str]) -> Mapping[str, Record]:
+        """Reads these records now and takes the readings; what is not there is left out."""
+        if not rids:
+            return {}
+        connector = self._engine.connectors[binding.system]
+        records = connector.read_ids(binding.spec, rids)
+        with self._engine.store.reading() as unit:
+            source = unit.sources.require(binding.system, binding.collection)
+        self.take(binding, source, records, (), cursor=None, keeps_lists=True)
+        return {record.id: record for record in records}
+
+    def resolve_unsure(self, binding: SourceBinding) -> None:
+        """Looks at the records whose last write has an unknown outcome."""
+        with self._engine.store.reading() as unit:
+            source = unit.sources.require(binding.system, binding.collection)
+            observed = unit.records.load(unit.records.unsure(source.id))
+        if not observed:
+            return
+        shown = self.look_again(binding, [o.record.id for o in observed])
+        with self._engine.store.transaction() as unit:
+            self._guarded(unit)
+            # What is not there cannot show whether the write was applied; the read that follows will tell.
+            gone = [o for o in observed if o.record.id not in shown]
+            unit.records.clear_unsure(o.key for o in gone)
+            unit.points.mark(binding.syncs, {p for o in observed for p in o.points})
+
+    def take(
+        self,
+        binding: SourceBinding,
+        source: Source,
+        records: Sequence[Record],
+        faults: Sequence[RowFault],
+        *,
+        cursor: str | None,
+        keeps_lists: bool = False,
+    ) -> None:
+        """Stores readings; ``cursor`` (when given) is saved in the same transaction."""
+        circumstances = Circumstances(
+            run=self._run,
+            seen_at=self._engine.clock.now(),
+            offset=self._engine.offset(binding.system),
+            tolerance=self._engine.config.consent.clock_tolerance,
+            confirmed={},
+            keeps_lists=keeps_lists,
+        )
+        while True:
+            try:
+                with self._engine.store.transaction() as unit:
+                    self._guarded(unit)
+                    Ingest(unit, binding, source, circumstances).take(records, faults)
+                    if cursor is not None:
+                        unit.sources.advance(source.id, cursor)
+            except NeedsConfirmation as needed:
+                confirmed = {**circumstances.confirmed, **self._confirm(binding, needed)}
+                circumstances = replace(circumstances, confirmed=confirmed)
+            else:
+                return
+
+    def _confirm(self, binding: SourceBinding, needed: NeedsConfirmation) -> dict[str, bool]:
+        connector = self._engine.connectors[binding.system]
+        offset = self._engine.offset(binding.system) or timedelta(0)
+        answers: dict[str, bool] = {}
+        for nomination in needed.nominations:
+            sign_up = None
+            if isinstance(connector, CanConfirmOptIn):
+                since = nomination.since + offset
+                sign_up = connector.confirm_opt_in(binding.collection, nomination.record, since)
+            answers[nomination.uid] = sign_up is not None
+        return answers
+
+    # begin and end
+
+    def _begin(self, binding: SourceBinding, *, full: bool, adds: bool) -> Source:
+        now = self._engine.clock.now()
+        with self._engine.store.transaction() as unit:
+            self._guarded(unit)
+            source = unit.sources.require(binding.system, binding.collection)
+            is_new_meaning = source.spec != binding.digest
+            is_interrupted = source.scan_started_at is not None and not is_new_meaning
+            if is_interrupted:
+                return source
+            if not adds:
+                unit.sources.clear_scan(source.id)
+            starts_over = full or is_new_meaning or source.cursor is None
+            unit.sources.begin_read(
+                source.id,
+                spec=binding.digest,
+                cursor=None if starts_over else source.cursor,
+                full_since=now if starts_over else None,
+                is_known=source.is_known and not is_new_meaning,
+            )
+            return unit.sources.require(binding.system, binding.collection)
+
+    def _finish(self, binding: SourceBinding, source: Source, cursor: str | None, *, is_full: bool) -> None:
+        missing: list[Observed] = []
+        if is_full:
+            with self._engine.store.reading() as unit:
+                missing = unit.records.load(unit.sources.missing(source.id))
+        if missing and binding.absence is Absence.LEFT:
+            self._judge_leavers(binding, source, missing)
+        with self._engine.store.transaction() as unit:
+            self._guarded(unit)
+            now = self._engine.clock.now()
+            if missing and binding.absence is Absence.DELETED:
+                self._judge_missing(unit, binding, missing)
+            unit.sources.finish_read(source.id, cursor=cursor, at=now, full_at=now if is_full else None)
+
+    def _judge_missing(self, unit: Unit, binding: SourceBinding, missing: Sequence[Observed]) -> None:
+        """Deleted is believed after two complete scans that lie far enough apart."""
+        now = self._engine.clock.now()
+        grace = self._engine.config.consent.absence_grace
+        believed = [o for o in missing if o.missing_since is not None and now - o.missing_since >= grace]
+        noticed = [o.key for o in missing if o.missing_since is None]
+        unit.records.set_missing(noticed, since=now, is_gone=False)
+        for since in {o.missing_since for o in believed}:
+            unit.records.set_missing([o.key for o in believed if o.missing_since == since], since=since, is_gone=True)
+        unit.points.mark(binding.syncs, {p for o in believed for p in o.points})
+
+    def _judge_leavers(self, binding: SourceBinding, source: Source, missing: Sequence[Observed]) -> None:
+        """A complete roster without them and a direct look-up that says "not there": they left."""
+        connector = self._engine.connectors[binding.system]
+        for start in range(0, len(missing), _LOOK_UPS):
+            part = missing[start : start + _LOOK_UPS]
+            there = connector.read_ids(binding.spec, [o.record.id for o in part])
+            self.take(binding, source, there, (), cursor=None, keeps_lists=True)
+            found = {record.id for record in there}
+            self._store_leavers(binding, [o for o in part if o.record.id not in found])
+
+    def _store_leavers(self, binding: SourceBinding, gone: Sequence[Observed]) -> None:
+        now = self._engine.clock.now()
+        reading = Reading(system=binding.system, seen_at=now)
+        with self._engine.store.transaction() as unit:
+            self._guarded(unit)
+            said = [
+                (o.points[0], each.statement)
+                for o in gone
+                if o.points
+                for representation in binding.representations
+                for each in left(o.record, representation, reading)
+            ]
+            unit.ledger.append(said, run=self._run)
+            absent = [(o.key, replace(o.record, status=Status.ABSENT)) for o in gone]
+            unit.records.replace(absent, at=now, is_gone=True)
+            unit.points.mark(binding.syncs, {p for o in gone for p in o.points})

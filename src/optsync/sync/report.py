@@ -1,0 +1,106 @@
+"""What a run did, in the form that ``sync --json`` prints."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optsync.errors import CredentialsRefused, OptsyncError, StateLocked, SystemFailure
+from optsync.model.change import ChangeState
+from optsync.state.changes import Change
+
+_WORST = ("done", "planned", "held", "failed")
+
+
+@dataclass(slots=True, kw_only=True)
+class SyncReport:
+    """One sync's part of a run. ``failures``: systems that could not be reached, or why it did not run."""
+
+    state: str = "done"
+    plan: str | None = None
+    seen: dict[str, int] = field(default_factory=lambda: {"crm": 0, "esp": 0})
+    outcome: dict[str, Any] = field(default_factory=lambda: {"changed": 0, "same": 0, "skipped": {}, "quarantined": 0})
+    changes: list[Change] = field(default_factory=list)
+    issues: int = 0
+    calls: dict[str, int] = field(default_factory=dict)
+    failures: list[OptsyncError] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """As the contract of ``sync --json`` has it."""
+        value: dict[str, Any] = {
+            "plan": self.plan,
+            "state": self.state,
+            "seen": self.seen,
+            "outcome": self.outcome,
+            "changes": [change_to_json(c) for c in self.changes],
+            "issues": self.issues,
+            "calls": self.calls,
+        }
+        if self.failures:
+            value["errors"] = [str(failure) for failure in self.failures]
+        return value
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """A whole run."""
+
+    run: str
+    syncs: dict[str, SyncReport] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        """The worst of the syncs' states."""
+        return max((s.state for s in self.syncs.values()), key=_WORST.index, default="done")
+
+    @property
+    def exit_code(self) -> int:
+        """By the contract: 3, then 4, then 1."""
+        failures = [f for s in self.syncs.values() for f in s.failures]
+        if any(isinstance(f, SystemFailure | CredentialsRefused) for f in failures):
+            return 3
+        if any(s.state == "held" for s in self.syncs.values()):
+            return 4
+        needs_person = any(s.issues or s.outcome["quarantined"] for s in self.syncs.values())
+        bad = {ChangeState.REFUSED, ChangeState.FAILED}
+        has_bad = any(c.state in bad for s in self.syncs.values() for c in s.changes)
+        return 1 if needs_person or has_bad or any(isinstance(f, StateLocked) for f in failures) else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """One JSON document; top-level ``plan`` is set when exactly one plan is held."""
+        plans = [s.plan for s in self.syncs.values() if s.plan]
+        return {
+            "run": self.run,
+            "plan": plans[0] if len(plans) == 1 else None,
+            "state": self.state,
+            "syncs": {name: sync.to_json() for name, sync in self.syncs.items()},
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """What is kept of it: everything but the single changes, which the journal has."""
+        value = self.to_json()
+        for sync in value["syncs"].values():
+            del sync["changes"]
+        return value
+
+
+def change_to_json(change: Change) -> dict[str, Any]:
+    """One change as ``sync --json`` and ``explain --json`` show it."""
+    return {
+        "system": change.system,
+        "record": change.record,
+        "email": change.email,
+        "kind": change.kind,
+        "before": change.before,
+        "after": change.after,
+        "rule": change.rule,
+        "state": ChangeState.PLANNED if change.state in {ChangeState.READY, ChangeState.SENDING} else change.state,
+    }
+
+
+def count_kinds(changes: Sequence[Change]) -> Mapping[tuple[str, str, str], int]:
+    """How many changes there are, by (system, kind, rule)."""
+    counts: dict[tuple[str, str, str], int] = {}
+    for change in changes:
+        key = (change.system, change.kind, change.rule)
+        counts[key] = counts.get(key, 0) + 1
+    return counts

@@ -1,0 +1,203 @@
+"""One cycle: observe, reconcile, apply — for one or more syncs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+
+import structlog
+
+from optsync.errors import OptsyncError, StateLocked, SystemFailure
+from optsync.model.change import ChangeState
+from optsync.model.record import Side
+from optsync.state.leases import Lease
+from optsync.state.unit import Unit
+from optsync.sync.apply import Applier
+from optsync.sync.binding import SourceBinding
+from optsync.sync.decide import Decider
+from optsync.sync.engine import Engine
+from optsync.sync.observe import Observer
+from optsync.sync.progress import Progress, Silent
+from optsync.sync.report import Report, SyncReport
+from optsync.sync.tally import tally
+
+_log = structlog.get_logger(__name__)
+
+
+def run_cycle(
+    engine: Engine,
+    syncs: Sequence[str] = (),
+    *,
+    full: bool = False,
+    is_rehearsal: bool = False,
+    progress: Progress | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Report:
+    """Runs the named syncs (all, if none is named) one after the other; what goes wrong with one system or sync
+    does not stop the others and is in the report.
+
+    A rehearsal does the same work, writes to no system and leaves the state database as it was. ``stopping`` is
+    asked between batches of writes.
+    """
+    report = Report(run=engine.new_id())
+    names = list(syncs) or list(engine.bound.policies)
+    with engine.store.rehearsal() if is_rehearsal else nullcontext():
+        with engine.store.transaction() as unit:
+            unit.runs.begin(report.run, names)
+        for name in names:
+            cycle = _Cycle(engine, name, report.run, progress or Silent(), stopping, full=full)
+            report.syncs[name] = cycle.run(is_rehearsal=is_rehearsal)
+        with engine.store.transaction() as unit:
+            unit.runs.end(report.run, report.state, report.summary())
+    return report
+
+
+class _Cycle:
+    """One sync's cycle under its lease."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        sync: str,
+        run: str,
+        progress: Progress,
+        stopping: Callable[[], bool],
+        *,
+        full: bool,
+    ) -> None:
+        self._engine = engine
+        self._sync = sync
+        self._run = run
+        self._progress = progress
+        self._stopping = stopping
+        self._full = full
+        self._lease: Lease | None = None
+        self._report = SyncReport()
+        self._quarantined = {Side.CRM: 0, Side.ESP: 0}
+        self._observer = Observer(engine, run, self._guarded, progress)
+
+    def run(self, *, is_rehearsal: bool) -> SyncReport:
+        systems = {b.system for b in self._engine.bound.sources_of(self._sync)}
+        before = {s: self._engine.connectors[s].calls for s in systems}
+        try:
+            with self._engine.store.transaction() as unit:
+                self._lease = unit.leases.take(f"sync {self._sync}", holder=self._engine.holder)
+            self._work(is_rehearsal=is_rehearsal)
+        except StateLocked as error:
+            self._report.failures.append(error)
+            self._report.state = "failed"
+        finally:
+            self._give_back()
+        self._report.calls = {s: self._engine.connectors[s].calls - before[s] for s in sorted(systems)}
+        _log.info(
+            "sync ended",
+            sync=self._sync,
+            run=self._run,
+            state=self._report.state,
+            changes=len(self._report.changes),
+            calls=self._report.calls,
+            failures=[type(f).__name__ for f in self._report.failures],
+        )
+        return self._report
+
+    def _work(self, *, is_rehearsal: bool) -> None:
+        self._recover()
+        bindings = self._engine.bound.sources_of(self._sync)
+        unread = self._observe(bindings)
+        available = {b.system for b in bindings} - {f.system for f in unread.values()}
+        decider = Decider(
+            self._engine,
+            self._sync,
+            self._run,
+            self._guarded,
+            available=available,
+            is_cautious=bool(unread),
+            progress=self._progress,
+        )
+        decider.work_off()
+        if is_rehearsal:
+            self._report.state = "planned"
+        else:
+            self._apply(available)
+        self._conclude(bindings)
+
+    def _guarded(self, unit: Unit) -> None:
+        """Every commit of a cycle proves that the lease is still held."""
+        if self._lease is None:
+            raise StateLocked(f"sync {self._sync}: no lease")
+        unit.leases.beat(self._lease)
+
+    def _recover(self) -> None:
+        """What an earlier run left unfinished is derived again; what it sent without an answer is looked at."""
+        with self._engine.store.transaction() as unit:
+            self._guarded(unit)
+            left = unit.changes.open_of(self._sync)
+            sending = [c.id for c in left if c.state is ChangeState.SENDING]
+            now = self._engine.clock.now()
+            unit.changes.set_state(
+                sending, ChangeState.FAILED, settled_at=now, message="the answer was lost; the record is read again"
+            )
+            unsent = [c.id for c in left if c.state is not ChangeState.SENDING]
+            unit.changes.set_state(unsent, ChangeState.SUPERSEDED, settled_at=now)
+            unit.points.mark([self._sync], {c.point_id for c in left})
+
+    def _observe(self, bindings: Sequence[SourceBinding]) -> Mapping[str, SystemFailure]:
+        """Reads every source; answers which could not be read."""
+        unread: dict[str, SystemFailure] = {}
+        for binding in bindings:
+            if binding.system in {f.system for f in unread.values()}:
+                continue
+            try:
+                self._observer.resolve_unsure(binding)
+                read = self._observer.read(binding, full=self._full or self._is_full_due(binding))
+            except SystemFailure as failure:
+                unread[f"{binding.system}/{binding.collection}"] = failure
+                self._report.failures.append(failure)
+                self._report.state = "failed"
+                continue
+            self._quarantined[binding.side] += read.quarantined
+        return unread
+
+    def _is_full_due(self, binding: SourceBinding) -> bool:
+        every = min(self._engine.config.syncs[sync].full for sync in binding.syncs)
+        with self._engine.store.reading() as unit:
+            source = unit.sources.find(binding.system, binding.collection)
+        return source is None or source.full_at is None or self._engine.clock.now() - source.full_at >= every
+
+    def _apply(self, available: set[str]) -> None:
+        with self._engine.store.transaction() as unit:
+            self._guarded(unit)
+            unit.changes.release(self._run, self._sync)
+        applier = Applier(
+            self._engine,
+            self._sync,
+            self._run,
+            self._guarded,
+            observer=self._observer,
+            available=available,
+            stopping=self._stopping,
+            progress=self._progress,
+        )
+        applier.send_all()
+        if applier.failures:
+            self._report.failures.extend(applier.failures.values())
+            self._report.state = "failed"
+
+    def _conclude(self, bindings: Sequence[SourceBinding]) -> None:
+        with self._engine.store.reading() as unit:
+            of_sync = [c for c in unit.changes.of_run(self._run) if c.sync == self._sync]
+            self._report.changes = [c for c in of_sync if c.state is not ChangeState.SUPERSEDED]
+            self._report.issues = unit.issues.count_of_run(self._run, self._sync)
+            sources = [(b.side, unit.sources.require(b.system, b.collection).id) for b in bindings]
+            for side in Side:
+                shown = sum(unit.sources.count_shown(key) for of, key in sources if of is side)
+                self._report.seen[side.value] = shown + self._quarantined[side]
+            self._report.outcome = tally(unit, self._sync, self._run, [key for _, key in sources])
+        self._report.outcome["quarantined"] = sum(self._quarantined.values())
+
+    def _give_back(self) -> None:
+        if self._lease is None:
+            return
+        try:
+            with self._engine.store.transaction() as unit:
+                unit.leases.give_back(self._lease)
+        except OptsyncError:
+            _log.warning("lease not given back", sync=self._sync)

@@ -1,0 +1,289 @@
+"""What became of the writes: the journal, the receipts, and what both sides now agree on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from optsync.model.change import ChangeKind, ChangeState, Fact, Outcome, Result, WriteKind
+from optsync.model.contact_point import InvalidAddress, normalise
+from optsync.model.link import Agreed
+from optsync.model.record import Record, Side, Status, Value
+from optsync.reconcile.representation import overlay
+from optsync.reconcile.transforms import same
+from optsync.state.changes import Change
+from optsync.state.codec import encode_record
+from optsync.state.issues import NewIssue
+from optsync.state.records import Observed
+from optsync.state.unit import Unit
+from optsync.sync.binding import SourceBinding
+from optsync.sync.engine import Engine
+from optsync.sync.observe import Observer
+
+_RETRIED_BY_ITSELF = frozenset({Fact.EXISTS, Fact.GONE})
+"""Refusals that the next reading explains; everything else stands until a person or the vendor changes it."""
+
+
+class Settler:
+    """Settles one batch of changes, all of one source."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        binding: SourceBinding,
+        run: str,
+        guarded: Callable[[Unit], None],
+        observer: Observer,
+    ) -> None:
+        self._engine = engine
+        self._binding = binding
+        self._run = run
+        self._guarded = guarded
+        self._observer = observer
+
+    def settle(self, changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
+        """Journals each outcome; then takes what the vendor showed after the writes as a reading of its own, so
+        that whatever somebody else changed in between is not mistaken for ours."""
+        by_key = {outcome.key: outcome for outcome in outcomes}
+        with self._engine.store.transaction() as unit:
+            self._guarded(unit)
+            source = unit.sources.require(self._binding.system, self._binding.collection)
+            observed = {o.key: o for o in unit.records.load(c.record_id for c in changes if c.record_id)}
+            for change in changes:
+                outcome = by_key.get(str(change.id)) or _no_answer(change)
+                old = observed.get(change.record_id or 0)
+                self._settle_one(unit, source.id, change, outcome, old)
+        shown = [
+            replace(o.record, id=o.record_id or o.record.id)
+            for o in outcomes
+            if o.record is not None and o.result in {Result.APPLIED, Result.SAME, Result.REFUSED}
+        ]
+        readings = [r for r in shown if r.status is not Status.ABSENT]
+        if readings:
+            self._observer.take(self._binding, source, readings, (), cursor=None, keeps_lists=True)
+
+    def _settle_one(self, unit: Unit, source_id: int, change: Change, outcome: Outcome, old: Observed | None) -> None:
+        if outcome.result in {Result.APPLIED, Result.SAME}:
+            self._applied(unit, source_id, change, outcome, old)
+        elif outcome.result is Result.REFUSED:
+            self._refused(unit, change, outcome)
+        elif outcome.result is Result.INVALID:
+            self._invalid(unit, change, outcome)
+        else:
+            self._failed(unit, change, outcome)
+
+    # applied
+
+    def _applied(self, unit: Unit, source_id: int, change: Change, outcome: Outcome, old: Observed | None) -> None:
+        state = ChangeState.APPLIED if outcome.result is Result.APPLIED else ChangeState.SAME
+        key = old.key if old else None
+        if old is not None:
+            self._receipt(unit, change, outcome, old)
+        elif outcome.record_id is not None:
+            key = self._created(unit, source_id, change, outcome)
+        unit.changes.settle(change.id, state, record_id=key, message=outcome.message or None)
+        if key is not None:
+            self._agree(unit, change, outcome, key)
+        if change.kind in {ChangeKind.FIELD, ChangeKind.CREATE} and change.record:
+            unit.issues.resolve(kind="quarantined_field", system=change.system, records=[change.record])
+
+    def _receipt(self, unit: Unit, change: Change, outcome: Outcome, old: Observed) -> None:
+        """The record as it shows with our write in it: seen again, it makes no transition."""
+        written = _as_shown(expected(old.record, change), outcome)
+        is_gone = written.status is Status.ABSENT or (
+            outcome.record is not None and outcome.record.status is Status.ABSENT
+        )
+        if is_gone:
+            written = replace(written, status=Status.ABSENT)
+        unit.records.replace([(old.key, written)], at=self._engine.clock.now(), is_gone=is_gone)
+
+    def _created(self, unit: Unit, source_id: int, change: Change, outcome: Outcome) -> int:
+        record = outcome.record or Record(id=str(outcome.record_id), addresses=(change.write["address"],))
+        record = replace(record, id=str(outcome.record_id))
+        written = _as_shown(expected(replace(record, lists=self._lists()), change), outcome)
+        known = unit.records.by_rid(source_id, [written.id]).get(written.id)
+        if known is not None:
+            unit.records.replace([(known.key, written)], at=self._engine.clock.now())
+            return known.key
+        data, fingerprint = encode_record(written)
+        keys = unit.records.insert(source_id, [(written, data, fingerprint)], at=self._engine.clock.now())
+        key = keys[written.id]
+        points = unit.points.require(_usable(written.addresses))
+        unit.records.set_points({key: [points[a] for a in _usable(written.addresses)]})
+        return key
+
+    def _lists(self) -> frozenset[str]:
+        """A record made for a list scope has its equalities, so it belongs to it."""
+        return frozenset(self._binding.spec.lists) if self._binding.side is Side.CRM else frozenset()
+
+    def _agree(self, unit: Unit, change: Change, outcome: Outcome, key: int) -> None:
+        counterpart = change.write["counterpart"]
+        if counterpart is None:
+            return
+        is_esp = self._binding.side is Side.ESP
+        crm, esp = (counterpart, key) if is_esp else (key, counterpart)
+        rules = {rule.key: rule for rule in self._engine.bound.policies[change.sync].fields}
+        agreed: dict[str, Agreed] = {}
+        for rule_key, (crm_value, esp_value) in change.write["agreed"].items():
+            rule = rules.get(rule_key)
+            if rule is None:
+                continue
+            name = rule.esp if is_esp else rule.crm
+            kept = _kept(outcome, name, esp_value if is_esp else crm_value)
+            agreed[rule_key] = Agreed(_tuple(crm_value), kept) if is_esp else Agreed(kept, _tuple(esp_value))
+            self._warn_if_dropped(unit, change, name, kept)
+        if change.kind is ChangeKind.CREATE or agreed:
+            unit.links.agree(change.sync, crm, esp, agreed)
+
+    def _warn_if_dropped(self, unit: Unit, change: Change, name: str, kept: Value) -> None:
+        sent, before = _tuple(change.after.get(name)), _tuple(change.before.get(name))
+        if same(kept, sent) or not same(kept, before) or change.record is None:
+            return
+        self._open(
+            unit,
+            change,
+            kind="field_not_kept",
+            message=f"{change.system} accepted the value and did not store it; it is not sent again until it changes",
+            field=name,
+        )
+
+    # not applied
+
+    def _refused(self, unit: Unit, change: Change, outcome: Outcome) -> None:
+        fact = outcome.fact.value if outcome.fact else None
+        unit.changes.settle(change.id, ChangeState.REFUSED, fact=fact, message=outcome.message or None)
+        if change.record_id is not None:
+            unit.records.clear_unsure([change.record_id])
+        if outcome.fact is Fact.GONE and change.record_id is not None:
+            unit.records.set_missing([change.record_id], since=self._engine.clock.now(), is_gone=True)
+        if outcome.fact in _RETRIED_BY_ITSELF:
+            return
+        self._open(
+            unit,
+            change,
+            kind="refused",
+            message=f"{change.system} refused ({fact or 'no reason given'}): {_words(outcome)}; it is not tried again",
+            blocks=change.fingerprint,
+        )
+
+    def _invalid(self, unit: Unit, change: Change, outcome: Outcome) -> None:
+        """The vendor refused one value: it is set aside, and the rest of the record goes on without it."""
+        name = outcome.field
+        fields = {k: v for k, v in change.write["fields"].items() if k != name}
+        is_known = name in change.write["fields"]
+        self._open(
+            unit,
+            change,
+            kind="quarantined_field",
+            message=f"{change.system} refused the value: {_words(outcome)}; the other fields went on without it",
+            field=name,
+            blocks=None if is_known and fields else change.fingerprint,
+        )
+        if change.record_id is not None:
+            unit.records.clear_unsure([change.record_id])
+        is_create = change.write["kind"] == WriteKind.CREATE
+        if is_known and (fields or is_create):
+            self._accept_difference(unit, change, str(name))
+            unit.changes.send_again(change.id, write={**change.write, "fields": fields})
+        else:
+            self._accept_difference(unit, change, str(name))
+            unit.changes.settle(change.id, ChangeState.REFUSED, message=_words(outcome))
+
+    def _accept_difference(self, unit: Unit, change: Change, name: str) -> None:
+        """Until one side changes the value, it is not sent again."""
+        counterpart, key = change.write["counterpart"], change.record_id
+        if counterpart is None or key is None:
+            return
+        crm_key, esp_key = (counterpart, key) if self._binding.side is Side.ESP else (key, counterpart)
+        records = {o.key: o.record for o in unit.records.load([crm_key, esp_key])}
+        for rule in self._engine.bound.policies[change.sync].fields:
+            if name in {rule.crm, rule.esp} and rule.key in change.write["agreed"]:
+                pair = Agreed(records[crm_key].fields.get(rule.crm), records[esp_key].fields.get(rule.esp))
+                unit.links.agree(change.sync, crm_key, esp_key, {rule.key: pair})
+
+    def _failed(self, unit: Unit, change: Change, outcome: Outcome) -> None:
+        """Not applied, or unknown: derived again in the next cycle, after a look at the record."""
+        unit.changes.settle(change.id, ChangeState.FAILED, message=_words(outcome))
+        if outcome.result is Result.FAILED and change.record_id is not None:
+            unit.records.clear_unsure([change.record_id])
+        unit.points.mark([change.sync], {change.point_id})
+
+    def _open(
+        self,
+        unit: Unit,
+        change: Change,
+        *,
+        kind: str,
+        message: str,
+        field: str | None = None,
+        blocks: str | None = None,
+    ) -> None:
+        new = NewIssue(
+            kind=kind,
+            message=message,
+            sync=change.sync,
+            system=change.system,
+            record=change.record,
+            point_id=change.point_id,
+            field=field,
+            rule=change.rule,
+            values={"change": change.kind},
+            blocks=blocks,
+        )
+        unit.issues.open(new, run=self._run)
+
+
+def expected(record: Record, change: Change) -> Record:
+    """The record with the change in it."""
+    status = change.write["status"]
+    if change.kind is ChangeKind.ARCHIVE and change.write["kind"] == WriteKind.ARCHIVE:
+        status = Status.ARCHIVED
+    return overlay(
+        record,
+        status=None if status is None else Status(status),
+        topics=change.write["topics"],
+        fields={name: _tuple(value) for name, value in change.write["fields"].items()},
+    )
+
+
+def _as_shown(written: Record, outcome: Outcome) -> Record:
+    """With what the vendor adds to a status of its own accord: those stamps and words are ours, not a person's."""
+    after = outcome.record
+    if after is None or after.status is None or after.status is not written.status:
+        return written
+    return replace(
+        written,
+        word=after.word,
+        origin=after.origin,
+        reason=after.reason,
+        opted_in_at=after.opted_in_at,
+        status_at=after.status_at,
+    )
+
+
+def _kept(outcome: Outcome, name: str, sent: Any) -> Value:
+    """The value that the vendor shows after the write, the sent one where it does not say."""
+    if outcome.record is not None and name in outcome.record.fields:
+        return outcome.record.fields[name]
+    return _tuple(sent)
+
+
+def _tuple(value: Any) -> Value:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _usable(addresses: Sequence[str]) -> list[str]:
+    usable = []
+    for raw in addresses:
+        try:
+            usable.append(normalise(raw))
+        except InvalidAddress:
+            continue
+    return list(dict.fromkeys(usable))
+
+
+def _no_answer(change: Change) -> Outcome:
+    return Outcome(key=str(change.id), result=Result.UNKNOWN, message="the connector gave no outcome")
+
+
+def _words(outcome: Outcome) -> str:
+    return outcome.message or outcome.result.value

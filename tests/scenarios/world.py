@@ -1,0 +1,139 @@
+"""A small world for scenarios: two vendor mocks, a virtual clock, the real engine over in-process HTTP."""
+
+import random
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from requests.adapters import BaseAdapter
+
+from optsync.clock import ManualClock
+from optsync.config.load import load
+from optsync.connect.mock import MockConfig, MockTransport, Person, VendorMock
+from optsync.connect.registry import mocks
+from optsync.state.store import Store
+from optsync.sync.compose import compose
+from optsync.sync.engine import Engine
+from optsync.sync.report import Report
+from optsync.sync.run import run_cycle
+
+START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+CRM, ESP = "http://127.0.0.1:1/crm", "http://127.0.0.1:1/esp"
+BRANDS = {
+    "acme": {
+        "purposes": {
+            "marketing": {"kind": "commercial", "basis": "consent", "topics": ["news", "offers", "events"]},
+            "service": {"kind": "transactional"},
+        }
+    }
+}
+
+
+class World:
+    """``crm`` and ``esp`` are the mocks; ``sync()`` runs a cycle. Every act happens at a later second."""
+
+    def __init__(
+        self,
+        folder: Path,
+        people: Iterable[Person] = (),
+        *,
+        policy: Mapping[str, Any] | None = None,
+        changes: Mapping[str, Any] | None = None,
+        state_url: str = "sqlite://",
+        transport: BaseAdapter | None = None,
+    ) -> None:
+        self.clock = ManualClock(START)
+        found = mocks()
+        self.crm: VendorMock = found["bitrix24"](clock=self.clock, rng=random.Random(1))
+        self.esp: VendorMock = found["mailchimp"](clock=self.clock, rng=random.Random(2))
+        population = list(people)
+        self.crm.populate(population)
+        self.esp.populate(population)
+        self.transport = MockTransport({CRM: self.crm, ESP: self.esp})
+        self.document = self._document(policy or {}, changes or {}, state_url)
+        path = folder / "config.yaml"
+        path.write_text(yaml.safe_dump(self.document))
+        self.config = load(path, {})
+        self.store = Store(self.config.state.url, self.clock)
+        self._transport = transport
+        self.engine = self.compose()
+
+    def compose(self, *, is_read_only: bool = False) -> Engine:
+        """Another engine on the same state: what a restarted process is."""
+        return compose(
+            self.config,
+            clock=self.clock,
+            rng=random.Random(3),
+            transport=self._transport or self.transport,
+            store=self.store,
+            is_read_only=is_read_only,
+        )
+
+    def _document(self, policy: Mapping[str, Any], changes: Mapping[str, Any], state_url: str) -> dict[str, Any]:
+        crm: MockConfig = self.crm.config(CRM)
+        esp: MockConfig = self.esp.config(ESP)
+        names = [name for name in ("first_name", "last_name", "city", "plan") if name in crm.fields]
+        fields: list[dict[str, Any]] = [{"crm": crm.fields[n], "esp": esp.fields[n]} for n in names]
+        for field in fields:
+            if field["crm"] == crm.fields.get("plan"):
+                field["transform"] = {"map": {v: k for k, v in crm.plan_values.items()}}
+        sync: dict[str, Any] = {
+            "scope": "acme/marketing",
+            "crm": {"system": "crm", **crm.side},
+            "esp": {"system": "esp", **esp.side},
+            "fields": fields,
+            "policy": dict(policy),
+            **changes,
+        }
+        return {
+            "state": {"url": state_url},
+            "secret_keys": ["a secret of the tests"],
+            "brands": BRANDS,
+            "systems": {"crm": crm.system, "esp": esp.system},
+            "syncs": {"newsletter": sync},
+        }
+
+    def wait(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0) -> None:
+        self.clock.advance(timedelta(seconds=seconds, minutes=minutes, hours=hours).total_seconds())
+
+    def sync(self, **options: Any) -> Report:
+        """One cycle, ten minutes after whatever came before."""
+        self.wait(minutes=10)
+        return run_cycle(self.engine, **options)
+
+    def settle(self) -> None:
+        """Two more cycles, the second of which must write nothing."""
+        self.sync()
+        before = self.writes()
+        report = self.sync()
+        assert self.writes() == before, [c for c in report.syncs["newsletter"].changes]
+        assert report.syncs["newsletter"].outcome["changed"] == 0
+
+    def writes(self) -> int:
+        """Writing requests sent so far."""
+        return sum(1 for r in self.transport.requests if (self.crm if r.base_url == CRM else self.esp).is_write(r))
+
+    def crm_shows(self, email: str) -> dict[str, Any]:
+        view = self.crm.act("view", email=email)
+        assert view is not None, f"no CRM record holds {email}"
+        return dict(view)
+
+    def esp_shows(self, email: str) -> dict[str, Any]:
+        view = self.esp.act("view", email=email)
+        assert view is not None, f"no member has {email}"
+        return dict(view)
+
+
+def person(number: int = 1, **details: Any) -> Person:
+    """Somebody known to both sides and subscribed, unless the details say otherwise."""
+    defaults: dict[str, Any] = {
+        "number": number,
+        "first_name": f"Ann{number}",
+        "last_name": f"Lee{number}",
+        "addresses": (f"ann{number}@example.com",),
+        "city": "Riga",
+        "created_at": START - timedelta(days=100),
+    }
+    return Person(**{**defaults, **details})
