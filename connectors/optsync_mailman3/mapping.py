@@ -63,6 +63,7 @@ def member(email: str, words: Iterable[str], display_name: object, asked: Iterab
         reason=None if word == ENABLED else word,
         fields=fields(display_name, asked),
         word=word,
+        is_word_known=word in STATUSES,
     )
 
 

@@ -21,13 +21,13 @@ from optsync_mailman3 import mapping
 )
 def test_every_delivery_status_has_one_meaning(word: str, status: Status, origin: Origin) -> None:
     record = mapping.member("a@example.com", [word], "", ())
-    assert (record.status, record.origin, record.word) == (status, origin, word)
+    assert (record.status, record.origin, record.word, record.is_word_known) == (status, origin, word, True)
 
 
 @given(st.text().filter(lambda word: word not in mapping.STATUSES))
 def test_a_word_nobody_mapped_is_unknown_and_kept(word: str) -> None:
     record = mapping.member("a@example.com", [word], "", ())
-    assert (record.status, record.word) == (Status.UNKNOWN, word)
+    assert (record.status, record.word, record.is_word_known) == (Status.UNKNOWN, word, False)
 
 
 @given(st.lists(st.sampled_from(list(mapping.STATUSES)) | st.text(), min_size=1))
