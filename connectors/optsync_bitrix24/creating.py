@@ -1,17 +1,18 @@
 """Creating records: never over an existing one, never twice."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from optsync.clock import Clock
 from optsync.connect.http import Effect
-from optsync.errors import OutcomeUnknown, SystemFailure, SystemUnavailable
+from optsync.errors import OutcomeUnknown, SystemFailure
 from optsync.model.change import Fact, Outcome, Result, Write
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.page import ReadSpec
 from optsync.model.record import Record
 from optsync_bitrix24.client import BatchReply, Command, Reply
-from optsync_bitrix24.listing import TRIES, Listing
+from optsync_bitrix24.listing import Listing
 from optsync_bitrix24.looking_up import read_ids
 from optsync_bitrix24.mapping import DUPLICATE_TYPES, MULTIFIELDS
 from optsync_bitrix24.outcomes import refusal_of, soon
@@ -24,7 +25,6 @@ from optsync_bitrix24.writing import PARAMS, Outcomes
 ORIGINATOR = "optsync"
 _CREATE_BATCH = 20
 """Two look-ups each; large batches of adds are known to end in HTTP 500."""
-_SILENT = VendorError(code="", text="a command was not answered for")
 
 
 class Creator:
@@ -39,56 +39,43 @@ class Creator:
         """One outcome per job; the second of two writes for one address meets the first one's record."""
         waiting, held = _one_per_address(jobs)
         for start in range(0, len(waiting), _CREATE_BATCH):
-            outcomes.run(waiting[start : start + _CREATE_BATCH], lambda chunk: self._create_some(chunk, spec))
+            chunk = waiting[start : start + _CREATE_BATCH]
+            outcomes.run(chunk, lambda asked: self._look_for(asked, spec), is_write=False)
+            missing = outcomes.without(chunk)
+            outcomes.run([job for job in missing if not job.travels_alone], lambda asked: self._add(asked, spec))
+            for job in missing:
+                if job.travels_alone:
+                    outcomes.run([job], lambda asked: self._add(asked, spec))
         if held:
             self.create(held, spec, outcomes)
 
-    def _create_some(self, jobs: Sequence[Job], spec: ReadSpec) -> dict[int, Outcome]:
-        made = self._look_for(jobs, spec)
-        missing = [job for job in jobs if job.place not in made]
-        added: dict[int, Outcome] = {}
-        if together := [job for job in missing if not job.travels_alone]:
-            added |= self._add(together, spec)
-        for job in missing:
-            if job.travels_alone:
-                added |= self._add([job], spec)
-        return made | self._with_records(added, spec)
-
     def _look_for(self, jobs: Sequence[Job], spec: ReadSpec) -> dict[int, Outcome]:
-        """Those whose address or own origin exists already."""
-        entity = spec.collection
+        """The outcome of those whose address or own origin exists already, or that could not be looked for.
+
+        Adding without having looked could make a second record, so these wait.
+        """
         commands: dict[str, Command] = {}
         for job in jobs:
-            commands[f"o{job.place}"] = _by_origin(entity, job.write)
-            commands[f"d{job.place}"] = _by_address(entity, job.write)
-        reply = self._answered(entity, commands)
-        made = {}
-        for job in jobs:
-            own = _own(reply.results[f"o{job.place}"], job.write)
-            others = _hits(reply.results[f"d{job.place}"], entity)
-            if own is not None:
-                made[job.place] = Outcome(key=job.write.key, result=Result.APPLIED, record_id=own)
-            elif others:
-                made[job.place] = Outcome(
-                    key=job.write.key,
-                    result=Result.REFUSED,
-                    fact=Fact.EXISTS,
-                    record_id=others[0],
-                    message=f"{entity} {others[0]} has the address already",
-                )
-        return self._with_records(made, spec)
+            commands[f"o{job.place}"] = _by_origin(spec.collection, job.write)
+            commands[f"d{job.place}"] = _by_address(spec.collection, job.write)
+        reply = self._client.batch(commands, effect=Effect.READ)
+        looked = {job.place: self._looked(job, reply) for job in jobs}
+        return self._with_records({place: one for place, one in looked.items() if one is not None}, spec)
 
-    def _answered(self, entity: str, commands: Mapping[str, Command]) -> BatchReply:
-        """All answers or none: adding without having looked could make a second record."""
-        for _ in range(TRIES):
-            reply = self._client.batch(commands, effect=Effect.READ)
-            missing = [key for key in commands if key not in reply.results]
-            if not missing:
-                return reply
-            self._listing.wait_or_raise(entity, reply.errors.get(missing[0], _SILENT))
-        raise SystemUnavailable(
-            self._listing.system, f"{entity}: the portal kept leaving look-ups out; nothing was created"
-        )
+    def _looked(self, job: Job, reply: BatchReply) -> Outcome | None:
+        write, keys = job.write, (f"o{job.place}", f"d{job.place}")
+        for key in keys:
+            if key in reply.errors:
+                fields = self._listing.known_fields(write.collection)
+                return refusal_of(job, reply.errors[key], fields, soon(self._clock.now(), 2.0))
+            if key not in reply.results:
+                return Outcome(key=write.key, result=Result.FAILED, message="a look-up was not answered for")
+        if (own := _own(reply.results[keys[0]], write)) is not None:
+            return Outcome(key=write.key, result=Result.APPLIED, record_id=own)
+        if others := _hits(reply.results[keys[1]], write.collection):
+            message = f"{write.collection} {others[0]} has the address already"
+            return Outcome(key=write.key, result=Result.REFUSED, fact=Fact.EXISTS, record_id=others[0], message=message)
+        return None
 
     def _add(self, jobs: Sequence[Job], spec: ReadSpec) -> dict[int, Outcome]:
         restrictive = all(job.write.restrictive for job in jobs)
@@ -100,7 +87,7 @@ class Creator:
         for job in jobs:
             key = f"a{job.place}"
             made[job.place] = self._outcome(job, reply.results.get(key), reply.errors.get(key))
-        return made
+        return self._with_records(made, spec)
 
     def _sent(self, jobs: Sequence[Job], *, restrictive: bool) -> BatchReply:
         commands = {f"a{job.place}": _add_command(job) for job in jobs}
@@ -133,7 +120,7 @@ class Creator:
             own = _own(reply.results.get(f"o{job.place}"), job.write)
             if own is not None:
                 made[job.place] = Outcome(key=job.write.key, result=Result.APPLIED, record_id=own)
-        return made
+        return self._with_records(made, spec)
 
     def _with_records(self, made: Mapping[int, Outcome], spec: ReadSpec) -> dict[int, Outcome]:
         """Shows the records as they are now; that they cannot be shown does not undo them."""
@@ -146,16 +133,7 @@ class Creator:
 
 
 def _with_record(outcome: Outcome, record: Record | None) -> Outcome:
-    return Outcome(
-        key=outcome.key,
-        result=outcome.result,
-        record_id=outcome.record_id,
-        record=record,
-        fact=outcome.fact,
-        field=outcome.field,
-        message=outcome.message,
-        retry_at=outcome.retry_at,
-    )
+    return replace(outcome, record=record)
 
 
 def _one_per_address(jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:

@@ -64,7 +64,9 @@ class Listing:
         needs_types = any(isinstance(value, bool) for where, _ in distinct for value in where.values())
         # Yes and no are sent differently for different types; everything else can be checked with the answer.
         known = self.fields(spec.collection) if needs_types else self.catalog.get(spec.collection)
-        return [(as_filter(where, known), names) for where, names in distinct]
+        # A faulty filter would match everybody: a read is refused for it, and a read-back goes without it.
+        usable = [(where, names) for where, names in distinct if known is None or not faults(where, known)]
+        return [(as_filter(where, known), names) for where, names in usable]
 
     def check_spec(self, spec: ReadSpec) -> None:
         """The portal ignores a filter key or a field that it does not know, without a word.

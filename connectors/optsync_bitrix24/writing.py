@@ -10,7 +10,7 @@ from optsync.model.page import ReadSpec
 from optsync_bitrix24.client import Command
 from optsync_bitrix24.listing import Listing
 from optsync_bitrix24.looking_up import LookUp, look_ups, records_of
-from optsync_bitrix24.mapping import MULTIFIELDS
+from optsync_bitrix24.mapping import MULTIFIELDS, Fields
 from optsync_bitrix24.outcomes import After, outcome_of, soon
 from optsync_bitrix24.preparing import Job, in_queues, prepared, refused, with_rows
 from optsync_bitrix24.refusals import VendorError
@@ -35,13 +35,17 @@ class Outcomes:
     def put(self, place: int, outcome: Outcome) -> None:
         self._made[place] = outcome
 
-    def run(self, jobs: Sequence[Job], send: Send) -> None:
-        """Sends, unless the system has failed already."""
+    def without(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those that have no outcome yet."""
+        return [job for job in jobs if job.place not in self._made]
+
+    def run(self, jobs: Sequence[Job], send: Send, *, is_write: bool = True) -> None:
+        """Sends, unless the system has failed already. Raises its failure while nothing has been written."""
         if self._failure is not None or not jobs:
             return
         try:
             self._made |= send(jobs)
-            self._has_sent = True
+            self._has_sent = self._has_sent or is_write
         except OutcomeUnknown as error:
             self._has_sent = True
             for job in jobs:
@@ -100,7 +104,7 @@ class Updater:
                     ready[job.place] = job
             return settled
 
-        outcomes.run(needy, complete)
+        outcomes.run(needy, complete, is_write=False)
         return [ready[job.place] for job in jobs if job.place in ready]
 
     def _send_batch(self, jobs: Sequence[Job], spec: ReadSpec) -> dict[int, Outcome]:
@@ -166,15 +170,19 @@ def _command(job: Job) -> Command:
 
 def sorted_out(writes: Sequence[Write], listing: Listing, spec: ReadSpec, outcomes: Outcomes) -> list[Job]:
     """The writes that can be sent; the others get their outcome at once."""
-    fields = listing.fields(spec.collection)
-    jobs = []
-    for place, write in enumerate(writes):
-        made = prepared(place, write, fields)
-        if isinstance(made, Job):
-            jobs.append(made)
-        else:
-            outcomes.put(place, made)
-    return jobs
+    made = _prepared(writes, listing.fields(spec.collection))
+    if any(isinstance(one, Outcome) and one.result is Result.INVALID for one in made):
+        # Perhaps the field or its option is newer than what is remembered.
+        listing.catalog.doubt(spec.collection)
+        made = _prepared(writes, listing.fields(spec.collection))
+    for place, one in enumerate(made):
+        if isinstance(one, Outcome):
+            outcomes.put(place, one)
+    return [one for one in made if isinstance(one, Job)]
+
+
+def _prepared(writes: Sequence[Write], fields: Fields) -> list[Job | Outcome]:
+    return [prepared(place, write, fields) for place, write in enumerate(writes)]
 
 
 def is_create(job: Job) -> bool:

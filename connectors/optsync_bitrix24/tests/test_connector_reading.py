@@ -373,3 +373,20 @@ def test_everything_that_can_be_mapped_is_described() -> None:
     assert not fields["DATE_MODIFY"].is_writable
     assert "UF_CRM_TOPIC_NEWS" in contact.topics
     assert "EMAIL" not in fields
+
+
+def test_an_unknown_option_has_the_fields_asked_for_again() -> None:
+    made = world(people(2, plan="Gold"))
+    spec = contacts("UF_CRM_PLAN")
+    made.ids(spec)
+
+    def newer(_: MockRequest, body: dict[str, Any]) -> Any:
+        _pages_of(body)["p0"][0]["UF_CRM_PLAN"] = "99"
+        return body
+
+    made.clock.advance(120)
+    made.spoil(newer)
+    assert [record.fields["UF_CRM_PLAN"] for record in made.records(spec).values()] == ["99", "45"]
+    made.ids(spec)
+    sent = [msgspec.json.decode(request.body)["cmd"] for request in made.transport.requests]
+    assert ["fields" in cmd for cmd in sent] == [True, False, True]
