@@ -107,6 +107,7 @@ def record_of(
         created_at=parse_time(member.get("timestamp_signup")),
         modified_at=parse_time(member.get("last_changed")),
         word=word,
+        is_word_known=word in STATUS_OF_WORD,
     )
 
 

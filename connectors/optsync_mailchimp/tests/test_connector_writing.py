@@ -455,3 +455,67 @@ def test_no_outcome_of_a_failing_system_holds_the_key() -> None:
     assert outcome.result is Result.UNKNOWN
     assert world.settings.api_key.get_secret_value() not in outcome.message
     assert _A not in outcome.message
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from(["ok", "ok", "ok", "lost", "refused"]), max_size=30),
+    st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["out", "in", "tick", "untick", "city", "new"])), max_size=8),
+    st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["unsubscribe", "archive", "forget", "bounce"])), max_size=3),
+)
+def test_no_outcome_claims_what_is_not_so(
+    faults: list[str], wishes: list[tuple[int, str]], events: list[tuple[int, str]]
+) -> None:
+    world = World(numbered(6))
+    records = world.records()
+    for number, event in dict(events).items():
+        world.act(event, f"person{number}@example.org")
+    wishes = list({number: (number, wish) for number, wish in wishes}.values())
+    before = {number: world.mock.act("view", email=_address(number, wish)) for number, wish in wishes}
+    course = iter(faults)
+    now = "ok"
+
+    def step(_method: str, _path: str) -> bool:
+        nonlocal now
+        now = next(course, "ok")
+        return now == "refused"
+
+    world.line.refuse = step
+    world.line.lose = lambda _method, _path: now == "lost"
+    outcomes = world.write(*(_wish(world, records, number, wish) for number, wish in wishes))
+
+    for (number, wish), outcome in zip(wishes, outcomes, strict=True):
+        after = world.mock.act("view", email=_address(number, wish))
+        if outcome.result is Result.APPLIED:
+            assert after is not None
+            assert _is_so(after, wish)
+        elif outcome.result is not Result.UNKNOWN:
+            assert after == before[number]
+
+
+def _address(number: int, wish: str) -> str:
+    return f"{'new' if wish == 'new' else 'person'}{number}@example.org"
+
+
+def _wish(world: World, records: dict[str, Record], number: int, wish: str) -> Write:
+    if wish == "new":
+        return world.create(_address(number, wish), fields={"CITY": "Bern"})
+    record = records[_address(number, wish)]
+    if wish in ("tick", "untick"):
+        return world.to(WriteKind.TOPICS, record, topics={NEWS: wish == "tick"})
+    if wish == "city":
+        return world.to(WriteKind.FIELDS, record, fields={"CITY": "Bern"})
+    return _out(world, record) if wish == "out" else _in(world, record)
+
+
+def _is_so(view: dict[str, Any], wish: str) -> bool:
+    return bool(
+        {
+            "out": view["word"] == "unsubscribed",
+            "in": view["word"] == "subscribed",
+            "tick": view["topics"]["news"] is True,
+            "untick": view["topics"]["news"] is False,
+            "city": view["fields"]["city"] == "Bern",
+            "new": view["word"] == "subscribed" and view["fields"]["city"] == "Bern",
+        }[wish]
+    )

@@ -75,6 +75,7 @@ def test_a_word_that_nobody_mapped_is_unknown_and_never_subscribed(word: str) ->
 
     assert record.word == word
     assert record.status is STATUS_OF_WORD.get(word, Status.UNKNOWN)
+    assert record.is_word_known is (word in STATUS_OF_WORD)
 
 
 @pytest.mark.parametrize(

@@ -24,15 +24,18 @@ NEWS, OFFERS = "Topics/News", "Topics/Offers"
 
 
 class Line(MockTransport):
-    """Loses answers after the request was carried out, rewrites them, and lets people act in between."""
+    """Breaks before a request arrives, loses answers afterwards, rewrites them, and lets people act in between."""
 
     def __init__(self, mock: MailchimpMock) -> None:
         super().__init__({BASE: mock})
+        self.refuse: Callable[[str, str], bool] = lambda _method, _path: False
         self.lose: Callable[[str, str], bool] = lambda _method, _path: False
         self.rewrite: Callable[[str, str, Any], Any] = lambda _method, _path, body: body
         self.after: Callable[[int], None] = lambda _count: None
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        if self.refuse(str(request.method), str(request.path_url)):
+            raise requests.ConnectionError("Connection aborted.", request=request)
         response = super().send(request)
         asked = self.requests[-1]
         self.after(len(self.requests))
