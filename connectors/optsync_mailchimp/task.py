@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from optsync.connect.http import Effect
-from optsync.errors import CredentialsRefused, OutcomeUnknown, RecordInvalid, SystemFailure
+from optsync.errors import OutcomeUnknown, RecordInvalid, SystemFailure
 from optsync.model.change import Outcome, Result, Write, WriteKind
 from optsync.model.page import ReadSpec
 from optsync.model.record import Record, Status
@@ -78,7 +78,7 @@ class Task:
         """The answer, or None when there is none and every job has its outcome.
 
         Raises:
-            CredentialsRefused: with the first call; later it becomes an outcome, so that none is lost.
+            SystemFailure: while nothing was sent; later it becomes an outcome, so that none is lost.
         """
         if self.failure is None:
             try:
@@ -89,14 +89,12 @@ class Task:
                     self.fail(job, str(error), result=Result.UNKNOWN)
                 return None
             except SystemFailure as error:
-                if isinstance(error, CredentialsRefused) and not self.has_sent:
-                    raise
-                self.failure = str(error)
+                self.stop(error)
             else:
                 self.has_sent = True
                 return reply
         for job in jobs:
-            self.fail(job, self.failure)
+            self.fail(job, self.failure or "")
         return None
 
     def look(self, read: Callable[[], _Read]) -> _Read | None:
@@ -106,8 +104,14 @@ class Task:
         try:
             return read()
         except SystemFailure as error:
-            self.failure = str(error)
+            self.stop(error)
             return None
+
+    def stop(self, error: SystemFailure) -> None:
+        """Ends the task; raises the error again while there is no outcome that this could lose."""
+        if not self.has_sent:
+            raise error
+        self.failure = str(error)
 
     def record(self, job: Job, member: Mapping[str, Any]) -> Record | None:
         """What a write's answer shows; None if it leaves out something that the record needs."""

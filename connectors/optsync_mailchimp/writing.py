@@ -69,6 +69,8 @@ class Writer:
             except RecordInvalid as error:
                 task.put(job, _invalid(job.write, error))
             except SystemFailure as error:
+                if not task.has_sent:
+                    raise
                 task.fail(job, str(error))
             else:
                 ready.append(Job(index=job.index, write=job.write, body=body))

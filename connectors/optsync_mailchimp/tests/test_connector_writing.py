@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optsync.errors import CredentialsRefused
+from optsync.errors import CredentialsRefused, SystemUnavailable
 from optsync.model.change import Fact, GrantEvidence, Outcome, Result, Write, WriteKind
 from optsync.model.record import Record, Status
 from optsync_mailchimp.tests.world import NEWS, OFFERS, START, World, numbered
@@ -385,6 +385,19 @@ def test_refused_credentials_are_raised_while_nothing_was_sent() -> None:
 
     with pytest.raises(CredentialsRefused):
         world.write(_out(world, record))
+
+
+def test_a_system_that_cannot_be_reached_is_said_to_be_so_and_loses_no_outcome() -> None:
+    world = World(numbered(2))
+    a, b = world.records().values()
+    world.line.refuse = lambda method, _path: method == "GET"
+    with pytest.raises(SystemUnavailable):
+        world.write(world.create("new@example.org"))
+
+    [outcome] = world.write(_out(world, a))
+    assert outcome.result is Result.APPLIED
+    first, second = world.write(_out(world, b), world.create("new@example.org"))
+    assert (first.result, second.result) == (Result.APPLIED, Result.FAILED)
 
 
 def test_an_audience_that_vanished_makes_nobody_gone() -> None:
