@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from optsync.errors import SystemFailure
+from optsync.model.change import Outcome
 from optsync.model.record import Origin, Record, Status
 from optsync_mailchimp.client import MailchimpClient
 from optsync_mailchimp.mapping import parse_time
@@ -40,6 +42,15 @@ class Complaints:
         if reports is None or reports.read_at is None or newest > reports.read_at:
             reports = self._known[audience] = self._read(audience)
         return tuple(_marked(record, reports) if _may_be(record) else record for record in records)
+
+    def mark_outcomes(self, audience: str, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """The same for what writes brought back. When the reports cannot be read, outcomes stay as they are."""
+        shown = [outcome.record for outcome in outcomes if outcome.record is not None]
+        try:
+            marked = iter(self.mark(audience, shown))
+        except SystemFailure:
+            return list(outcomes)
+        return [o if o.record is None else replace(o, record=next(marked)) for o in outcomes]
 
     def forget(self, audience: str) -> None:
         """Asks again next time: a report may come later than the opt-out that it caused."""

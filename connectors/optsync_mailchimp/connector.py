@@ -21,6 +21,7 @@ from optsync_mailchimp.activity import confirm_opt_in
 from optsync_mailchimp.bulk import LARGEST
 from optsync_mailchimp.checking import Checker
 from optsync_mailchimp.client import MailchimpClient
+from optsync_mailchimp.complaints import Complaints
 from optsync_mailchimp.mapping import MailchimpSide
 from optsync_mailchimp.moving import Mover
 from optsync_mailchimp.reading import PAGE_SIZE, Reader
@@ -58,7 +59,8 @@ class Mailchimp:
     def __init__(self, settings: MailchimpSettings, context: Context) -> None:
         self._client = MailchimpClient(settings, context)
         self._schemas = Schemas(self._client, context.clock)
-        self._reader = Reader(self._client, self._schemas)
+        self._complaints = Complaints(self._client)
+        self._reader = Reader(self._client, self._schemas, self._complaints)
         single = SingleWriter(self._client, self._reader, context.clock)
         self._writer = Writer(self._client, self._schemas, self._reader, single)
         self._tagger = Tagger(self._client, single)
@@ -88,13 +90,13 @@ class Mailchimp:
         return self._reader.read_ids(spec, ids)
 
     def write(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
-        return self._writer.write(writes, spec)
+        return self._complaints.mark_outcomes(spec.collection, self._writer.write(writes, spec))
 
     def archive(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
-        return self._mover.archive(writes, spec)
+        return self._complaints.mark_outcomes(spec.collection, self._mover.archive(writes, spec))
 
     def rename(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
-        return self._mover.rename(writes, spec)
+        return self._complaints.mark_outcomes(spec.collection, self._mover.rename(writes, spec))
 
     def tag(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
         return self._tagger.tag(writes, spec)

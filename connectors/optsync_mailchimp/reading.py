@@ -61,10 +61,10 @@ class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Reader:
     """Reads of one account."""
 
-    def __init__(self, client: MailchimpClient, schemas: Schemas) -> None:
+    def __init__(self, client: MailchimpClient, schemas: Schemas, complaints: Complaints) -> None:
         self._client = client
         self._schemas = schemas
-        self._complaints = Complaints(client)
+        self._complaints = complaints
         self._read_until: dict[str, datetime] = {}
 
     def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from optsync.errors import CredentialsRefused, SystemUnavailable
 from optsync.model.change import Fact, GrantEvidence, Outcome, Result, Write, WriteKind
-from optsync.model.record import Record, Status
+from optsync.model.record import Origin, Record, Status
 from optsync_mailchimp.tests.world import NEWS, OFFERS, START, World, numbered
 
 _A, _B, _C = "person0@example.org", "person1@example.org", "person2@example.org"
@@ -163,6 +163,19 @@ def test_who_left_by_themself_is_not_brought_back(is_bulk: bool, is_error: bool)
 
     assert (refused.result, refused.fact) == (Result.REFUSED, Fact.SELF_UNSUBSCRIBED)
     assert world.shows(_A)["word"] == "unsubscribed"
+
+
+def test_a_write_shows_a_complaint_as_a_read_does() -> None:
+    world = World(numbered(1))
+    world.act("complain", _A)
+    record = world.records()[_A]
+    world.clock.advance(60)
+    [refused] = world.write(_in(world, record))
+    [applied] = world.write(world.to(WriteKind.FIELDS, record, fields={"CITY": "Bern"}))
+
+    for outcome in (refused, applied):
+        assert outcome.record is not None
+        assert outcome.record.origin is Origin.COMPLAINT
 
 
 def test_a_bounced_member_is_undeliverable_and_not_self_unsubscribed() -> None:
