@@ -122,6 +122,10 @@ class Client:
             started_at=_started_at(body.get("time")),
         )
 
+    def wait_before(self, method: str, *, restrictive: bool) -> float:
+        """Seconds that a batch of that method would wait for run time."""
+        return self.budget.wait_before({method, "batch"}, restrictive=restrictive)
+
     def wait_after_limit(self, method: str) -> float:
         """Seconds until a method that was refused inside a batch may be called again."""
         return self.budget.wait_after_refusal({method, "batch"})

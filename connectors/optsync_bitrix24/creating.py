@@ -20,7 +20,7 @@ from optsync_bitrix24.php import as_list, as_map
 from optsync_bitrix24.preparing import Job, default_kind, new_value
 from optsync_bitrix24.refusals import Meaning, VendorError, meaning
 from optsync_bitrix24.walking import id_of
-from optsync_bitrix24.writing import PARAMS, Outcomes
+from optsync_bitrix24.writing import PARAMS, Outcomes, must_wait
 
 ORIGINATOR = "optsync"
 _CREATE_BATCH = 20
@@ -40,6 +40,8 @@ class Creator:
         waiting, held = _one_per_address(jobs)
         for start in range(0, len(waiting), _CREATE_BATCH):
             chunk = waiting[start : start + _CREATE_BATCH]
+            if must_wait(chunk, outcomes, self._listing, now=self._clock.now(), verb="add"):
+                continue
             outcomes.run(chunk, lambda asked: self._look_for(asked, spec), is_write=False)
             missing = outcomes.without(chunk)
             outcomes.run([job for job in missing if not job.travels_alone], lambda asked: self._add(asked, spec))

@@ -1,6 +1,8 @@
 """Writing: updates in batches that read back what they changed."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from optsync.clock import Clock
 from optsync.connect.http import Effect
@@ -17,6 +19,7 @@ from optsync_bitrix24.refusals import VendorError
 
 WRITE_BATCH = 40
 """Leaves room for the read-back and its list scopes, and stays well below 60 seconds of run time."""
+_LONGEST_WAIT_S = 60.0
 # Nobody's activity stream is to fill up with what optsync writes; the record's history still shows it.
 PARAMS = {"REGISTER_SONET_EVENT": "N"}
 
@@ -55,6 +58,11 @@ class Outcomes:
                 raise
             self._failure = error
 
+    def hold_back(self, jobs: Sequence[Job], message: str, retry_at: datetime) -> None:
+        """They are not sent now."""
+        for job in jobs:
+            self._made[job.place] = replace(_left(job.write, Result.FAILED, message), retry_at=retry_at)
+
     def in_order(self) -> list[Outcome]:
         why = str(self._failure or "not sent")
         return [self._made.get(n) or _left(write, Result.FAILED, why) for n, write in enumerate(self._writes)]
@@ -77,13 +85,16 @@ class Updater:
         for queue in in_queues(jobs):
             ready = self._completed(queue, spec, outcomes)
             together = [job for job in ready if not job.travels_alone]
-            while together:
+            while together and not self._must_wait(together, outcomes):
                 size = min(self._client.batch_size(WRITE_BATCH), 49 - len(self._listing.filters(spec)))
                 chunk, together = together[: max(1, size)], together[max(1, size) :]
                 outcomes.run(chunk, lambda jobs: self._send_batch(jobs, spec))
             for job in ready:
-                if job.travels_alone:
+                if job.travels_alone and not self._must_wait([job], outcomes):
                     outcomes.run([job], lambda jobs: self._send_alone(jobs[0], spec))
+
+    def _must_wait(self, jobs: Sequence[Job], outcomes: Outcomes) -> bool:
+        return must_wait(jobs, outcomes, self._listing, now=self._clock.now(), verb="update")
 
     def _completed(self, jobs: Sequence[Job], spec: ReadSpec, outcomes: Outcomes) -> list[Job]:
         """Jobs that change addresses or numbers get the ids of the rows they change."""
@@ -161,6 +172,21 @@ class Updater:
             fields=self._listing.known_fields(job.write.collection),
             retry_at=soon(self._clock.now(), wait),
         )
+
+
+def must_wait(jobs: Sequence[Job], outcomes: Outcomes, listing: Listing, *, now: datetime, verb: str) -> bool:
+    """Holds ordinary writes back while the portal's run time is short.
+
+    Waiting for it here could keep an opt-out of the next cycle waiting behind them.
+    """
+    if not jobs or all(job.write.restrictive for job in jobs):
+        return False
+    wait = listing.client.wait_before(f"crm.{jobs[0].write.collection}.{verb}", restrictive=False)
+    if wait <= _LONGEST_WAIT_S:
+        return False
+    message = "the portal's run time is nearly used up; the rest is kept for opt-outs and this goes on later"
+    outcomes.hold_back(jobs, message, soon(now, wait))
+    return True
 
 
 def _command(job: Job) -> Command:

@@ -280,3 +280,21 @@ def test_a_write_of_nothing_is_the_same() -> None:
     made = world(people(1))
     (record,) = made.ids(_SPEC)
     assert [one.result for one in _write(made, _fields(record))] == [Result.SAME]
+
+
+@pytest.mark.parametrize("charge", ["inner", "batch"])
+def test_opt_outs_still_go_when_the_run_time_for_fields_is_used_up(charge: str) -> None:
+    made = world(people(100), write_cost=5.0, operating_charge=charge)
+    ids = made.ids(_SPEC)
+    outcomes = _write(made, *[_fields(one, key=one, NAME="Zoe") for one in ids])
+    results = [one.result for one in outcomes]
+    assert results == sorted(results)
+    held = [one for one in outcomes if one.result is Result.FAILED]
+    assert 0 < len(held) < 100
+    assert all(one.retry_at is not None and one.retry_at > made.clock.now() for one in held)
+    assert [one.result for one in _write(made, _fields(ids[0], NAME="Bo"), _status(ids[1]))] == [
+        Result.FAILED,
+        Result.APPLIED,
+    ]
+    made.clock.advance(600)
+    assert [one.result for one in _write(made, _fields(ids[0], NAME="Bo"))] == [Result.APPLIED]
