@@ -100,6 +100,12 @@ class World:
             **{"address": record.addresses[0], **parts},
         )
 
+    def out(self, record: Record) -> Write:
+        return self.to(WriteKind.STATUS, record, status=Status.OUT, restrictive=True)
+
+    def into(self, record: Record) -> Write:
+        return self.to(WriteKind.STATUS, record, status=Status.IN)
+
     def create(self, address: str, status: Status = Status.IN, **parts: Any) -> Write:
         return Write(
             key=address,

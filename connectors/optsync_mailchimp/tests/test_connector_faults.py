@@ -1,0 +1,226 @@
+"""Writes when answers get lost, calls are refused as a whole, or the system goes away."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from optsync.errors import CredentialsRefused, SystemUnavailable
+from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
+from optsync.model.record import Record, Status
+from optsync_mailchimp.tests.world import NEWS, World, numbered
+
+_A, _B, _C = "person0@example.org", "person1@example.org", "person2@example.org"
+
+
+def _results(outcomes: list[Outcome]) -> set[tuple[Result, Fact | None]]:
+    return {(outcome.result, outcome.fact) for outcome in outcomes}
+
+
+def test_an_opt_out_whose_answer_is_lost_once_is_simply_repeated() -> None:
+    world = World(numbered(2))
+    records = world.records()
+    lost = iter([True])
+    world.line.lose = lambda method, _path: method == "POST" and next(lost, False)
+
+    assert _results(world.write(*(world.out(r) for r in records.values()))) == {(Result.APPLIED, None)}
+    assert world.calls("POST") == 2
+
+
+def test_an_opt_in_whose_answer_is_lost_is_unknown_and_never_sent_again() -> None:
+    world = World(numbered(1, Status.UNKNOWN))
+    record = world.records()[_A]
+    world.line.lose = lambda method, _path: method == "PATCH"
+    [outcome] = world.write(world.into(record))
+
+    assert outcome.result is Result.UNKNOWN
+    assert world.calls("PATCH") == 1
+
+
+def test_a_create_whose_answer_is_lost_is_recognised_as_ours() -> None:
+    world = World({"old@example.org": Status.OUT})
+    lost = iter([True])
+    world.line.lose = lambda method, _path: method == "POST" and next(lost, False)
+    new, old = world.write(world.create("new@example.org", fields={"CITY": "Bern"}), world.create("old@example.org"))
+
+    assert (new.result, new.fact) == (Result.APPLIED, None)
+    assert new.record_id == world.records()["new@example.org"].id
+    assert (old.result, old.fact) == (Result.REFUSED, Fact.EXISTS)
+    assert world.shows("old@example.org")["word"] == "unsubscribed"
+
+
+def test_a_request_whose_answer_is_lost_is_never_sent_twice() -> None:
+    world = World({})
+    world.line.lose = lambda method, _path: method == "POST"
+    [outcome] = world.write(world.create("new@example.org", Status.PENDING))
+
+    assert outcome.result is Result.APPLIED
+    assert outcome.record is not None
+    assert outcome.record.status is Status.PENDING
+    assert world.calls("POST") == 1
+
+
+def test_after_a_failure_of_the_system_the_rest_is_not_sent() -> None:
+    world = World(numbered(3))
+    a, b, c = (world.records()[address] for address in (_A, _B, _C))
+
+    def deactivate(_count: int) -> None:
+        world.mock.act("account", state="UserDisabled")
+
+    world.line.after = deactivate
+    outcomes = world.write(
+        world.out(a),
+        world.to(WriteKind.TOPICS, b, topics={NEWS: False}),
+        world.to(WriteKind.FIELDS, c, fields={"CITY": "x"}),
+    )
+
+    assert [o.result for o in outcomes] == [Result.APPLIED, Result.FAILED, Result.FAILED]
+
+
+def test_refused_credentials_are_raised_while_nothing_was_sent() -> None:
+    world = World(numbered(1))
+    record = world.records()[_A]
+    world.mock.act("account", state="UserDisabled")
+
+    with pytest.raises(CredentialsRefused):
+        world.write(world.out(record))
+
+
+def test_a_system_that_cannot_be_reached_is_said_to_be_so_and_loses_no_outcome() -> None:
+    world = World(numbered(2))
+    a, b = world.records().values()
+    world.line.refuse = lambda method, _path: method == "GET"
+    with pytest.raises(SystemUnavailable):
+        world.write(world.create("new@example.org"))
+
+    [outcome] = world.write(world.out(a))
+    assert outcome.result is Result.APPLIED
+    first, second = world.write(world.out(b), world.create("new@example.org"))
+    assert (first.result, second.result) == (Result.APPLIED, Result.FAILED)
+
+
+def test_an_audience_that_vanished_makes_nobody_gone() -> None:
+    world = World(numbered(1))
+    record = world.records()[_A]
+    world.mock.account.audiences.clear()
+    [outcome] = world.write(world.out(record))
+
+    assert (outcome.result, outcome.fact) == (Result.FAILED, None)
+
+
+def test_a_bulk_call_without_answer_makes_the_next_ones_smaller() -> None:
+    world = World(numbered(900))
+    records = list(world.records().values())
+    world.line.lose = lambda method, _path: method == "POST"
+    outcomes = world.write(*(world.to(WriteKind.FIELDS, r, fields={"CITY": "Bern"}) for r in records[:2]))
+    assert {o.result for o in outcomes} == {Result.UNKNOWN}
+
+    world.line.lose = lambda _method, _path: False
+    world.line.requests.clear()
+    outcomes = world.write(*(world.to(WriteKind.FIELDS, r, fields={"CITY": "Basel"}) for r in records))
+    assert {o.result for o in outcomes} == {Result.APPLIED}
+    assert [len(body["members"]) for body in world.bodies()] == [250, 250, 250, 150]
+
+
+def test_a_bulk_call_refused_as_a_whole_is_narrowed_down_to_its_items() -> None:
+    world = World(numbered(4))
+    records = list(world.records().values())
+    refusal = {
+        "title": "Invalid Resource",
+        "status": 400,
+        "detail": "",
+        "errors": [{"field": "merge_fields.CITY", "message": "Data did not match any of the schemas."}],
+    }
+
+    def refuse(_method: str, path: str, body: Any) -> Any:
+        holds_bad = path.endswith(world.spec.collection) and b"poison" in world.line.requests[-1].body
+        return refusal if holds_bad else body
+
+    world.line.rewrite = refuse
+    cities = ["Bern", "Basel", "poison", "Chur"]
+    outcomes = world.write(
+        *(world.to(WriteKind.FIELDS, r, fields={"CITY": city}) for r, city in zip(records, cities, strict=True))
+    )
+
+    assert [(o.result, o.field) for o in outcomes] == [
+        (Result.APPLIED, None),
+        (Result.APPLIED, None),
+        (Result.INVALID, "CITY"),
+        (Result.APPLIED, None),
+    ]
+
+
+def test_no_outcome_of_a_failing_system_holds_the_key() -> None:
+    world = World(numbered(1))
+    record = world.records()[_A]
+    world.line.lose = lambda _method, _path: True
+    [outcome] = world.write(world.out(record))
+
+    assert outcome.result is Result.UNKNOWN
+    assert world.settings.api_key.get_secret_value() not in outcome.message
+    assert _A not in outcome.message
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from(["ok", "ok", "ok", "lost", "refused"]), max_size=30),
+    st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["out", "in", "tick", "untick", "city", "new"])), max_size=8),
+    st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["unsubscribe", "archive", "forget", "bounce"])), max_size=3),
+)
+def test_no_outcome_claims_what_is_not_so(
+    faults: list[str], wishes: list[tuple[int, str]], events: list[tuple[int, str]]
+) -> None:
+    world = World(numbered(6))
+    records = world.records()
+    for number, event in dict(events).items():
+        world.act(event, f"person{number}@example.org")
+    wishes = list({number: (number, wish) for number, wish in wishes}.values())
+    before = {number: world.mock.act("view", email=_address(number, wish)) for number, wish in wishes}
+    course = iter(faults)
+    now = "ok"
+
+    def step(_method: str, _path: str) -> bool:
+        nonlocal now
+        now = next(course, "ok")
+        return now == "refused"
+
+    world.line.refuse = step
+    world.line.lose = lambda _method, _path: now == "lost"
+    outcomes = world.write(*(_wish(world, records, number, wish) for number, wish in wishes))
+
+    for (number, wish), outcome in zip(wishes, outcomes, strict=True):
+        after = world.mock.act("view", email=_address(number, wish))
+        if outcome.result is Result.APPLIED:
+            assert after is not None
+            assert _is_so(after, wish)
+        elif outcome.result is not Result.UNKNOWN:
+            assert after == before[number]
+
+
+def _address(number: int, wish: str) -> str:
+    return f"{'new' if wish == 'new' else 'person'}{number}@example.org"
+
+
+def _wish(world: World, records: dict[str, Record], number: int, wish: str) -> Write:
+    if wish == "new":
+        return world.create(_address(number, wish), fields={"CITY": "Bern"})
+    record = records[_address(number, wish)]
+    if wish in ("tick", "untick"):
+        return world.to(WriteKind.TOPICS, record, topics={NEWS: wish == "tick"})
+    if wish == "city":
+        return world.to(WriteKind.FIELDS, record, fields={"CITY": "Bern"})
+    return world.out(record) if wish == "out" else world.into(record)
+
+
+def _is_so(view: dict[str, Any], wish: str) -> bool:
+    return bool(
+        {
+            "out": view["word"] == "unsubscribed",
+            "in": view["word"] == "subscribed",
+            "tick": view["topics"]["news"] is True,
+            "untick": view["topics"]["news"] is False,
+            "city": view["fields"]["city"] == "Bern",
+            "new": view["word"] == "subscribed" and view["fields"]["city"] == "Bern",
+        }[wish]
+    )
