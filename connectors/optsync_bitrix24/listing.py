@@ -12,7 +12,7 @@ from optsync.errors import CredentialsRefused, RecordInvalid, SystemUnavailable
 from optsync.model.page import ReadSpec, RowFault
 from optsync.model.record import Record
 from optsync_bitrix24.catalog import Catalog, fields_command
-from optsync_bitrix24.client import BatchReply, Client
+from optsync_bitrix24.client import BatchReply, Client, Command
 from optsync_bitrix24.mapping import ENTITIES, Fields, is_wanted, record_of, unknown_options
 from optsync_bitrix24.refusals import Meaning, VendorError, meaning
 from optsync_bitrix24.where import as_filter, faults
@@ -20,6 +20,7 @@ from optsync_bitrix24.where import as_filter, faults
 _log = structlog.get_logger(__name__)
 BATCH = 50
 TRIES = 5
+SILENT = VendorError(code="", text="a command was not answered for")
 
 Filter = Mapping[str, Any]
 
@@ -41,8 +42,18 @@ class Listing:
         """The entity's descriptors, by a call of their own where they are not known or too old."""
         self.known_entity(entity)
         if self.catalog.command(entity) is not None:
-            self.learn(entity, self.client.batch({"fields": fields_command(entity)}, effect=Effect.READ))
+            self.ask(entity, {"fields": fields_command(entity)})
         return self.known_fields(entity)
+
+    def ask(self, entity: str, commands: Mapping[str, Command]) -> BatchReply:
+        """A reading batch. Without the fields, if they are not known yet, nothing in its answer can be read."""
+        for _ in range(TRIES):
+            reply = self.client.batch(commands, effect=Effect.READ)
+            self.learn(entity, reply)
+            if self.catalog.get(entity) is not None:
+                return reply
+            self.wait_or_raise(entity, reply.errors.get("fields", SILENT))
+        raise SystemUnavailable(self.system, f"the portal did not describe the fields of {entity}")
 
     def known_fields(self, entity: str) -> Fields:
         """The descriptors learnt so far. Raises SystemUnavailable: none were."""

@@ -4,18 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from optsync.connect.http import Effect
 from optsync.errors import SystemUnavailable
 from optsync.model.page import ReadSpec
 from optsync.model.record import Record
 from optsync_bitrix24.client import BatchReply, Command
-from optsync_bitrix24.listing import BATCH, TRIES, Filter, Listing
+from optsync_bitrix24.listing import BATCH, SILENT, TRIES, Filter, Listing
 from optsync_bitrix24.mapping import select_for
 from optsync_bitrix24.php import as_list
 from optsync_bitrix24.refusals import VendorError
 from optsync_bitrix24.walking import PAGE, id_of
-
-_SILENT = VendorError(code="", text="a command was not answered for")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,8 +94,7 @@ def _carry_out(listing: Listing, spec: ReadSpec, asked: Sequence[LookUp]) -> Non
             commands["fields"] = fields
         for one in asked:
             commands |= one.commands()
-        reply = listing.client.batch(commands, effect=Effect.READ)
-        listing.learn(spec.collection, reply)
+        reply = listing.ask(spec.collection, commands)
         listing.check_spec(spec)
         asked = [one for one in asked if not one.take(reply)]
         if not asked:
@@ -108,4 +104,4 @@ def _carry_out(listing: Listing, spec: ReadSpec, asked: Sequence[LookUp]) -> Non
 
 
 def _first_error(asked: Sequence[LookUp], errors: Mapping[str, VendorError]) -> VendorError:
-    return next((errors[key] for one in asked for key in one.commands() if key in errors), _SILENT)
+    return next((errors[key] for one in asked for key in one.commands() if key in errors), SILENT)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from optsync.connect.http import Effect
 from optsync.errors import RateLimited, SystemUnavailable
 from optsync.model.page import Page, ReadSpec, RowFault
 from optsync.model.record import Record
@@ -64,8 +63,7 @@ class Reader:
         pages = share(progress, self._client.batch_size(BATCH) - len(commands))
         for walk in progress.walks:
             commands |= walk.commands(pages[walk.name])
-        reply = self._client.batch(commands, effect=Effect.READ)
-        self._listing.learn(spec.collection, reply)
+        reply = self._listing.ask(spec.collection, commands)
         self._listing.check_spec(spec)
         if progress.is_first:
             progress.place = _stamped(progress.place, reply)

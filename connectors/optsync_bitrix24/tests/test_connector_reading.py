@@ -169,7 +169,7 @@ def test_rubbish_behind_the_first_short_page_is_dropped() -> None:
     assert pages[0].is_complete
 
 
-@pytest.mark.parametrize("position", ["p0", "p1", "p2", "s0w0", "s0w2"])
+@pytest.mark.parametrize("position", ["fields", "p0", "p1", "p2", "s0w0", "s0w2"])
 @pytest.mark.parametrize("code", ["QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT", "INTERNAL_SERVER_ERROR", None])
 def test_a_page_that_fails_inside_a_batch_is_asked_for_again(position: str, code: str | None) -> None:
     made = world(_mixed(300, 1))
