@@ -108,8 +108,14 @@ class World:
         self.sync()
         before = self.writes()
         report = self.sync()
-        assert self.writes() == before, [c for c in report.syncs["newsletter"].changes]
+        assert self.writes() == before, report.to_json()
         assert report.syncs["newsletter"].outcome["changed"] == 0
+
+    def crm_id(self, email: str) -> str:
+        """The CRM's id of the record that was read with this address."""
+        with self.store.reading() as unit:
+            key = unit.points.find([email])[email]
+            return next(o.record.id for o in unit.records.load(unit.records.holding([key])) if o.system == "crm")
 
     def writes(self) -> int:
         """Writing requests sent so far."""

@@ -1,0 +1,189 @@
+"""Nobody is opted in by accident; an opt-in with evidence is honoured."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from optsync.model.record import Origin, Status
+from tests.scenarios.world import START, World, person
+
+Make = Callable[..., World]
+ANN = "ann1@example.com"
+
+
+def open_issues(w: World) -> list[str]:
+    with w.store.reading() as unit:
+        return [issue.kind for issue in unit.issues.list()]
+
+
+def test_a_resubscription_by_somebody_elses_api_call_is_put_back(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.crm.act("opt_out", email=ANN)
+    w.sync()
+    assert w.esp.act("flip_in", email=ANN) is True
+    report = w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert open_issues(w) == ["refused_opt_in"]
+    assert report.exit_code == 1
+    w.settle()
+
+
+def test_a_flag_cleared_in_the_crm_without_evidence_is_put_back(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    w.crm.act("opt_in", email=ANN)
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    assert open_issues(w) == ["refused_opt_in"]
+    w.settle()
+
+
+def test_a_newer_consent_date_in_the_crm_lifts_an_administrators_opt_out(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("admin_unsubscribe", email=ANN)
+    w.sync()
+    w.wait(hours=1)
+    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    assert not w.crm_shows(ANN)["opt_out"]
+    w.settle()
+
+
+def test_an_older_consent_date_lifts_nothing(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    w.crm.act("opt_in", email=ANN, at=(START - timedelta(days=1)).isoformat())
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    w.settle()
+
+
+def test_a_consent_date_in_the_future_is_no_evidence(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    w.crm.act("opt_in", email=ANN, at=(w.clock.now() + timedelta(days=2)).isoformat())
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert set(open_issues(w)) == {"refused_opt_in", "future_evidence"}
+    w.settle()
+
+
+def test_a_sign_up_by_the_person_herself_lifts_her_opt_out_in_the_crm(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    assert w.crm_shows(ANN)["opt_out"] is True
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=ANN)
+    w.sync()
+
+    assert not w.crm_shows(ANN)["opt_out"]
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    assert open_issues(w) == []
+    w.settle()
+
+
+def test_a_refusal_by_the_vendor_is_a_fact_and_not_tried_again(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    w.wait(hours=1)
+    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
+    report = w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    refused = [c for c in report.syncs["newsletter"].changes if c.state == "refused"]
+    assert [(c.kind, c.fact) for c in refused] == [("opt_in", "self_unsubscribed")]
+    assert "refused" in open_issues(w)
+    w.settle()
+
+
+def test_unknown_is_not_consent_and_the_first_sync_sets_nothing(world: Make) -> None:
+    w = world(
+        person(1, in_esp=False),
+        person(2, status=Status.UNKNOWN),
+        person(3, status=Status.PENDING),
+        person(4, status=Status.ARCHIVED),
+    )
+    report = w.sync()
+
+    assert w.esp.act("view", email=ANN) is None
+    assert w.esp_shows("ann2@example.com")["status"] == Status.UNKNOWN
+    assert w.esp_shows("ann3@example.com")["status"] == Status.PENDING
+    assert w.esp_shows("ann4@example.com")["status"] == Status.ARCHIVED
+    assert report.syncs["newsletter"].outcome["skipped"]["no_consent"] == 1
+    w.settle()
+
+
+def test_somebody_with_a_known_consent_enters_the_audience_with_its_proof(world: Make) -> None:
+    at = START - timedelta(days=3)
+    w = world(person(1, in_esp=False, opt_in=True, consent_at=at))
+    w.sync()
+
+    shows = w.esp_shows(ANN)
+    assert shows["status"] == Status.IN
+    assert shows["fields"]["first_name"] == "Ann1"
+    assert shows["opted_in_at"] == at.isoformat()
+    w.settle()
+
+
+def test_a_contact_who_is_out_never_enters(world: Make) -> None:
+    w = world(person(1, in_esp=False, opt_out=True, opt_in=True, consent_at=START - timedelta(days=3)))
+    w.sync()
+
+    assert w.esp.act("view", email=ANN) is None
+    assert open_issues(w) == ["contradictory_flags"]
+    w.settle()
+
+
+def test_a_simultaneous_contradiction_ends_out(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.crm.act("opt_in", email=ANN)
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    assert w.crm_shows(ANN)["opt_out"] is True
+    w.settle()
+
+
+def test_asking_happens_once_and_the_persons_click_is_the_grant(world: Make) -> None:
+    w = world(person(1, in_esp=False), policy={"enter": "request"})
+    w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.PENDING
+    w.settle()
+    w.wait(hours=1)
+    w.esp.act("confirm", email=ANN)
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    assert w.crm_shows(ANN)["opt_in"] is True
+    w.settle()
+
+
+def test_an_administrators_unsubscribe_is_no_self_unsubscribe(world: Make) -> None:
+    w = world(person(1, status=Status.OUT, origin=Origin.ADMIN))
+    w.sync()
+    with w.store.reading() as unit:
+        key = unit.points.find([ANN])[ANN]
+        said = unit.ledger.about([key])[key]
+
+    assert [s.is_personal for s in said if s.kind == "out"] == [False]

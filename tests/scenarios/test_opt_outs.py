@@ -1,0 +1,159 @@
+"""No opt-out is lost, in either direction, whatever became of the record."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from optsync.connect.mock import Person
+from optsync.model.record import Origin, Status
+from tests.scenarios.world import World, person
+
+Make = Callable[..., World]
+
+
+def test_an_unsubscribe_at_the_esp_sets_the_flag_in_the_crm(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email="ann1@example.com")
+    report = w.sync()
+
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True
+    assert {(c.system, c.kind, c.state) for c in report.syncs["newsletter"].changes} == {
+        ("crm", "opt_out", "applied"),
+        ("crm", "field", "applied"),
+    }
+    w.settle()
+
+
+def test_an_opt_out_in_the_crm_unsubscribes_at_the_esp(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.crm.act("opt_out", email="ann1@example.com")
+    w.sync()
+
+    assert w.esp_shows("ann1@example.com")["status"] == Status.OUT
+    w.settle()
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True
+
+
+def test_what_each_side_knew_before_the_first_sync_reaches_the_other(world: Make) -> None:
+    w = world(
+        person(1, opt_out=True),
+        person(2, status=Status.OUT, origin=Origin.PERSON),
+        person(3, status=Status.OUT, origin=Origin.ADMIN),
+        person(4),
+    )
+    w.sync()
+
+    assert w.esp_shows("ann1@example.com")["status"] == Status.OUT
+    assert w.crm_shows("ann2@example.com")["opt_out"] is True
+    assert w.crm_shows("ann3@example.com")["opt_out"] is True
+    assert not w.crm_shows("ann4@example.com")["opt_out"]
+    w.settle()
+
+
+def test_an_opt_out_travels_although_the_contact_left_the_list_scope(world: Make) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    for number in (1, 2):
+        w.crm.act("edit", id=w.crm_id(f"ann{number}@example.com"), fields={"TYPE_ID": "SUPPLIER"})
+    w.sync()
+    w.esp.act("unsubscribe", email="ann1@example.com")
+    w.crm.act("opt_out", email="ann2@example.com")
+    w.sync()
+
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True
+    assert w.esp_shows("ann2@example.com")["status"] == Status.OUT
+    w.settle()
+
+
+def test_an_opt_out_survives_the_deletion_and_new_creation_of_the_contact(world: Make) -> None:
+    ann = person(1)
+    w = world(ann)
+    w.sync()
+    w.crm.act("delete", email="ann1@example.com")
+    w.sync()
+    w.esp.act("unsubscribe", email="ann1@example.com")
+    w.sync(full=True)
+    w.wait(hours=2)
+    w.sync(full=True)
+    again = {"in_esp": False, "opt_in": True, "consent_at": w.clock.now(), "created_at": w.clock.now()}
+    w.crm.populate([replace(ann, **again)])
+    w.sync()
+
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True
+    w.settle()
+    assert w.esp_shows("ann1@example.com")["status"] == Status.OUT
+
+
+def test_a_member_deleted_and_made_again_at_the_esp_stays_out(world: Make) -> None:
+    w = world(person(1), person(2, in_crm=False, addresses=("zoe@example.com",)))
+    w.sync()
+    w.crm.act("opt_out", email="ann1@example.com")
+    w.sync()
+    w.esp.act("archive", email="ann1@example.com")
+    w.sync()
+    w.esp.act("flip_in", email="ann1@example.com", force=True)
+    w.sync()
+
+    assert w.esp_shows("ann1@example.com")["status"] == Status.OUT
+    w.settle()
+
+
+def test_a_complaint_is_an_opt_out_in_the_crm(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("complain", email="ann1@example.com")
+    w.sync()
+
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True
+    w.settle()
+
+
+def test_a_bounce_marks_the_contact_and_is_no_opt_out(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("bounce", email="ann1@example.com")
+    w.sync()
+
+    shows = w.crm_shows("ann1@example.com")
+    assert not shows["opt_out"]
+    assert w.crm.act("dump", id=w.crm_id("ann1@example.com"))["UF_CRM_EMAIL_BOUNCED"] in ("1", True)
+    w.settle()
+
+
+def test_an_opt_out_reaches_every_contact_that_holds_the_address(world: Make) -> None:
+    w = world(
+        person(1, addresses=("family@example.com",)),
+        person(2, addresses=("Family@Example.com",), in_esp=False),
+        person(3, addresses=("ann3@example.com",)),
+    )
+    w.sync()
+    w.esp.act("unsubscribe", email="family@example.com")
+    w.sync()
+
+    assert all(v["opt_out"] is True for v in w.crm.act("view", email="family@example.com", all=True))
+    assert not w.crm_shows("ann3@example.com")["opt_out"]
+    w.settle()
+
+
+@pytest.mark.parametrize("direction", ["crm_to_esp", "esp_to_crm"])
+def test_a_direction_that_is_switched_off_stops_only_that_way(world: Make, direction: str) -> None:
+    w = world(person(1), person(2), changes={"opt_out": {direction: False}})
+    w.sync()
+    w.crm.act("opt_out", email="ann1@example.com")
+    w.esp.act("unsubscribe", email="ann2@example.com")
+    w.sync()
+
+    assert (w.esp_shows("ann1@example.com")["status"] == Status.OUT) is (direction != "crm_to_esp")
+    assert bool(w.crm_shows("ann2@example.com")["opt_out"]) is (direction != "esp_to_crm")
+    w.settle()
+
+
+def test_a_record_without_an_address_is_counted_and_left_alone(world: Make) -> None:
+    nameless: Person = person(1, addresses=(), in_esp=False)
+    w = world(nameless, person(2))
+    report = w.sync()
+
+    assert report.syncs["newsletter"].outcome["skipped"]["no_address"] == 1

@@ -1,0 +1,148 @@
+"""Topics never leak, fields merge three-way, and a field update never carries a status."""
+
+from collections.abc import Callable
+
+from optsync.model.record import Status
+from tests.scenarios.world import World, person
+
+Make = Callable[..., World]
+ANN = "ann1@example.com"
+BOTH = {"crm_topics": {"news": True, "offers": True}, "esp_topics": {"news": True, "offers": True}}
+
+
+def test_a_topic_switched_off_at_the_esp_is_switched_off_in_the_crm_and_nothing_else(world: Make) -> None:
+    w = world(person(1, **BOTH))
+    w.sync()
+    w.esp.act("set_topic", email=ANN, topic="offers", wanted=False)
+    w.sync()
+
+    shows = w.crm_shows(ANN)
+    assert shows["topics"]["offers"] is False
+    assert shows["topics"]["news"] is True
+    assert not shows["opt_out"]
+    w.settle()
+
+
+def test_a_topic_switched_off_in_the_crm_is_switched_off_at_the_esp(world: Make) -> None:
+    w = world(person(1, **BOTH))
+    w.sync()
+    w.crm.act("set_topic", email=ANN, topic="news", wanted=False)
+    w.sync()
+
+    shows = w.esp_shows(ANN)
+    assert shows["topics"]["news"] is False
+    assert shows["status"] == Status.IN
+    w.settle()
+
+
+def test_a_topic_chosen_at_the_esp_again_reaches_the_crm_where_the_esp_is_trusted(world: Make) -> None:
+    w = world(person(1, **BOTH))
+    w.sync()
+    w.crm.act("set_topic", email=ANN, topic="news", wanted=False)
+    w.sync()
+    w.wait(hours=1)
+    w.esp.act("set_topic", email=ANN, topic="news", wanted=True)
+    w.sync()
+
+    assert w.crm_shows(ANN)["topics"]["news"] is True
+    w.settle()
+
+
+def test_a_topic_ticked_again_in_a_crm_that_is_not_trusted_is_put_back(world: Make) -> None:
+    w = world(person(1, **BOTH))
+    w.sync()
+    w.esp.act("set_topic", email=ANN, topic="news", wanted=False)
+    w.sync()
+    w.wait(hours=1)
+    w.crm.act("set_topic", email=ANN, topic="news", wanted=True)
+    w.sync()
+
+    assert w.crm_shows(ANN)["topics"]["news"] is False
+    assert w.esp_shows(ANN)["topics"]["news"] is False
+    w.settle()
+
+
+def test_topics_on_which_both_sides_disagree_when_first_seen_are_off(world: Make) -> None:
+    ticked = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
+    w = world(person(1, crm_topics={"news": True}, esp_topics={"news": False}), person(2, **ticked))
+    w.sync()
+
+    assert w.crm_shows(ANN)["topics"]["news"] is False
+    assert w.crm_shows("ann2@example.com")["topics"]["news"] is True
+    w.settle()
+
+
+def test_a_topic_field_that_is_empty_on_every_record_was_never_asked(world: Make) -> None:
+    w = world(person(1, crm_topics={"news": False}, esp_topics={"news": True}))
+    w.sync()
+
+    assert w.crm_shows(ANN)["topics"]["news"] is True
+    w.settle()
+
+
+def test_an_opt_out_keeps_the_topics_for_a_later_return(world: Make) -> None:
+    w = world(person(1, **BOTH))
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+
+    assert w.crm_shows(ANN)["topics"]["offers"] is True
+    w.settle()
+
+
+def test_a_field_changed_on_either_side_reaches_the_other(world: Make) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.crm.act("set_field", email=ANN, field="city", value="Tartu")
+    w.esp.act("set_field", email="ann2@example.com", field="last_name", value="Larsen")
+    w.sync()
+
+    assert w.esp_shows(ANN)["fields"]["city"] == "Tartu"
+    assert w.crm_shows("ann2@example.com")["fields"]["last_name"] == "Larsen"
+    w.settle()
+
+
+def test_when_both_sides_changed_a_field_the_configured_side_wins(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.crm.act("set_field", email=ANN, field="city", value="Tartu")
+    w.esp.act("set_field", email=ANN, field="city", value="Narva")
+    w.sync()
+
+    assert w.esp_shows(ANN)["fields"]["city"] == "Tartu"
+    assert w.crm_shows(ANN)["fields"]["city"] == "Tartu"
+    w.settle()
+
+
+def test_a_mapped_choice_travels_by_its_meaning(world: Make) -> None:
+    w = world(person(1, plan="Gold"))
+    w.sync()
+    w.esp.act("set_field", email=ANN, field="plan", value="Silver")
+    w.sync()
+
+    assert w.crm_shows(ANN)["fields"]["plan"] in ("46", "Silver")
+    w.settle()
+
+
+def test_fields_stop_after_an_opt_out_and_a_long_text_never_bounces(world: Make) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.crm.act("set_field", email=ANN, field="city", value="ä" * 300)
+    w.esp.act("unsubscribe", email="ann2@example.com")
+    w.sync()
+    w.crm.act("set_field", email="ann2@example.com", field="city", value="Tartu")
+    w.sync()
+
+    assert w.crm_shows(ANN)["fields"]["city"] == "ä" * 300
+    assert w.esp_shows("ann2@example.com")["fields"]["city"] == "Riga"
+    w.settle()
+
+
+def test_fields_of_a_contact_outside_the_list_scope_stay(world: Make) -> None:
+    w = world(person(1, is_client=False))
+    w.sync()
+    w.crm.act("set_field", email=ANN, field="city", value="Tartu")
+    w.sync()
+
+    assert w.esp_shows(ANN)["fields"]["city"] == "Riga"
+    w.settle()
