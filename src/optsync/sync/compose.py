@@ -22,8 +22,9 @@ def compose(
     transport: BaseAdapter | None = None,
     store: Store | None = None,
     is_read_only: bool = False,
+    beats: bool = False,
 ) -> Engine:
-    """An engine for the configuration; the state database is migrated.
+    """An engine for the configuration; the state database is migrated. ``beats``: see :class:`Engine`.
 
     Raises:
         ConfigError: the state URL is not usable. ConnectorBroken: a connector cannot be imported.
@@ -35,7 +36,7 @@ def compose(
     bound = bind(config, {name: type(c).capabilities for name, c in connectors.items()})
     store = store or Store(config.state.url, clock)
     store.migrate()
-    return Engine(config=config, store=store, connectors=connectors, bound=bound, clock=clock, rng=rng)
+    return Engine(config=config, store=store, connectors=connectors, bound=bound, clock=clock, rng=rng, beats=beats)
 
 
 def connect(

@@ -16,8 +16,9 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """``connectors`` by system name. Made by :func:`optsync.sync.compose.compose`, or by a test with its own
-    clock, randomness, transport and store."""
+    """``connectors`` by system name. ``beats``: leases are beaten by the machine's time while vendors are waited
+    for; not under a virtual clock. Made by :func:`optsync.sync.compose.compose`, or by a test with its own clock,
+    randomness, transport and store."""
 
     config: Config
     store: Store
@@ -26,6 +27,7 @@ class Engine:
     clock: Clock
     rng: random.Random
     holder: str = "optsync"
+    beats: bool = False
 
     def new_id(self) -> str:
         """A run's id: sortable by time, 26 characters."""

@@ -14,6 +14,7 @@ from optsync.sync.apply import Applier
 from optsync.sync.binding import SourceBinding
 from optsync.sync.decide import Decider
 from optsync.sync.engine import Engine
+from optsync.sync.heartbeat import Heartbeat
 from optsync.sync.observe import Observer
 from optsync.sync.progress import Progress, Silent
 from optsync.sync.report import Report, SyncReport
@@ -80,7 +81,9 @@ class _Cycle:
         try:
             with self._engine.store.transaction() as unit:
                 self._lease = unit.leases.take(f"sync {self._sync}", holder=self._engine.holder)
-            self._work(is_rehearsal=is_rehearsal)
+            beats = self._engine.beats and not is_rehearsal
+            with Heartbeat(self._engine.store, self._lease) if beats else nullcontext():
+                self._work(is_rehearsal=is_rehearsal)
         except StateLocked as error:
             self._report.failures.append(error)
             self._report.state = "failed"
