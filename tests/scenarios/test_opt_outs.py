@@ -78,8 +78,8 @@ def test_an_opt_out_survives_the_deletion_and_new_creation_of_the_contact(world:
     w.sync(full=True)
     w.wait(hours=2)
     w.sync(full=True)
-    again = {"in_esp": False, "opt_in": True, "consent_at": w.clock.now(), "created_at": w.clock.now()}
-    w.crm.populate([replace(ann, **again)])
+    now = w.clock.now()
+    w.crm.populate([replace(ann, in_esp=False, opt_in=True, consent_at=now, created_at=now)])
     w.sync()
 
     assert w.crm_shows("ann1@example.com")["opt_out"] is True

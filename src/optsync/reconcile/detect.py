@@ -154,8 +154,13 @@ class _Teller:
         return self.before is not None and shown(self.before, self.rep).is_contradictory
 
     def _has_newer_event(self) -> bool:
-        """The system names an own time for the status, and it moved on: the person said it again."""
-        if self.before is None or self.now.status_at is None or self.before.status_at is None:
+        """Out already, and said again: the system names a later time for it, or now says that it was the person
+        (or a complaint) where an administrator or we had done it before."""
+        if self.before is None or self.rep.uses_flags:
+            return False
+        if self.now.origin is not self.before.origin and self.now.origin in {Origin.PERSON, Origin.COMPLAINT}:
+            return True
+        if self.now.status_at is None or self.before.status_at is None:
             return False
         return self.now.status_at > self.before.status_at
 

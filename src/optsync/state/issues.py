@@ -117,33 +117,63 @@ class Issues:
         )
         return bool(result.rowcount)
 
+    def dismiss(self, issue_id: int, *, actor: str) -> None:
+        """Keeps an open issue quiet, and notes who said so."""
+        values = self._connection.execute(sa.select(issue.c["values"]).where(issue.c.id == issue_id)).scalar_one()
+        noted = {**(loads(values) or {}), "dismissed_by": actor, "dismissed_at": self._clock.now().isoformat()}
+        self._connection.execute(
+            sa.update(issue).where(issue.c.id == issue_id).values(state="dismissed", values=dumps(noted))
+        )
+
+    def find(self, issue_id: int) -> Issue | None:
+        return next(iter(self._select(issue.c.id == issue_id)), None)
+
     def any_open(self, kind: str, system: str) -> bool:
         """Whether there is an open issue of that kind about the system."""
         query = sa.select(issue.c.id).where(issue.c.kind == kind, issue.c.system == system, issue.c.state == "open")
         return self._connection.execute(query.limit(1)).first() is not None
 
     def blocked(self, sync: str) -> frozenset[str]:
-        """Fingerprints of changes that are not tried again."""
+        """Fingerprints of changes that are not tried again now; what was only put off comes back by itself."""
+        self._let_go(sync)
         query = sa.select(issue.c.blocks).where(
             issue.c.sync == sync, issue.c.blocks.is_not(None), issue.c.state != "resolved"
         )
         return frozenset(b for b in self._connection.execute(query).scalars() if b is not None)
 
-    def list(self, *, state: str | None = "open", points: Sequence[int] | None = None) -> list[Issue]:
+    def _let_go(self, sync: str) -> None:
+        now = self._clock.now()
+        query = sa.select(issue.c.id, issue.c["values"]).where(
+            issue.c.sync == sync, issue.c.kind == "put_off", issue.c.state != "resolved"
+        )
+        due = [
+            key
+            for key, values in self._connection.execute(query)
+            if datetime.fromisoformat((loads(values) or {}).get("until", now.isoformat())) <= now
+        ]
+        if due:
+            self._connection.execute(
+                sa.update(issue).where(issue.c.id.in_(due)).values(state="resolved", closed_at=now)
+            )
+
+    def _select(self, *where: sa.ColumnElement[bool]) -> list[Issue]:
         query = (
             sa.select(issue, contact_point.c.email)
             .outerjoin(contact_point, contact_point.c.id == issue.c.point_id)
+            .where(*where)
             .order_by(issue.c.id)
         )
-        if state is not None:
-            query = query.where(issue.c.state == state)
-        if points is not None:
-            query = query.where(issue.c.point_id.in_(points))
         hidden = {"subject", "blocks"}
         return [
             Issue(**{**{k: v for k, v in row.items() if k not in hidden}, "values": loads(row["values"]) or {}})
             for row in self._connection.execute(query).mappings()
         ]
+
+    def list(self, *, state: str | None = "open", points: Sequence[int] | None = None) -> list[Issue]:
+        where = [] if state is None else [issue.c.state == state]
+        if points is not None:
+            where.append(issue.c.point_id.in_(points))
+        return self._select(*where)
 
     def count_open(self) -> int:
         query = sa.select(sa.func.count()).select_from(issue).where(issue.c.state == "open")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from optsync.model.change import ChangeKind, ChangeState, Fact, Outcome, Result, WriteKind
@@ -19,6 +20,8 @@ from optsync.sync.binding import SourceBinding
 from optsync.sync.engine import Engine
 from optsync.sync.observe import Observer
 
+SOON = timedelta(hours=1)
+"""What a vendor puts off for less is simply part of the next cycle."""
 _RETRIED_BY_ITSELF = frozenset({Fact.EXISTS, Fact.GONE})
 """Refusals that the next reading explains; everything else stands until a person or the vendor changes it."""
 
@@ -202,10 +205,21 @@ class Settler:
 
     def _failed(self, unit: Unit, change: Change, outcome: Outcome) -> None:
         """Not applied, or unknown: derived again in the next cycle, after a look at the record."""
-        unit.changes.settle(change.id, ChangeState.FAILED, message=_words(outcome))
+        is_put_off = outcome.result is Result.FAILED and outcome.retry_at is not None
+        state = ChangeState.SUPERSEDED if is_put_off else ChangeState.FAILED
+        unit.changes.settle(change.id, state, message=_words(outcome))
         if outcome.result is Result.FAILED and change.record_id is not None:
             unit.records.clear_unsure([change.record_id])
         unit.points.mark([change.sync], {change.point_id})
+        if outcome.retry_at is not None and outcome.retry_at - self._engine.clock.now() > SOON:
+            self._open(
+                unit,
+                change,
+                kind="put_off",
+                message=f"{change.system} takes it later: {_words(outcome)}; tried again by itself",
+                blocks=change.fingerprint,
+                until=outcome.retry_at,
+            )
 
     def _open(
         self,
@@ -216,6 +230,7 @@ class Settler:
         message: str,
         field: str | None = None,
         blocks: str | None = None,
+        until: datetime | None = None,
     ) -> None:
         new = NewIssue(
             kind=kind,
@@ -226,7 +241,7 @@ class Settler:
             point_id=change.point_id,
             field=field,
             rule=change.rule,
-            values={"change": change.kind},
+            values={"change": change.kind, **({"until": until.isoformat()} if until else {})},
             blocks=blocks,
         )
         unit.issues.open(new, run=self._run)
