@@ -38,6 +38,7 @@ class Bitrix24:
         has_delta=True,
         delta_misses=_DELTA_MISSES,
         read_page=2500,
+        reread_batch=2500,
         write_batch=WRITE_BATCH,
         write_shows_state=True,
         entities=ENTITIES,

@@ -53,18 +53,18 @@ class LookUp:
         return Command(method=f"crm.{self.spec.collection}.list", params=params)
 
 
-def records_of(listing: Listing, look_up: LookUp) -> dict[str, Record]:
-    """What a look-up showed, by id, without the rows that cannot be used."""
-    made = (listing.record(row, look_up.spec, look_up.lists.get(number, [])) for number, row in look_up.rows.items())
-    return {one.id: one for one in made if isinstance(one, Record)}
+def record_of(listing: Listing, look_up: LookUp, number: str) -> Record | None:
+    """What a look-up showed of one record; None if it is not there or its row cannot be used."""
+    row = look_up.rows.get(number)
+    made = None if row is None else listing.record(row, look_up.spec, look_up.lists.get(number, []))
+    return made if isinstance(made, Record) else None
 
 
 def read_ids(listing: Listing, spec: ReadSpec, ids: Sequence[str]) -> list[Record]:
     """See :meth:`optsync.connect.contract.Connector.read_ids`. Rows that cannot be used are left out."""
     found: list[Record] = []
     for look_up in look_ups(listing, spec, ids):
-        by_id = records_of(listing, look_up)
-        found.extend(by_id[one] for one in look_up.ids if one in by_id)
+        found.extend(one for number in look_up.ids if (one := record_of(listing, look_up, number)) is not None)
     return found
 
 

@@ -11,7 +11,7 @@ from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
 from optsync.model.page import ReadSpec
 from optsync_bitrix24.client import Command
 from optsync_bitrix24.listing import Listing
-from optsync_bitrix24.looking_up import LookUp, look_ups, records_of
+from optsync_bitrix24.looking_up import LookUp, look_ups, record_of
 from optsync_bitrix24.mapping import MULTIFIELDS, Fields
 from optsync_bitrix24.outcomes import After, outcome_of, soon
 from optsync_bitrix24.preparing import Job, in_queues, prepared, refused, with_rows
@@ -159,7 +159,7 @@ class Updater:
         after = After(is_known=False)
         if look_up is not None:
             record = str(job.write.record)
-            shown = records_of(self._listing, look_up).get(record)
+            shown = record_of(self._listing, look_up, record)
             after = After(is_known=True, row=look_up.rows.get(record), record=shown, zone=self._listing.zone)
         wait = 2.0
         if error is not None and error.is_operating:

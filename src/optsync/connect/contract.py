@@ -51,6 +51,8 @@ class Capabilities:
     """Sentences: what a delta does not show and only the full compare heals."""
     read_page: int
     """Records per reading call at best."""
+    reread_batch: int = 1
+    """Records per call of ``read_ids`` at best: what a re-read before a permissive write costs."""
     write_batch: int
     """Writes per writing call at best; ``write`` accepts any number."""
     write_shows_state: bool

@@ -39,9 +39,9 @@ def _deciding(seen: Seen, around: Neighbourhood, policy: SyncPolicy, scope: str)
     own = _standing(primary, scope, policy)
     if own.wish is Wish.OUT or len(seen.points) == 1:
         return primary, own
-    members = {m.primary for m in around.esp if not m.is_gone}
     for key in seen.points[1:]:
-        if key in members and (other := _standing(around.points[key], scope, policy)).wish is Wish.OUT:
+        is_member = any(m.side is Side.ESP and not m.is_gone for m in around.by_primary.get(key, ()))
+        if is_member and (other := _standing(around.points[key], scope, policy)).wish is Wish.OUT:
             return around.points[key], other
     return primary, own
 

@@ -1,6 +1,6 @@
 """What the reconciler looks at: records, points and what is remembered of them; and what it answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -65,6 +65,15 @@ class Neighbourhood:
     links: Mapping[tuple[int, int], Link]
     ticked: frozenset[tuple[Side, str]] = frozenset()
     blocked: frozenset[str] = frozenset()
+    by_primary: Mapping[int, Sequence[Seen]] = field(init=False, repr=False, compare=False)
+    """The records of both sides by their primary point."""
+
+    def __post_init__(self) -> None:
+        found: dict[int, list[Seen]] = {}
+        for seen in (*self.crm, *self.esp):
+            if seen.points:
+                found.setdefault(seen.points[0], []).append(seen)
+        object.__setattr__(self, "by_primary", found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from optsync.sync.settle import Settler
 
 _log = structlog.get_logger(__name__)
 _LOOK_UPS = 20
-"""Up to so many records are re-read one by one before a permissive write; more by one reading of the changes."""
+"""Up to so many calls re-read records before a permissive write; more is done by one reading of the changes."""
 _SHOWS_STATE = frozenset({WriteKind.STATUS, WriteKind.TOPICS})
 
 
@@ -90,7 +90,8 @@ class Applier:
         existing = [c for c in batch if c.record is not None and c.record_id is not None]
         if not existing:
             return list(batch)
-        if len(existing) > _LOOK_UPS and type(self._engine.connectors[binding.system]).capabilities.has_delta:
+        capabilities = type(self._engine.connectors[binding.system]).capabilities
+        if len(existing) > _LOOK_UPS * capabilities.reread_batch and capabilities.has_delta:
             self._observer.read(binding, full=False, adds=True)
         else:
             self._observer.look_again(binding, [c.record for c in existing if c.record is not None])
