@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from optsync.model.record import Value
+from optsync.model.record import Side, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +16,24 @@ class Agreed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """The last copy of a field rule's value: from what both had (``old``) to ``new``, both in the ESP's form,
+    written to ``target``. ``bounces``: how many copies in a row each took the one before it back."""
+
+    old: Value
+    new: Value
+    target: Side
+    at: datetime
+    bounces: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A CRM record and a member that were joined in a sync; ``agreed`` by field rule."""
+    """A CRM record and a member that were joined in a sync; ``agreed`` and ``moves`` by field rule. A rule in
+    ``frozen`` copies nothing until both sides show the same."""
 
     crm: int
     esp: int
     agreed: Mapping[str, Agreed] = field(default_factory=dict)
     frozen: frozenset[str] = frozenset()
+    moves: Mapping[str, Move] = field(default_factory=dict)

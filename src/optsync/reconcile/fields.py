@@ -35,6 +35,11 @@ class FieldRule:
     def key(self) -> str:
         return f"{self.crm}={self.esp}"
 
+    def remembered(self, crm: Mapping[str, Value]) -> Value:
+        """What ``Agreed.crm`` keeps of the CRM's values: the mapped field, or, where the transform reads other
+        fields too, its result; a later difference then means that one of them changed."""
+        return self.transform.forward(crm.get(self.crm), crm) if self.transform.reads_others else crm.get(self.crm)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -52,71 +57,79 @@ class Verdict:
 def merge(rule: FieldRule, crm: Mapping[str, Value], esp: Mapping[str, Value], agreed: Agreed | None) -> Verdict:
     """Decides one field. ``crm`` and ``esp`` are all values of the two records."""
     crm_now, esp_now = crm.get(rule.crm), esp.get(rule.esp)
-    forward = rule.transform.forward(crm_now, crm)
-    if same(forward, esp_now):
-        return Verdict(agreed=Agreed(crm_now, esp_now))
+    now = _Now(crm_now, esp_now, rule.transform.forward(crm_now, crm), rule.remembered(crm))
+    if are_equal(rule, crm, esp):
+        return _accepted(now)
     if agreed is None:
-        return _first(rule, crm_now, esp_now, forward)
-    crm_changed = not same(crm_now, agreed.crm) or _inputs_moved(rule, forward, agreed)
-    esp_changed = not same(esp_now, agreed.esp)
+        return _first(rule, now)
+    crm_changed = not same(now.remembered, agreed.crm)
+    esp_changed = not same(now.esp, agreed.esp)
     if crm_changed and esp_changed:
-        return _conflict(rule, crm_now, esp_now, forward)
+        return _conflict(rule, now)
     if crm_changed:
-        return _to_esp(rule, crm_now, esp_now, forward, Rule.ONE_SIDE_CHANGED)
+        return _to_esp(rule, now, Rule.ONE_SIDE_CHANGED)
     if esp_changed:
-        return _to_crm(rule, crm_now, esp_now, Rule.ONE_SIDE_CHANGED)
+        return _to_crm(rule, now, Rule.ONE_SIDE_CHANGED)
     return Verdict(agreed=agreed)
 
 
-def _inputs_moved(rule: FieldRule, forward: Value, agreed: Agreed) -> bool:
-    """A one-way transform that reads other fields can change its result while its own field stays."""
-    if rule.transform.back is not None or same(forward, agreed.esp):
-        return False
-    return not _is_cut(forward, agreed.esp)
+def are_equal(rule: FieldRule, crm: Mapping[str, Value], esp: Mapping[str, Value]) -> bool:
+    """Whether both records show the same in this field."""
+    return same(rule.transform.forward(crm.get(rule.crm), crm), esp.get(rule.esp))
 
 
-def _is_cut(whole: Value, stored: Value) -> bool:
-    """Whether a vendor stored the beginning of a long text only."""
-    return isinstance(whole, str) and isinstance(stored, str) and len(stored) > 50 and whole.startswith(stored)
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """The two values, the CRM's in the ESP's form, and what is remembered of it."""
+
+    crm: Value
+    esp: Value
+    forward: Value
+    remembered: Value
 
 
-def _first(rule: FieldRule, crm_now: Value, esp_now: Value, forward: Value) -> Verdict:
+def _first(rule: FieldRule, now: _Now) -> Verdict:
     """The two records were joined just now: the empty side is filled; two different values are a conflict."""
-    if canonical(esp_now) is None:
-        return _to_esp(rule, crm_now, esp_now, forward, Rule.FIRST_FILL)
-    if canonical(crm_now) is None:
-        return _to_crm(rule, crm_now, esp_now, Rule.FIRST_FILL)
-    return _conflict(rule, crm_now, esp_now, forward)
+    if canonical(now.esp) is None:
+        return _to_esp(rule, now, Rule.FIRST_FILL)
+    if canonical(now.crm) is None:
+        return _to_crm(rule, now, Rule.FIRST_FILL)
+    return _conflict(rule, now)
 
 
-def _conflict(rule: FieldRule, crm_now: Value, esp_now: Value, forward: Value) -> Verdict:
+def _conflict(rule: FieldRule, now: _Now) -> Verdict:
     if rule.to_esp and not rule.to_crm:
-        return _to_esp(rule, crm_now, esp_now, forward, Rule.ONE_SIDE_CHANGED)
+        return _to_esp(rule, now, Rule.ONE_SIDE_CHANGED)
     if rule.to_crm and not rule.to_esp:
-        return _to_crm(rule, crm_now, esp_now, Rule.ONE_SIDE_CHANGED)
+        return _to_crm(rule, now, Rule.ONE_SIDE_CHANGED)
     if rule.conflict is Conflict.REVIEW:
         return Verdict(is_conflict=True)
     if rule.conflict is Conflict.ESP:
-        return _to_crm(rule, crm_now, esp_now, Rule.CONFLICT_ESP)
-    if rule.conflict is Conflict.NON_EMPTY and canonical(forward) is None:
-        return _to_crm(rule, crm_now, esp_now, Rule.CONFLICT_NON_EMPTY)
+        return _to_crm(rule, now, Rule.CONFLICT_ESP)
+    if rule.conflict is Conflict.NON_EMPTY and canonical(now.forward) is None:
+        return _to_crm(rule, now, Rule.CONFLICT_NON_EMPTY)
     named = Rule.CONFLICT_NON_EMPTY if rule.conflict is Conflict.NON_EMPTY else Rule.CONFLICT_CRM
-    return _to_esp(rule, crm_now, esp_now, forward, named)
+    return _to_esp(rule, now, named)
 
 
-def _to_esp(rule: FieldRule, crm_now: Value, esp_now: Value, forward: Value, named: Rule) -> Verdict:
-    if not rule.to_esp or (canonical(forward) is None and not rule.clears):
-        return _accepted(crm_now, esp_now)
-    return Verdict(Side.ESP, canonical(forward), named, Agreed(crm_now, canonical(forward)))
+def _to_esp(rule: FieldRule, now: _Now, named: Rule) -> Verdict:
+    value = canonical(now.forward)
+    if not rule.to_esp or (value is None and not rule.clears):
+        return _accepted(now)
+    return Verdict(Side.ESP, value, named, Agreed(now.remembered, value))
 
 
-def _to_crm(rule: FieldRule, crm_now: Value, esp_now: Value, named: Rule) -> Verdict:
-    if not rule.to_crm or (canonical(esp_now) is None and not rule.clears):
-        return _accepted(crm_now, esp_now)
-    value = rule.transform.back(esp_now) if rule.transform.back else esp_now
-    return Verdict(Side.CRM, canonical(value), named, Agreed(canonical(value), esp_now))
+def _to_crm(rule: FieldRule, now: _Now, named: Rule) -> Verdict:
+    if not rule.to_crm or rule.transform.back is None:
+        # What cannot be taken back is not written in the ESP's form: the CRM would hold a foreign value.
+        return _accepted(now)
+    value, is_blank = canonical(rule.transform.back(now.esp)), canonical(now.esp) is None
+    if value is None and not (is_blank and rule.clears):
+        # A blank is kept out; so is a word that has no counterpart, which says nothing about the CRM's value.
+        return _accepted(now)
+    return Verdict(Side.CRM, value, named, Agreed(value, now.esp))
 
 
-def _accepted(crm_now: Value, esp_now: Value) -> Verdict:
-    """The difference stays until one side changes again. A one-way field's target may be whatever it is."""
-    return Verdict(agreed=Agreed(crm_now, esp_now))
+def _accepted(now: _Now) -> Verdict:
+    """The difference, if any, stays until one side changes again. A one-way field's target may be whatever it is."""
+    return Verdict(agreed=Agreed(now.remembered, now.esp))

@@ -1,7 +1,7 @@
 """Joining the two sides at one contact point: fields, entering and leaving the list."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from optsync.model.change import ChangeKind, WriteKind
@@ -9,11 +9,13 @@ from optsync.model.link import Agreed, Link
 from optsync.model.record import Side, Status, Value
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
 from optsync.reconcile.consent import Deliverability, Standing, Wish
-from optsync.reconcile.fields import merge
+from optsync.reconcile.fields import are_equal, merge
+from optsync.reconcile.oscillation import is_oscillating, moved
 from optsync.reconcile.policy import Enter, Leave, SyncPolicy
 from optsync.reconcile.project import evidence_of
 from optsync.reconcile.representation import flags_for, topic_shown
 from optsync.reconcile.rules import Rule
+from optsync.reconcile.transforms import canonical
 from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Question, Seen
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,10 +36,11 @@ class Couple:
 def couple(point: Point, around: Neighbourhood, policy: SyncPolicy) -> Couple:
     """Finds the owner of the fields (contact before lead before company, then the oldest or newest) and the
     member with this address."""
-    holders = [s for s in around.crm if not s.is_gone and s.primary == point.key]
+    here = around.by_primary.get(point.key, ())
+    holders = [s for s in here if s.side is Side.CRM and not s.is_gone]
     sign = -1.0 if policy.prefers_newest else 1.0
     holders.sort(key=lambda s: (s.record.rank, sign * (s.record.created_at or _EPOCH).timestamp(), s.key))
-    members = sorted((s for s in around.esp if s.primary == point.key), key=lambda s: (s.is_gone, s.key))
+    members = sorted((s for s in here if s.side is Side.ESP), key=lambda s: (s.is_gone, s.key))
     return Couple(point, holders[0] if holders else None, members[0] if members else None, tuple(holders))
 
 
@@ -114,30 +117,54 @@ def _fields(point: Point, owner: Seen, member: Seen, around: Neighbourhood, poli
     link = around.links.get((owner.key, member.key)) or Link(crm=owner.key, esp=member.key)
     if not _fields_flow(point, member, policy):
         return Decision(settled=() if (owner.key, member.key) in around.links else (link,))
-    agreed: dict[str, Agreed] = dict(link.agreed)
+    merged = _merge_all(link, point, owner, member, around.now, policy)
+    intents = [
+        _field_intent(point, *((member, owner) if side is Side.ESP else (owner, member)), changes)
+        for side, changes in merged.pending.items()
+        if changes
+    ]
+    kept = tuple(i for i in intents if i.fingerprint not in around.blocked)
+    is_news = (owner.key, member.key) not in around.links or merged.link != link
+    settled = (merged.link,) if is_news else ()
+    return Decision(intents=kept, settled=settled, questions=merged.questions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """``pending``: what is written to either side, by field name. ``link``: what is remembered without a write."""
+
+    pending: Mapping[Side, Mapping[str, tuple[str, Value, Rule, Agreed]]]
+    link: Link
+    questions: tuple[Question, ...]
+
+
+def _merge_all(link: Link, point: Point, owner: Seen, member: Seen, now: datetime, policy: SyncPolicy) -> _Merged:
+    agreed, moves, frozen = dict(link.agreed), dict(link.moves), set(link.frozen)
     pending: dict[Side, dict[str, tuple[str, Value, Rule, Agreed]]] = {Side.CRM: {}, Side.ESP: {}}
     questions = []
     for rule in policy.fields:
-        if rule.key in link.frozen:
-            continue
-        verdict = merge(rule, owner.record.fields, member.record.fields, link.agreed.get(rule.key))
+        key = rule.key
+        verdict = merge(rule, owner.record.fields, member.record.fields, link.agreed.get(key))
+        values = {"crm": owner.record.fields.get(rule.crm), "esp": member.record.fields.get(rule.esp)}
+        if key in frozen:
+            if not are_equal(rule, owner.record.fields, member.record.fields):
+                continue
+            frozen.discard(key)
+            moves.pop(key, None)
         if verdict.is_conflict:
-            values = {"crm": owner.record.fields.get(rule.crm), "esp": member.record.fields.get(rule.esp)}
-            questions.append(_question(owner, point, rule.crm, values))
+            questions.append(_question("field_conflict", owner, point, rule.crm, values))
         elif verdict.target and verdict.rule and verdict.agreed:
+            moves[key] = moved(moves.get(key), link.agreed.get(key), verdict.agreed.esp, verdict.target, now)
+            if is_oscillating(moves[key]):
+                frozen.add(key)
+                questions.append(_question("oscillation", owner, point, rule.crm, values))
+                continue
             name = rule.esp if verdict.target is Side.ESP else rule.crm
-            pending[verdict.target][name] = (rule.key, verdict.value, verdict.rule, verdict.agreed)
+            pending[verdict.target][name] = (key, verdict.value, verdict.rule, verdict.agreed)
         elif verdict.agreed:
-            agreed[rule.key] = verdict.agreed
-    intents = [
-        _field_intent(point, *((member, owner) if side is Side.ESP else (owner, member)), changes)
-        for side, changes in pending.items()
-        if changes
-    ]
-    kept = [i for i in intents if i.fingerprint not in around.blocked]
-    is_news = (owner.key, member.key) not in around.links or agreed != dict(link.agreed)
-    settled = (Link(crm=owner.key, esp=member.key, agreed=agreed, frozen=link.frozen),) if is_news else ()
-    return Decision(intents=tuple(kept), settled=settled, questions=tuple(questions))
+            agreed[key] = verdict.agreed
+    link = replace(link, agreed=agreed, moves=moves, frozen=frozenset(frozen))
+    return _Merged(pending, link, tuple(questions))
 
 
 def _fields_flow(point: Point, member: Seen, policy: SyncPolicy) -> bool:
@@ -168,15 +195,15 @@ def _field_intent(
     )
 
 
-def _question(owner: Seen, point: Point, name: str, values: Mapping[str, Value]) -> Question:
-    return Question(
-        kind="field_conflict",
-        record=owner.key,
-        point=point.key,
-        field=name,
-        message="both sides changed this field and differ; the sync asks for review: make both equal",
-        values=values,
-    )
+_QUESTIONS = {
+    "field_conflict": "both sides changed this field and differ; the sync asks for review: make both equal",
+    "oscillation": "this value keeps bouncing between two forms: something on each side takes the other's back; it is "
+    "frozen until both sides show the same",
+}
+
+
+def _question(kind: str, owner: Seen, point: Point, name: str, values: Mapping[str, Value]) -> Question:
+    return Question(kind=kind, record=owner.key, point=point.key, field=name, message=_QUESTIONS[kind], values=values)
 
 
 # entering and leaving
@@ -232,10 +259,10 @@ def _create_in_esp(point: Point, owner: Seen, decided: Standing, policy: SyncPol
     values: dict[str, Value] = {}
     agreed: dict[str, Agreed] = {}
     for rule in policy.fields:
-        forward = rule.transform.forward(owner.record.fields.get(rule.crm), owner.record.fields)
+        forward = canonical(rule.transform.forward(owner.record.fields.get(rule.crm), owner.record.fields))
         if rule.to_esp and forward is not None:
             values[rule.esp] = forward
-            agreed[rule.key] = Agreed(owner.record.fields.get(rule.crm), forward)
+            agreed[rule.key] = Agreed(rule.remembered(owner.record.fields), forward)
     topics = {name: True for scope, name in policy.esp.topics if point.topic_standing(scope, policy).wish is Wish.IN}
     address = owner.record.addresses[0]
     return Intent(
@@ -269,10 +296,11 @@ def _create_in_crm(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> I
     values: dict[str, Value] = dict(policy.crm_defaults)
     agreed: dict[str, Agreed] = {}
     for rule in policy.fields:
-        value = member.record.fields.get(rule.esp)
-        if rule.to_crm and rule.transform.back and value is not None:
-            values[rule.crm] = rule.transform.back(value)
-            agreed[rule.key] = Agreed(values[rule.crm], value)
+        shown = member.record.fields.get(rule.esp)
+        value = canonical(rule.transform.back(shown)) if rule.to_crm and rule.transform.back else None
+        if value is not None:
+            values[rule.crm] = value
+            agreed[rule.key] = Agreed(value, shown)
     if decided.wish is Wish.IN:
         values |= flags_for(Status.IN, None, policy.crm)
     intent = Intent(

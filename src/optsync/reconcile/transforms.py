@@ -4,7 +4,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from optsync.model.record import Value
@@ -15,10 +16,12 @@ Fields = Mapping[str, Value]
 
 @dataclass(frozen=True, slots=True)
 class Transform:
-    """``forward`` makes the ESP's value of the CRM's; ``back`` undoes it, where that is possible."""
+    """``forward`` makes the ESP's value of the CRM's; ``back`` undoes it, None where that is not possible.
+    ``reads_others``: the result depends on other fields than the mapped one."""
 
     forward: Callable[[Value, Fields], Value]
     back: Callable[[Value], Value] | None = None
+    reads_others: bool = False
 
 
 def canonical(value: Value) -> Value:
@@ -63,24 +66,34 @@ def chain(parts: Sequence[tuple[str, Mapping[str, Any]]]) -> Transform:
 
     backs = [step.back for step in reversed(steps)]
     if any(back is None for back in backs):
-        return Transform(forward)
+        return Transform(forward, reads_others=any(step.reads_others for step in steps))
 
     def back(value: Value) -> Value:
         for undo in backs:
             value = undo(value) if undo else value
         return value
 
-    return Transform(forward, back)
+    return Transform(forward, back, reads_others=any(step.reads_others for step in steps))
 
 
 def _map(parameters: Mapping[str, Any]) -> Transform:
     pairs = {str(k): v for k, v in dict(parameters.get("pairs", parameters)).items()}
     reverse = {str(v): k for k, v in pairs.items()}
-    # A value without a pair passes unchanged: losing it would be worse than showing it.
-    return Transform(
-        lambda value, _: pairs.get(str(value), value) if value is not None else None,
-        lambda value: reverse.get(str(value), value) if value is not None else None,
-    )
+    forward = partial(_mapped, pairs)
+    # Where two values become the same one, nobody can tell which of them to go back to.
+    is_reversible = len(reverse) == len(pairs)
+    return Transform(lambda value, _: forward(value), partial(_mapped, reverse) if is_reversible else None)
+
+
+def _mapped(pairs: Mapping[str, Any], value: Value) -> Value:
+    """A value without a pair passes unchanged: losing it would be worse than showing it. Of several options each
+    is mapped."""
+    if value is None:
+        return None
+    if isinstance(value, tuple):
+        return tuple(str(pairs.get(option, option)) for option in value)
+    paired: Value = pairs.get(str(canonical(value)), value)
+    return paired
 
 
 def _date(parameters: Mapping[str, Any]) -> Transform:
@@ -94,7 +107,15 @@ def _date(parameters: Mapping[str, Any]) -> Transform:
         except ValueError:
             return _iso_date(value, target)
 
-    return Transform(lambda value, _: convert(value, crm, esp), lambda value: convert(value, esp, crm))
+    is_reversible = _keeps_the_date(crm) and _keeps_the_date(esp)
+    back = (lambda value: convert(value, esp, crm)) if is_reversible else None
+    return Transform(lambda value, _: convert(value, crm, esp), back)
+
+
+def _keeps_the_date(form: str) -> bool:
+    """Whether day, month and year can all be read from a date that was written in this form."""
+    probe = datetime(2019, 11, 24, tzinfo=UTC)
+    return datetime.strptime(probe.strftime(form), form).date() == probe.date()  # noqa: DTZ007 - a calendar date
 
 
 def _iso_date(value: str, target: str) -> Value:
@@ -137,7 +158,7 @@ def _join(parameters: Mapping[str, Any]) -> Transform:
         parts = [value, *(fields.get(name) for name in names)]
         return glue.join(str(p).strip() for p in parts if p not in (None, "")) or None
 
-    return Transform(forward)
+    return Transform(forward, reads_others=True)
 
 
 _PREFIXES = {"DE": "49", "AT": "43", "CH": "41", "FR": "33", "GB": "44", "NL": "31", "US": "1", "CA": "1", "IT": "39"}
@@ -158,7 +179,8 @@ def _phone_e164(parameters: Mapping[str, Any]) -> Transform:
             return f"+{digits[2:]}"
         return f"+{prefix}{digits.removeprefix('0')}" if prefix and digits else value
 
-    return Transform(forward)
+    # An international number is a number for the CRM as well: it goes back as it is.
+    return Transform(forward, lambda value: value)
 
 
 def _default(parameters: Mapping[str, Any]) -> Transform:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from optsync.model.link import Agreed
+from optsync.model.link import Agreed, Move
 from optsync.model.record import Origin, Record, Status, Value
 
 
@@ -98,3 +98,26 @@ def encode_agreed(agreed: dict[str, Agreed]) -> str:
 
 def decode_agreed(text: str) -> dict[str, Agreed]:
     return {key: Agreed(crm, esp) for key, (crm, esp) in _agreed.decode(text).items()}
+
+
+class _Frozen(msgspec.Struct, omit_defaults=True, frozen=True):
+    """What a link remembers of copies that may be taken back."""
+
+    frozen: tuple[str, ...] = ()
+    moves: dict[str, Move] = {}
+
+
+_frozen = msgspec.json.Decoder(_Frozen | tuple[str, ...])
+
+
+def encode_frozen(frozen: frozenset[str], moves: dict[str, Move]) -> str | None:
+    """None where there is nothing to remember."""
+    return dumps(_Frozen(tuple(sorted(frozen)), moves)) if frozen or moves else None
+
+
+def decode_frozen(text: str | None) -> tuple[frozenset[str], dict[str, Move]]:
+    """The frozen rules and the last moves; a bare list of rules is understood too."""
+    if text is None:
+        return frozenset(), {}
+    stored = _frozen.decode(text)
+    return (frozenset(stored.frozen), stored.moves) if isinstance(stored, _Frozen) else (frozenset(stored), {})

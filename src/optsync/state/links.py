@@ -1,12 +1,13 @@
 """Links: joined records of the two sides of a sync, and what they agreed on."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from optsync.model.link import Agreed, Link
-from optsync.state.codec import decode_agreed, dumps, encode_agreed, loads
+from optsync.state.codec import decode_agreed, decode_frozen, encode_agreed, encode_frozen
 from optsync.state.rows import chunks, upsert
 from optsync.state.schema import link
 
@@ -21,11 +22,13 @@ class Links:
         for part in chunks(esp_records):
             query = sa.select(link).where(link.c.sync == sync, link.c.esp_record.in_(part))
             for row in self._connection.execute(query).mappings():
+                frozen, moves = decode_frozen(row["frozen"])
                 found[row["crm_record"], row["esp_record"]] = Link(
                     crm=row["crm_record"],
                     esp=row["esp_record"],
                     agreed=decode_agreed(row["agreed"]),
-                    frozen=frozenset(loads(row["frozen"]) or ()),
+                    frozen=frozen,
+                    moves=moves,
                 )
         return found
 
@@ -37,7 +40,7 @@ class Links:
                 "crm_record": item.crm,
                 "esp_record": item.esp,
                 "agreed": encode_agreed(dict(item.agreed)),
-                "frozen": dumps(sorted(item.frozen)) if item.frozen else None,
+                "frozen": encode_frozen(item.frozen, dict(item.moves)),
             }
             for item in links
         ]
@@ -46,4 +49,4 @@ class Links:
     def agree(self, sync: str, crm: int, esp: int, agreed: dict[str, Agreed]) -> None:
         """Merges into what the two records agreed on."""
         known = self.of(sync, [esp]).get((crm, esp), Link(crm=crm, esp=esp))
-        self.save(sync, [Link(crm=crm, esp=esp, agreed={**known.agreed, **agreed}, frozen=known.frozen)])
+        self.save(sync, [replace(known, agreed={**known.agreed, **agreed})])
