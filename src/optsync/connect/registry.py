@@ -3,12 +3,19 @@
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from optsync.connect.contract import Connector
+from optsync.connect.contract import CanArchive, CanConfirmOptIn, CanRename, CanScanIds, CanTag, Connector
 from optsync.connect.mock import VendorMock
 from optsync.errors import OptsyncError
 
 CONNECTORS = "optsync.connectors"
 MOCKS = "optsync.mocks"
+_POWERS: dict[type, str] = {
+    CanArchive: "archive",
+    CanConfirmOptIn: "confirm_opt_in",
+    CanRename: "rename",
+    CanScanIds: "scan_ids",
+    CanTag: "tag",
+}
 
 
 class ConnectorBroken(OptsyncError):
@@ -36,6 +43,19 @@ def load(name: str) -> type[Connector]:
             f"connector {name} ({point.value}) cannot be imported: {error}; install its missing package"
         ) from error
     return connector
+
+
+def mock_names() -> frozenset[str]:
+    """Names of the installed vendor mocks; none of them is imported."""
+    return frozenset(point.name for point in entry_points(group=MOCKS))
+
+
+def powers(connector: type[Connector]) -> list[str]:
+    """What the connector can do beyond the required verbs, sorted."""
+    found = [word for protocol, word in _POWERS.items() if issubclass(connector, protocol)]
+    if connector.capabilities.can_ask:
+        found.append("ask")
+    return sorted(found)
 
 
 def mocks() -> dict[str, type[VendorMock]]:

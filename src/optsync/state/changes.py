@@ -13,7 +13,7 @@ from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.record import Value
 from optsync.state.codec import dumps, loads
 from optsync.state.rows import chunks
-from optsync.state.schema import change, contact_point, system_record
+from optsync.state.schema import backlog, change, contact_point, system_record
 
 OPEN = (ChangeState.PLANNED, ChangeState.READY, ChangeState.SENDING)
 
@@ -193,8 +193,13 @@ class Changes:
 
     def oldest_unsent_out(self, sync: str) -> datetime | None:
         """When the oldest opt-out that is not yet everywhere was decided."""
+        waits = sa.exists().where(backlog.c.sync == change.c.sync, backlog.c.point_id == change.c.point_id)
+        # One that failed is derived again in the next cycle; until then its point waits on the backlog.
+        is_unsent = sa.or_(
+            change.c.state.in_((*OPEN, ChangeState.HELD)), sa.and_(change.c.state == ChangeState.FAILED, waits)
+        )
         query = sa.select(sa.func.min(change.c.planned_at)).where(
-            change.c.sync == sync, change.c.kind == ChangeKind.OPT_OUT, change.c.state.in_((*OPEN, ChangeState.HELD))
+            change.c.sync == sync, change.c.kind == ChangeKind.OPT_OUT, is_unsent
         )
         oldest: datetime | None = self._connection.execute(query).scalar_one()
         return oldest

@@ -1,6 +1,7 @@
 """The ledger: statements, append-only."""
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,7 +10,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from optsync.model.statement import Source, Statement, StatementKind, Strength
 from optsync.state.codec import dumps, loads
 from optsync.state.rows import chunks, insert_new
-from optsync.state.schema import evidence, statement
+from optsync.state.schema import backlog, evidence, statement
 
 
 class Ledger:
@@ -60,6 +61,19 @@ class Ledger:
             query = sa.select(statement.c.point_id).where(statement.c.point_id.in_(part)).distinct()
             found.update(self._connection.execute(query).scalars())
         return found
+
+    def oldest_out_waiting(self, sync: str, *, after: datetime | None) -> datetime | None:
+        """When the oldest out was noted that this sync has not looked at: the point is on its backlog, and the
+        statement came after the time given (None: whenever)."""
+        query = (
+            sa.select(sa.func.min(statement.c.seen_at))
+            .join(backlog, backlog.c.point_id == statement.c.point_id)
+            .where(backlog.c.sync == sync, statement.c.kind.in_((StatementKind.OUT, StatementKind.COMPLAINT)))
+        )
+        if after is not None:
+            query = query.where(statement.c.seen_at > after)
+        oldest: datetime | None = self._connection.execute(query).scalar_one()
+        return oldest
 
     def count(self) -> int:
         return int(self._connection.execute(sa.select(sa.func.count()).select_from(statement)).scalar_one())

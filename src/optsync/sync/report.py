@@ -53,6 +53,11 @@ class Report:
         return max((s.state for s in self.syncs.values()), key=_WORST.index, default="done")
 
     @property
+    def failed_systems(self) -> set[str]:
+        """Systems that could not be reached or refused us."""
+        return {f.system for s in self.syncs.values() for f in s.failures if isinstance(f, SystemFailure)}
+
+    @property
     def exit_code(self) -> int:
         """By the contract: 3, then 4, then 1."""
         failures = [f for s in self.syncs.values() for f in s.failures]

@@ -1,0 +1,133 @@
+"""The command line: ``optsync [-c config.yaml] COMMAND``."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optsync.cli import check, explain, init, issues, mock_server, runs, status, sync, wishes
+from optsync.cli.failures import STOPPED, describe
+from optsync.cli.invocation import Invocation, of
+
+app = typer.Typer(
+    name="optsync",
+    help="Keeps opt-outs, consent, topics and fields in agreement between CRMs and e-mail platforms.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"optsync {installed_version('optsync')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    *,
+    config: Annotated[
+        Path, typer.Option("-c", "--config", envvar="OPTSYNC_CONFIG", help="The configuration file.")
+    ] = Path("config.yaml"),
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Log everything; show where a fault arose.")] = False,
+    version: Annotated[  # noqa: ARG001 - its callback answers
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Keep opt-outs, consent, topics and fields in agreement between CRMs and e-mail platforms."""
+    invocation = of(context)
+    invocation.config_path = config
+    invocation.is_verbose = verbose
+    invocation.set_up_logs()
+
+
+app.command("init")(init.init)
+app.command("schema")(init.schema)
+app.command("connectors")(check.connectors)
+app.command("check")(check.check)
+app.command("fields")(check.fields)
+app.command("plan")(sync.plan)
+app.command("sync")(sync.sync)
+app.command("status")(status.status)
+app.command("explain")(explain.explain)
+app.command("opt-out")(wishes.opt_out)
+app.command("opt-in")(wishes.opt_in)
+app.command("may-send")(wishes.may_send)
+app.add_typer(issues.app, name="issues")
+app.add_typer(runs.app, name="runs")
+app.command("mock-server")(mock_server.mock_server)
+
+
+@app.command("daemon")
+def daemon(context: typer.Context) -> None:
+    """Run all syncs on schedule and serve the web endpoints until told to stop."""
+    from optsync.daemon.main import daemon as serve
+
+    invocation = of(context)
+    invocation.is_daemon = True
+    invocation.load()
+    serve(invocation.config_path)
+
+
+@app.command("demo", add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def demo(context: typer.Context) -> None:
+    """Show it all: two imitated systems, a first sync, opt-outs on both sides, a second sync, an explanation."""
+    from optsync.cli.demo import demo as show
+
+    shown = typer.Typer(add_completion=False, rich_markup_mode=None)
+    shown.command()(show)
+    command = typer.main.get_command(shown)
+    code = command.main(args=context.args, prog_name="optsync demo", obj=of(context), standalone_mode=False)
+    raise typer.Exit(code if isinstance(code, int) else 0)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carries out one command; every error becomes a sentence and an exit code."""
+    invocation = Invocation()
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=list(arguments), prog_name="optsync", obj=invocation, standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _quiet_pipe()
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the boundary: no traceback reaches a user
+        return _report(error, invocation, as_json="--json" in arguments)
+    return code if isinstance(code, int) else 0
+
+
+def _report(error: BaseException, invocation: Invocation, *, as_json: bool) -> int:
+    failure = describe(error)
+    if invocation.is_verbose and failure.is_bug:
+        trace = "".join(traceback.format_exception(error))
+        sys.stderr.write(invocation.redactor.all(trace))
+    try:
+        if as_json:
+            sys.stdout.write(invocation.redactor.secrets(failure.to_json()) + "\n")
+        else:
+            sys.stderr.write(invocation.redactor.secrets(failure.text) + "\n")
+    except BrokenPipeError:
+        _quiet_pipe()
+    return failure.exit_code
+
+
+def _quiet_pipe() -> int:
+    """Whoever read our output has read enough; the interpreter must not complain about it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return STOPPED
+
+
+def main() -> None:
+    """The entry point of ``optsync``."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

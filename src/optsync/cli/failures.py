@@ -1,0 +1,85 @@
+"""From any error to what people read and scripts get: text, document, exit code."""
+
+import json
+import sqlite3
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import typer
+from sqlalchemy.exc import SQLAlchemyError
+
+from optsync.errors import (
+    CommandRefused,
+    ConfigError,
+    CredentialsRefused,
+    OptsyncError,
+    PlanHeld,
+    RateLimited,
+    StateLocked,
+    SystemUnavailable,
+)
+
+STOPPED = 130
+_NAMES: dict[type[OptsyncError], str] = {
+    ConfigError: "configuration",
+    CommandRefused: "refused",
+    CredentialsRefused: "credentials_refused",
+    RateLimited: "rate_limited",
+    SystemUnavailable: "unavailable",
+    PlanHeld: "held",
+    StateLocked: "locked",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """``document`` is printed with ``--json``, ``text`` without."""
+
+    exit_code: int
+    text: str
+    document: dict[str, Any]
+    is_bug: bool = False
+
+    def to_json(self) -> str:
+        return json.dumps(self.document, indent=2, ensure_ascii=False)
+
+
+def describe(error: BaseException) -> Failure:
+    """Every error has an answer; what is none of ours is a bug and says so."""
+    if isinstance(error, ConfigError) and error.faults:
+        count = len(error.faults)
+        summary = f"{count} fault{'s' if count > 1 else ''} in the configuration; nothing was started"
+        document = {"error": "configuration", "reason": summary, "faults": [asdict(f) for f in error.faults]}
+        return Failure(exit_code=2, text=str(error), document=document)
+    if isinstance(error, OptsyncError):
+        name = next((n for kind, n in _NAMES.items() if isinstance(error, kind)), "failed")
+        return _failure(error.exit_code, name, str(error))
+    if isinstance(error, SQLAlchemyError | sqlite3.Error):
+        return _database(error)
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return _failure(STOPPED, "stopped", "stopped; what was not done yet is done by the next run")
+    message = getattr(error, "format_message", None)
+    if callable(message):
+        return _failure(2, "usage", _usage(error, message()))
+    kind = type(error).__name__
+    text = f"optsync met a fault of its own ({kind}) and stopped; run the command again with -v to see where"
+    return Failure(exit_code=1, text=text, document={"error": "bug", "reason": text}, is_bug=True)
+
+
+def _usage(error: BaseException, message: str) -> str:
+    context = getattr(error, "ctx", None)
+    path = getattr(context, "command_path", "optsync")
+    return f"{message.rstrip()}\nTry: {path} --help" if "\n" not in message.strip() else message.rstrip()
+
+
+def _database(error: BaseException) -> Failure:
+    # The whole message would repeat the statement with its values.
+    cause = str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
+    if "locked" in cause:
+        return _failure(1, "locked", "the state database is locked by another process; try again when it is done")
+    text = f"state.url: the state database cannot be used ({cause}); check its place, its rights and the free space"
+    return _failure(2, "configuration", text)
+
+
+def _failure(exit_code: int, name: str, text: str) -> Failure:
+    return Failure(exit_code=exit_code, text=text, document={"error": name, "reason": text})

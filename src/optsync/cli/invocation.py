@@ -1,0 +1,155 @@
+"""What one call of the command line works with: its options, its configuration, its engine."""
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from optsync.connect.redact import Redactor
+from optsync.errors import ConfigError
+from optsync.model.contact_point import InvalidAddress, normalise
+
+if TYPE_CHECKING:
+    from optsync.config.schema import Config
+    from optsync.state.store import Store
+    from optsync.sync.engine import Engine
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+@dataclass(slots=True, kw_only=True)
+class Invocation:
+    """``redactor`` knows the secrets as soon as the configuration is read."""
+
+    config_path: Path = Path("config.yaml")
+    is_verbose: bool = False
+    is_daemon: bool = False
+    redactor: Redactor = field(default_factory=Redactor)
+
+    def load(self) -> "Config":
+        """The configuration; logs are set up by it.
+
+        Raises:
+            ConfigError: with every fault.
+        """
+        from optsync.config.load import load
+        from optsync.logs import redactor_of
+
+        config = load(self.config_path)
+        self.redactor = redactor_of(config)
+        self.set_up_logs(config.log.level, config.log.format)
+        return config
+
+    def set_up_logs(self, level: str = "info", form: str = "auto") -> None:
+        from optsync.logs import configure
+
+        if self.is_verbose:
+            level = "debug"
+        elif sys.stderr.isatty() and not self.is_daemon and level == "info":
+            # Whoever looks at a terminal reads the command's own answer.
+            level = "warning"
+        configure(level=level, form=form, redactor=self.redactor)  # type: ignore[arg-type]
+
+    @contextmanager
+    def engine(self, *, config: "Config | None" = None) -> Iterator["Engine"]:
+        """For commands that may write to systems and to the state; nothing is sent before they ask for it."""
+        from optsync.sync.compose import compose
+
+        engine = compose(config or self.load())
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+    @contextmanager
+    def looking(self) -> Iterator["Engine"]:
+        """For commands that only look: no request that writes leaves, and no database is made where none is."""
+        from optsync.sync.compose import compose
+
+        config = self.load()
+        engine = compose(config, store=_existing(config), is_read_only=True)
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+    @contextmanager
+    def rehearsing(self) -> Iterator["Engine"]:
+        """As :meth:`looking`, on a copy of an SQLite state: a rehearsal takes its time, and a running daemon must
+        not wait for it."""
+        from optsync.clock import SystemClock
+        from optsync.state import snapshot
+        from optsync.state.store import Store
+        from optsync.sync.compose import compose
+
+        config = self.load()
+        with tempfile.TemporaryDirectory(prefix="optsync-plan-") as folder:
+            store = _existing(config)
+            file = config.state.file
+            if file is not None and store is None:
+                snapshot.copy(file, Path(folder) / "state.db")
+                store = Store(f"sqlite:///{folder}/state.db", SystemClock())
+            engine = compose(config, store=store, is_read_only=True)
+            try:
+                yield engine
+            finally:
+                engine.close()
+
+
+def _existing(config: "Config") -> "Store | None":
+    """None for the configured database; one in memory where that file is not there yet."""
+    from optsync.clock import SystemClock
+    from optsync.state.store import Store
+
+    file = config.state.file
+    return Store("sqlite://", SystemClock()) if file is not None and not file.exists() else None
+
+
+def of(context: typer.Context) -> Invocation:
+    """The call that this context belongs to."""
+    found = context.find_object(Invocation)
+    if found is None:
+        raise RuntimeError("a command was started without its invocation")
+    return found
+
+
+def require_address(raw: str) -> str:
+    """The normalised address.
+
+    Raises:
+        ConfigError: the argument is none.
+    """
+    try:
+        return normalise(raw)
+    except InvalidAddress as error:
+        reason = str(error)
+    raise ConfigError(f"EMAIL: this is no e-mail address: {reason}")
+
+
+def require_syncs(engine: "Engine", names: Sequence[str]) -> list[str]:
+    """The names, each once.
+
+    Raises:
+        ConfigError: one of them is not configured.
+    """
+    known = list(engine.bound.policies)
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"there is no sync {name!r}; configured: {', '.join(known)}")
+    return list(dict.fromkeys(names))
+
+
+def require_system(config: "Config", name: str) -> str:
+    """The name itself.
+
+    Raises:
+        ConfigError: it is not configured.
+    """
+    if name not in config.systems:
+        raise ConfigError(f"there is no system {name!r}; configured: {', '.join(config.systems)}")
+    return name

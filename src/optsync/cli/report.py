@@ -1,0 +1,110 @@
+"""A run in words: what travelled where and why, and what to do next."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from optsync.cli.output import line, table
+from optsync.errors import CredentialsRefused, StateLocked, SystemFailure
+from optsync.model.change import ChangeState
+from optsync.reconcile.rules import TEXTS, Rule
+from optsync.state.changes import Change
+from optsync.sync.report import Report, SyncReport
+
+_BAD = (ChangeState.REFUSED, ChangeState.FAILED)
+
+
+def show_sync(report: Report) -> None:
+    """The answer of ``sync``."""
+    for name, part in report.syncs.items():
+        line(f"{name}: {part.state}", style="bold")
+        _show_counts(part)
+        _show_travelled(part.changes)
+        for failure in part.failures:
+            line(f"  {failure}", style="red")
+    line()
+    for hint in _next_steps(report):
+        line(hint)
+
+
+def show_plan(report: Report, *, limit: int) -> None:
+    """The answer of ``plan``: one line for each change."""
+    for name, part in report.syncs.items():
+        line(f"{name}: {len(part.changes)} changes {part.state}", style="bold")
+        _show_counts(part)
+        for change in part.changes[:limit]:
+            line(f"  {whom(change)}  {change.system}  {change.kind}  {_diff(change)}  ({why(change.rule)})")
+        if len(part.changes) > limit:
+            line(f"  … and {len(part.changes) - limit} more, --json shows all")
+        for failure in part.failures:
+            line(f"  {failure}", style="red")
+    line()
+    line("Nothing was written. optsync sync carries it out." if _count(report) else "Nothing was written.")
+
+
+def whom(change: Change) -> str:
+    """The address; of a forgotten person nothing is shown."""
+    return change.email or "(forgotten)"
+
+
+def why(rule: str) -> str:
+    """The sentence of a rule; its name where it has none."""
+    return TEXTS[Rule(rule)] if rule in Rule.__members__.values() else rule
+
+
+def diff(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """``status: in → out``, for each value that differs."""
+    names = sorted({*before, *after}, key=lambda n: (n != "status", n))
+    return ", ".join(f"{n}: {_value(before.get(n))} → {_value(after.get(n))}" for n in names) or "–"
+
+
+def _diff(change: Change) -> str:
+    return diff(change.before, change.after)
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "(nothing)"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value) or '""'
+
+
+def _show_counts(part: SyncReport) -> None:
+    seen = ", ".join(f"{side} {count}" for side, count in part.seen.items())
+    skipped = ", ".join(f"{count} {reason}" for reason, count in part.outcome["skipped"].items()) or "0"
+    calls = ", ".join(f"{system} {count}" for system, count in part.calls.items()) or "none"
+    line(
+        f"  read: {seen}; changed {part.outcome['changed']}, same {part.outcome['same']}, skipped: {skipped}, "
+        f"quarantined {part.outcome['quarantined']}"
+    )
+    line(f"  calls: {calls}; new issues: {part.issues}")
+
+
+def _show_travelled(changes: Sequence[Change]) -> None:
+    counts: dict[tuple[str, str, str, str], int] = {}
+    for change in changes:
+        key = (change.system, str(change.kind), why(change.rule), str(change.state))
+        counts[key] = counts.get(key, 0) + 1
+    if counts:
+        table(("system", "what", "why", "state", "count#"), [(*key, count) for key, count in counts.items()])
+
+
+def _count(report: Report) -> int:
+    return sum(len(part.changes) for part in report.syncs.values())
+
+
+def _next_steps(report: Report) -> Iterator[str]:
+    failures = [f for part in report.syncs.values() for f in part.failures]
+    for system in sorted({f.system for f in failures if isinstance(f, CredentialsRefused)}):
+        yield f"{system} refused us: put its credentials right, then try optsync check."
+    down = {f.system for f in failures if isinstance(f, SystemFailure) and not isinstance(f, CredentialsRefused)}
+    for system in sorted(down):
+        yield f"{system} could not be reached: nothing is lost, the next run makes up for it."
+    if any(isinstance(f, StateLocked) for f in failures):
+        yield "Somebody else is at work on it: try again when they are done."
+    if any(c.state in _BAD for part in report.syncs.values() for c in part.changes):
+        yield f"Some changes did not go through: optsync runs show {report.run}"
+    if any(part.issues or part.outcome["quarantined"] for part in report.syncs.values()):
+        yield "Something needs a person: optsync issues list"
+    if not failures and not _count(report):
+        yield "Nothing to change: both sides agree."

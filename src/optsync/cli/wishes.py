@@ -1,0 +1,190 @@
+"""``optsync opt-out``, ``opt-in`` and ``may-send``: saying what a person wants, and asking it."""
+
+import csv
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from optsync.cli.invocation import AsJson, of, require_address
+from optsync.cli.moments import parse
+from optsync.errors import ConfigError
+from optsync.model.contact_point import InvalidAddress, normalise
+from optsync.model.scope import EVERYTHING
+
+if TYPE_CHECKING:
+    from optsync.sync.administer import Administered
+
+Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The person's address.")]
+Actor = Annotated[str, typer.Option(metavar="A", help="Who answers for it.")]
+
+
+def opt_out(
+    context: typer.Context,
+    email: Email,
+    *,
+    actor: Actor,
+    scope: Annotated[str, typer.Option(metavar="S", help="What they want no more; * is everything.")] = EVERYTHING,
+    reason: Annotated[str | None, typer.Option(metavar="R", help="Why, in your words.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Opt somebody out, in an administrator's name. The next run carries it to every system."""
+    from optsync.sync.administer import opt_out as say
+
+    address = require_address(email)
+    with of(context).engine() as engine:
+        done = say(engine, address, scope=scope, actor=actor, reason=reason)
+    _answer(address, done, as_json=as_json)
+
+
+def opt_in(
+    context: typer.Context,
+    email: Email,
+    *,
+    scope: Annotated[str, typer.Option(metavar="S", help="What they want.")],
+    actor: Actor,
+    evidence: Annotated[str, typer.Option(metavar="TEXT", help="How and where they said so.")] = "",
+    at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When they said so, if not just now; without a zone: UTC.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Opt somebody in, in an administrator's name and with evidence. The next run carries it to every system."""
+    from optsync.sync.administer import opt_in as say
+
+    address = require_address(email)
+    moment = None if at is None else parse(at, option="--at")
+    with of(context).engine() as engine:
+        done = say(engine, address, scope=scope, actor=actor, evidence=evidence, at=moment)
+    _answer(address, done, as_json=as_json)
+
+
+def _answer(address: str, done: "Administered", *, as_json: bool) -> None:
+    from optsync.cli.output import line, print_json
+    from optsync.sync.explain import statement_to_json
+
+    said, cautions = statement_to_json(done.statement), list(_cautions(done))
+    if as_json:
+        print_json(
+            {
+                "email": address,
+                "scope": done.statement.scope,
+                "standing": done.standing.wish,
+                "statement": said,
+                "warnings": cautions,
+            }
+        )
+        return
+    about = "everything" if done.statement.scope == EVERYTHING else done.statement.scope
+    word = "Opted out of" if said["kind"] == "out" else "Opt-in noted for"
+    line(f"{word} {about}: {address}. The next run carries it to every system that is connected.")
+    for caution in cautions:
+        line(f"warning: {caution}")
+
+
+def _cautions(done: "Administered") -> Iterator[str]:
+    from optsync.cli.sentences import sentence
+    from optsync.model.statement import StatementKind
+    from optsync.reconcile.consent import Wish
+    from optsync.sync.explain import statement_to_json
+
+    if done.statement.kind is not StatementKind.GRANT:
+        return
+    decided = done.standing.decided_by
+    if done.standing.wish is Wish.OUT and decided:
+        yield (
+            f"{done.statement.scope} stays out: {sentence(statement_to_json(decided))}. "
+            "An opt-in counts only against what was said before it, by more than the tolerance between clocks."
+        )
+    for scope, out in done.still_out:
+        yield f"{scope} stays out: {sentence(statement_to_json(out))}. To lift it, opt in to {scope} itself."
+
+
+def may_send(
+    context: typer.Context,
+    email: Annotated[str | None, typer.Argument(metavar="[EMAIL]", help="The address to ask about.")] = None,
+    *,
+    scope: Annotated[str, typer.Option(metavar="S", help="What the mail is about.")],
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", metavar="F", help="One address a line, or CSV with a column `email`; - reads standard input."
+        ),
+    ] = None,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if any answer is no.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask whether an address may be mailed. Answers from the state alone."""
+    from optsync.cli.output import line, print_json
+
+    if (email is None) == (file is None):
+        raise ConfigError("EMAIL or --file: exactly one of them is needed")
+    asked = [require_address(email)] if email is not None else list(_addresses(file or Path("-")))
+    answers = _ask(context, asked, scope)
+    if as_json:
+        print_json(answers if file is not None else answers[0])
+    else:
+        for answer in answers:
+            line(f"{'yes' if answer['may_send'] else 'no ':3}  {answer['email']}  {answer['reason']}")
+    raise typer.Exit(1 if exit_code and not all(a["may_send"] for a in answers) else 0)
+
+
+def _ask(context: typer.Context, asked: Sequence[str], scope: str) -> list[dict[str, Any]]:
+    """In the order of the questions; a line that is no address is answered with no."""
+    from optsync.sync.permission import permissions
+
+    keys: dict[str, str] = {}
+    faults: dict[str, str] = {}
+    for raw in asked:
+        try:
+            keys[raw] = normalise(raw)
+        except InvalidAddress as error:
+            faults[raw] = f"no e-mail address: {error}"
+    with of(context).looking() as engine:
+        rules = permissions(engine)
+        rules.require_mail_scope(scope)
+        with engine.store.reading() as unit:
+            verdicts = rules.verdicts(unit, set(keys.values()), scope, now=engine.clock.now())
+    answers = []
+    for raw in asked:
+        may, reason = (
+            (False, faults[raw])
+            if raw in faults
+            else (
+                verdicts[keys[raw]].permission.may_send,
+                verdicts[keys[raw]].permission.reason,
+            )
+        )
+        answers.append({"email": keys.get(raw, raw), "scope": scope, "may_send": may, "reason": reason})
+    return answers
+
+
+def _addresses(file: Path) -> Iterator[str]:
+    """One address a line; or the column ``email`` of a CSV, told by its first line."""
+    text = _text(file)
+    first = text.lstrip("\n").partition("\n")[0]
+    delimiter = next((d for d in ",;\t" if d in first), ",")
+    columns = [name.strip().strip('"').lower() for name in first.split(delimiter)]
+    if "email" not in columns:
+        yield from (found for line in text.splitlines() if (found := line.strip()))
+        return
+    place = columns.index("email")
+    rows = csv.reader(io.StringIO(text.lstrip("\n")), delimiter=delimiter)
+    next(rows)
+    for row in rows:
+        if any(cell.strip() for cell in row):
+            yield row[place].strip() if len(row) > place else ""
+
+
+def _text(file: Path) -> str:
+    try:
+        raw = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        reason = str(error.strerror or "cannot be read").lower()
+    else:
+        # A stray byte spoils the line it is on, which is then no address, and not the whole list.
+        return raw.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    raise ConfigError(f"--file: {file}: {reason}")

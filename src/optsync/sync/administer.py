@@ -1,0 +1,98 @@
+"""What an administrator says in a person's place: an out, or a grant with evidence."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from optsync.errors import CommandRefused, ConfigError
+from optsync.model import scope as scopes
+from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
+from optsync.reconcile.consent import Standing, Wish
+from optsync.state.unit import Unit
+from optsync.sync.engine import Engine
+from optsync.sync.permission import Permissions, permissions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Administered:
+    """``standing``: of the statement's scope, with it. ``still_out``: scopes within it that stay out, and by what."""
+
+    statement: Statement
+    standing: Standing
+    still_out: tuple[tuple[str, Statement], ...] = ()
+
+
+def opt_out(engine: Engine, address: str, *, scope: str, actor: str, reason: str | None = None) -> Administered:
+    """An administrator's out, now. ``address`` is normalised. The next cycle of every sync carries it.
+
+    Raises:
+        ConfigError: the scope is unknown or transactional. CommandRefused: nobody answers for it.
+    """
+    asked = permissions(engine)
+    asked.require_wish_scope(scope)
+    now = engine.clock.now()
+    said = state(
+        scope=scope,
+        kind=StatementKind.OUT,
+        at=now,
+        clock=OUR_CLOCK,
+        seen_at=now,
+        source=Source.ADMIN,
+        reason=reason,
+        evidence={"actor": _actor(actor)},
+    )
+    return _say(engine, asked, address, said)
+
+
+def opt_in(
+    engine: Engine, address: str, *, scope: str, actor: str, evidence: str, at: datetime | None = None
+) -> Administered:
+    """An administrator's grant, which lifts every earlier out of that scope. ``at`` (aware): when the person gave
+    it, if not just now; a typed time belongs to no clock.
+
+    Raises:
+        ConfigError: the scope is unknown or transactional, or the time lies ahead.
+        CommandRefused: there is no evidence, or nobody answers for it.
+    """
+    asked = permissions(engine)
+    asked.require_wish_scope(scope)
+    now = engine.clock.now()
+    if at is not None and at > now:
+        raise ConfigError(f"--at: {at:%Y-%m-%d %H:%M:%S} UTC lies in the future; a consent has been given already")
+    if not evidence.strip():
+        raise CommandRefused("an opt-in without evidence is refused: say how and where the person gave it")
+    said = state(
+        scope=scope,
+        kind=StatementKind.GRANT,
+        at=at or now,
+        clock=None if at else OUR_CLOCK,
+        seen_at=now,
+        source=Source.ADMIN,
+        strength=Strength.ADMINISTRATOR,
+        evidence={"actor": _actor(actor), "evidence": evidence.strip()},
+    )
+    return _say(engine, asked, address, said)
+
+
+def _actor(actor: str) -> str:
+    if not actor.strip():
+        raise CommandRefused("somebody has to answer for it: name them with --actor")
+    return actor.strip()
+
+
+def _say(engine: Engine, asked: Permissions, address: str, said: Statement) -> Administered:
+    with engine.store.transaction() as unit:
+        key = unit.points.require([address])[address]
+        unit.ledger.append([(key, said)], run=None)
+        unit.points.mark(engine.bound.policies, {key})
+        return _outcome(unit, asked, key, said)
+
+
+def _outcome(unit: Unit, asked: Permissions, key: int, said: Statement) -> Administered:
+    about = unit.ledger.about([key])[key]
+    still_out = []
+    for scope in asked.wish_scopes:
+        if scope != said.scope and scopes.contains(said.scope, scope) and said.kind is StatementKind.GRANT:
+            found = asked.standing(about, scope)
+            if found.wish is Wish.OUT and found.decided_by:
+                still_out.append((scope, found.decided_by))
+    return Administered(statement=said, standing=asked.standing(about, said.scope), still_out=tuple(still_out))

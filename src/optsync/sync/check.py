@@ -1,0 +1,203 @@
+"""Looking at the connected accounts: who they are, what they allow, and whether they still are the same."""
+
+import hashlib
+import hmac
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from optsync.config.keys import secret_keys
+from optsync.connect.contract import Health, Problem, Severity
+from optsync.errors import ConfigError, SystemFailure
+from optsync.state.unit import Unit
+from optsync.sync.engine import Engine
+
+_log = structlog.get_logger(__name__)
+
+
+class AnotherAccount(ConfigError):
+    """The name of a system leads to another account than before."""
+
+    def __init__(self, system: str, known: str, found: str) -> None:
+        super().__init__(
+            f"systems.{system}: this is the account {found}, and what is known under that name belongs to {known}. "
+            f"Nothing was read or written. Put the former credentials back, give the new account a name of its own, "
+            f"or let optsync get to know it anew: optsync sync --rebase {system}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemCheck:
+    """``failure`` when the system could not be asked; ``health`` otherwise."""
+
+    system: str
+    connector: str
+    health: Health | None = None
+    failure: SystemFailure | None = None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return self.health.problems if self.health else ()
+
+    @property
+    def is_ok(self) -> bool:
+        return self.health is not None and not any(p.severity is Severity.ERROR for p in self.problems)
+
+    def to_json(self) -> dict[str, Any]:
+        value: dict[str, Any] = {"connector": self.connector, "ok": self.is_ok}
+        if self.health:
+            value |= {
+                "account_id": self.health.account_id,
+                "account_name": self.health.account_name,
+                "clock_offset_s": self.health.clock_offset,
+            }
+        value["problems"] = [{"severity": p.severity, "field": p.field, "message": p.message} for p in self.problems]
+        if self.failure:
+            value["error"] = str(self.failure)
+        return value
+
+
+def check_systems(engine: Engine) -> list[SystemCheck]:
+    """Asks every configured system about itself and about everything the syncs need from it. A system that could
+    be asked for the first time is remembered by its account.
+
+    Raises:
+        AnotherAccount: a system's name leads to another account than before.
+    """
+    results = [_check(engine, system) for system in engine.connectors]
+    for result in results:
+        if result.health:
+            with engine.store.transaction() as unit:
+                _remember(engine, unit, result.system, result.health)
+    return results
+
+
+def _check(engine: Engine, system: str) -> SystemCheck:
+    connector = engine.config.systems[system].connector
+    specs = [b.spec for b in engine.bound.sources.values() if b.system == system]
+    try:
+        health = engine.connectors[system].check(specs)
+    except SystemFailure as failure:
+        return SystemCheck(system=system, connector=connector, failure=failure)
+    return SystemCheck(system=system, connector=connector, health=health)
+
+
+def warnings(engine: Engine) -> list[str]:
+    """What is configured so that an opt-out does not reach everybody."""
+    found = []
+    for name, policy in engine.bound.policies.items():
+        for travels, way in ((policy.outs_to_esp, "crm_to_esp"), (policy.outs_to_crm, "esp_to_crm")):
+            if not travels:
+                found.append(
+                    f"sync {name}: opt_out.{way} is off: these opt-outs are known and may-send honours them, "
+                    "but the other side is not told and may go on mailing"
+                )
+    return found
+
+
+# the account behind a system's name
+
+
+def verify_accounts(engine: Engine, systems: Iterable[str]) -> None:
+    """Refuses systems whose settings changed and lead to another account. Costs a request only where the settings
+    are not those under which the account was last seen; a system out of reach is left to the cycle that follows.
+
+    Raises:
+        AnotherAccount: see there.
+    """
+    for system in sorted(set(systems)):
+        with engine.store.reading() as unit:
+            known = unit.meta.get(_account(system))
+            settings = unit.meta.get(_settings(system))
+        if not known or settings == _fingerprint(engine, system):
+            continue
+        try:
+            health = engine.connectors[system].check(())
+        except SystemFailure:
+            continue
+        _refuse_another(system, known, health)
+        with engine.store.transaction() as unit:
+            _remember(engine, unit, system, health)
+
+
+def get_to_know(engine: Engine, systems: Iterable[str]) -> None:
+    """Remembers the accounts of systems that have worked and whose account is not known yet."""
+    for system in sorted(set(systems)):
+        with engine.store.reading() as unit:
+            if unit.meta.get(_account(system)):
+                continue
+        try:
+            health = engine.connectors[system].check(())
+        except SystemFailure as failure:
+            _log.warning("account not looked up", system=system, failure=type(failure).__name__)
+            continue
+        with engine.store.transaction() as unit:
+            _remember(engine, unit, system, health)
+
+
+def rebase(engine: Engine, system: str) -> None:
+    """Forgets which account the name stands for: the next read of its sources is a first sight, which lifts
+    nothing. What was said in the ledger stays."""
+    with engine.store.transaction() as unit:
+        unit.meta.put(_account(system), "")
+        for source in unit.sources.all():
+            if source.system == system:
+                unit.sources.begin_read(source.id, spec="", cursor=None, full_since=None, is_known=False)
+                unit.sources.clear_scan(source.id)
+
+
+def note_clocks(engine: Engine, systems: Collection[str]) -> None:
+    """Keeps the measured clock offsets, so that ``status`` can show them without asking anybody."""
+    measured = {s: engine.connectors[s].clock_offset for s in sorted(set(systems))}
+    with engine.store.transaction() as unit:
+        for system, offset in measured.items():
+            if offset is not None:
+                unit.meta.put(clock_key(system), f"{offset:.3f}")
+
+
+def clock_key(system: str) -> str:
+    """Where the last measured offset of a system's clock is kept."""
+    return f"clock_offset:{system}"
+
+
+def systems_of(engine: Engine, syncs: Sequence[str]) -> set[str]:
+    """The systems that these syncs (all, if none is named) connect."""
+    names = syncs or list(engine.bound.policies)
+    return {b.system for name in names for b in engine.bound.sources_of(name)}
+
+
+def _remember(engine: Engine, unit: Unit, system: str, health: Health) -> None:
+    known = unit.meta.get(_account(system))
+    if known:
+        _refuse_another(system, known, health)
+    else:
+        unit.meta.put(_account(system), health.account_id)
+    unit.meta.put(_settings(system), _fingerprint(engine, system))
+    if health.clock_offset is not None:
+        unit.meta.put(clock_key(system), f"{health.clock_offset:.3f}")
+
+
+def _refuse_another(system: str, known: str, health: Health) -> None:
+    if known != health.account_id:
+        raise AnotherAccount(system, known, health.account_id)
+
+
+def _account(system: str) -> str:
+    return f"account:{system}"
+
+
+def _settings(system: str) -> str:
+    return f"settings:{system}"
+
+
+def _fingerprint(engine: Engine, system: str) -> str:
+    """A keyed hash, since the settings hold passwords that could be guessed from a plain one."""
+    settings = engine.config.systems[system]
+    revealed = {name: _plain(getattr(settings, name)) for name in sorted(type(settings).model_fields)}
+    return hmac.new(secret_keys(engine.config)[0], repr(revealed).encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _plain(value: Any) -> Any:
+    return value.get_secret_value() if hasattr(value, "get_secret_value") else value

@@ -1,0 +1,108 @@
+"""May this address be mailed? The suppression check, over what the ledger knows, without a network."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from optsync.config.schema import Config
+from optsync.errors import ConfigError
+from optsync.model.scope import EVERYTHING, Basis, Kind, Purpose
+from optsync.model.statement import Statement
+from optsync.reconcile.consent import (
+    Deliverability,
+    Permission,
+    Standing,
+    deliverability,
+    may_mail,
+    standing,
+)
+from optsync.state.unit import Unit
+from optsync.sync.engine import Engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What all statements about one address mean for one scope."""
+
+    standing: Standing
+    mailbox: Deliverability
+    permission: Permission
+
+
+class Permissions:
+    """Answers by the rules of one configuration."""
+
+    def __init__(self, config: Config, mapped_topics: Collection[str]) -> None:
+        """``mapped_topics``: scopes of the topics that some side of a sync shows."""
+        self._config = config
+        self._mapped = frozenset(mapped_topics)
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Every configured purpose and topic: what a mail can be about."""
+        found: list[str] = []
+        for purpose in self._config.purposes:
+            found.append(purpose.scope)
+            found.extend(f"{purpose.scope}/{topic}" for topic in purpose.topics)
+        return tuple(dict.fromkeys((*found, *(sync.scope for sync in self._config.syncs.values()))))
+
+    @property
+    def wish_scopes(self) -> tuple[str, ...]:
+        """What a wish can be about: everything, a brand, a commercial purpose, a topic."""
+        brands = dict.fromkeys(scope.partition("/")[0] for scope in self.scopes)
+        open_to_wishes = (s for s in self.scopes if self.purpose(s).kind is not Kind.TRANSACTIONAL)
+        return (EVERYTHING, *brands, *open_to_wishes)
+
+    def require_mail_scope(self, scope: str) -> None:
+        """Refuses what no mail can be about.
+
+        Raises:
+            ConfigError: no mail can be about that scope; the message lists those that are known.
+        """
+        if scope not in self.scopes:
+            raise ConfigError(f"--scope: no purpose or topic {scope!r} is configured; known: {', '.join(self.scopes)}")
+
+    def require_wish_scope(self, scope: str) -> None:
+        """Refuses what no wish can be about.
+
+        Raises:
+            ConfigError: no wish can be about that scope, transactional ones included.
+        """
+        if scope in self.wish_scopes:
+            return
+        known = f"known: {', '.join(self.wish_scopes)}"
+        if scope in self.scopes:
+            raise ConfigError(f"--scope: {scope} is transactional, nobody can be opted out of it or into it; {known}")
+        raise ConfigError(f"--scope: no scope {scope!r} is configured; {known}")
+
+    def purpose(self, scope: str) -> Purpose:
+        return self._config.purpose(scope)
+
+    def standing(self, said: Sequence[Statement], scope: str) -> Standing:
+        """The standing of a scope or of what lies above all purposes; a mapped topic under basis consent needs a
+        grant of its own."""
+        is_own = scope in self._mapped and self.purpose(scope).basis is Basis.CONSENT
+        tolerance = self._config.consent.clock_tolerance
+        return standing(said, scope, tolerance=tolerance, needs_own_grant=is_own)
+
+    def verdict(self, said: Sequence[Statement], scope: str, *, now: datetime) -> Verdict:
+        """``said``: all statements about one address. ``scope``: one of ``scopes``."""
+        rules = self._config.consent.soft_bounces
+        mailbox = deliverability(said, now=now, soft_limit=rules.limit, soft_within=rules.within)
+        wish = self.standing(said, scope)
+        return Verdict(standing=wish, mailbox=mailbox, permission=may_mail(wish.wish, mailbox, self.purpose(scope)))
+
+    def verdicts(self, unit: Unit, addresses: Collection[str], scope: str, *, now: datetime) -> Mapping[str, Verdict]:
+        """By normalised address; what was never heard of gets its verdict too."""
+        known = unit.points.find(addresses)
+        about = unit.ledger.about(known.values())
+        return {
+            address: self.verdict(about[known[address]] if address in known else (), scope, now=now)
+            for address in addresses
+        }
+
+
+def permissions(engine: Engine) -> Permissions:
+    """By the configuration of that engine."""
+    policies = engine.bound.policies.values()
+    return Permissions(engine.config, {scope for p in policies for scope, _ in (*p.crm.topics, *p.esp.topics)})

@@ -1,0 +1,104 @@
+"""How things stand: systems, syncs, queues — from the state alone, without asking a system."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from apscheduler.triggers.cron import CronTrigger
+
+from optsync.config.schema import SyncConfig
+from optsync.state.runs import Run
+from optsync.state.unit import Unit
+from optsync.sync.check import clock_key
+from optsync.sync.engine import Engine
+
+_RUNS = 2000
+"""More than a day of one run a minute."""
+
+
+def status(engine: Engine) -> dict[str, Any]:
+    """The document of ``status --json``; times are ISO 8601 in UTC, lengths of time in seconds."""
+    now = engine.clock.now()
+    with engine.store.reading() as unit:
+        runs = [r for r in unit.runs.list(limit=_RUNS) if r.state != "running"]
+        return {
+            "systems": {name: _system(engine, unit, name, runs, now) for name in engine.config.systems},
+            "syncs": {name: _sync(engine, unit, name, runs, now) for name in engine.bound.policies},
+            "queues": _queues(unit, list(engine.bound.policies)),
+            "issues_open": unit.issues.count_open(),
+        }
+
+
+def _system(engine: Engine, unit: Unit, name: str, runs: Sequence[Run], now: datetime) -> dict[str, Any]:
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    calls = sum(s["calls"].get(name, 0) for r in runs if r.started_at >= midnight for s in _parts(r).values())
+    involved = next((r for r in runs if any(name in s["calls"] for s in _parts(r).values())), None)
+    offset = unit.meta.get(clock_key(name))
+    return {
+        "connector": engine.config.systems[name].connector,
+        "ok": None if involved is None else not _errors(involved, name),
+        "error": next(iter(_errors(involved, name)), None) if involved else None,
+        "account": unit.meta.get(f"account:{name}") or None,
+        "clock_offset_s": float(offset) if offset else None,
+        "calls_today": calls,
+    }
+
+
+def _sync(engine: Engine, unit: Unit, name: str, runs: Sequence[Run], now: datetime) -> dict[str, Any]:
+    config = engine.config.syncs[name]
+    last = _last(runs, name)
+    good = next((r for r in runs if name in _parts(r) and not _parts(r)[name].get("errors")), None)
+    since = last.started_at if last else None
+    oldest = [
+        moment
+        for moment in (unit.changes.oldest_unsent_out(name), unit.ledger.oldest_out_waiting(name, after=since))
+        if moment is not None
+    ]
+    return {
+        "last_run": last.uid if last else None,
+        "last_run_at": _iso(last.ended_at or last.started_at) if last else None,
+        "last_state": _parts(last)[name]["state"] if last else None,
+        "last_ok_at": _iso(good.ended_at) if good else None,
+        "next_at": _iso(_next(config, last, now)),
+        "oldest_unpropagated_s": round((now - min(oldest)).total_seconds()) if oldest else None,
+        "held_plan": _parts(last)[name].get("plan") if last else None,
+        "opt_outs_that_stay": [way for way, travels in _travel(config).items() if not travels],
+    }
+
+
+def _queues(unit: Unit, syncs: Sequence[str]) -> dict[str, Any]:
+    return {
+        "backlog": {name: unit.points.count_waiting(name) for name in syncs},
+        "unsent": {name: len(unit.changes.open_of(name)) for name in syncs},
+    }
+
+
+def _travel(config: SyncConfig) -> Mapping[str, bool]:
+    return {"crm_to_esp": config.opt_out.crm_to_esp, "esp_to_crm": config.opt_out.esp_to_crm}
+
+
+def _next(config: SyncConfig, last: Run | None, now: datetime) -> datetime | None:
+    """When the daemon would run it next."""
+    if config.cron:
+        due: datetime | None = CronTrigger.from_crontab(config.cron, timezone=UTC).get_next_fire_time(None, now)
+        return due
+    if config.every is None:
+        return None
+    return max(now, last.started_at + config.every) if last else now
+
+
+def _last(runs: Sequence[Run], sync: str) -> Run | None:
+    return next((r for r in runs if sync in _parts(r)), None)
+
+
+def _parts(run: Run) -> Mapping[str, Any]:
+    parts: Mapping[str, Any] = (run.summary or {}).get("syncs", {})
+    return parts
+
+
+def _errors(run: Run, system: str) -> list[str]:
+    return [e for s in _parts(run).values() for e in s.get("errors", ()) if e.startswith(f"{system}: ")]
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
