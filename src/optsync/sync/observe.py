@@ -47,7 +47,7 @@ class Observer:
         Raises:
             SystemUnavailable, RateLimited, CredentialsRefused: what was read before is stored.
         """
-        source = self._begin(binding, full=full, adds=adds)
+        source, before = self._begin(binding, full=full, adds=adds)
         connector = self._engine.connectors[binding.system]
         faults: dict[str, RowFault] = {}
         shown = 0
@@ -60,7 +60,9 @@ class Observer:
         if page is None:
             raise AssertionError(f"{binding.system}: a read must have a last page")
         is_full = page.is_full and page.is_complete
-        self._finish(binding, source, page.cursor, is_full=is_full)
+        # What an incomplete full read has missed may have changed before its end: go on from where we were.
+        cursor = page.cursor if page.is_complete or not page.is_full else before
+        self._finish(binding, source, cursor, is_full=is_full)
         return Read(quarantined=len(faults), is_full=is_full)
 
     def look_again(self, binding: SourceBinding, rids: Sequence[str]) -> Mapping[str, Record]:
@@ -135,7 +137,8 @@ class Observer:
 
     # begin and end
 
-    def _begin(self, binding: SourceBinding, *, full: bool, adds: bool) -> Source:
+    def _begin(self, binding: SourceBinding, *, full: bool, adds: bool) -> tuple[Source, str | None]:
+        """The source to read, and the cursor of the last complete read of it."""
         now = self._engine.clock.now()
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
@@ -143,7 +146,7 @@ class Observer:
             is_new_meaning = source.spec != binding.digest
             is_interrupted = source.scan_started_at is not None and not is_new_meaning
             if is_interrupted:
-                return source
+                return source, None
             if not adds:
                 unit.sources.clear_scan(source.id)
             starts_over = full or is_new_meaning or source.cursor is None
@@ -154,7 +157,8 @@ class Observer:
                 full_since=now if starts_over else None,
                 is_known=source.is_known and not is_new_meaning,
             )
-            return unit.sources.require(binding.system, binding.collection)
+            before = None if is_new_meaning else source.cursor
+            return unit.sources.require(binding.system, binding.collection), before
 
     def _finish(self, binding: SourceBinding, source: Source, cursor: str | None, *, is_full: bool) -> None:
         missing: list[Observed] = []

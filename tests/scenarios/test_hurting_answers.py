@@ -1,0 +1,161 @@
+"""Answers that hurt: whatever a vendor sends, no opt-out is lost and nobody is touched who said nothing."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from optsync.connect.mock import MockTransport
+from optsync.model.record import Status
+from tests.scenarios.world import CRM, ESP, World, person
+
+Mutate = Callable[[Any, requests.Response], Any]
+
+
+class Hurting(MockTransport):
+    """Alters the answers of one side for a while."""
+
+    def __init__(self, w: World, base: str, mutate: Mutate) -> None:
+        super().__init__({CRM: w.crm, ESP: w.esp})
+        self.base = base
+        self.mutate = mutate
+        self.left = 0
+        self.struck = 0
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        response = super().send(request, *args, **options)
+        if self.left and str(request.url).startswith(self.base):
+            body = response.content
+            altered = self.mutate(json.loads(body) if body else None, response)
+            if altered is not None:
+                self.left -= 1
+                self.struck += 1
+                response._content = altered if isinstance(altered, bytes) else json.dumps(altered).encode()
+        return response
+
+
+def html(_: Any, response: requests.Response) -> bytes:
+    response.headers["Content-Type"] = "text/html"
+    return b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
+
+
+def html_with_status(_: Any, response: requests.Response) -> bytes:
+    response.status_code = 502
+    return html(_, response)
+
+
+def error_with_200(body: Any, response: requests.Response) -> Any:
+    response.status_code = 200
+    return {"error": "INTERNAL_SERVER_ERROR", "error_description": "Interner Fehler", "status": 500, "title": "Fehler"}
+
+
+def list_for_map(body: Any, _: requests.Response) -> Any:
+    return []
+
+
+def list_for_inner_map(body: Any, _: requests.Response) -> Any:
+    if isinstance(body, dict) and isinstance(body.get("result"), dict) and "result" in body["result"]:
+        return {**body, "result": {**body["result"], "result": []}}
+    return None
+
+
+def localized_limit(_: Any, response: requests.Response) -> Any:
+    response.status_code = 429
+    return {"title": "Zu viele Anfragen", "status": 429, "detail": "Sie haben das Limit überschritten.", "instance": ""}
+
+
+def total_moves(body: Any, _: requests.Response) -> Any:
+    if isinstance(body, dict) and "total_items" in body:
+        return {**body, "total_items": body["total_items"] + 7}
+    return None
+
+
+def row_repeats(body: Any, _: requests.Response) -> Any:
+    if isinstance(body, dict) and body.get("members"):
+        return {**body, "members": [*body["members"], body["members"][0]]}
+    pages = body.get("result", {}).get("result") if isinstance(body, dict) else None
+    if isinstance(pages, dict) and any(isinstance(p, list) and p for p in pages.values()):
+        doubled = {key: [*page, page[0]] if isinstance(page, list) and page else page for key, page in pages.items()}
+        return {**body, "result": {**body["result"], "result": doubled}}
+    return None
+
+
+def rows_are_missing(body: Any, _: requests.Response) -> Any:
+    if isinstance(body, dict) and body.get("members"):
+        return {**body, "members": []}
+    return None
+
+
+def truncated(body: Any, response: requests.Response) -> bytes:
+    return response.content[: len(response.content) // 2]
+
+
+def lost(_: Any, response: requests.Response) -> bytes:
+    raise requests.ConnectionError("Connection aborted.")
+
+
+HURTS = [
+    html,
+    html_with_status,
+    error_with_200,
+    list_for_map,
+    list_for_inner_map,
+    localized_limit,
+    total_moves,
+    row_repeats,
+    rows_are_missing,
+    truncated,
+    lost,
+]
+
+
+@pytest.mark.parametrize("hits", [1, 3, 40])
+@pytest.mark.parametrize("side", ["crm", "esp"])
+@pytest.mark.parametrize("mutate", HURTS, ids=lambda m: m.__name__)
+def test_no_answer_loses_an_opt_out(tmp_path: Path, mutate: Mutate, side: str, hits: int) -> None:
+    w = World(tmp_path, [person(number) for number in range(1, 6)])
+    hurting = Hurting(w, CRM if side == "crm" else ESP, mutate)
+    w._transport = hurting
+    w.engine = w.compose()
+    w.sync()
+    w.esp.act("unsubscribe", email="ann1@example.com")
+    w.crm.act("opt_out", email="ann2@example.com")
+    w.crm.act("set_field", email="ann3@example.com", field="city", value="Oslo")
+    hurting.left = hits
+    w.sync(full=True)
+    w.sync()
+    hurting.left = 0
+    for _ in range(2):
+        w.sync()
+
+    for email in ("ann1@example.com", "ann2@example.com"):
+        assert w.crm_shows(email)["opt_out"] is True
+        assert w.esp_shows(email)["status"] == Status.OUT
+    for number in (3, 4, 5):
+        email = f"ann{number}@example.com"
+        assert not w.crm_shows(email)["opt_out"]
+        assert w.esp_shows(email)["status"] == Status.IN
+    assert w.esp_shows("ann3@example.com")["fields"]["city"] == "Oslo"
+    w.transport.requests = hurting.requests
+    w.settle()
+
+
+def test_the_first_sync_survives_every_hurt_too(tmp_path: Path) -> None:
+    for number, mutate in enumerate(HURTS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        w = World(folder, [person(1, opt_out=True), person(2, status=Status.OUT), person(3)])
+        hurting = Hurting(w, ESP, mutate)
+        hurting.left = 2
+        w._transport = hurting
+        w.engine = w.compose()
+        w.sync()
+        hurting.left = 0
+        w.sync()
+
+        assert w.esp_shows("ann1@example.com")["status"] == Status.OUT, mutate.__name__
+        assert w.crm_shows("ann2@example.com")["opt_out"] is True, mutate.__name__
+        assert w.esp_shows("ann3@example.com")["status"] == Status.IN, mutate.__name__
