@@ -1,0 +1,184 @@
+"""Runs every sync by its schedule inside this process, with APScheduler."""
+
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, timedelta
+
+import structlog
+from apscheduler.events import (
+    EVENT_JOB_ERROR,
+    EVENT_JOB_EXECUTED,
+    EVENT_JOB_MAX_INSTANCES,
+    EVENT_JOB_MISSED,
+    JobEvent,
+)
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from optsync.clock import Clock
+from optsync.config.schema import SyncConfig
+from optsync.daemon.dispatcher import RunSync
+from optsync.metrics import Metrics
+
+_log = structlog.get_logger(__name__)
+_PULSE = "scheduler pulse"
+_PULSE_EVERY = 5
+_PULSE_LASTS = 60.0
+_FIRST_WITHIN = 5.0
+"""Seconds."""
+_JOBS = {
+    # APScheduler's own values drop a run that starts more than a second late.
+    "misfire_grace_time": None,
+    "coalesce": True,
+    "max_instances": 1,
+}
+
+
+class LocalDispatcher:
+    """The scheduler keeps nothing: its jobs are made from the configuration at every start.
+
+    ``lanes``: see :func:`optsync.daemon.lanes.lanes`; each lane is one thread.
+    """
+
+    def __init__(
+        self,
+        syncs: Mapping[str, SyncConfig],
+        run: RunSync,
+        *,
+        lanes: Mapping[str, int],
+        metrics: Metrics,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self._syncs = syncs
+        self._run = run
+        self._metrics = metrics
+        self._clock = clock
+        self._rng = rng
+        self._lanes = lanes
+        self._asked: set[str] = set()
+        self._running: set[str] = set()
+        self._changed = threading.Condition()
+        self._is_stopping = False
+        self._pulse_at = 0.0
+        self._scheduler = self._build()
+
+    def start(self) -> None:
+        now = self._clock.now()
+        for name, sync in self._syncs.items():
+            within = min(_FIRST_WITHIN, _interval(sync) or _FIRST_WITHIN)
+            self._scheduler.add_job(
+                self._run_one,
+                _trigger(sync),
+                args=[name],
+                id=name,
+                executor=_lane(self._lanes[name]),
+                next_run_time=now + timedelta(seconds=self._rng.uniform(0, within)),
+            )
+        self._pulse()
+        self._scheduler.start()
+
+    def stop(self, seconds: float) -> bool:
+        with self._changed:
+            self._is_stopping = True
+        if self._scheduler.running:
+            # Runs that wait for their lane are still begun by it; each sees that we are stopping and returns.
+            self._scheduler.shutdown(wait=False)
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._running, timeout=seconds)
+
+    def trigger(self, sync: str) -> None:
+        if sync not in self._syncs:
+            raise KeyError(sync)
+        with self._changed:
+            self._asked.add(sync)
+        self._run_soon(sync)
+
+    def is_alive(self) -> bool:
+        """Whether the scheduler's thread still gets round to things. It goes by the wall clock: set back by an
+        hour, it would wait for an hour, which this notices."""
+        is_late = self._clock.monotonic() - self._pulse_at > _PULSE_LASTS
+        return bool(self._scheduler.running) and not self._is_stopping and not is_late
+
+    def neglected(self) -> Sequence[str]:
+        with self._changed:
+            running = set(self._running)
+        waiting = {job.id for job in self._scheduler.get_jobs() if job.next_run_time is not None}
+        return sorted(set(self._syncs) - running - waiting)
+
+    def _build(self) -> BackgroundScheduler:
+        executors = {_lane(number): ThreadPoolExecutor(1) for number in set(self._lanes.values())}
+        scheduler = BackgroundScheduler(
+            timezone=UTC, executors={**executors, _PULSE: ThreadPoolExecutor(1)}, job_defaults=_JOBS
+        )
+        every = IntervalTrigger(seconds=_PULSE_EVERY, timezone=UTC)
+        scheduler.add_job(self._pulse, every, id=_PULSE, executor=_PULSE)
+        scheduler.add_listener(self._ended, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
+        scheduler.add_listener(self._skipped, EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED)
+        return scheduler
+
+    def _run_one(self, sync: str) -> None:
+        with self._changed:
+            if self._is_stopping:
+                return
+            self._asked.discard(sync)
+            self._running.add(sync)
+        try:
+            self._run(sync)
+        finally:
+            with self._changed:
+                self._running.discard(sync)
+                self._changed.notify_all()
+
+    def _run_soon(self, sync: str) -> None:
+        try:
+            self._scheduler.modify_job(sync, next_run_time=self._clock.now())
+        except JobLookupError:
+            _log.warning("not scheduled any more", sync=sync)
+
+    def _pulse(self) -> None:
+        self._pulse_at = self._clock.monotonic()
+
+    # what the scheduler says
+
+    def _ended(self, event: JobEvent) -> None:
+        if event.job_id == _PULSE:
+            return
+        if event.code == EVENT_JOB_ERROR:
+            self._metrics.crashed(event.job_id)
+            _log.error("run broke off", sync=event.job_id, exc_info=event.exception)
+        with self._changed:
+            is_asked = event.job_id in self._asked
+        if is_asked and not self._is_stopping:
+            self._run_soon(event.job_id)
+
+    def _skipped(self, event: JobEvent) -> None:
+        if event.job_id == _PULSE:
+            return
+        cause = "running" if event.code == EVENT_JOB_MAX_INSTANCES else "late"
+        with self._changed:
+            is_kept = event.job_id in self._asked
+        if not is_kept:
+            self._metrics.missed(event.job_id, cause)
+            _log.info("due run skipped", sync=event.job_id, cause=cause)
+
+
+def _trigger(sync: SyncConfig) -> BaseTrigger:
+    seconds = _interval(sync)
+    if seconds is None:
+        return CronTrigger.from_crontab(sync.cron, timezone=UTC)
+    # Without jitter all syncs of an interval would call at the same moment for ever.
+    return IntervalTrigger(seconds=seconds, jitter=min(30.0, seconds / 10), timezone=UTC)
+
+
+def _interval(sync: SyncConfig) -> float | None:
+    return None if sync.cron or sync.every is None else sync.every.total_seconds()
+
+
+def _lane(number: int) -> str:
+    return f"lane {number}"

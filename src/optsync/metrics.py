@@ -1,0 +1,122 @@
+"""What Prometheus is told, in a registry of its own."""
+
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
+
+from optsync.clock import Clock
+from optsync.errors import StateLocked
+from optsync.model.change import ChangeState
+from optsync.state.store import Store
+from optsync.sync.report import SyncReport
+
+_log = structlog.get_logger(__name__)
+_SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400)
+RUN_STATES = ("done", "held", "failed", "locked", "crashed")
+
+
+class Metrics:
+    """Counts what the runs did; what the state database knows is asked when somebody looks."""
+
+    def __init__(self, store: Store, clock: Clock, syncs: Iterable[str], systems: Iterable[str]) -> None:
+        self._clock = clock
+        self.registry = CollectorRegistry()
+        self._runs = Counter("optsync_runs", "Runs that ended.", ["sync", "state"], registry=self.registry)
+        self._seconds = Histogram(
+            "optsync_run_seconds", "How long runs took.", ["sync"], buckets=_SECONDS, registry=self.registry
+        )
+        self._changes = Counter(
+            "optsync_changes_applied", "Changes applied.", ["system", "kind"], registry=self.registry
+        )
+        self._calls = Counter("optsync_calls", "Requests sent to systems.", ["system"], registry=self.registry)
+        self._missed = Counter(
+            "optsync_missed_runs", "Due runs that did not start.", ["sync", "cause"], registry=self.registry
+        )
+        self._succeeded = Gauge(
+            "optsync_last_success_timestamp_seconds", "When a run last ended well.", ["sync"], registry=self.registry
+        )
+        names = tuple(syncs)
+        self._begin_at_zero(names, systems)
+        self.registry.register(_StateCollector(store, clock, names))
+
+    def ran(self, sync: str, report: SyncReport, *, seconds: float) -> None:
+        """A run of the sync ended with this report."""
+        state = "locked" if is_locked(report) else report.state
+        self._runs.labels(sync, state).inc()
+        self._seconds.labels(sync).observe(seconds)
+        if state == "done":
+            self._succeeded.labels(sync).set(self._clock.now().timestamp())
+        for system, calls in report.calls.items():
+            self._calls.labels(system).inc(calls)
+        applied = Tally((c.system, str(c.kind)) for c in report.changes if c.state is ChangeState.APPLIED)
+        for (system, kind), count in applied.items():
+            self._changes.labels(system, kind).inc(count)
+
+    def crashed(self, sync: str) -> None:
+        """A run of the sync ended without a report."""
+        self._runs.labels(sync, "crashed").inc()
+
+    def missed(self, sync: str, cause: str) -> None:
+        """A due run did not start: ``running`` if the one before was still under way, ``late`` otherwise."""
+        self._missed.labels(sync, cause).inc()
+
+    def text(self) -> bytes:
+        """Everything in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+    def _begin_at_zero(self, syncs: Iterable[str], systems: Iterable[str]) -> None:
+        """A rate over a series that appears with its first event does not see that event."""
+        for sync in syncs:
+            for state in RUN_STATES:
+                self._runs.labels(sync, state)
+            for cause in ("running", "late"):
+                self._missed.labels(sync, cause)
+        for system in systems:
+            self._calls.labels(system)
+
+
+def is_locked(report: SyncReport) -> bool:
+    """Whether another process worked on the sync: nothing is wrong, and that process does the work."""
+    return any(isinstance(failure, StateLocked) for failure in report.failures)
+
+
+class _StateCollector(Collector):
+    """Asks the state database at every scrape; when it does not answer, only ``optsync_state_up`` is told."""
+
+    def __init__(self, store: Store, clock: Clock, syncs: tuple[str, ...]) -> None:
+        self._store = store
+        self._clock = clock
+        self._syncs = syncs
+
+    def describe(self) -> Iterator[Metric]:
+        """Without this, registering would already ask the database."""
+        yield from ()
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            with self._store.reading() as unit:
+                issues = unit.issues.count_open()
+                oldest = {sync: unit.changes.oldest_unsent_out(sync) for sync in self._syncs}
+        except SQLAlchemyError as error:
+            _log.warning("state database does not answer", error=type(error).__name__)
+            yield GaugeMetricFamily("optsync_state_up", "Whether the state database answers.", 0)
+            return
+        yield GaugeMetricFamily("optsync_state_up", "Whether the state database answers.", 1)
+        yield GaugeMetricFamily("optsync_issues_open", "Matters that wait for a person.", issues)
+        waiting = GaugeMetricFamily(
+            "optsync_oldest_unpropagated_opt_out_seconds",
+            "Age of the oldest opt-out that has not reached every system; 0 when there is none.",
+            labels=["sync"],
+        )
+        for sync, since in oldest.items():
+            waiting.add_metric([sync], self._age(since))
+        yield waiting
+
+    def _age(self, since: datetime | None) -> float:
+        return 0.0 if since is None else max(0.0, (self._clock.now() - since).total_seconds())
