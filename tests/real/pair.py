@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -46,7 +46,7 @@ class Pair:
         path.write_text(yaml.safe_dump(self._document(esp or {})))
         self.engine = compose(load(path, {}), clock=clock, rng=random.Random(2))
 
-    def __enter__(self) -> "Pair":
+    def __enter__(self) -> Self:
         self.crm.__enter__()
         return self
 

@@ -110,7 +110,7 @@ def test_a_member_suspended_after_bounces_is_marked_and_not_opted_out(mailman: M
 def test_both_leave_at_once_and_everything_agrees_after_one_sync(mailman: MailmanServer, tmp_path: Path) -> None:
     with Pair(mailman, tmp_path, [member(f"m{number}", number=number) for number in range(30)]) as pair:
         pair.sync()
-        for number in range(0, 10):
+        for number in range(10):
             mailman.unsubscribe(pair.list_id, address(f"m{number}"))
         for number in range(5, 15):
             pair.crm.act(CRM, "opt_out", email=address(f"m{number}"))

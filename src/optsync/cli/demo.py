@@ -2,10 +2,10 @@
 
 import random
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich import box
@@ -15,14 +15,17 @@ from rich.table import Table
 
 from optsync.cli.demo_play import FLIPPED, SCENES, Scene, cast, play, shortfalls
 from optsync.cli.demo_stage import SYNC, HurriedClock, Stage, stage
+from optsync.cli.explain import in_words
+from optsync.cli.progress import Bars
+from optsync.cli.report import diff, whom, why
 from optsync.clock import SystemClock
 from optsync.config.load import load
 from optsync.errors import CommandRefused
 from optsync.model.record import Side
-from optsync.reconcile.rules import TEXTS, Rule
 from optsync.state.changes import Change
 from optsync.sync.compose import compose
 from optsync.sync.engine import Engine
+from optsync.sync.explain import explain
 from optsync.sync.report import Report, count_kinds
 from optsync.sync.run import run_cycle
 
@@ -80,12 +83,12 @@ class _Tour:
             f"Configuration: {escape(str(path))}"
         )
         self._title("1  First sync: wishes are taken over, nobody is opted in by accident")
-        first, _ = self._sync("reading both sides")
+        first, _ = self._sync()
         self._show_first(first)
         self._title("2  People do things")
         self._show_deeds()
         self._title("3  Second sync: what travelled where, and why")
-        second, _ = self._sync("bringing both sides together")
+        second, _ = self._sync()
         changes = second.syncs[SYNC].changes
         self._console.print(self._travels(changes))
         failures = list(shortfalls(self._on, changes))
@@ -98,12 +101,12 @@ class _Tour:
     def _title(self, text: str) -> None:
         self._console.print(f"\n[bold cyan]{text}[/]")
 
-    def _sync(self, what: str) -> tuple[Report, int]:
+    def _sync(self) -> tuple[Report, int]:
         """A cycle and how many writing requests it made."""
         self._clock.sleep(_PAUSE)
         before, skipped = self._on.writes(), self._clock.skipped
-        with self._console.status(what):
-            report = run_cycle(self._engine)
+        with Bars() as bars:
+            report = run_cycle(self._engine, progress=bars)
         self._waited = round(self._clock.skipped - skipped)
         for failure in report.syncs[SYNC].failures:
             raise CommandRefused(str(failure))
@@ -117,7 +120,7 @@ class _Tour:
         table.columns[-1].justify = "right"
         counts = count_kinds(of_sync.changes)
         for (system, kind, rule), count in sorted(counts.items(), key=lambda item: -item[1]):
-            table.add_row(system, kind, _reason(rule), str(count))
+            table.add_row(system, kind, why(rule), str(count))
         self._console.print(table)
         seen, outcome = of_sync.seen, of_sync.outcome
         reasons = sorted(outcome["skipped"].items())
@@ -144,27 +147,18 @@ class _Tour:
         names = {scene.email: scene.first_name for scene in SCENES}
         for email in sorted(of_person, key=lambda address: names.get(address or "", "~")):
             for number, change in enumerate(of_person[email]):
-                who = names.get(email or "", email or "") if number == 0 else ""
+                who = names.get(email or "", whom(change)) if number == 0 else ""
                 source = self._esp if change.system == self._crm else self._crm
                 way = f"{source} → {change.system}"
-                table.add_row(who, way, change.kind, _difference(change), _reason(change.rule))
+                table.add_row(who, way, change.kind, escape(diff(change.before, change.after)), why(change.rule))
         return table
 
     def _explain(self, scene: Scene) -> None:
-        with self._engine.store.reading() as unit:
-            points = unit.points.find([scene.email])
-            said = unit.ledger.about(list(points.values()))
-            issues = unit.issues.list(points=list(points.values()))
-        table = _table("at", "said", "about", "by", "where")
-        for statement in [s for statements in said.values() for s in statements]:
-            at = statement.at.strftime("%Y-%m-%d %H:%M:%S")
-            table.add_row(at, statement.kind, statement.scope, statement.source, statement.system or "")
-        self._console.print(table)
-        for issue in issues:
-            self._console.print(f"  issue {issue.id} [yellow]{issue.kind}[/]: {escape(issue.message)}")
+        for text in in_words(explain(self._engine, scene.email)):
+            self._console.print(f"  {escape(text)}", soft_wrap=True)
 
     def _check_quiet(self) -> list[str]:
-        report, writes = self._sync("looking once more")
+        report, writes = self._sync()
         changes = len(report.syncs[SYNC].changes)
         if changes or writes:
             return [f"the third sync should find nothing to do, and made {changes} changes in {writes} requests"]
@@ -185,26 +179,6 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
-
-
-def _reason(rule: str) -> str:
-    return TEXTS[Rule(rule)] if rule in set(Rule) else rule
-
-
-def _difference(change: Change) -> str:
-    names = [name for name in change.after if change.before.get(name) != change.after[name]] or list(change.after)
-    return escape(", ".join(f"{name} {_value(change.before, name)} → {_value(change.after, name)}" for name in names))
-
-
-def _value(values: Mapping[str, Any], name: str) -> str:
-    value = values.get(name)
-    match value:
-        case None | "":
-            return "–"
-        case bool():
-            return "yes" if value else "no"
-        case _:
-            return str(value)
 
 
 @contextmanager
