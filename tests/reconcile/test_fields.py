@@ -126,8 +126,8 @@ def test_an_accepted_difference_stays_until_one_side_changes_again() -> None:
     assert decide(rule(), "c", "b", accepted).target is Side.ESP
 
 
-UPPER = [("upper", {})]
-JOIN = [("join", {"with": ["LAST"]})]
+UPPER: Steps = [("upper", {})]
+JOIN: Steps = [("join", {"with": ["LAST"]})]
 
 
 @pytest.mark.parametrize("directions", [BOTH, TO_CRM])

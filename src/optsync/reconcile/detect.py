@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from optsync.model.record import Origin, Record, Side, Status
+from optsync.model.record import Origin, Record, Side, Status, Value
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
 from optsync.reconcile.representation import Representation, shown, topic_shown
 
+_IS_NOT_THERE = frozenset({Status.ABSENT, Status.ARCHIVED})
 _SHOWS_NO_IN = frozenset({Status.OUT, Status.PENDING, Status.ABSENT, Status.ARCHIVED, Status.BOUNCED})
 
 
@@ -76,13 +77,18 @@ def detect(
 
     ``unsure`` is how the record shows if a write of ours whose answer was lost was applied. Then restrictive
     findings count against either state, permissive ones only where they are news against both: an out is new, an
-    in may be ours.
+    in may be ours. A record on which not even a stamp moved was not written: it is compared with ``before`` alone.
     """
     found = _compare(before, now, representation, reading)
-    if before is None or unsure is None:
+    if before is None or unsure is None or _is_untouched(before, now):
         return found
     other = _compare(unsure, now, representation, reading)
     return _both(found, other)
+
+
+def _is_untouched(before: Record, now: Record) -> bool:
+    has_stamp = now.modified_at is not None or now.status_at is not None
+    return has_stamp and replace(now, lists=before.lists) == before
 
 
 def _both(found: Detected, other: Detected) -> Detected:
@@ -210,6 +216,8 @@ class _Teller:
         for scope, name in self.rep.topics:
             is_wanted = topic_shown(self.now, name)
             was_wanted = topic_shown(self.before, name) if self.before else None
+            if was_wanted is True and is_wanted is None and self.now.status in _IS_NOT_THERE:
+                continue  # nothing is shown of somebody who is not there: absence is no wish
             if was_wanted is True and is_wanted is not True:
                 self._say(
                     StatementKind.OUT,
@@ -248,7 +256,7 @@ class _Teller:
         if self.rep.consent_date:
             value = self.now.fields.get(self.rep.consent_date)
             old = self.before.fields.get(self.rep.consent_date) if self.before else None
-            if isinstance(value, str) and value != old:
+            if isinstance(value, str) and not _is_same_moment(value, old):
                 return self._typed_evidence(value)
         stamp = self.now.opted_in_at
         if stamp is None or not (self.rep.stamp_is_evidence or self.rep.stamp_nominates):
@@ -305,10 +313,21 @@ class _Teller:
         is_personal: bool = False,
         for_all: bool = False,
     ) -> None:
-        stamp = self.now.status_at or self.now.modified_at
-        at, clock = (self._correct(stamp), self.reading.system) if stamp else (self.reading.seen_at, OUR_CLOCK)
+        at, clock = self._when(kind, scope)
         statement = self._statement(kind, scope, at=at, clock=clock, source=source, strength=strength)
         self.said.append(Said(replace(statement, is_personal=is_personal), for_all=for_all))
+
+    def _when(self, kind: StatementKind, scope: str) -> tuple[datetime, str]:
+        """The time of what is said, and whose clock told it: the status's own time (a topic has none), else the
+        record's stamp, else now. A stamp that did not move with the value does not tell when it changed: an old
+        grant must not beat an out only because the vendor leaves the stamp where it was."""
+        own = None if scope in dict(self.rep.topics) else self.now.status_at
+        own_before = self.before.status_at if self.before else None
+        modified_before = self.before.modified_at if self.before else None
+        for stamp, was in ((own, own_before), (self.now.modified_at, modified_before)):
+            if stamp is not None and (stamp != was or kind is StatementKind.GRANT):
+                return self._correct(stamp), self.reading.system
+        return self.reading.seen_at, OUR_CLOCK
 
     def _statement(
         self, kind: StatementKind, scope: str, *, at: datetime, clock: str | None, source: Source, strength: Strength
@@ -328,6 +347,14 @@ class _Teller:
 
     def _correct(self, stamp: datetime) -> datetime:
         return stamp - (self.reading.offset or timedelta(0))
+
+
+def _is_same_moment(value: str, old: Value) -> bool:
+    """Whether a consent date did not move; another way to write it is no news."""
+    if not isinstance(old, str):
+        return False
+    moment = parse_moment(value)
+    return value == old or (moment is not None and moment == parse_moment(old))
 
 
 def parse_moment(value: str) -> datetime | None:
