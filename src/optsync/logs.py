@@ -16,7 +16,7 @@ from optsync.connect.redact import Redactor
 
 Format = Literal["auto", "json", "console"]
 _PLAIN_KEYS = frozenset({"level", "timestamp", "logger"})
-_LOUD = ("apscheduler", "alembic", "urllib3", "uvicorn.access")
+_LOUD = ("apscheduler", "alembic", "urllib3", "uvicorn")
 """Libraries that tell at ``info`` what only their authors want to know."""
 
 

@@ -57,7 +57,9 @@ def _scope(scope: str, about: Mapping[str, Any]) -> Iterator[str]:
     decided = about["decided_by"]
     if decided:
         yield f"  {_about(decided, scope)}{sentence(decided)}"
-    others = [s for s in about["statements"] if decided is None or s["id"] != decided["id"]]
+    # What was said about more than this scope is told once, under its purpose.
+    told = [s for s in about["statements"] if s["scope"] == scope or scope.count("/") == 1]
+    others = [s for s in told if decided is None or s["id"] != decided["id"]]
     for said in reversed(others):
         void = "retracted: " if said["is_void"] else "also: "
         yield f"    {void}{_about(said, scope)}{sentence(said)}"

@@ -45,7 +45,7 @@ class Invocation:
         self.set_up_logs(config.log.level, config.log.format)
         return config
 
-    def set_up_logs(self, level: str = "info", form: str = "auto") -> None:
+    def set_up_logs(self, level: str = "warning", form: str = "auto") -> None:
         from optsync.logs import configure
 
         if self.is_verbose:
@@ -56,11 +56,11 @@ class Invocation:
         configure(level=level, form=form, redactor=self.redactor)  # type: ignore[arg-type]
 
     @contextmanager
-    def engine(self, *, config: "Config | None" = None) -> Iterator["Engine"]:
+    def engine(self) -> Iterator["Engine"]:
         """For commands that may write to systems and to the state; nothing is sent before they ask for it."""
         from optsync.sync.compose import compose
 
-        engine = compose(config or self.load())
+        engine = compose(self.load(), beats=True)
         try:
             yield engine
         finally:

@@ -48,7 +48,8 @@ def _sync(engine: Engine, unit: Unit, name: str, runs: Sequence[Run], now: datet
     config = engine.config.syncs[name]
     last = _last(runs, name)
     good = next((r for r in runs if name in _parts(r) and not _parts(r)[name].get("errors")), None)
-    since = last.started_at if last else None
+    # What a run could not carry everywhere is still on its way, however many runs have tried since.
+    since = good.started_at if good else None
     oldest = [
         moment
         for moment in (unit.changes.oldest_unsent_out(name), unit.ledger.oldest_out_waiting(name, after=since))

@@ -1,0 +1,21 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from optsync_mock.server import RunningServer
+from tests.cli.desk import Desk, imitations
+from tests.scenarios.world import person
+
+
+@pytest.fixture
+def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Desk]:
+    """Three people whom both systems know."""
+    with RunningServer(mocks=imitations([person(n) for n in (1, 2, 3)])) as server:
+        yield Desk(tmp_path, capsys, server)
+
+
+@pytest.fixture
+def lonely(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
+    """A desk whose systems nobody can reach."""
+    return Desk(tmp_path, capsys, None)

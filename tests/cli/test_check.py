@@ -1,0 +1,60 @@
+from tests.cli.desk import Desk
+
+
+def test_a_check_names_the_accounts_and_finds_nothing_wrong(desk: Desk) -> None:
+    text, document = desk.optsync("check"), desk.optsync("check", "--json")
+    assert (text.code, document.code) == (0, 0)
+    assert "Everything that is configured is there" in text.out
+    systems = document.json["systems"]
+    assert document.json["ok"] is True
+    assert set(systems) == {"crm", "mc"}
+    assert all(s["ok"] and s["account_id"] and s["clock_offset_s"] is not None for s in systems.values())
+    assert desk.writes() == 0
+
+
+def test_what_does_not_exist_in_a_system_is_named_and_ends_in_2(desk: Desk) -> None:
+    sync = desk.document["syncs"]["newsletter"]
+    fields = [*sync["fields"], {"crm": "UF_CRM_NOWHERE", "esp": "NOPE"}]
+    desk.write(syncs={"newsletter": {**sync, "fields": fields}})
+    answer = desk.optsync("check")
+    assert answer.code == 2
+    assert "UF_CRM_NOWHERE" in answer.out
+    assert "NOPE" in answer.out
+    problems = desk.optsync("check", "--json").json["systems"]["crm"]["problems"]
+    assert {p["severity"] for p in problems} >= {"error"}
+
+
+def test_a_direction_that_is_switched_off_is_warned_about(desk: Desk) -> None:
+    sync = desk.document["syncs"]["newsletter"]
+    desk.write(syncs={"newsletter": {**sync, "opt_out": {"crm_to_esp": True, "esp_to_crm": False}}})
+    answer = desk.optsync("check")
+    assert answer.code == 0
+    assert "warning: sync newsletter: opt_out.esp_to_crm is off" in answer.out
+    assert "opt_out.esp_to_crm is off" in desk.optsync("status").out
+
+
+def test_the_fields_of_a_system_are_listed_with_types_and_topics(desk: Desk) -> None:
+    document = desk.optsync("fields", "mc", "--json").json
+    [audience] = [c for c in document["collections"] if c["fields"]]
+    assert {f["name"]: f["type"] for f in audience["fields"]}["FNAME"] == "text"
+    assert "Topics/News" in audience["topics"]
+    text = desk.optsync("fields", "crm")
+    assert text.code == 0
+    assert "UF_CRM_OPT_OUT" in text.out
+    assert not desk.database.exists()
+
+
+def test_the_fields_of_an_unknown_system_are_a_usage_error(lonely: Desk) -> None:
+    answer = lonely.optsync("fields", "erp")
+    assert answer.code == 2
+    assert "configured: crm, mc" in answer.err
+
+
+def test_installed_connectors_are_listed_without_a_configuration(lonely: Desk) -> None:
+    lonely.path.unlink()
+    document = {c["name"]: c for c in lonely.optsync("connectors", "--json").json}
+    assert document["bitrix24"]["sides"] == ["crm"]
+    assert document["bitrix24"]["has_mock"] is True
+    assert "rename" in document["mailchimp"]["can"]
+    assert document["mailman3"]["has_mock"] is False
+    assert "mailman3" in lonely.optsync("connectors").out

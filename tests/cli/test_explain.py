@@ -1,0 +1,107 @@
+import re
+from typing import Any
+
+import pytest
+
+from optsync.cli.sentences import sentence
+from tests.cli.desk import ESP, Desk
+
+SCOPES = ["acme/marketing", "acme/marketing/news", "acme/marketing/offers", "acme/marketing/events", "acme/service"]
+
+
+def said(**details: Any) -> dict[str, Any]:
+    plain = {
+        "kind": "out",
+        "at": "2026-11-22T09:14:00+00:00",
+        "seen_at": "2026-11-22T09:20:00+00:00",
+        "source": "esp",
+        "is_personal": True,
+        "reason": None,
+        "system": "mc",
+        "record": None,
+        "evidence": {},
+    }
+    return {**plain, **details}
+
+
+def test_an_opt_out_is_told_as_a_sentence() -> None:
+    assert sentence(said()) == "opted out on 2026-11-22 09:14 UTC by the person at mc, seen 09:20"
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ({"seen_at": "2026-11-23T01:00:00+00:00"}, "seen 2026-11-23 01:00 UTC"),
+        ({"at": "2026-11-22T10:14:00+01:00"}, "on 2026-11-22 09:14 UTC"),
+        ({"reason": "too many mails"}, "reason: too many mails"),
+        ({"record": "4711"}, "at mc (record 4711)"),
+        ({"kind": "complaint", "source": "spam_complaint"}, "reported a mail as spam"),
+        ({"source": "crm", "is_personal": False, "system": "crm"}, "by a value in the CRM at crm"),
+        ({"source": "list_unsubscribe", "system": None}, "by the person, by the unsubscribe button"),
+        ({"source": "admin", "is_personal": False, "evidence": {"actor": "Eve"}}, "by Eve (admin)"),
+        ({"kind": "grant", "evidence": {"evidence": "paper form", "ip": "192.0.2.1"}}, "evidence: paper form [ip: 192"),
+    ],
+)
+def test_a_sentence_says_who_when_where_and_why(details: dict[str, Any], expected: str) -> None:
+    assert expected in sentence(said(**details))
+
+
+def test_an_unknown_address_has_every_configured_scope_as_unknown(lonely: Desk) -> None:
+    document = lonely.optsync("explain", "Nobody@Example.com", "--json").json
+    assert document["email"] == "nobody@example.com"
+    assert list(document["scopes"]) == SCOPES
+    assert {s["standing"] for s in document["scopes"].values()} == {"unknown"}
+    assert [s["may_send"] for s in document["scopes"].values()] == [False, False, False, False, True]
+    assert (document["records"], document["changes"], document["issues"]) == ([], [], [])
+    assert not lonely.database.exists(), "who only asks leaves no database behind"
+
+
+def test_why_was_she_unsubscribed(desk: Desk) -> None:
+    desk.optsync("sync")
+    desk.act(ESP, "unsubscribe", email="ann1@example.com")
+    desk.optsync("sync")
+    text = desk.optsync("explain", "ann1@example.com").out
+    assert "acme/marketing: out – must not be mailed (opted out)" in text
+    assert re.search(r"opted out on \d{4}-\d\d-\d\d \d\d:\d\d UTC by the person at mc", text)
+    assert re.search(r"mc \S+ \S+: out .*since .* UTC, read .* UTC", text)
+    assert re.search(r"crm contact \d+: out for acme/marketing", text)
+    assert re.search(r"crm  opt_out applied: .*an opt-out reaches every system", text)
+
+
+def test_the_document_holds_the_deciding_statement_records_and_changes(desk: Desk) -> None:
+    desk.optsync("sync")
+    desk.act(ESP, "unsubscribe", email="ann1@example.com")
+    desk.optsync("sync")
+    document = desk.optsync("explain", "ann1@example.com", "--json").json
+    scope = document["scopes"]["acme/marketing"]
+    assert (scope["standing"], scope["may_send"]) == ("out", False)
+    assert scope["decided_by"]["kind"] == "out"
+    assert scope["decided_by"]["system"] == "mc"
+    assert scope["decided_by"]["id"] in [s["id"] for s in scope["statements"]]
+    assert {(r["system"], r["shows"]) for r in document["records"]} == {("crm", "out"), ("mc", "out")}
+    assert all(r["read_at"] and r["record"] for r in document["records"])
+    assert [c["kind"] for c in document["changes"] if c["state"] == "applied"].count("opt_out") == 1
+
+
+def test_what_waits_for_the_next_run_is_said(lonely: Desk) -> None:
+    lonely.optsync("opt-out", "ann1@example.com", "--actor", "Eve", "--reason", "wrote a letter")
+    text = lonely.optsync("explain", "ann1@example.com").out
+    assert "The next run of newsletter looks at this address again" in text
+    assert "for everything: opted out" in text
+    assert "by Eve (admin)" in text
+    assert "reason: wrote a letter" in text
+
+
+@pytest.mark.parametrize("address", ["nobody", "a b@example.com", "x@localhost", ""])
+def test_what_is_no_address_is_a_usage_error_with_the_reason(lonely: Desk, address: str) -> None:
+    answer = lonely.optsync("explain", address)
+    assert answer.code == 2
+    assert "no e-mail address" in answer.err
+
+
+def test_control_characters_of_a_system_do_not_reach_the_terminal(lonely: Desk) -> None:
+    lonely.optsync("opt-out", "ann1@example.com", "--actor", "Eve", "--reason", "\x1b[2J\x07gone [red]x[/red]")
+    text = lonely.optsync("explain", "ann1@example.com").out
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "gone [red]x[/red]" in text

@@ -1,0 +1,133 @@
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from optsync.clock import SystemClock
+from tests.cli.desk import ESP, Desk
+
+SCOPE = "acme/marketing"
+
+
+def grant(desk: Desk, email: str, scope: str = SCOPE) -> None:
+    desk.optsync("opt-in", email, "--scope", scope, "--actor", "Eve", "--evidence", "a signed form")
+
+
+def test_a_single_answer_has_the_form_of_the_contract(lonely: Desk) -> None:
+    document = lonely.optsync("may-send", "Ann@Example.com", "--scope", SCOPE, "--json").json
+    assert document == {
+        "email": "ann@example.com",
+        "scope": SCOPE,
+        "may_send": False,
+        "reason": "no consent known",
+    }
+
+
+def test_the_exit_code_is_an_answer_only_on_request(lonely: Desk) -> None:
+    grant(lonely, "ann@example.com")
+    asked = ("may-send", "--scope", SCOPE)
+    assert lonely.optsync(*asked, "bob@example.com").code == 0
+    assert lonely.optsync(*asked, "bob@example.com", "--exit-code").code == 1
+    assert lonely.optsync(*asked, "ann@example.com", "--exit-code").code == 0
+
+
+def test_a_mapped_topic_needs_a_grant_of_its_own(lonely: Desk) -> None:
+    grant(lonely, "ann@example.com")
+    topic = f"{SCOPE}/news"
+    assert lonely.optsync("may-send", "ann@example.com", "--scope", topic, "--exit-code").code == 1
+    grant(lonely, "ann@example.com", topic)
+    assert lonely.optsync("may-send", "ann@example.com", "--scope", topic, "--exit-code").code == 0
+
+
+def test_no_wish_blocks_transactional_mail_and_a_dead_mailbox_blocks_all(desk: Desk) -> None:
+    desk.optsync("sync")
+    desk.optsync("opt-out", "ann1@example.com", "--actor", "Eve")
+    desk.act(ESP, "bounce", email="ann2@example.com")
+    desk.optsync("sync")
+    asked = ("may-send", "--scope", "acme/service", "--json")
+    assert desk.optsync(*asked, "ann1@example.com").json["may_send"] is True
+    assert desk.optsync(*asked, "ann2@example.com").json["reason"].startswith("undeliverable")
+
+
+def test_a_list_of_lines_is_answered_in_its_order_and_a_bad_line_stops_nothing(lonely: Desk, tmp_path: Path) -> None:
+    grant(lonely, "ann@example.com")
+    file = tmp_path / "list.txt"
+    file.write_text("bob@example.com\n\nnot an address\n  ANN@example.com \nann@example.com\n", encoding="utf-8")
+    answer = lonely.optsync("may-send", "--file", str(file), "--scope", SCOPE, "--json")
+    assert answer.code == 0
+    assert [(a["email"], a["may_send"]) for a in answer.json] == [
+        ("bob@example.com", False),
+        ("not an address", False),
+        ("ann@example.com", True),
+        ("ann@example.com", True),
+    ]
+    assert answer.json[1]["reason"].startswith("no e-mail address")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"name,Email,city\nAnn,ann@example.com,Riga\nBob,bob@example.com,\n",
+        b'"email";"name"\r\n"ann@example.com";"Lee; Ann"\r\n"bob@example.com";""\r\n',
+        b"\xef\xbb\xbfemail\nann@example.com\n\nbob@example.com",
+        b"email\tname\nann@example.com\tAnn\nbob@example.com\n",
+    ],
+)
+def test_a_table_is_read_by_its_column_email(lonely: Desk, tmp_path: Path, content: bytes) -> None:
+    grant(lonely, "ann@example.com")
+    file = tmp_path / "list.csv"
+    file.write_bytes(content)
+    answers = lonely.optsync("may-send", "--file", str(file), "--scope", SCOPE, "--json").json
+    assert [(a["email"], a["may_send"]) for a in answers] == [("ann@example.com", True), ("bob@example.com", False)]
+
+
+def test_bytes_that_are_no_text_spoil_only_their_line(lonely: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "list.txt"
+    file.write_bytes(b"ann@example.com\n\xff\xfe@example.com \x00\nbob@example.com\n")
+    answers = lonely.optsync("may-send", "--file", str(file), "--scope", SCOPE, "--json").json
+    assert [a["email"] for a in answers][::2] == ["ann@example.com", "bob@example.com"]
+
+
+def test_a_list_may_come_from_standard_input(lonely: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ann@example.com\n")))
+    answers = lonely.optsync("may-send", "--file", "-", "--scope", SCOPE, "--json").json
+    assert [a["email"] for a in answers] == ["ann@example.com"]
+
+
+def test_an_empty_list_has_an_empty_answer(lonely: Desk, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("", encoding="utf-8")
+    answer = lonely.optsync("may-send", "--file", str(tmp_path / "empty"), "--scope", SCOPE, "--json")
+    assert (answer.code, answer.json) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["ann@example.com", "--file", "list.txt"],
+        ["--file", "no such file"],
+        ["not an address"],
+        ["ann@example.com", "--scope", "acme"],
+        ["ann@example.com", "--scope", "acme/marketing/gossip"],
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_a_usage_error(lonely: Desk, arguments: list[str]) -> None:
+    assert lonely.optsync("may-send", "--scope", SCOPE, *arguments).code == 2
+
+
+def test_the_question_costs_no_call_and_leaves_nothing_behind(desk: Desk) -> None:
+    before = sorted(desk.folder.iterdir())
+    desk.optsync("may-send", "ann1@example.com", "--scope", SCOPE)
+    assert desk.calls() == 0
+    assert sorted(desk.folder.iterdir()) == before
+
+
+def test_ten_thousand_addresses_take_seconds(lonely: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "list.txt"
+    file.write_text("\n".join(f"p{n}@example.com" for n in range(10_000)), encoding="utf-8")
+    clock = SystemClock()
+    started = clock.monotonic()
+    answer = lonely.optsync("may-send", "--file", str(file), "--scope", SCOPE, "--json")
+    assert len(answer.json) == 10_000
+    assert clock.monotonic() - started < 15

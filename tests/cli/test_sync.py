@@ -1,0 +1,149 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.desk import CRM, ESP, Desk
+
+KEYS = {"system", "record", "email", "kind", "before", "after", "rule", "state"}
+
+
+def test_an_unsubscribe_reaches_the_crm_and_is_told_in_words(desk: Desk) -> None:
+    assert desk.optsync("sync").code == 0
+    desk.act(ESP, "unsubscribe", email="ann1@example.com")
+    answer = desk.optsync("sync")
+    assert answer.code == 0
+    assert desk.act(CRM, "view", email="ann1@example.com")["opt_out"] is True
+    assert "an opt-out reaches every system that knows the address" in answer.out
+    assert "read: crm" in answer.out
+    assert "calls: crm" in answer.out
+
+
+def test_a_sync_answers_with_the_document_of_the_contract(desk: Desk) -> None:
+    desk.optsync("sync")
+    desk.act(CRM, "opt_out", email="ann2@example.com")
+    document = desk.optsync("sync", "newsletter", "--json").json
+    assert {"run", "plan", "state", "syncs"} <= document.keys()
+    sync = document["syncs"]["newsletter"]
+    assert {"plan", "state", "seen", "outcome", "changes", "issues", "calls"} <= sync.keys()
+    assert sync["state"] == document["state"] == "done"
+    [change] = [c for c in sync["changes"] if c["kind"] == "opt_out"]
+    assert change.keys() >= KEYS
+    assert (change["system"], change["email"], change["state"]) == ("mc", "ann2@example.com", "applied")
+
+
+def test_nothing_to_do_is_said_and_costs_no_write(desk: Desk) -> None:
+    desk.optsync("sync")
+    desk.optsync("sync")
+    before, calls = desk.writes(), desk.calls()
+    answer = desk.optsync("sync")
+    assert "both sides agree" in answer.out
+    assert desk.writes() == before
+    reported = desk.optsync("sync", "--json").json["syncs"]["newsletter"]["calls"]
+    assert desk.calls() - calls == 2 * sum(reported.values()), "a cycle makes no calls that it does not report"
+
+
+def test_a_plan_changes_neither_the_systems_nor_the_state(desk: Desk) -> None:
+    desk.optsync("sync")
+    desk.act(ESP, "unsubscribe", email="ann1@example.com")
+    desk.act(CRM, "set_field", email="ann2@example.com", field="first_name", value="Beate")
+    state, writes = desk.dump(), desk.writes()
+    answer = desk.optsync("plan")
+    document = desk.optsync("plan", "--full", "--json").json
+    assert answer.code == 0
+    assert desk.dump() == state
+    assert desk.writes() == writes
+    assert "ann1@example.com  crm  opt_out" in answer.out
+    assert "Ann2 → Beate" in answer.out
+    assert document["state"] == "planned"
+    assert {c["state"] for c in document["syncs"]["newsletter"]["changes"]} == {"planned"}
+
+
+def test_a_sync_does_what_the_plan_said(desk: Desk) -> None:
+    desk.optsync("sync")
+    desk.act(ESP, "unsubscribe", email="ann3@example.com")
+    desk.act(CRM, "set_field", email="ann1@example.com", field="last_name", value="Meier")
+
+    def told(*command: str) -> list[str]:
+        changes = desk.optsync(*command, "--json").json["syncs"]["newsletter"]["changes"]
+        return sorted(json.dumps({**c, "state": ""}) for c in changes)
+
+    planned = told("plan")
+    assert len(planned) >= 2
+    assert told("sync") == planned
+
+
+def test_a_plan_before_the_first_sync_makes_no_database(desk: Desk) -> None:
+    before = sorted(desk.folder.iterdir())
+    assert desk.optsync("plan").code == 0
+    assert sorted(desk.folder.iterdir()) == before
+    assert desk.writes() == 0
+
+
+def test_a_plan_prints_at_most_as_many_changes_as_asked_for(desk: Desk) -> None:
+    desk.optsync("sync")
+    for n in (1, 2, 3):
+        desk.act(ESP, "unsubscribe", email=f"ann{n}@example.com")
+    total = len(desk.optsync("plan", "--json").json["syncs"]["newsletter"]["changes"])
+    assert f"… and {total - 1} more, --json shows all" in desk.optsync("plan", "--limit", "1").out
+
+
+@pytest.mark.parametrize("command", ["sync", "plan"])
+def test_an_unknown_sync_is_a_usage_error_that_lists_the_known_ones(lonely: Desk, command: str) -> None:
+    answer = lonely.optsync(command, "newsleter")
+    assert answer.code == 2
+    assert "newsleter" in answer.err
+    assert "newsletter" in answer.err
+    assert answer.out == ""
+
+
+def test_logs_go_to_standard_error_and_name_nobody(desk: Desk) -> None:
+    desk.optsync("sync")
+    desk.act(ESP, "unsubscribe", email="ann1@example.com")
+    answer = desk.optsync("sync", "--json", verbose=True)
+    assert answer.json["state"] == "done"
+    assert '"event": "sync ended"' in answer.err
+    assert "@example.com" not in answer.err
+
+
+def test_another_account_under_the_same_name_is_refused_until_rebased(
+    desk: Desk, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert desk.optsync("sync").code == 0
+    systems = desk.document["systems"]
+    moved = {**systems["crm"], "webhook_url": systems["crm"]["webhook_url"].replace("127.0.0.1", "localhost")}
+    desk.write(systems={**systems, "crm": moved})
+    state, writes = desk.dump(), desk.writes()
+    answer = desk.optsync("sync", "--json")
+    assert answer.code == 2
+    assert "--rebase crm" in answer.json["reason"]
+    assert (desk.dump(), desk.writes()) == (state, writes)
+    assert desk.optsync("plan").code == 2
+    assert desk.optsync("check").code == 2
+    assert desk.optsync("sync", "--rebase", "crm").code == 0
+    assert desk.optsync("sync").code == 0
+
+
+def test_new_credentials_of_the_same_account_are_fine(desk: Desk) -> None:
+    desk.optsync("sync")
+    systems = desk.document["systems"]
+    desk.write(systems={**systems, "crm": {**systems["crm"], "requests_per_second": 5}})
+    assert desk.optsync("sync").code == 0
+
+
+def test_rebasing_an_unknown_system_is_a_usage_error(lonely: Desk) -> None:
+    answer = lonely.optsync("sync", "--rebase", "erp")
+    assert answer.code == 2
+    assert "crm, mc" in answer.err
+
+
+def test_no_command_writes_into_the_folder_it_was_started_in(
+    desk: Desk, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(elsewhere)
+    desk.optsync("sync")
+    assert list(Path(elsewhere).iterdir()) == []
+    assert desk.database.exists()
+    assert sys.stdout is not None
