@@ -1,8 +1,9 @@
 """What Prometheus is told, in a registry of its own."""
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -13,7 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from optsync.clock import Clock
 from optsync.errors import StateLocked
 from optsync.model.change import ChangeState
+from optsync.state.runs import Run
 from optsync.state.store import Store
+from optsync.state.unit import Unit
 from optsync.sync.report import SyncReport
 
 _log = structlog.get_logger(__name__)
@@ -41,9 +44,18 @@ class Metrics:
         self._succeeded = Gauge(
             "optsync_last_success_timestamp_seconds", "When a run last ended well.", ["sync"], registry=self.registry
         )
-        names = tuple(syncs)
-        self._begin_at_zero(names, systems)
-        self.registry.register(_StateCollector(store, clock, names))
+        self._good_since: dict[str, datetime | None] = dict.fromkeys(syncs)
+        self._begin_at_zero(self._good_since, systems)
+        self.registry.register(_StateCollector(store, clock, self._good_since))
+
+    def remember(self, runs: Iterable[Run]) -> None:
+        """Takes the last good run of each sync from an earlier process's runs, newest first."""
+        for run in runs:
+            parts: Mapping[str, Mapping[str, Any]] = (run.summary or {}).get("syncs", {})
+            for sync, part in parts.items():
+                if part["state"] == "done" and sync in self._good_since and self._good_since[sync] is None:
+                    self._good_since[sync] = run.started_at
+                    self._succeeded.labels(sync).set((run.ended_at or run.started_at).timestamp())
 
     def ran(self, sync: str, report: SyncReport, *, seconds: float) -> None:
         """A run of the sync ended with this report."""
@@ -51,7 +63,9 @@ class Metrics:
         self._runs.labels(sync, state).inc()
         self._seconds.labels(sync).observe(seconds)
         if state == "done":
-            self._succeeded.labels(sync).set(self._clock.now().timestamp())
+            now = self._clock.now()
+            self._good_since[sync] = now - timedelta(seconds=seconds)
+            self._succeeded.labels(sync).set(now.timestamp())
         for system, calls in report.calls.items():
             self._calls.labels(system).inc(calls)
         applied = Tally((c.system, str(c.kind)) for c in report.changes if c.state is ChangeState.APPLIED)
@@ -86,13 +100,23 @@ def is_locked(report: SyncReport) -> bool:
     return any(isinstance(failure, StateLocked) for failure in report.failures)
 
 
-class _StateCollector(Collector):
-    """Asks the state database at every scrape; when it does not answer, only ``optsync_state_up`` is told."""
+def _oldest_out(unit: Unit, sync: str, good_since: datetime | None) -> datetime | None:
+    """While a system is out of reach nothing is planned for it: then the statement on the backlog tells. What was
+    said before the last good run has travelled with that run."""
+    moments = (unit.changes.oldest_unsent_out(sync), unit.ledger.oldest_out_waiting(sync, after=good_since))
+    return min((moment for moment in moments if moment is not None), default=None)
 
-    def __init__(self, store: Store, clock: Clock, syncs: tuple[str, ...]) -> None:
+
+class _StateCollector(Collector):
+    """Asks the state database at every scrape; when it does not answer, only ``optsync_state_up`` is told.
+
+    ``good_since``: by sync when its last good run began.
+    """
+
+    def __init__(self, store: Store, clock: Clock, good_since: Mapping[str, datetime | None]) -> None:
         self._store = store
         self._clock = clock
-        self._syncs = syncs
+        self._good_since = good_since
 
     def describe(self) -> Iterator[Metric]:
         """Without this, registering would already ask the database."""
@@ -102,7 +126,7 @@ class _StateCollector(Collector):
         try:
             with self._store.reading() as unit:
                 issues = unit.issues.count_open()
-                oldest = {sync: unit.changes.oldest_unsent_out(sync) for sync in self._syncs}
+                oldest = {sync: _oldest_out(unit, sync, since) for sync, since in self._good_since.items()}
         except SQLAlchemyError as error:
             _log.warning("state database does not answer", error=type(error).__name__)
             yield GaugeMetricFamily("optsync_state_up", "Whether the state database answers.", 0)

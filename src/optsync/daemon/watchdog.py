@@ -38,6 +38,12 @@ class Watchdog:
                 _log.error("no sign of life given: the scheduler or a run hangs")
             await asyncio.sleep(self._every)
 
+    def close(self) -> None:
+        """Tells nothing more."""
+        if self._notifier is not None and self._notifier.socket is not None:
+            self._notifier.socket.close()
+        self._notifier = None
+
     def _tell(self, message: str) -> None:
         if self._notifier is not None:
             self._notifier.notify(message)
