@@ -43,6 +43,7 @@ class World:
         changes: Mapping[str, Any] | None = None,
         state_url: str = "sqlite://",
         transport: BaseAdapter | None = None,
+        store: type[Store] = Store,
     ) -> None:
         self.clock = ManualClock(START)
         found = mocks()
@@ -56,7 +57,7 @@ class World:
         path = folder / "config.yaml"
         path.write_text(yaml.safe_dump(self.document))
         self.config = load(path, {})
-        self.store = Store(self.config.state.url, self.clock)
+        self.store = store(self.config.state.url, self.clock)
         self._transport = transport
         self.engine = self.compose()
 
@@ -101,7 +102,12 @@ class World:
     def sync(self, **options: Any) -> Report:
         """One cycle, ten minutes after whatever came before."""
         self.wait(minutes=10)
-        return run_cycle(self.engine, **options)
+        report = run_cycle(self.engine, **options)
+        for name, sync in report.syncs.items():
+            outcome = sync.outcome
+            counted = outcome["changed"] + outcome["same"] + sum(outcome["skipped"].values()) + outcome["quarantined"]
+            assert sum(sync.seen.values()) == counted, f"{name}: a record has no outcome, or two: {sync.to_json()}"
+        return report
 
     def settle(self) -> None:
         """Two more cycles, the second of which must write nothing."""
