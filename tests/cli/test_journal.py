@@ -1,0 +1,95 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.cli.desk import ESP, Desk
+
+ISSUE = {"id", "kind", "opened_at", "system", "record", "email", "field", "rule", "message", "values", "state"}
+
+
+def refused_opt_in(desk: Desk) -> int:
+    """Somebody who left is switched back on by a hand without evidence; returns the number of the issue."""
+    desk.optsync("sync")
+    desk.act(ESP, "admin_unsubscribe", email="ann1@example.com")
+    desk.optsync("sync")
+    assert desk.act(ESP, "flip_in", email="ann1@example.com") is True
+    answer = desk.optsync("sync")
+    assert answer.code == 1
+    assert "optsync issues list" in answer.out
+    [issue] = desk.optsync("issues", "--json").json
+    assert issue.keys() >= ISSUE
+    assert (issue["kind"], issue["email"], issue["state"]) == ("refused_opt_in", "ann1@example.com", "open")
+    return int(issue["id"])
+
+
+def test_an_issue_is_listed_shown_and_dismissed_by_somebody(desk: Desk) -> None:
+    number = str(refused_opt_in(desk))
+    assert "refused_opt_in" in desk.optsync("issues", "list").out
+    assert "ann1@example.com" in desk.optsync("issues", "show", number).out
+    assert desk.optsync("issues", "dismiss", number).code == 2
+    assert desk.optsync("issues", "dismiss", number, "--actor", "Eve").code == 0
+    assert desk.optsync("issues", "--json").json == []
+    [dismissed] = desk.optsync("issues", "list", "--state", "dismissed", "--json").json
+    assert dismissed["values"]["dismissed_by"] == "Eve"
+    assert desk.optsync("issues", "dismiss", number, "--actor", "Eve", "--json").json["error"] == "refused"
+
+
+def test_an_issue_that_is_retried_is_closed_and_its_person_looked_at_again(desk: Desk) -> None:
+    number = str(refused_opt_in(desk))
+    assert desk.optsync("issues", "retry", number, "--json").json["state"] == "resolved"
+    assert desk.optsync("status", "--json").json["queues"]["backlog"]["newsletter"] == 1
+    assert desk.optsync("sync").code == 0
+    assert desk.optsync("issues", "retry", "--all", "--json").json == {"retried": 0}
+    assert desk.optsync("issues", "retry", number).code == 1
+
+
+@pytest.mark.parametrize("arguments", [["retry"], ["retry", "1", "--all"], ["list", "--state", "new"]])
+def test_an_unclear_answer_to_issues_is_a_usage_error(lonely: Desk, arguments: list[str]) -> None:
+    assert lonely.optsync("issues", *arguments).code == 2
+
+
+@pytest.mark.parametrize("arguments", [["show", "7"], ["retry", "7"], ["dismiss", "7", "--actor", "Eve"]])
+def test_an_issue_that_does_not_exist_is_refused(lonely: Desk, arguments: list[str]) -> None:
+    answer = lonely.optsync("issues", *arguments, "--json")
+    assert answer.code == 1
+    assert "there is no issue 7" in answer.json["reason"]
+
+
+def test_runs_are_listed_newest_first_and_shown_with_their_changes(desk: Desk) -> None:
+    first = desk.optsync("sync", "--json").json["run"]
+    desk.act(ESP, "unsubscribe", email="ann1@example.com")
+    second = desk.optsync("sync", "--json").json["run"]
+    runs = desk.optsync("runs", "--json").json
+    assert [r["run"] for r in runs] == [second, first]
+    assert runs[0].keys() >= {"run", "started_at", "ended_at", "state", "syncs"}
+    assert runs[0]["syncs"] == ["newsletter"]
+    document = desk.optsync("runs", "show", second, "--json").json
+    assert [c["kind"] for c in document["changes"]].count("opt_out") == 1
+    assert "ann1@example.com  crm  opt_out applied" in desk.optsync("runs", "show", "last").out
+    assert first in desk.optsync("runs", "list").out
+
+
+def test_a_run_that_does_not_exist_is_refused(lonely: Desk) -> None:
+    assert lonely.optsync("runs", "show", "01XYZ", "--json").json["error"] == "refused"
+    assert lonely.optsync("runs", "show", "last").code == 1
+
+
+def test_the_status_before_the_first_run_knows_nothing_and_asks_nobody(desk: Desk) -> None:
+    document = desk.optsync("status", "--json").json
+    assert set(document) == {"systems", "syncs", "queues", "issues_open"}
+    assert document["systems"]["crm"]["ok"] is None
+    assert document["syncs"]["newsletter"]["last_run"] is None
+    assert desk.calls() == 0
+
+
+def test_the_status_after_a_run_counts_calls_and_says_when_the_next_is_due(desk: Desk) -> None:
+    report = desk.optsync("sync", "--json").json
+    document = desk.optsync("status", "--json").json
+    calls = report["syncs"]["newsletter"]["calls"]
+    assert {name: s["calls_today"] for name, s in document["systems"].items()} == calls
+    assert all(s["ok"] and s["clock_offset_s"] is not None for s in document["systems"].values())
+    sync = document["syncs"]["newsletter"]
+    assert sync["last_run"] == report["run"]
+    assert (datetime.fromisoformat(sync["next_at"]) - datetime.now(UTC)).total_seconds() < 300  # noqa: TID251
+    assert sync["oldest_unpropagated_s"] is None
+    assert "open issues: 0" in desk.optsync("status").out
