@@ -116,6 +116,15 @@ def test_a_question_that_cannot_be_answered_is_a_usage_error(lonely: Desk, argum
     assert lonely.optsync("may-send", "--scope", SCOPE, *arguments).code == 2
 
 
+def test_a_missing_database_is_no_permission_for_everybody(lonely: Desk) -> None:
+    purposes = {"marketing": {"basis": "legitimate_interest", "topics": ["news", "offers", "events"]}}
+    lonely.write(brands={"acme": {"purposes": purposes}})
+    asked = ("may-send", "ann@example.com", "--scope", SCOPE, "--json")
+    assert lonely.optsync(*asked).json["may_send"] is False
+    lonely.optsync("opt-out", "bob@example.com", "--actor", "Eve")
+    assert lonely.optsync(*asked).json["may_send"] is True
+
+
 def test_the_question_costs_no_call_and_leaves_nothing_behind(desk: Desk) -> None:
     before = sorted(desk.folder.iterdir())
     desk.optsync("may-send", "ann1@example.com", "--scope", SCOPE)

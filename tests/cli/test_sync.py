@@ -1,9 +1,13 @@
 import json
-import sys
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from optsync.cli.sync import stoppable
+from optsync.clock import SystemClock
+from optsync.state.store import Store
 from tests.cli.desk import CRM, ESP, Desk
 
 KEYS = {"system", "record", "email", "kind", "before", "after", "rule", "state"}
@@ -107,9 +111,7 @@ def test_logs_go_to_standard_error_and_name_nobody(desk: Desk) -> None:
     assert "@example.com" not in answer.err
 
 
-def test_another_account_under_the_same_name_is_refused_until_rebased(
-    desk: Desk, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_another_account_under_the_same_name_is_refused_until_rebased(desk: Desk) -> None:
     assert desk.optsync("sync").code == 0
     systems = desk.document["systems"]
     moved = {**systems["crm"], "webhook_url": systems["crm"]["webhook_url"].replace("127.0.0.1", "localhost")}
@@ -123,6 +125,40 @@ def test_another_account_under_the_same_name_is_refused_until_rebased(
     assert desk.optsync("check").code == 2
     assert desk.optsync("sync", "--rebase", "crm").code == 0
     assert desk.optsync("sync").code == 0
+
+
+def test_nobody_of_the_former_account_is_taken_for_somebody_of_the_new_one(desk: Desk) -> None:
+    desk.optsync("sync")
+    desk.act(CRM, "opt_out", email="ann1@example.com")
+    desk.optsync("sync")
+    for n in (1, 2, 3):
+        desk.act(CRM, "change_address", email=f"ann{n}@example.com", to=f"new{n}@example.com")
+        desk.act(CRM, "set_field", email=f"new{n}@example.com", field="first_name", value=f"New{n}")
+    desk.act(CRM, "opt_in", email="new1@example.com", at=None)
+    changes = desk.optsync("sync", "--rebase", "crm", "--json").json["syncs"]["newsletter"]["changes"]
+    standings = [desk.optsync("explain", f"new{n}@example.com", "--json").json["scopes"] for n in (1, 2, 3)]
+    assert [s["acme/marketing"]["standing"] for s in standings] == ["unknown"] * 3
+    assert [c for c in changes if c["system"] == "mc"] == []
+    assert desk.act(ESP, "view", email="ann2@example.com")["fields"]["first_name"] == "Ann2"
+
+
+def test_a_plan_does_not_wait_for_a_run_under_way(desk: Desk) -> None:
+    desk.optsync("sync")
+    store = Store(f"sqlite:///{desk.database}", SystemClock())
+    with store.transaction() as unit:
+        unit.leases.take("sync newsletter", holder="daemon")
+    assert desk.optsync("sync").code == 1
+    assert desk.optsync("plan").code == 0
+    store.close()
+
+
+def test_the_first_signal_lets_the_batch_end_and_the_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with stoppable() as stopping:
+        assert not stopping()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stopping()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_new_credentials_of_the_same_account_are_fine(desk: Desk) -> None:
@@ -146,4 +182,3 @@ def test_no_command_writes_into_the_folder_it_was_started_in(
     desk.optsync("sync")
     assert list(Path(elsewhere).iterdir()) == []
     assert desk.database.exists()
-    assert sys.stdout is not None

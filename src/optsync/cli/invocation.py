@@ -101,13 +101,18 @@ class Invocation:
                 engine.close()
 
 
+def is_blank(config: "Config") -> bool:
+    """Whether the state is a file that is not there yet."""
+    file = config.state.file
+    return file is not None and not file.exists()
+
+
 def _existing(config: "Config") -> "Store | None":
     """None for the configured database; one in memory where that file is not there yet."""
     from optsync.clock import SystemClock
     from optsync.state.store import Store
 
-    file = config.state.file
-    return Store("sqlite://", SystemClock()) if file is not None and not file.exists() else None
+    return Store("sqlite://", SystemClock()) if is_blank(config) else None
 
 
 def of(context: typer.Context) -> Invocation:

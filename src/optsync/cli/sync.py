@@ -33,7 +33,7 @@ def sync(
     from optsync.sync.run import run_cycle
 
     del yes
-    with of(context).engine() as engine, _stoppable() as stopping:
+    with of(context).engine() as engine, stoppable() as stopping:
         chosen = require_syncs(engine, names or [])
         systems = check.systems_of(engine, chosen)
         if rebase is not None:
@@ -78,7 +78,7 @@ def plan(
 
 
 @contextmanager
-def _stoppable() -> Iterator[Callable[[], bool]]:
+def stoppable() -> Iterator[Callable[[], bool]]:
     """The first signal lets the batch under way end; the next one stops at once."""
     asked: list[int] = []
     wanted = (signal.SIGINT, signal.SIGTERM)

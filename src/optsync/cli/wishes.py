@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optsync.cli.invocation import AsJson, of, require_address
+from optsync.cli.invocation import AsJson, is_blank, of, require_address
 from optsync.cli.moments import parse
 from optsync.errors import ConfigError
 from optsync.model.contact_point import InvalidAddress, normalise
@@ -136,30 +136,34 @@ def _ask(context: typer.Context, asked: Sequence[str], scope: str) -> list[dict[
     """In the order of the questions; a line that is no address is answered with no."""
     from optsync.sync.permission import permissions
 
+    keys, answers = _normalised(asked)
+    with of(context).looking() as engine:
+        rules = permissions(engine)
+        rules.require_mail_scope(scope)
+        if rules.is_open(scope) and is_blank(engine.config):
+            # A mistyped place of the database must not turn into a yes for everybody.
+            answers.update(dict.fromkeys(keys, (False, "nothing is known yet: there is no state database")))
+        else:
+            with engine.store.reading() as unit:
+                verdicts = rules.verdicts(unit, set(keys.values()), scope, now=engine.clock.now())
+            permitted = {raw: verdicts[key].permission for raw, key in keys.items()}
+            answers.update({raw: (found.may_send, found.reason) for raw, found in permitted.items()})
+    return [
+        {"email": keys.get(raw, raw), "scope": scope, "may_send": answers[raw][0], "reason": answers[raw][1]}
+        for raw in asked
+    ]
+
+
+def _normalised(asked: Sequence[str]) -> tuple[dict[str, str], dict[str, tuple[bool, str]]]:
+    """The keys of those that are addresses, and the answers to the others."""
     keys: dict[str, str] = {}
-    faults: dict[str, str] = {}
+    answers: dict[str, tuple[bool, str]] = {}
     for raw in asked:
         try:
             keys[raw] = normalise(raw)
         except InvalidAddress as error:
-            faults[raw] = f"no e-mail address: {error}"
-    with of(context).looking() as engine:
-        rules = permissions(engine)
-        rules.require_mail_scope(scope)
-        with engine.store.reading() as unit:
-            verdicts = rules.verdicts(unit, set(keys.values()), scope, now=engine.clock.now())
-    answers = []
-    for raw in asked:
-        may, reason = (
-            (False, faults[raw])
-            if raw in faults
-            else (
-                verdicts[keys[raw]].permission.may_send,
-                verdicts[keys[raw]].permission.reason,
-            )
-        )
-        answers.append({"email": keys.get(raw, raw), "scope": scope, "may_send": may, "reason": reason})
-    return answers
+            answers[raw] = (False, f"no e-mail address: {error}")
+    return keys, answers
 
 
 def _addresses(file: Path) -> Iterator[str]:

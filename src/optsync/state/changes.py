@@ -203,7 +203,7 @@ class Changes:
             change.c.state.in_((*OPEN, ChangeState.HELD)), sa.and_(change.c.state == ChangeState.FAILED, waits)
         )
         query = sa.select(sa.func.min(change.c.planned_at)).where(
-            change.c.sync == sync, change.c.kind == ChangeKind.OPT_OUT, is_unsent
+            _IS_OPEN, change.c.sync == sync, change.c.kind == ChangeKind.OPT_OUT
         )
         oldest: datetime | None = self._connection.execute(query).scalar_one()
         return oldest

@@ -58,6 +58,10 @@ class Sources:
             .values(spec=spec, cursor=cursor, scan_started_at=full_since, is_known=is_known)
         )
 
+    def retire(self, source_id: int, name: str) -> None:
+        """Keeps a source with its records under another system's name: nothing reads or matches them any more."""
+        self._connection.execute(sa.update(source).where(source.c.id == source_id).values(system=name[:100]))
+
     def clear_scan(self, source_id: int) -> None:
         self._connection.execute(sa.delete(scan).where(scan.c.source_id == source_id))
 

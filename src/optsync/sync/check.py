@@ -138,14 +138,15 @@ def get_to_know(engine: Engine, systems: Iterable[str]) -> None:
 
 
 def rebase(engine: Engine, system: str) -> None:
-    """Forgets which account the name stands for: the next read of its sources is a first sight, which lifts
-    nothing. What was said in the ledger stays."""
+    """Forgets which account the name stands for: the next read is a first sight, which lifts nothing. What was said
+    in the ledger stays. The former account's records are set aside: the same number is somebody else now, and that
+    they are not in the new account is nobody's wish."""
+    former = f"{system} until {engine.clock.now():%Y-%m-%dT%H:%M:%S.%fZ}"
     with engine.store.transaction() as unit:
         unit.meta.put(_account(system), "")
         for source in unit.sources.all():
             if source.system == system:
-                unit.sources.begin_read(source.id, spec="", cursor=None, full_since=None, is_known=False)
-                unit.sources.clear_scan(source.id)
+                unit.sources.retire(source.id, former)
 
 
 def note_clocks(engine: Engine, systems: Collection[str]) -> None:

@@ -53,6 +53,11 @@ class Permissions:
         open_to_wishes = (s for s in self.scopes if self.purpose(s).kind is not Kind.TRANSACTIONAL)
         return (EVERYTHING, *brands, *open_to_wishes)
 
+    def is_open(self, scope: str) -> bool:
+        """Whether whoever said nothing may be mailed about a commercial scope."""
+        purpose = self.purpose(scope)
+        return purpose.kind is not Kind.TRANSACTIONAL and purpose.basis is Basis.LEGITIMATE_INTEREST
+
     def require_mail_scope(self, scope: str) -> None:
         """Refuses what no mail can be about.
 
