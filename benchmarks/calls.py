@@ -16,10 +16,10 @@ from requests.adapters import BaseAdapter
 from rich import box
 from rich.table import Table
 from tests.scenarios import hundredth
-from tests.scenarios.world import CRM, ESP, START, World
+from tests.scenarios.world import CRM, START, World
 
 from benchmarks import least
-from optsync.connect.mock import MockTransport
+from optsync.connect.mock import MockRequest, MockTransport, VendorMock
 from optsync.model.record import Side
 from optsync.sync.report import SyncReport
 from optsync_mock.population import people
@@ -32,8 +32,9 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """``calls`` and ``least`` by side. ``waited_s``: what keeping the vendors' limits took on the virtual clock;
-    ``cpu_s``: of this process, the mocks' share left out; ``rss_mib``: the process's peak, the mocks included."""
+    """``calls`` and ``least`` by side, ``writing`` those of the calls that write. ``waited_s``: what keeping the
+    vendors' limits took on the virtual clock; ``cpu_s``: of this process, the mocks' share left out; ``rss_mib``: the
+    process's peak, the mocks included."""
 
     name: str
     cycles: int
@@ -41,7 +42,7 @@ class Phase:
     changes: int
     calls: dict[str, int]
     least: dict[str, int]
-    writing_requests: int
+    writing: dict[str, int]
     wall_s: float
     cpu_s: float
     waited_s: float
@@ -52,7 +53,12 @@ class Phase:
 
     def to_json(self) -> dict[str, Any]:
         sides = {
-            side: {"calls": self.calls[side], "least": self.least[side], "ratio": self.ratio(side)}
+            side: {
+                "calls": self.calls[side],
+                "writing": self.writing[side],
+                "least": self.least[side],
+                "ratio": self.ratio(side),
+            }
             for side in self.calls
         }
         return {
@@ -61,7 +67,7 @@ class Phase:
             "records_read": self.seen,
             "changes": self.changes,
             **sides,
-            "writing_requests": self.writing_requests,
+            "writing_requests": sum(self.writing.values()),
             "wall_s": self.wall_s,
             "cpu_s_outside_mocks": self.cpu_s,
             "waited_for_limits_s": self.waited_s,
@@ -112,34 +118,46 @@ def measure(population: int, seed: int) -> list[Phase]:
 def table(phases: Sequence[Phase]) -> Table:
     """The measurements for people."""
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    columns = ("phase", "cycles", "read", "changes", "CRM calls", "least", "ratio", "ESP calls", "least", "ratio")
-    for column in (*columns, "writes", "wall s", "CPU s", "limits s", "RSS MiB"):
+    columns = (
+        "phase",
+        "cycles",
+        "read",
+        "changes",
+        "CRM",
+        "writing",
+        "least",
+        "ratio",
+        "ESP",
+        "writing",
+        "least",
+        "ratio",
+    )
+    for column in (*columns, "wall s", "CPU s", "limits s", "RSS MiB"):
         shown.add_column(column, justify="left" if column == "phase" else "right")
     for phase in phases:
-        sides = [value for s in Side for value in (phase.calls[s], phase.least[s], phase.ratio(s))]
-        cost = (phase.writing_requests, phase.wall_s, phase.cpu_s, phase.waited_s, phase.rss_mib)
+        sides = [value for s in Side for value in (phase.calls[s], phase.writing[s], phase.least[s], phase.ratio(s))]
+        cost = (phase.wall_s, phase.cpu_s, phase.waited_s, phase.rss_mib)
         row = (phase.cycles, phase.seen, phase.changes, *sides, *cost)
         shown.add_row(phase.name, *map(str, row))
     return shown
 
 
 def _measured(name: str, world: World, mocks_time: _Stopwatch, work: Callable[[], list[SyncReport]]) -> Phase:
-    before = _calls(world)
-    writes, mocked = world.writes(), mocks_time.seconds
+    sent, mocked = len(world.transport.requests), mocks_time.seconds
     wall, cpu, virtual = time.perf_counter(), time.process_time(), world.clock.monotonic()
     reports = work()
     cpu = time.process_time() - cpu - (mocks_time.seconds - mocked)
     wall = time.perf_counter() - wall
     waited = world.clock.monotonic() - virtual - _GAP_S * len(reports)
-    after = _calls(world)
+    requests_sent = world.transport.requests[sent:]
     return Phase(
         name=name,
         cycles=len(reports),
         seen=sum(sum(r.seen.values()) for r in reports),
         changes=sum(len(r.changes) for r in reports),
-        calls={side: after[side] - before[side] for side in after},
+        calls=_count(world, requests_sent),
         least={side.value: sum(_least(side, r) for r in reports) for side in Side},
-        writing_requests=world.writes() - writes,
+        writing=_count(world, [r for r in requests_sent if _mock(world, r).is_write(r)]),
         wall_s=round(wall, 1),
         cpu_s=round(cpu, 1),
         waited_s=round(waited),
@@ -153,9 +171,13 @@ def _least(side: Side, report: SyncReport) -> int:
     return least.reads(side, report.seen[side.value]) + least.writes(side, changes)
 
 
-def _calls(world: World) -> dict[str, int]:
-    urls = [request.base_url for request in world.transport.requests]
-    return {Side.CRM.value: urls.count(CRM), Side.ESP.value: urls.count(ESP)}
+def _count(world: World, sent: Sequence[MockRequest]) -> dict[str, int]:
+    mocks = [_mock(world, request) for request in sent]
+    return {side.value: sum(mock.side is side for mock in mocks) for side in Side}
+
+
+def _mock(world: World, request: MockRequest) -> VendorMock:
+    return world.crm if request.base_url == CRM else world.esp
 
 
 def _cycle(world: World) -> SyncReport:
