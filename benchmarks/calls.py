@@ -108,7 +108,7 @@ def measure(population: int, seed: int) -> list[Phase]:
         quiet = _measured("no change", world, mocks_time, lambda: [_cycle(world)])
         planned = hundredth.deeds(world, crowd(), random.Random(seed))
         hundredth.do(world, planned)
-        some = _measured("1 % changed on each side", world, mocks_time, lambda: [_cycle(world)])
+        some = _measured("1 % a side", world, mocks_time, lambda: [_cycle(world)])
         if lost := list(hundredth.missing(world, planned)):
             sys.exit("\n".join(["These changes did not arrive:", *lost]))
         world.engine.close()
@@ -133,7 +133,7 @@ def table(phases: Sequence[Phase]) -> Table:
         "ratio",
     )
     for column in (*columns, "wall s", "CPU s", "limits s", "RSS MiB"):
-        shown.add_column(column, justify="left" if column == "phase" else "right")
+        shown.add_column(column, no_wrap=True, justify="left" if column == "phase" else "right")
     for phase in phases:
         sides = [value for s in Side for value in (phase.calls[s], phase.writing[s], phase.least[s], phase.ratio(s))]
         cost = (phase.wall_s, phase.cpu_s, phase.waited_s, phase.rss_mib)
