@@ -64,7 +64,7 @@ def test_why_was_she_unsubscribed(desk: Desk) -> None:
     assert "acme/marketing: out – must not be mailed (opted out)" in text
     assert re.search(r"opted out on \d{4}-\d\d-\d\d \d\d:\d\d UTC by the person at mc", text)
     assert re.search(r"mc \S+ \S+: out .*since .* UTC, read .* UTC", text)
-    assert re.search(r"crm contact \d+: out for acme/marketing", text)
+    assert re.search(r"crm contact \d+: out for acme/marketing since 20\d\d-\d\d-\d\d \d\d:\d\d UTC, read", text)
     assert re.search(r"crm  opt_out applied: .*an opt-out reaches every system", text)
 
 
@@ -80,6 +80,8 @@ def test_the_document_holds_the_deciding_statement_records_and_changes(desk: Des
     assert scope["decided_by"]["id"] in [s["id"] for s in scope["statements"]]
     assert {(r["system"], r["shows"]) for r in document["records"]} == {("crm", "out"), ("mc", "out")}
     assert all(r["read_at"] and r["record"] for r in document["records"])
+    since = {r["system"]: r["since"] for r in document["records"]}
+    assert since["crm"] >= since["mc"] >= document["scopes"]["acme/marketing"]["decided_by"]["at"][:16]
     assert [c["kind"] for c in document["changes"] if c["state"] == "applied"].count("opt_out") == 1
 
 

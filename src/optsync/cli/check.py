@@ -67,7 +67,7 @@ def _show(results: "Sequence[SystemCheck]", cautions: Sequence[str], syncs: Sequ
 
 
 def _clock(offset: float | None) -> str:
-    return "unknown" if offset is None else f"{offset:+.0f} s"
+    return "unknown" if offset is None else f"{round(offset):+d} s"
 
 
 def fields(

@@ -22,6 +22,8 @@ class Bars:
             disable=not sys.stderr.isatty(),
         )
         self._tasks: dict[str, TaskID] = {}
+        self._last: str | None = None
+        self._done = 0
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -36,4 +38,9 @@ class Bars:
         """See :class:`optsync.sync.progress.Progress`."""
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(name, total=total)
+        if self._last not in (None, name):
+            # Where nobody knew the total, its end shows only in that something else begins.
+            before = self._tasks[str(self._last)]
+            self._progress.update(before, total=self._done)
+        self._last, self._done = name, done
         self._progress.update(self._tasks[name], completed=done, total=total)

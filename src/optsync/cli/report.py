@@ -1,6 +1,6 @@
 """A run in words: what travelled where and why, and what to do next."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from optsync.cli.output import line, table
@@ -8,7 +8,7 @@ from optsync.errors import CredentialsRefused, StateLocked, SystemFailure
 from optsync.model.change import ChangeState
 from optsync.reconcile.rules import TEXTS, Rule
 from optsync.state.changes import Change
-from optsync.sync.report import Report, SyncReport
+from optsync.sync.report import Report
 
 _BAD = (ChangeState.REFUSED, ChangeState.FAILED)
 
@@ -17,7 +17,7 @@ def show_sync(report: Report) -> None:
     """The answer of ``sync``."""
     for name, part in report.syncs.items():
         line(f"{name}: {part.state}", style="bold")
-        _show_counts(part)
+        show_counts(part.to_json())
         _show_travelled(part.changes)
         for failure in part.failures:
             line(f"  {failure}", style="red")
@@ -30,7 +30,7 @@ def show_plan(report: Report, *, limit: int) -> None:
     """The answer of ``plan``: one line for each change."""
     for name, part in report.syncs.items():
         line(f"{name}: {len(part.changes)} changes {part.state}", style="bold")
-        _show_counts(part)
+        show_counts(part.to_json())
         for change in part.changes[:limit]:
             line(f"  {whom(change)}  {change.system}  {change.kind}  {_diff(change)}  ({why(change.rule)})")
         if len(part.changes) > limit:
@@ -69,15 +69,15 @@ def _value(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value) or '""'
 
 
-def _show_counts(part: SyncReport) -> None:
-    seen = ", ".join(f"{side} {count}" for side, count in part.seen.items())
-    skipped = ", ".join(f"{count} {reason}" for reason, count in part.outcome["skipped"].items()) or "0"
-    calls = ", ".join(f"{system} {count}" for system, count in part.calls.items()) or "none"
-    line(
-        f"  read: {seen}; changed {part.outcome['changed']}, same {part.outcome['same']}, skipped: {skipped}, "
-        f"quarantined {part.outcome['quarantined']}"
-    )
-    line(f"  calls: {calls}; new issues: {part.issues}")
+def show_counts(part: Mapping[str, Any]) -> None:
+    """What one sync read and what it cost; ``part`` in the form of ``sync --json``."""
+    outcome = part["outcome"]
+    seen = ", ".join(f"{side} {count}" for side, count in part["seen"].items())
+    skipped = ", ".join(f"{count} {reason}" for reason, count in outcome["skipped"].items()) or "0"
+    calls = ", ".join(f"{system} {count}" for system, count in part["calls"].items()) or "none"
+    counts = f"changed {outcome['changed']}, same {outcome['same']}, skipped: {skipped}"
+    line(f"  read: {seen}; {counts}, quarantined {outcome['quarantined']}")
+    line(f"  calls: {calls}; new issues: {part['issues']}")
 
 
 def _show_travelled(changes: Sequence[Change]) -> None:

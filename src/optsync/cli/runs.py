@@ -91,11 +91,12 @@ def _detail(run: "Run", changes: "list[Change]") -> dict[str, Any]:
 def _show(run: "Run", changes: "list[Change]") -> None:
     from optsync.cli.moments import written
     from optsync.cli.output import line
-    from optsync.cli.report import diff, whom, why
+    from optsync.cli.report import diff, show_counts, whom, why
 
     line(f"{run.uid}: {run.state}, started {written(run.started_at)}, syncs: {', '.join(run.syncs)}", style="bold")
     for name, part in (run.summary or {}).get("syncs", {}).items():
-        line(f"  {name}: {part['state']}, read {part['seen']}, outcome {part['outcome']}, calls {part['calls']}")
+        line(f"{name}: {part['state']}")
+        show_counts(part)
         for error in part.get("errors", ()):
             line(f"  {error}")
     for c in changes:

@@ -64,4 +64,4 @@ def _state(is_ok: bool | None) -> str:
 
 
 def _clock(offset: float | None) -> str | None:
-    return None if offset is None else f"{offset:+.0f} s"
+    return None if offset is None else f"{round(offset):+d} s"

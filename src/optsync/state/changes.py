@@ -197,16 +197,18 @@ class Changes:
 
     def oldest_unsent_out(self, sync: str) -> datetime | None:
         """When the oldest opt-out that is not yet everywhere was decided."""
-        waits = sa.exists().where(backlog.c.sync == change.c.sync, backlog.c.point_id == change.c.point_id)
+        oldest = sa.func.min(change.c.planned_at)
+        of_sync = (change.c.sync == sync, change.c.kind == ChangeKind.OPT_OUT)
         # One that failed is derived again in the next cycle; until then its point waits on the backlog.
-        is_unsent = sa.or_(
-            change.c.state.in_((*OPEN, ChangeState.HELD)), sa.and_(change.c.state == ChangeState.FAILED, waits)
-        )
-        query = sa.select(sa.func.min(change.c.planned_at)).where(
-            _IS_OPEN, change.c.sync == sync, change.c.kind == ChangeKind.OPT_OUT
-        )
-        oldest: datetime | None = self._connection.execute(query).scalar_one()
-        return oldest
+        waits = sa.and_(backlog.c.sync == sync, backlog.c.point_id == change.c.point_id)
+        has_failed = change.c.state == ChangeState.FAILED
+        found = [
+            self._connection.execute(sa.select(oldest).where(_IS_OPEN, *of_sync)).scalar_one(),
+            self._connection.execute(
+                sa.select(oldest).select_from(backlog).join(change, waits).where(has_failed, *of_sync)
+            ).scalar_one(),
+        ]
+        return min((moment for moment in found if moment is not None), default=None)
 
     def _select(self, *where: sa.ColumnElement[bool] | sa.TextClause, limit: int | None = None) -> list[Change]:
         query = (

@@ -1,13 +1,13 @@
 """Why may this address be mailed, or not? Everything the state knows about it, gathered in one document."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from optsync.model.change import ChangeState
+from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.record import Record, Status
 from optsync.model.scope import contains
-from optsync.model.statement import Statement
+from optsync.model.statement import Statement, StatementKind
 from optsync.reconcile.consent import deliverability, effective
 from optsync.reconcile.representation import Representation, shown, topic_shown
 from optsync.state.changes import Change
@@ -17,6 +17,12 @@ from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
 from optsync.sync.permission import Permissions, permissions
 from optsync.sync.report import change_to_json
+
+_KINDS = {
+    Status.OUT: ({StatementKind.OUT, StatementKind.COMPLAINT}, {ChangeKind.OPT_OUT}),
+    Status.IN: ({StatementKind.GRANT}, {ChangeKind.OPT_IN, ChangeKind.CREATE}),
+}
+"""The statements and changes by which a record comes to show a status."""
 
 
 def explain(engine: Engine, address: str) -> dict[str, Any]:
@@ -37,7 +43,7 @@ def explain(engine: Engine, address: str) -> dict[str, Any]:
         "email": address,
         "deliverability": mailbox,
         "scopes": _scopes(permissions(engine), said, now),
-        "records": [entry for record in records for entry in _shows(engine, record)],
+        "records": [entry for record in records for entry in _shows(engine, record, said, kept)],
         "changes": [_journaled(c) for c in sorted(kept, key=lambda c: c.id)],
         "issues": [issue_to_json(i) for i in issues],
         "waiting_in": waiting,
@@ -108,34 +114,48 @@ def issue_to_json(issue: Issue) -> dict[str, Any]:
     }
 
 
-def _shows(engine: Engine, observed: Observed) -> list[dict[str, Any]]:
+def _shows(
+    engine: Engine, observed: Observed, said: Sequence[Statement], changes: Sequence[Change]
+) -> list[dict[str, Any]]:
     """What the record shows about each scope it stands for, as last read."""
     binding = engine.bound.sources.get((observed.system, observed.collection))
-    if binding is None:
-        return [_entry(observed, None, {})]
-    return [
-        _entry(observed, representation, _topics(observed.record, representation))
-        for representation in binding.representations
+    entries = []
+    for representation in binding.representations if binding else (None,):
+        record = observed.record
+        status = shown(record, representation).status if representation else record.status or Status.UNKNOWN
+        since = record.status_at or _since(observed, status, said, changes)
+        entries.append(
+            {
+                "system": observed.system,
+                "collection": observed.collection,
+                "record": record.id,
+                "scope": representation.scope if representation else None,
+                "shows": Status.ABSENT if observed.is_gone else status,
+                "word": record.word,
+                "topics": dict(_topics(record, representation)) if representation else {},
+                "since": since.isoformat() if since else None,
+                "edited_at": record.modified_at.isoformat() if record.modified_at else None,
+                "read_at": observed.read_at.isoformat(),
+            }
+        )
+    return entries
+
+
+def _since(observed: Observed, status: Status, said: Sequence[Statement], changes: Sequence[Change]) -> datetime | None:
+    """Where the system gives no own time: when its record said so, or when we wrote it there. Any edit moves a
+    record's stamp, so the stamp tells nothing."""
+    kinds = _KINDS.get(status)
+    if kinds is None:
+        return None
+    moments = [
+        s.at for s in said if (s.system, s.record) == (observed.system, observed.record.id) and s.kind in kinds[0]
     ]
-
-
-def _entry(
-    observed: Observed, representation: Representation | None, topics: Mapping[str, bool | None]
-) -> dict[str, Any]:
-    record = observed.record
-    status = shown(record, representation).status if representation else record.status or Status.UNKNOWN
-    since = record.status_at or record.modified_at
-    return {
-        "system": observed.system,
-        "collection": observed.collection,
-        "record": record.id,
-        "scope": representation.scope if representation else None,
-        "shows": Status.ABSENT if observed.is_gone else status,
-        "word": record.word,
-        "topics": dict(topics),
-        "since": since.isoformat() if since else None,
-        "read_at": observed.read_at.isoformat(),
-    }
+    moments += [
+        c.settled_at
+        for c in changes
+        if c.record_id == observed.key and c.kind in kinds[1] and c.state is ChangeState.APPLIED and c.settled_at
+    ]
+    return max(moments, default=None)
 
 
 def _topics(record: Record, representation: Representation) -> dict[str, bool | None]:
