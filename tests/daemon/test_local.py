@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -46,9 +47,18 @@ class Runs:
             raise RuntimeError("a bug")
 
 
+class Jumping(SystemClock):
+    """The machine's clock, and then some."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+
 class Setting:
-    def __init__(self, runs: Callable[[str], None], lanes: dict[str, int], **options: str) -> None:
-        clock = SystemClock()
+    def __init__(self, runs: Callable[[str], None], lanes: dict[str, int], **options: Any) -> None:
+        self.clock = clock = Jumping()
         syncs = {name: _sync(**options).named(name) for name in lanes}
         self.metrics = Metrics(Store("sqlite://", clock), clock, syncs, ())
         self.dispatcher: Dispatcher = LocalDispatcher(
@@ -67,7 +77,7 @@ class Setting:
         return self.metrics.registry.get_sample_value(metric, labels) or 0.0
 
 
-def _sync(**options: str) -> SyncConfig:
+def _sync(**options: Any) -> SyncConfig:
     sides = {"crm": CrmSide(system="crm"), "esp": EspSide(system="esp", audience="1")}
     return SyncConfig.model_validate({**sides, **({"every": timedelta(seconds=1)} | options)})
 
@@ -75,15 +85,15 @@ def _sync(**options: str) -> SyncConfig:
 def test_every_sync_runs_soon_after_the_start_and_then_by_its_schedule() -> None:
     runs = Runs()
     with Setting(runs, {"a": 0, "b": 1}).started() as dispatcher:
-        wait_for(lambda: {"a", "b"} <= set(runs.started), "the first runs", within=1.5)
-        wait_for(lambda: min(runs.started.count("a"), runs.started.count("b")) >= 3, "further runs", within=4)
+        wait_for(lambda: {"a", "b"} <= set(runs.started), "the first runs", within=5)
+        wait_for(lambda: min(runs.started.count("a"), runs.started.count("b")) >= 3, "further runs", within=10)
         assert dispatcher.is_alive()
         assert dispatcher.neglected() == []
 
 
 def test_a_sync_with_a_crontab_runs_once_at_the_start_and_then_waits_for_its_time() -> None:
     runs = Runs()
-    setting = Setting(runs, {"a": 0}, every=None, cron="0 0 29 2 *")  # type: ignore[arg-type]
+    setting = Setting(runs, {"a": 0}, every=None, cron="0 0 29 2 *")
     with setting.started() as dispatcher:
         wait_for(lambda: runs.started == ["a"], "the first run", within=6)
         SystemClock().sleep(1.2)
@@ -112,17 +122,17 @@ def test_a_run_that_breaks_off_is_counted_and_stops_neither_itself_nor_others() 
     runs = Runs(fails="a")
     setting = Setting(runs, {"a": 0, "b": 0})
     with setting.started():
-        wait_for(lambda: min(runs.ended.count("a"), runs.ended.count("b")) >= 2, "both go on", within=6)
+        wait_for(lambda: min(runs.ended.count("a"), runs.ended.count("b")) >= 2, "both go on", within=12)
     assert setting.count("optsync_runs_total", sync="a", state="crashed") >= 1
     assert setting.count("optsync_runs_total", sync="b", state="crashed") == 0
 
 
 def test_a_triggered_sync_runs_at_once() -> None:
     runs = Runs()
-    with Setting(runs, {"a": 0}, every=timedelta(hours=1)).started() as dispatcher:  # type: ignore[arg-type]
+    with Setting(runs, {"a": 0}, every=timedelta(hours=1)).started() as dispatcher:
         wait_for(lambda: runs.ended == ["a"], "the first run", within=6)
         dispatcher.trigger("a")
-        wait_for(lambda: runs.ended == ["a", "a"], "the triggered one", within=1)
+        wait_for(lambda: runs.ended == ["a", "a"], "the triggered one", within=3)
         with pytest.raises(KeyError):
             dispatcher.trigger("of nobody")
 
@@ -130,7 +140,7 @@ def test_a_triggered_sync_runs_at_once() -> None:
 def test_a_sync_triggered_while_it_runs_runs_once_more_and_no_more_than_that() -> None:
     runs = Runs()
     runs.gate.clear()
-    setting = Setting(runs, {"a": 0}, every=timedelta(hours=1))  # type: ignore[arg-type]
+    setting = Setting(runs, {"a": 0}, every=timedelta(hours=1))
     with setting.started() as dispatcher:
         wait_for(lambda: runs.started == ["a"], "the first run", within=6)
         for _ in range(5):
@@ -138,7 +148,7 @@ def test_a_sync_triggered_while_it_runs_runs_once_more_and_no_more_than_that() -
         SystemClock().sleep(0.3)
         assert runs.started == ["a"]
         runs.gate.set()
-        wait_for(lambda: len(runs.ended) == 2, "once more", within=2)
+        wait_for(lambda: len(runs.ended) == 2, "once more", within=5)
         SystemClock().sleep(0.5)
         assert runs.ended == ["a", "a"]
     assert setting.count("optsync_missed_runs_total", sync="a", cause="running") == 0, "nothing was missed"
@@ -171,3 +181,12 @@ def test_a_dispatcher_that_was_not_started_is_not_alive_and_can_be_stopped() -> 
     setting = Setting(Runs(), {"a": 0})
     assert not setting.dispatcher.is_alive()
     assert setting.dispatcher.stop(0.1)
+
+
+def test_a_scheduler_that_gets_round_to_nothing_is_not_alive_until_it_does_again() -> None:
+    setting = Setting(Runs(), {"a": 0})
+    with setting.started() as dispatcher:
+        assert dispatcher.is_alive()
+        setting.clock.ahead = 90
+        assert not dispatcher.is_alive()
+        wait_for(dispatcher.is_alive, "its next pulse", within=10)

@@ -115,7 +115,23 @@ def test_a_second_signal_ends_the_daemon_at_once(tmp_path: Path) -> None:
             wait_for(lambda: server.log(pair.crm)["calls"] + server.log(pair.esp)["calls"] >= 1, "a call hangs")
             process.popen.send_signal(signal.SIGTERM)
             wait_for(lambda: process.get("/healthz") == 0, "nothing is accepted any more")
-            assert process.end(signal.SIGINT, within=2) == 128 + signal.SIGINT
+            assert process.end(signal.SIGINT, within=5) == 128 + signal.SIGINT
+
+
+@pytest.mark.slow
+def test_a_run_that_does_not_end_in_time_is_cut_off_and_the_next_start_takes_its_lease_at_once(tmp_path: Path) -> None:
+    with vendors(3) as server:
+        pair = Pair(server)
+        server.faults.replace([Rule(kind=FaultKind.TIMEOUT, delay=20)])
+        path = configuration(tmp_path, systems=pair.systems(), syncs={"newsletter": pair.sync()})
+        with Process(path, grace=0.5) as process:
+            wait_for(lambda: server.log(pair.crm)["calls"] + server.log(pair.esp)["calls"] >= 1, "a call hangs")
+            assert process.end(within=10) == 0
+            assert len(process.entries("a run was cut off; the next start goes on from there")) == 1
+        server.faults.replace(())
+        with Process(path) as process:
+            wait_for(lambda: process.metric("optsync_runs_total", state="done") >= 1, "a run")
+            assert process.metric("optsync_runs_total", state="locked") == 0
 
 
 def test_a_configuration_that_cannot_be_used_ends_the_command_with_two_and_a_sentence(tmp_path: Path) -> None:

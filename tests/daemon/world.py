@@ -1,7 +1,6 @@
 """Real processes on loopback: vendor mocks behind HTTP in the test's process, the daemon in one of its own."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -24,6 +23,13 @@ from optsync.connect.registry import mocks
 from optsync.state.store import Store
 from optsync_mock.server import RunningServer
 
+_IMPATIENT = """
+import sys
+from optsync.cli.app import run
+from optsync.daemon import main
+main.GRACE = float(sys.argv[1])
+sys.exit(run(sys.argv[2:]))
+"""
 _BRANDS = {
     "acme": {
         "purposes": {"marketing": {"kind": "commercial", "basis": "consent", "topics": ["news", "offers", "events"]}}
@@ -120,21 +126,22 @@ def free_port() -> int:
 
 
 class Process:
-    """The daemon on a configuration, from ``with`` to its end; killed there if it still runs."""
+    """The daemon on a configuration, from ``with`` to its end; killed there if it still runs. ``grace``: seconds
+    that it gives its runs to end, other than its own number."""
 
-    def __init__(self, config: Path, **environment: str) -> None:
-        self._config = config
-        self._environment = {**os.environ, **environment}
+    def __init__(self, config: Path, *, grace: float | None = None) -> None:
+        self._command = ["-m", "optsync.cli.app", "-c", str(config), "daemon"]
+        if grace is not None:
+            self._command = ["-c", _IMPATIENT, str(grace), *self._command[2:]]
         self._log = config.with_suffix(".log")
         self.url = f"http://{yaml.safe_load(config.read_text())['web']['listen']}"
 
     def __enter__(self) -> Self:
         with self._log.open("ab") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "optsync.cli.app", "-c", str(self._config), "daemon"],
+                [sys.executable, *self._command],
                 stdout=log,
                 stderr=log,
-                env=self._environment,
             )
         wait_for(lambda: self.popen.poll() is not None or self.get("/healthz") == 200, "the daemon answers")
         assert self.popen.poll() is None, self.log

@@ -114,3 +114,5 @@ def test_nobody_s_address_is_in_the_metrics(served: Served) -> None:
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 def test_these_pages_can_only_be_read(served: Served, path: str) -> None:
     assert served.client.request("POST", path).status_code == 405
+    head = served.client.request("HEAD", path)
+    assert (head.status_code, head.content) == (200, b"")

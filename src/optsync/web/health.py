@@ -9,24 +9,27 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from optsync.web.service import Web
 
+_LOOKS = ["GET", "HEAD"]
+"""Some load balancers ask with HEAD."""
+
 
 def router(web: Web) -> APIRouter:
     """``/healthz``, ``/readyz`` and ``/metrics``."""
     routes = APIRouter(include_in_schema=False)
 
-    @routes.get("/healthz")
+    @routes.api_route("/healthz", methods=_LOOKS)
     async def healthz() -> JSONResponse:
         """200 while due runs are being started. Asks nothing that could be slow."""
         is_alive = web.dispatcher.is_alive()
         return _answer([] if is_alive else ["the scheduler does not run"])
 
-    @routes.get("/readyz")
+    @routes.api_route("/readyz", methods=_LOOKS)
     def readyz() -> JSONResponse:
         """503 with reasons while something keeps syncs from running. A system out of reach is none: ``status``
         and the metrics tell that, and a restart would not help."""
         return _answer(list(_reasons(web)))
 
-    @routes.get("/metrics")
+    @routes.api_route("/metrics", methods=_LOOKS)
     def metrics() -> Response:
         return Response(web.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
