@@ -183,12 +183,14 @@ class Records:
         """Keys of the records that hold one of these points (in these sources)."""
         found: set[int] = set()
         for part in chunks(sorted(point_keys)):
-            query = sa.select(record_point.c.record_id).where(record_point.c.point_id.in_(part))
-            if source_ids is not None:
-                query = query.join(system_record, system_record.c.id == record_point.c.record_id).where(
-                    system_record.c.source_id.in_(source_ids)
-                )
-            found.update(self._connection.execute(query).scalars())
+            # The source is compared here and not in SQL: given the choice, SQLite reads all records of a source.
+            query = (
+                sa.select(record_point.c.record_id, system_record.c.source_id)
+                .join(system_record, system_record.c.id == record_point.c.record_id)
+                .where(record_point.c.point_id.in_(part))
+            )
+            rows = self._connection.execute(query)
+            found.update(key for key, source_id in rows if source_ids is None or source_id in source_ids)
         return found
 
     def unsure(self, source_id: int) -> list[int]:

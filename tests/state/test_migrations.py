@@ -1,0 +1,76 @@
+"""The schema grows by migrations, and says when it is too new."""
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+
+from optsync.clock import ManualClock
+from optsync.errors import CommandRefused, ConfigError
+from optsync.state.schema import metadata
+from optsync.state.store import MIGRATIONS, Store
+from tests.state.rows import dump, member, out, stored
+
+
+def move(store: Store, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with store._engine.connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        (command.downgrade if revision == "base" else command.upgrade)(config, revision)
+
+
+def test_the_migrations_lead_to_the_schema_that_the_code_knows(store: Store) -> None:
+    with store._engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_migrations_make_the_same_partial_indexes(store: Store) -> None:
+    with store._engine.connect() as connection:
+        found = {
+            str(index["name"])
+            for table in metadata.sorted_tables
+            for index in sa.inspect(connection).get_indexes(table.name)
+        }
+    assert {str(i.name) for table in metadata.sorted_tables for i in table.indexes} <= found
+
+
+def test_migrating_again_keeps_all_data(store: Store) -> None:
+    with store.transaction() as unit:
+        _, keys = stored(unit, [member(1)])
+        unit.ledger.append([(keys[0], out(evidence={"ip": "192.0.2.1"}))], run="r")
+    before = dump(store)
+    store.migrate()
+    move(store, "head")
+
+    assert dump(store) == before
+
+
+def test_going_down_removes_every_table_and_up_again_makes_them(store: Store) -> None:
+    with store.transaction() as unit:
+        stored(unit, [member(1)])
+    move(store, "base")
+    with store._engine.connect() as connection:
+        assert set(sa.inspect(connection).get_table_names()) <= {"alembic_version"}
+
+    store.migrate()
+    assert not any(dump(store).values())
+
+
+def test_a_database_of_a_newer_schema_is_refused_and_left_alone(store: Store) -> None:
+    with store._engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    before = dump(store)
+
+    with pytest.raises(CommandRefused, match=r"9999.*newer"):
+        store.migrate()
+    assert dump(store) == before
+
+
+@pytest.mark.parametrize("url", ["oracle://x", "no url", "mysql://localhost/x"])
+def test_another_kind_of_database_is_refused_in_one_sentence(url: str, clock: ManualClock) -> None:
+    with pytest.raises(ConfigError, match=r"state\.url"):
+        Store(url, clock)

@@ -1,0 +1,262 @@
+"""Observed records, their addresses, and how a reading is counted."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from optsync.model.change import ChangeKind, ChangeState
+from optsync.model.record import Origin, Record, Status
+from optsync.state.codec import decode_record, encode_record
+from optsync.state.records import Unsure
+from optsync.state.store import Store
+from tests.state.rows import NOW, change, member, stored
+
+FULL = member(
+    1,
+    "second@example.com",
+    status=Status.OUT,
+    origin=Origin.PERSON,
+    reason="N/A",
+    status_at=NOW,
+    opted_in_at=NOW - timedelta(days=2),
+    topics={"Offers": True, "Events": False, "News": None},
+    fields={"FNAME": "Ada", "AGE": 36, "SCORE": 1.5, "VIP": True, "TAGS": ("a", "b"), "NONE": None},
+    created_at=NOW - timedelta(days=9),
+    modified_at=NOW,
+    lists=frozenset({"letter", "other"}),
+    word="unsubscribed",
+    is_word_known=False,
+    rank=2,
+)
+texts = st.text(alphabet=st.characters(codec="utf-8"), max_size=8)
+values = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**53), 2**53), texts, st.lists(texts, min_size=1).map(tuple)
+)
+
+
+@given(
+    st.dictionaries(texts, values, max_size=4),
+    st.dictionaries(texts, st.sampled_from([None, True, False]), max_size=3),
+    st.sampled_from([None, *Status]),
+)
+def test_a_record_comes_back_as_it_was_and_its_fingerprint_leaves_the_stamp_out(
+    fields: dict[str, Any], topics: dict[str, bool | None], status: Status | None
+) -> None:
+    record = replace(FULL, fields=fields, topics=topics, status=status)
+    data, fingerprint = encode_record(record)
+
+    assert decode_record(record.id, data) == record
+    backwards = replace(record, fields=dict(reversed(fields.items())), modified_at=NOW - timedelta(days=1))
+    assert encode_record(backwards)[1] == fingerprint
+    assert encode_record(replace(record, reason="another"))[1] != fingerprint
+
+
+def test_a_stored_record_is_known_loaded_and_held_by_its_points(store: Store) -> None:
+    with store.transaction() as unit:
+        source, (key,) = stored(unit, [FULL])
+        known = unit.records.known(source, ["m1", "m2"])
+        (observed,) = unit.records.load([key])
+        points = unit.points.find(FULL.addresses)
+
+        assert set(known) == {"m1"}
+        assert (known["m1"].key, known["m1"].fingerprint, known["m1"].is_plain) == (key, encode_record(FULL)[1], True)
+        assert (observed.record, observed.system, observed.collection, observed.read_at) == (FULL, "mc", "list", NOW)
+        assert observed.points == tuple(points[a] for a in FULL.addresses)
+        assert unit.records.by_rid(source, ["m1"]) == {"m1": observed}
+        assert unit.records.holding([points["second@example.com"]]) == {key}
+        assert unit.records.holding([points["second@example.com"]], [source]) == {key}
+        assert unit.records.holding([points["second@example.com"]], [source + 1]) == set()
+
+
+def test_a_new_reading_replaces_the_record_and_ends_every_doubt(store: Store) -> None:
+    unsure = Unsure(sent_at=NOW, status="in", topics={"Offers": True}, fields={"TAGS": ("a", "b"), "X": None})
+    with store.transaction() as unit:
+        source, (key,) = stored(unit, [member(1)])
+        unit.records.set_unsure({key: unsure})
+        unit.records.set_missing([key], since=NOW, is_gone=True)
+        assert not unit.records.known(source, ["m1"])["m1"].is_plain
+        assert unit.records.load([key])[0].unsure == unsure
+        assert unit.records.unsure(source) == [key]
+
+        later = NOW + timedelta(hours=1)
+        unit.records.replace([(key, member(1, status=Status.OUT))], at=later)
+        (found,) = unit.records.load([key])
+        assert (found.record.status, found.read_at, found.unsure) == (Status.OUT, later, None)
+        assert (found.is_gone, found.missing_since) == (False, None)
+        assert unit.records.known(source, ["m1"])["m1"].is_plain
+
+
+@pytest.mark.parametrize("doubt", ["unsure", "missing", "gone"])
+def test_a_record_in_doubt_is_news_at_its_next_reading(store: Store, doubt: str) -> None:
+    with store.transaction() as unit:
+        source, (key,) = stored(unit, [member(1)])
+        if doubt == "unsure":
+            unit.records.set_unsure({key: Unsure(sent_at=NOW, status=None, topics={}, fields={})})
+        else:
+            unit.records.set_missing([key], since=NOW if doubt == "missing" else None, is_gone=doubt == "gone")
+        assert not unit.records.known(source, ["m1"])["m1"].is_plain
+        unit.records.clear_unsure([key])
+        unit.records.set_missing([key], since=None, is_gone=False)
+        assert unit.records.known(source, ["m1"])["m1"].is_plain
+
+
+def test_addresses_are_replaced_in_order_and_repeated_ones_count_once(store: Store) -> None:
+    with store.transaction() as unit:
+        _, (key,) = stored(unit, [FULL])
+        points = unit.points.require(["b@example.com", "a@example.com"])
+        b, a = points["b@example.com"], points["a@example.com"]
+        unit.records.set_points({key: [b, a, b]})
+
+        assert unit.records.load([key])[0].points == (b, a)
+        unit.records.set_points({key: []})
+        assert unit.records.load([key])[0].points == ()
+
+
+def test_more_records_than_fit_into_one_list_are_handled(store: Store) -> None:
+    with store.transaction() as unit:
+        source, keys = stored(unit, [member(n) for n in range(1203)])
+
+        assert len(unit.records.known(source, [f"m{n}" for n in range(1203)])) == 1203
+        assert [o.key for o in unit.records.load(reversed(keys))] == sorted(keys)
+        walked: list[int] = []
+        while part := unit.records.all_keys(source, after=walked[-1] if walked else 0):
+            walked += part
+        assert walked == sorted(keys)
+
+
+def test_what_a_read_did_not_show_is_missing_until_it_is_gone(store: Store) -> None:
+    with store.transaction() as unit:
+        source, keys = stored(unit, [member(n) for n in range(5)])
+        unit.records.set_missing([keys[4]], since=NOW, is_gone=True)
+        unit.sources.note_shown(source, [(keys[0], True), (keys[1], False)])
+        unit.sources.note_shown(source, [(keys[1], True)])
+
+        assert list(unit.sources.missing(source)) == keys[2:4]
+        assert (unit.sources.count_shown(source), unit.sources.count_known(source)) == (2, 4)
+        unit.sources.clear_scan(source)
+        assert unit.sources.count_shown(source) == 0
+
+
+REASONS = [None, "out_of_scope", "no_consent"]
+shown_records = st.lists(
+    st.fixed_dictionaries(
+        {
+            "is_shown": st.booleans(),
+            "is_news": st.booleans(),
+            "reason": st.sampled_from(REASONS),
+            "has_address": st.booleans(),
+            "is_shared": st.booleans(),
+            "change": st.sampled_from(["none", "record", "point", "earlier run", "other sync", "superseded"]),
+        }
+    ),
+    max_size=8,
+)
+
+
+def test_every_record_that_was_read_has_exactly_one_outcome(store: Store) -> None:
+    numbers = iter(range(10**6))
+
+    @given(shown_records)
+    @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+    def count_once(rows: list[dict[str, Any]]) -> None:
+        name = f"example {next(numbers)}"
+        with store.transaction() as unit:
+            records = [
+                Record(
+                    id=f"r{n}",
+                    addresses=(
+                        *((f"shared@{next(numbers)}.example",) if row["is_shared"] else ()),
+                        f"{name[8:]}-{n}@x.test",
+                    )
+                    if row["has_address"]
+                    else (),
+                )
+                for n, row in enumerate(rows)
+            ]
+            source, keys = stored(unit, records, collection=name)
+            expected: dict[str, int] = {}
+            for row, key, observed in zip(rows, keys, unit.records.load(keys), strict=True):
+                outcome = _told(unit, name, row, key, observed.points, source)
+                if outcome is not None:
+                    expected[outcome] = expected.get(outcome, 0) + 1
+            found = unit.records.outcomes(source, sync="letter", run=name)
+        assert found == expected
+        assert sum(found.values()) == sum(row["is_shown"] for row in rows)
+
+    count_once()
+
+
+def _told(unit: Any, run: str, row: dict[str, Any], key: int, points: tuple[int, ...], source: int) -> str | None:
+    """Stores one row of the example; the outcome that it must have."""
+    if row["reason"]:
+        unit.records.set_skipped({key: row["reason"]})
+    if row["is_shown"]:
+        unit.sources.note_shown(source, [(key, row["is_news"])])
+    kind = row["change"]
+    anywhere = unit.points.require(["somebody@else.example"])["somebody@else.example"]
+    if kind != "none":
+        parts = {"sync": "other"} if kind == "other sync" else {}
+        is_about_point = kind == "point" and points
+        new = change(
+            None if is_about_point else key, points[0] if is_about_point else anywhere, ChangeKind.CREATE, **parts
+        )
+        unit.changes.plan("earlier" if kind == "earlier run" else run, [new])
+        if kind == "superseded":
+            last = unit.changes.of_run(run)[-1]
+            unit.changes.set_state([last.id], ChangeState.SUPERSEDED)
+    if not row["is_shown"]:
+        return None
+    if kind == "record" or (kind == "point" and (not points or row["is_news"])):
+        return "changed"
+    return "no_address" if not points else row["reason"] or "same"
+
+
+def plans(store: Store, act: Any) -> str:
+    """How SQLite looks for what ``act`` asks for."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(*seen: Any) -> None:
+        asked.append((seen[2], seen[3]))
+
+    sa.event.listen(store._engine, "before_cursor_execute", note)
+    with store.reading() as unit:
+        act(unit)
+    sa.event.remove(store._engine, "before_cursor_execute", note)
+    with store._engine.connect() as connection:
+        rows = [
+            row[3]
+            for text, values_ in asked
+            if text.lstrip().startswith("SELECT")
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values_)
+        ]
+    return "\n".join(rows)
+
+
+def test_questions_that_every_cycle_asks_are_answered_from_indexes(store: Store) -> None:
+    if not store.is_sqlite:
+        return  # PostgreSQL reads small tables whole, whatever their indexes
+    with store.transaction() as unit:
+        source, keys = stored(unit, [member(n) for n in range(600)])
+        points = sorted(unit.points.find([f"p{n}@example.com" for n in range(600)]).values())
+        unit.changes.plan("r", [change(k, p) for k, p in zip(keys, points, strict=True)])
+        unit.changes.release("r", "letter")
+        unit.changes.set_state([c.id for c in unit.changes.of_run("r")][:590], ChangeState.APPLIED)
+    questions = [
+        lambda unit: unit.records.known(source, ["m1", "m2"]),
+        lambda unit: list(unit.sources.missing(source)),
+        lambda unit: unit.records.holding(points[:3], [source]),
+        lambda unit: unit.records.unsure(source),
+        lambda unit: unit.changes.next_ready("letter", ["mc"], limit=5),
+        lambda unit: unit.changes.oldest_unsent_out("letter"),
+        lambda unit: unit.records.outcomes(source, sync="letter", run="another"),
+        lambda unit: unit.ledger.about(points[:3]),
+        lambda unit: unit.points.waiting("letter", limit=3),
+    ]
+    for question in questions:
+        assert "SCAN" not in plans(store, question)
+    assert "ix_change_open" in plans(store, questions[4])

@@ -1,0 +1,148 @@
+"""Transactions, rehearsals, and times."""
+
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from optsync.clock import ManualClock
+from optsync.model.change import ChangeKind
+from optsync.model.link import Agreed, Link
+from optsync.state.issues import NewIssue
+from optsync.state.store import Store
+from optsync.state.unit import Unit
+from tests.state.rows import NOW, change, dump, member, out, stored
+
+
+class Stopped(Exception):
+    """Something went wrong in the middle."""
+
+
+def fill(unit: Unit, number: int) -> None:
+    """Something in most tables."""
+    source, keys = stored(unit, [member(number)])
+    points = list(unit.points.find([f"p{number}@example.com"]).values())
+    unit.ledger.append([(points[0], out(number, evidence={"ip": "192.0.2.1"}))], run="r")
+    unit.points.mark(["letter"], points)
+    unit.points.cache_standings({(points[0], "acme/news"): "out"})
+    unit.changes.plan("r", [change(keys[0], points[0], ChangeKind.OPT_OUT)])
+    unit.links.save("letter", [Link(crm=keys[0], esp=keys[0], agreed={"a=b": Agreed("x", None)})])
+    unit.issues.open(NewIssue(kind="refused", message="m", point_id=points[0]), run="r")
+    unit.sources.note_shown(source, [(keys[0], True)])
+    unit.sources.note_ticked(source, ["Offers"])
+    unit.runs.begin(f"run {number}", ["letter"])
+    unit.leases.take(f"lease {number}", holder="test")
+    unit.meta.put("number", str(number))
+
+
+def fill_and_stop(store: Store, number: int) -> None:
+    with store.transaction() as unit:
+        fill(unit, number)
+        raise Stopped
+
+
+def test_a_transaction_that_raises_leaves_nothing(store: Store) -> None:
+    with store.transaction() as unit:
+        fill(unit, 1)
+    before = dump(store)
+
+    with pytest.raises(Stopped):
+        fill_and_stop(store, 2)
+    assert dump(store) == before
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_rehearsal_leaves_every_table_as_it_was(store: Store, fails: bool) -> None:
+    with store.transaction() as unit:
+        fill(unit, 1)
+    before = dump(store)
+    assert sum(map(bool, before.values())) >= 13
+
+    def rehearse() -> None:
+        with store.rehearsal():
+            with store.transaction() as unit:
+                fill(unit, 2)
+            with store.reading() as unit:
+                assert unit.meta.get("number") == "2"
+                assert unit.ledger.count() == 2
+            if fails:
+                raise Stopped
+
+    if fails:
+        with pytest.raises(Stopped):
+            rehearse()
+    else:
+        rehearse()
+    assert dump(store) == before
+    with store.transaction() as unit:
+        fill(unit, 3)
+    assert dump(store) != before
+
+
+def test_a_transaction_that_fails_inside_a_rehearsal_undoes_itself_alone(store: Store) -> None:
+    with store.rehearsal():
+        with store.transaction() as unit:
+            unit.meta.put("number", "1")
+        with pytest.raises(Stopped):
+            fill_and_stop(store, 2)
+        with store.reading() as unit:
+            assert unit.meta.get("number") == "1"
+
+
+def test_on_sqlite_four_threads_that_read_and_then_write_lose_no_update(tmp_path: Path, clock: ManualClock) -> None:
+    store = Store(f"sqlite:///{tmp_path}/state.db", clock)
+    store.migrate()
+    with store.transaction() as unit:
+        unit.meta.put("count", "0")
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for _ in range(200):
+                with store.transaction() as unit:
+                    unit.meta.put("count", str(int(unit.meta.get("count") or "0") + 1))
+        except BaseException as error:  # noqa: BLE001 - told to the test, in its own thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    with store.reading() as unit:
+        assert unit.meta.get("count") == "800"
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        NOW,
+        datetime(1970, 1, 1, tzinfo=UTC),
+        datetime(1965, 3, 4, 5, 6, 7, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+    ],
+)
+def test_times_keep_their_microseconds_and_come_back_aware(store: Store, moment: datetime) -> None:
+    with store.transaction() as unit:
+        source = unit.sources.require("mc", "list")
+        unit.sources.finish_read(source.id, cursor=None, at=moment, full_at=None)
+        found = unit.sources.require("mc", "list")
+
+    assert found.read_at == moment
+    assert found.read_at is not None
+    assert found.read_at.tzinfo is UTC
+
+
+def test_times_of_other_zones_are_the_same_moment_and_naive_ones_are_refused(store: Store) -> None:
+    there = NOW.astimezone(timezone(timedelta(hours=9)))
+    with store.transaction() as unit:
+        source = unit.sources.require("mc", "list")
+        unit.sources.finish_read(source.id, cursor=None, at=there, full_at=None)
+        assert unit.sources.require("mc", "list").read_at == NOW
+    with pytest.raises(sa.exc.StatementError, match="without a time zone"), store.transaction() as unit:
+        unit.sources.finish_read(source.id, cursor=None, at=NOW.replace(tzinfo=None), full_at=None)
