@@ -17,10 +17,10 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from optsync.clock import Clock
+from optsync.config.schedule import cron_trigger
 from optsync.config.schema import SyncConfig
 from optsync.daemon.dispatcher import RunSync
 from optsync.metrics import Metrics
@@ -171,7 +171,7 @@ class LocalDispatcher:
 def _trigger(sync: SyncConfig) -> BaseTrigger:
     seconds = _interval(sync)
     if seconds is None:
-        return CronTrigger.from_crontab(sync.cron, timezone=UTC)
+        return cron_trigger(sync.cron or "")
     # Without jitter all syncs of an interval would call at the same moment for ever.
     return IntervalTrigger(seconds=seconds, jitter=min(30.0, seconds / 10), timezone=UTC)
 

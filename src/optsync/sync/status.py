@@ -1,11 +1,10 @@
 """How things stand: systems, syncs, queues — from the state alone, without asking a system."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from apscheduler.triggers.cron import CronTrigger
-
+from optsync.config.schedule import cron_trigger
 from optsync.config.schema import SyncConfig
 from optsync.state.runs import Run
 from optsync.state.unit import Unit
@@ -81,7 +80,7 @@ def _travel(config: SyncConfig) -> Mapping[str, bool]:
 def _next(config: SyncConfig, last: Run | None, now: datetime) -> datetime | None:
     """When the daemon would run it next."""
     if config.cron:
-        due: datetime | None = CronTrigger.from_crontab(config.cron, timezone=UTC).get_next_fire_time(None, now)
+        due: datetime | None = cron_trigger(config.cron).get_next_fire_time(None, now)
         return due
     if config.every is None:
         return None
