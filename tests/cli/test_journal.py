@@ -2,6 +2,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from optsync.clock import SystemClock
+from optsync.state.issues import NewIssue
+from optsync.state.store import Store
 from tests.cli.desk import ESP, Desk
 
 ISSUE = {"id", "kind", "opened_at", "system", "record", "email", "field", "rule", "message", "values", "state"}
@@ -41,6 +44,22 @@ def test_an_issue_that_is_retried_is_closed_and_its_person_looked_at_again(desk:
     assert desk.optsync("sync").code == 0
     assert desk.optsync("issues", "retry", "--all", "--json").json == {"retried": 0}
     assert desk.optsync("issues", "retry", number).code == 1
+
+
+def test_a_record_that_was_set_aside_is_read_again_with_everything_when_retried(desk: Desk) -> None:
+    desk.optsync("sync")
+    store = Store(f"sqlite:///{desk.database}", SystemClock())
+    with store.transaction() as unit:
+        unit.issues.open(
+            NewIssue(kind="quarantined_record", message="unreadable", sync="newsletter", system="mc", record="9"),
+            run=None,
+        )
+    assert desk.optsync("issues", "retry", "--all").code == 0
+    with store.reading() as unit:
+        is_read_in_full = {s.system: s.cursor is None for s in unit.sources.all()}
+    store.close()
+    assert is_read_in_full == {"crm": False, "mc": True}
+    assert desk.optsync("sync", "--json").json["syncs"]["newsletter"]["seen"]["esp"] == 3
 
 
 @pytest.mark.parametrize("arguments", [["retry"], ["retry", "1", "--all"], ["list", "--state", "new"]])
