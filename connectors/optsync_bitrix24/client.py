@@ -261,13 +261,15 @@ class Client:
             self._deny(f"the portal refuses the webhook; check webhook_url: {says}")
         if answer.status == 404:
             self._refuse(f"no REST at this address; check webhook_url and that the REST module is on: {says}")
+        # The portal names no time to wait; a proxy before it may.
+        after = answer.retry_after(self._clock.now())
         if answer.status == 429:
-            raise TryAgain(f"too many requests: {says}", is_limit=True)
+            raise TryAgain(f"too many requests: {says}", after=after, is_limit=True)
         if answer.status == 403:
             raise TryAgain(f"blocked before the REST module (maintenance, or this IP address): {says}")
         if 400 <= answer.status < 500:
             self._refuse(f"the request was refused before the REST module: {says}")
-        raise TryAgain(says, maybe_applied=True)
+        raise TryAgain(says, after=after, maybe_applied=True)
 
     def _refuse(self, message: str) -> NoReturn:
         raise SystemUnavailable(self._system, self._redactor.all(message))

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from optsync.connect.contract import Absence, Capabilities, CollectionInfo, Context, Health
 from optsync.connect.http import Effect
-from optsync.connect.settings import CrmSide, EspSide
+from optsync.connect.settings import CrmSide, EspSide, SystemSettings
 from optsync.model.change import Outcome, Write
 from optsync.model.page import Page, ReadSpec
 from optsync.model.record import Record, Side
@@ -43,7 +43,7 @@ class Bitrix24:
         write_shows_state=True,
         entities=ENTITIES,
     )
-    settings: ClassVar[type[Bitrix24Settings]] = Bitrix24Settings
+    settings: ClassVar[type[SystemSettings]] = Bitrix24Settings
     crm_side: ClassVar[type[CrmSide] | None] = CrmSide
     esp_side: ClassVar[type[EspSide] | None] = None
 
@@ -97,6 +97,8 @@ class Bitrix24:
 
     def write(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
         """What restricts goes first and alone. Raises only while nothing has been sent."""
+        if not writes:
+            return []
         outcomes = Outcomes(writes)
         jobs = sorted_out(writes, self._listing, spec, outcomes)
         self._updater.update([job for job in jobs if not is_create(job)], spec, outcomes)

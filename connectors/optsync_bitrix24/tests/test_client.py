@@ -6,8 +6,8 @@ from pydantic import ValidationError
 from optsync.connect.http import Effect
 from optsync.connect.mock import MockResponse
 from optsync.errors import CredentialsRefused, OutcomeUnknown, RateLimited, SystemFailure, SystemUnavailable
-from optsync_bitrix24 import Bitrix24
 from optsync_bitrix24.client import Command
+from optsync_bitrix24.settings import Bitrix24Settings
 from optsync_bitrix24.tests.world import BASE, RENAMED, SECRET, html_answer, json_answer, scripted
 
 _OK = json_answer({"result": {"ID": "7"}, "time": {}})
@@ -182,13 +182,15 @@ def test_no_message_holds_the_secret(answer: MockResponse) -> None:
 )
 def test_an_address_that_is_no_safe_webhook_is_refused_without_being_repeated(url: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        Bitrix24.settings(connector="bitrix24", webhook_url=url)
+        Bitrix24Settings.model_validate({"connector": "bitrix24", "webhook_url": url})
     assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize("tail", ["", "/", "/profile.json", "/crm.contact.list.json"])
 def test_a_webhook_is_taken_as_people_copy_it(tail: str) -> None:
-    settings = Bitrix24.settings(connector="bitrix24", webhook_url=f"{BASE}/rest/7/{SECRET}{tail}")
+    settings = Bitrix24Settings.model_validate(
+        {"connector": "bitrix24", "webhook_url": f"{BASE}/rest/7/{SECRET}{tail}"}
+    )
     assert settings.webhook.base_url == f"{BASE}/rest/7/{SECRET}"
     assert settings.webhook.account == "127.0.0.1/b24"
     assert SECRET not in repr(settings)

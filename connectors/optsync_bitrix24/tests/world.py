@@ -16,6 +16,7 @@ from optsync.model.record import Record
 from optsync_bitrix24 import Bitrix24
 from optsync_bitrix24.client import Client
 from optsync_bitrix24.mock import Bitrix24Mock
+from optsync_bitrix24.settings import Bitrix24Settings
 
 BASE = "http://127.0.0.1/b24"
 RENAMED = "http://localhost/b24"
@@ -97,7 +98,7 @@ def world(population: Sequence[Person] = (), *, settings: dict[str, Any] | None 
     mock.spoils = []
     mock.populate(population)
     transport = MockTransport({BASE: mock})
-    made = Bitrix24.settings(**{"connector": "bitrix24", **mock.config(BASE).system, **(settings or {})})
+    made = Bitrix24Settings(**{"connector": "bitrix24", **mock.config(BASE).system, **(settings or {})})
     context = Context(system="crm", clock=clock, rng=random.Random(2), transport=transport)
     return World(clock=clock, mock=mock, transport=transport, connector=Bitrix24(made, context))
 
@@ -107,7 +108,7 @@ def scripted(*answers: MockResponse) -> tuple[Client, Scripted, ManualClock]:
     clock = ManualClock(START)
     mock = Scripted(clock=clock, rng=random.Random(1), secret=SECRET)
     mock.answers, mock.seen = list(answers), []
-    settings = Bitrix24.settings(connector="bitrix24", webhook_url=f"{BASE}/rest/7/{SECRET}/")
+    settings = Bitrix24Settings.model_validate({"connector": "bitrix24", "webhook_url": f"{BASE}/rest/7/{SECRET}/"})
     transport = MockTransport({BASE: mock, RENAMED: mock})
     context = Context(system="crm", clock=clock, rng=random.Random(2), transport=transport)
     return Client(settings, context), mock, clock
