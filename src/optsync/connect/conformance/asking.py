@@ -1,0 +1,186 @@
+"""Statuses, creates and requests."""
+
+import pytest
+
+from optsync.connect.conformance.desk import NAME, Desk, bare, person
+from optsync.connect.contract import Absence, CanArchive, CanRename, CanTag
+from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
+from optsync.model.contact_point import same_mailbox
+from optsync.model.record import Status
+
+ANN, BOB = "ann@example.com", "bob@example.com"
+DONE = (Result.APPLIED, Result.SAME)
+
+
+def confirmed(desk: Desk, outcome: Outcome) -> None:
+    """The outcome shows what the next read shows."""
+    if not desk.capabilities.write_shows_state:
+        return
+    assert outcome.record is not None
+    (read,) = desk.connector.read_ids(desk.spec, [outcome.record.id])
+    assert bare(outcome.record) == bare(read)
+
+
+class AskingChecks:
+    """What changes whether somebody is mailed."""
+
+    def test_an_opt_out_is_written_and_seen(self, desk: Desk) -> None:
+        desk.seed(person("ann", opt_in=True), person("bob", opt_in=True))
+        (outcome,) = desk.write(desk.out(desk.record(ANN)))
+        assert outcome.result is Result.APPLIED
+        assert desk.is_out(ANN)
+        assert desk.is_in(BOB)
+        assert desk.shows_out(desk.records().get(ANN))
+        confirmed(desk, outcome)
+
+    def test_an_opt_in_of_somebody_unsubscribed_by_an_administrator_is_written_and_seen(self, desk: Desk) -> None:
+        desk.seed(person("ann"), person("bob"))
+        record = desk.record(ANN)
+        desk.act("admin_unsubscribe" if desk.is_esp else "opt_out", ANN)
+        assert desk.is_out(ANN)
+        (outcome,) = desk.write(desk.into(record))
+        assert outcome.result is Result.APPLIED
+        assert desk.is_in(ANN)
+        confirmed(desk, outcome)
+
+    @pytest.mark.parametrize("count", [1, 3, 60])
+    def test_many_opt_outs_in_one_call_all_end_out(self, desk: Desk, count: int) -> None:
+        desk.seed(*(person(f"p{n}", n) for n in range(count)))
+        outcomes = desk.write(*(desk.out(record) for record in desk.records().values()))
+        assert {outcome.result for outcome in outcomes} == {Result.APPLIED}
+        assert all(desk.is_out(f"p{n}@example.com") for n in range(count))
+
+    def test_the_same_wish_again_changes_nothing(self, desk: Desk) -> None:
+        desk.seed(person("ann"), person("bob", opt_in=True))
+        records = desk.records()
+        out, into = desk.out(records[ANN]), desk.into(records[BOB])
+        desk.write(out, into)
+        before = desk.status_of(ANN), desk.status_of(BOB)
+        assert {outcome.result for outcome in desk.write(out, into)} <= set(DONE)
+        assert (desk.status_of(ANN), desk.status_of(BOB)) == before
+
+    def test_an_opt_out_holds_against_another_program_that_opts_in_meanwhile(self, desk: Desk) -> None:
+        desk.seed(person("ann"))
+        write = desk.out(desk.record(ANN))
+        is_first = [True]
+
+        def race(_: object) -> None:
+            if is_first and is_first.pop():
+                desk.flip_in(ANN)
+
+        desk.line.before = race
+        (outcome,) = desk.write(write)
+        assert not is_first
+        assert outcome.result in DONE
+        assert desk.is_out(ANN)
+
+    def test_an_opt_out_of_somebody_whose_address_changed_reaches_the_person(self, desk: Desk) -> None:
+        desk.demand("changing_an_address")
+        desk.seed(person("ann"), person("bob"))
+        records = desk.records()
+        desk.act("change_address", ANN, to="new.ann@example.com")
+        desk.write(desk.out(records[ANN]), desk.out(records[BOB]))
+        assert desk.is_out("new.ann@example.com")
+
+    def test_a_new_record_has_what_it_was_made_with(self, desk: Desk) -> None:
+        desk.seed(person("ann"))
+        (outcome,) = desk.write(desk.create("cleo@example.com"))
+        assert outcome.result is Result.APPLIED
+        assert desk.is_in("cleo@example.com")
+        record = desk.record("cleo@example.com")
+        assert record.fields[desk.name_field] == "Cleo"
+        assert outcome.record_id == record.id
+        confirmed(desk, outcome)
+
+    @pytest.mark.parametrize("status", [s for s in Status if s is not Status.ABSENT])
+    def test_a_create_never_changes_a_record_that_exists(self, desk: Desk, status: Status) -> None:
+        if desk.is_esp and status not in desk.harness.statuses:
+            pytest.skip(f"the population has no {status}")
+        desk.seed(person("ann", status=status, opt_out=status is Status.OUT))
+        before = desk.view(ANN)
+        (outcome,) = desk.write(desk.create("Ann@EXAMPLE.com", name="Other"))
+        assert (outcome.result, outcome.fact) == (Result.REFUSED, Fact.EXISTS)
+        assert desk.view(ANN) == before
+
+    def test_two_creates_of_one_address_make_one_record(self, desk: Desk) -> None:
+        writes = [desk.create(a, key=a) for a in ("cleo@example.com", "Cleo@Example.com", "dan@example.com")]
+        outcomes = desk.write(*writes)
+        assert [outcome.key for outcome in outcomes] == [write.key for write in writes]
+        assert [outcome.result for outcome in outcomes].count(Result.APPLIED) == 2
+        shown = [record for page in desk.read() for record in page.records]
+        assert len({record.id for record in shown}) == 2
+
+    def test_a_request_waits_until_the_person_confirms(self, desk: Desk) -> None:
+        if not desk.capabilities.can_ask:
+            pytest.skip("it cannot ask")
+        (outcome,) = desk.write(desk.create("cleo@example.com", status=Status.PENDING))
+        assert outcome.result is Result.APPLIED
+        assert desk.record("cleo@example.com").status is Status.PENDING
+        desk.act("confirm", "cleo@example.com")
+        assert desk.is_in("cleo@example.com")
+        assert desk.record("cleo@example.com").status is Status.IN
+
+
+class PowerChecks:
+    """Optional powers."""
+
+    @pytest.mark.parametrize("is_out", [False, True], ids=["subscribed", "opted out"])
+    def test_a_rename_keeps_the_person_and_the_status(self, desk: Desk, is_out: bool) -> None:
+        """Some vendors refuse to edit somebody who left; nobody may answer with a second, subscribed record."""
+        if not isinstance(desk.connector, CanRename):
+            pytest.skip("it cannot rename")
+        desk.seed(person("ann"), person("bob"))
+        if is_out:
+            desk.leave(ANN)
+        before = desk.status_of(ANN)
+        rename = desk.to(WriteKind.RENAME, desk.record(ANN), address="new.ann@example.com")
+        (outcome,) = desk.connector.rename([rename], desk.spec)
+        if is_out and outcome.result is Result.REFUSED:
+            assert (desk.status_of(ANN), desk.view("new.ann@example.com")) == (before, None)
+            return
+        assert outcome.result is Result.APPLIED
+        assert desk.view(ANN) is None
+        assert desk.status_of("new.ann@example.com") == before
+        assert same_mailbox(desk.record("new.ann@example.com").addresses[0], "new.ann@example.com")
+        confirmed(desk, outcome)
+
+    def test_a_rename_to_the_address_of_somebody_else_harms_neither(self, desk: Desk) -> None:
+        if not isinstance(desk.connector, CanRename) or not desk.is_esp:
+            pytest.skip("it cannot rename, or addresses may repeat")
+        desk.seed(person("ann"), person("bob"))
+        before = desk.view(ANN), desk.view(BOB)
+        (outcome,) = desk.connector.rename([desk.to(WriteKind.RENAME, desk.record(ANN), address=BOB)], desk.spec)
+        assert outcome.result in (Result.REFUSED, Result.INVALID)
+        assert (desk.view(ANN), desk.view(BOB)) == before
+
+    def test_archiving_takes_off_the_list_and_deletes_nothing(self, desk: Desk) -> None:
+        if not isinstance(desk.connector, CanArchive):
+            pytest.skip("it cannot archive")
+        desk.seed(person("ann"), person("bob"))
+        archive: Write = desk.to(WriteKind.ARCHIVE, desk.record(ANN))
+        (outcome,) = desk.connector.archive([archive], desk.spec)
+        assert outcome.result is Result.APPLIED
+        shown = desk.record(ANN)
+        assert (shown.status, shown.fields[desk.name_field]) == (Status.ARCHIVED, "Ann")
+        assert desk.is_in(BOB)
+
+    def test_a_tag_changes_no_status(self, desk: Desk) -> None:
+        if not isinstance(desk.connector, CanTag):
+            pytest.skip("it cannot tag")
+        desk.seed(person("ann"), person("bob"))
+        desk.leave(BOB)
+        before = desk.status_of(ANN), desk.status_of(BOB)
+        records = desk.records()
+        tags = [desk.to(WriteKind.TAG, records[who], tags={"optsync": True}) for who in (ANN, BOB)]
+        assert {outcome.result for outcome in desk.connector.tag(tags, desk.spec)} == {Result.APPLIED}
+        assert (desk.status_of(ANN), desk.status_of(BOB)) == before
+
+    def test_what_leaves_and_is_written_again_keeps_its_name(self, desk: Desk) -> None:
+        """A status carries no fields."""
+        desk.seed(person("ann"))
+        desk.write(desk.out(desk.record(ANN)))
+        if desk.capabilities.absence is Absence.LEFT:
+            pytest.skip("who leaves is gone")
+        view = desk.view(ANN)
+        assert view is not None
+        assert view["fields"][NAME] == "Ann"

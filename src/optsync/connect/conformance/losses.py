@@ -1,0 +1,156 @@
+"""Lost answers, limits and failing gateways."""
+
+from collections.abc import Callable
+
+import pytest
+
+from optsync.connect.conformance.asking import ANN, DONE
+from optsync.connect.conformance.desk import Desk, people, person
+from optsync.connect.conformance.line import RETRY_AFTER_S, Trouble
+from optsync.errors import OptsyncError, RateLimited, SystemFailure, SystemUnavailable
+from optsync.model.change import Outcome, Result, Write
+
+_LOSSES = [Trouble.DROP, Trouble.DROP_AFTER, Trouble.CUT_AFTER]
+_PASSING = [Trouble.DROP, Trouble.TOO_MANY, Trouble.TOO_MANY_BARE, Trouble.ERROR_502, Trouble.ERROR_503]
+_LASTING = [Trouble.DROP, Trouble.TOO_MANY, Trouble.ERROR_502, Trouble.ERROR_503, Trouble.CUT_AFTER]
+
+
+def _attempt(desk: Desk, *writes: Write) -> list[Outcome]:
+    """No outcomes when the call raised: then nothing was sent."""
+    try:
+        return desk.write(*writes)
+    except SystemFailure:
+        return []
+
+
+def _is_honest(outcome: Outcome, is_true: bool) -> bool:
+    """APPLIED and SAME mean that it is so, FAILED that it is not."""
+    if outcome.result in DONE:
+        return is_true
+    return outcome.result is Result.UNKNOWN or not is_true
+
+
+class LossChecks:
+    """The line fails; what is said about it stays true."""
+
+    @pytest.mark.parametrize("loss", _LOSSES)
+    def test_an_opt_out_is_repeated_after_a_lost_answer(self, desk: Desk, loss: Trouble) -> None:
+        desk.seed(person("ann"), person("bob"))
+        write = desk.out(desk.record(ANN))
+        desk.line.trouble(loss, is_for_writes=True)
+        (outcome,) = desk.write(write)
+        assert outcome.result in DONE
+        assert desk.is_out(ANN)
+
+    @pytest.mark.parametrize("loss", _LOSSES)
+    def test_a_field_is_repeated_after_a_lost_answer(self, desk: Desk, loss: Trouble) -> None:
+        desk.seed(person("ann"), person("bob"))
+        write = desk.named(desk.record(ANN), "Änne")
+        desk.line.trouble(loss, is_for_writes=True)
+        (outcome,) = desk.write(write)
+        assert outcome.result in DONE
+        assert desk.record(ANN).fields[desk.name_field] == "Änne"
+
+    @pytest.mark.parametrize("loss", _LOSSES)
+    def test_a_permissive_write_is_not_sent_over_an_opt_out_that_came_meanwhile(
+        self, desk: Desk, loss: Trouble
+    ) -> None:
+        """The answer is lost, the person opts out: a repetition would opt them in again."""
+        desk.seed(person("ann"))
+        record = desk.record(ANN)
+        desk.act("admin_unsubscribe" if desk.is_esp else "opt_out", ANN)
+        desk.line.trouble(loss, is_for_writes=True)
+        applied: list[bool] = []
+
+        def leave(_: object) -> None:
+            if not applied and desk.is_in(ANN):
+                applied.append(True)
+                desk.leave(ANN)
+
+        desk.line.after = leave
+        (outcome,) = desk.write(desk.into(record))
+        if loss is Trouble.DROP:
+            assert outcome.result is not Result.SAME
+        else:
+            assert applied
+            assert desk.is_out(ANN)
+            assert outcome.result is Result.UNKNOWN
+
+    @pytest.mark.parametrize("loss", _LOSSES)
+    def test_a_lost_create_makes_one_record_and_is_never_called_failed(self, desk: Desk, loss: Trouble) -> None:
+        desk.seed(person("ann"))
+        desk.line.trouble(loss, is_for_writes=True)
+        (outcome,) = desk.write(desk.create("cleo@example.com"))
+        shown = [record for page in desk.read() for record in page.records]
+        made = len({record.id for record in shown}) - 1
+        assert made <= 1
+        assert _is_honest(outcome, made == 1)
+        (again,) = desk.write(desk.create("cleo@example.com", key="again"))
+        assert len(desk.records()) == 2
+        assert (again.result is Result.APPLIED) is (made == 0)
+
+    @pytest.mark.parametrize("trouble", _LASTING)
+    @pytest.mark.parametrize("skip", range(4))
+    def test_outcomes_are_true_when_the_system_fails_for_good(self, desk: Desk, trouble: Trouble, skip: int) -> None:
+        desk.seed(*people(3))
+        records = desk.records()
+        p0, p1 = records["p0@example.com"], records["p1@example.com"]
+        writes = [desk.out(p0), desk.named(p1, "One"), desk.create("new@example.com")]
+        desk.line.trouble(trouble, skip=skip, times=100_000)
+        outcomes = _attempt(desk, *writes)
+        desk.line.clear()
+        named = desk.record("p1@example.com").fields[desk.name_field] == "One"
+        truth = [desk.is_out("p0@example.com"), named, desk.is_in("new@example.com")]
+        assert outcomes or truth == [False] * 3, "it raised although something was written"
+        told = {o.key: o.result for o in outcomes}
+        assert all(_is_honest(o, is_true) for o, is_true in zip(outcomes, truth, strict=False)), (told, truth)
+        assert len(outcomes) in (0, 3)
+
+    @pytest.mark.parametrize("trouble", _PASSING)
+    def test_passing_trouble_is_waited_out(self, desk: Desk, trouble: Trouble) -> None:
+        desk.seed(person("ann"))
+        desk.line.trouble(trouble, times=2)
+        before = desk.harness.clock.monotonic()
+        record = desk.record(ANN)
+        waited = desk.harness.clock.monotonic() - before
+        assert waited >= (2 * RETRY_AFTER_S if trouble is Trouble.TOO_MANY else 1)
+        desk.line.trouble(trouble, times=2, is_for_writes=True)
+        (outcome,) = desk.write(desk.out(record))
+        assert outcome.result in DONE
+        assert desk.is_out(ANN)
+
+    @pytest.mark.parametrize("trouble", [Trouble.TOO_MANY, Trouble.ERROR_503, Trouble.DROP, Trouble.CUT_AFTER])
+    def test_lasting_trouble_ends_a_read_with_a_typed_error(self, desk: Desk, trouble: Trouble) -> None:
+        desk.seed(person("ann"))
+        desk.line.trouble(trouble, times=100_000)
+        wanted = RateLimited if trouble is Trouble.TOO_MANY else SystemUnavailable
+        verbs: list[Callable[[], object]] = [
+            desk.read,
+            lambda: desk.connector.check([desk.spec]),
+            lambda: desk.connector.read_ids(desk.spec, ["1"]),
+            desk.connector.describe,
+        ]
+        for verb in verbs:
+            with pytest.raises(wanted):
+                verb()
+
+    def test_half_an_answer_is_never_a_complete_read(self, crowd: Desk) -> None:
+        everybody = set(crowd.records())
+        for skip in range(4):
+            crowd.line.trouble(Trouble.CUT_AFTER, skip=skip)
+            assert set(crowd.records()) == everybody
+            crowd.line.clear()
+
+    def test_a_read_only_connector_reads_everything_and_writes_nothing(self, desk: Desk) -> None:
+        desk.seed(*people(3))
+        reader = desk.connect(is_read_only=True)
+        record = desk.record("p0@example.com")
+        reader.check([desk.spec])
+        reader.describe()
+        list(reader.read(desk.spec, None))
+        reader.read_ids(desk.spec, [record.id])
+        for write in (desk.out(record), desk.named(record, "Other"), desk.create("new@example.com")):
+            with pytest.raises((AssertionError, OptsyncError)):
+                reader.write([write], desk.spec)
+        assert desk.line.writes == 0
+        assert desk.view("new@example.com") is None
