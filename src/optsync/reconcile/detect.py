@@ -314,8 +314,10 @@ class _Teller:
         for_all: bool = False,
     ) -> None:
         at, clock = self._when(kind, scope)
-        statement = self._statement(kind, scope, at=at, clock=clock, source=source, strength=strength)
-        self.said.append(Said(replace(statement, is_personal=is_personal), for_all=for_all))
+        statement = self._statement(
+            kind, scope, at=at, clock=clock, source=source, strength=strength, is_personal=is_personal
+        )
+        self.said.append(Said(statement, for_all=for_all))
 
     def _when(self, kind: StatementKind, scope: str) -> tuple[datetime, str]:
         """The time of what is said, and whose clock told it: the status's own time (a topic has none), else the
@@ -330,7 +332,15 @@ class _Teller:
         return self.reading.seen_at, OUR_CLOCK
 
     def _statement(
-        self, kind: StatementKind, scope: str, *, at: datetime, clock: str | None, source: Source, strength: Strength
+        self,
+        kind: StatementKind,
+        scope: str,
+        *,
+        at: datetime,
+        clock: str | None,
+        source: Source,
+        strength: Strength,
+        is_personal: bool = False,
     ) -> Statement:
         return state(
             scope=scope,
@@ -340,6 +350,7 @@ class _Teller:
             seen_at=self.reading.seen_at,
             source=source,
             strength=strength,
+            is_personal=is_personal,
             reason=self.now.reason,
             system=self.reading.system,
             record=self.now.id,
