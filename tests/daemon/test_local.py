@@ -155,10 +155,12 @@ def test_a_sync_triggered_while_it_runs_runs_once_more_and_no_more_than_that() -
 
 
 def test_stopping_waits_for_the_run_under_way_and_starts_nothing_more() -> None:
-    runs = Runs(seconds=0.5)
-    setting = Setting(runs, {"a": 0, "b": 0})
+    runs = Runs(seconds=1.0)
+    setting = Setting(runs, {"a": 0, "b": 0}, every=timedelta(hours=1))
     setting.dispatcher.start()
-    wait_for(lambda: len(runs.started) == 1, "the first run", within=3)
+    wait_for(lambda: len(runs.started) == 1, "the first run", within=6)
+    setting.dispatcher.trigger("b" if runs.started == ["a"] else "a")
+    SystemClock().sleep(0.3)
     assert setting.dispatcher.stop(5)
     assert len(runs.ended) == 1
     SystemClock().sleep(0.8)
