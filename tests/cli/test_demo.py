@@ -11,6 +11,7 @@ from optsync.cli.demo_play import SCENES, cast, play, shortfalls
 from optsync.cli.demo_stage import HurriedClock, Stage, stage
 from optsync.clock import SystemClock
 from optsync.config.load import load
+from optsync.errors import CommandRefused
 from optsync.model.record import Side
 
 
@@ -47,6 +48,13 @@ def test_a_kept_folder_holds_a_configuration_that_loads_and_the_database(tmp_pat
     config = load(folder / "config.yaml", {})
     assert set(config.syncs) == {"newsletter"}
     assert (folder / "optsync.db").stat().st_size > 0
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("mine")
+    result = run("--keep", str(tmp_path))
+    assert isinstance(result.exception, CommandRefused)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_another_seed_gives_other_people_and_the_same_end() -> None:

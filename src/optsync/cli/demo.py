@@ -38,7 +38,7 @@ def demo(
         int, typer.Option(min=0, help="How many people the two systems share, besides the cast.")
     ] = 2000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same people.")] = 1,
-    keep: Annotated[Path | None, typer.Option(help="A folder that keeps the configuration and the database.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="A new folder for the configuration and the database.")] = None,
 ) -> None:
     """Show a tour: imitated vendors, a first sync, wishes on both sides, a second sync, an explanation.
 
@@ -184,6 +184,9 @@ def _table(*columns: str) -> Table:
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
+        # What an earlier tour left there would be taken for what these systems last agreed on.
+        if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+            raise CommandRefused(f"{keep} is there and not empty; name a folder that may be made")
         keep.mkdir(parents=True, exist_ok=True)
         yield keep
         return
