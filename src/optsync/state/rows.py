@@ -28,9 +28,11 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, An
     """Inserts what is not there yet (by any unique constraint); returns how many rows came in."""
     if not rows:
         return 0
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    result = connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
-    return max(result.rowcount, 0)
+    if connection.dialect.name == "postgresql":
+        # Its driver counts no rows when many are sent at once; those that came in are returned instead.
+        statement = postgresql.insert(table).on_conflict_do_nothing().returning(*table.primary_key.columns)
+        return len(connection.execute(statement, rows).all())
+    return max(connection.execute(sqlite.insert(table).on_conflict_do_nothing(), rows).rowcount, 0)
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *, key: tuple[str, ...]) -> None:
