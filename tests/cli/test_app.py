@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -61,3 +62,19 @@ def test_the_process_ends_with_the_code_of_the_command(lonely: Desk) -> None:
         for arguments in (["status"], ["runs", "show", "last"], ["plan", "nope"])
     ]
     assert codes == [0, 1, 2]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_a_terminal_of_any_encoding_gets_an_answer(lonely: Desk, encoding: str) -> None:
+    command = [*PROGRAM, "-c", str(lonely.path)]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+
+    def answer(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *arguments],
+            capture_output=True, check=False, timeout=60, env=environment, encoding=encoding, errors="strict",
+        )  # fmt: skip
+
+    assert answer("opt-out", "jürgen@example.com", "--actor", "Ægir →").returncode == 0
+    assert "by" in answer("explain", "jürgen@example.com").stdout
+    assert json.loads(answer("explain", "jürgen@example.com", "--json").stdout)["email"] == "jürgen@example.com"

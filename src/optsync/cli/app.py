@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import version as installed_version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -126,6 +127,10 @@ def _quiet_pipe() -> int:
 
 def main() -> None:
     """The entry point of ``optsync``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that knows no arrows shows a question mark instead of a fault.
+            stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))
 
 

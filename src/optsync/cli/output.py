@@ -14,8 +14,9 @@ _PIPE_WIDTH = 200
 
 
 def print_json(value: Any) -> None:
-    """One document, readable."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    """One document, readable; in ASCII where the output takes nothing else, so that no address is spoilt."""
+    takes_all = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=not takes_all, default=str) + "\n")
 
 
 def line(text: str = "", *, style: str = "") -> None:

@@ -67,7 +67,7 @@ def plan(
 
     with of(context).rehearsing() as engine:
         chosen = require_syncs(engine, names or [])
-        check.verify_accounts(engine, check.systems_of(engine, chosen))
+        check.verify_accounts(engine, check.systems_of(engine, chosen), is_rehearsal=True)
         with Bars() as bars:
             report = run_cycle(engine, chosen, full=full, is_rehearsal=True, progress=bars)
     if as_json:

@@ -100,9 +100,10 @@ def warnings(engine: Engine) -> list[str]:
 # the account behind a system's name
 
 
-def verify_accounts(engine: Engine, systems: Iterable[str]) -> None:
+def verify_accounts(engine: Engine, systems: Iterable[str], *, is_rehearsal: bool = False) -> None:
     """Refuses systems whose settings changed and lead to another account. Costs a request only where the settings
-    are not those under which the account was last seen; a system out of reach is left to the cycle that follows.
+    are not those under which the account was last seen; a system out of reach is left to the cycle that follows. A
+    rehearsal remembers nothing.
 
     Raises:
         AnotherAccount: see there.
@@ -118,8 +119,9 @@ def verify_accounts(engine: Engine, systems: Iterable[str]) -> None:
         except SystemFailure:
             continue
         _refuse_another(system, known, health)
-        with engine.store.transaction() as unit:
-            _remember(engine, unit, system, health)
+        if not is_rehearsal:
+            with engine.store.transaction() as unit:
+                _remember(engine, unit, system, health)
 
 
 def get_to_know(engine: Engine, systems: Iterable[str]) -> None:
