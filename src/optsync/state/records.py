@@ -132,6 +132,11 @@ class Records:
                 .values(missing_since=since, is_gone=is_gone)
             )
 
+    def set_gone(self, keys: Iterable[int]) -> None:
+        """These records are believed to be deleted; since when they are missing stays."""
+        for part in chunks(keys):
+            self._connection.execute(sa.update(system_record).where(system_record.c.id.in_(part)).values(is_gone=True))
+
     def set_skipped(self, reasons: Mapping[int, str | None]) -> None:
         """Why the records got nothing when they were last looked at."""
         by_reason: dict[str | None, list[int]] = {}

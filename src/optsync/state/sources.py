@@ -1,6 +1,6 @@
 """Sources: the collections that are read, with their cursors and the current scan."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -81,15 +81,18 @@ class Sources:
         rows = [{"source_id": source_id, "record_id": key, "is_news": is_news} for key, is_news in shown]
         insert_new(self._connection, scan, rows)
 
-    def missing(self, source_id: int) -> Iterator[int]:
-        """Records that are known and were not shown by the current read."""
+    def missing(self, source_id: int, *, after: int = 0, limit: int = 500) -> list[int]:
+        """The next records, by key, that are known and were not shown by the current read."""
         was_shown = sa.exists().where(scan.c.source_id == source_id, scan.c.record_id == system_record.c.id)
         query = (
             sa.select(system_record.c.id)
-            .where(system_record.c.source_id == source_id, ~system_record.c.is_gone, ~was_shown)
+            .where(
+                system_record.c.source_id == source_id, system_record.c.id > after, ~system_record.c.is_gone, ~was_shown
+            )
             .order_by(system_record.c.id)
+            .limit(limit)
         )
-        yield from list(self._connection.execute(query).scalars())
+        return list(self._connection.execute(query).scalars())
 
     def count_shown(self, source_id: int) -> int:
         query = sa.select(sa.func.count()).select_from(scan).where(scan.c.source_id == source_id)

@@ -6,20 +6,18 @@ from datetime import timedelta
 
 import structlog
 
-from optsync.connect.contract import Absence, CanConfirmOptIn
+from optsync.connect.contract import CanConfirmOptIn
 from optsync.model.page import RowFault
-from optsync.model.record import Record, Status
-from optsync.reconcile.detect import Reading, left
-from optsync.state.records import Observed
+from optsync.model.record import Record
 from optsync.state.sources import Source
 from optsync.state.unit import Unit
+from optsync.sync.absence import Absences
 from optsync.sync.binding import SourceBinding
 from optsync.sync.engine import Engine
 from optsync.sync.ingest import Circumstances, Ingest, NeedsConfirmation
 from optsync.sync.progress import Progress
 
 _log = structlog.get_logger(__name__)
-_LOOK_UPS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,53 +159,9 @@ class Observer:
             return unit.sources.require(binding.system, binding.collection), before
 
     def _finish(self, binding: SourceBinding, source: Source, cursor: str | None, *, is_full: bool) -> None:
-        missing: list[Observed] = []
         if is_full:
-            with self._engine.store.reading() as unit:
-                missing = unit.records.load(unit.sources.missing(source.id))
-        if missing and binding.absence is Absence.LEFT:
-            self._judge_leavers(binding, source, missing)
+            Absences(self._engine, binding, source, self._run, self._guarded, self.take).judge()
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
             now = self._engine.clock.now()
-            if missing and binding.absence is Absence.DELETED:
-                self._judge_missing(unit, binding, missing)
             unit.sources.finish_read(source.id, cursor=cursor, at=now, full_at=now if is_full else None)
-
-    def _judge_missing(self, unit: Unit, binding: SourceBinding, missing: Sequence[Observed]) -> None:
-        """Deleted is believed after two complete scans that lie far enough apart."""
-        now = self._engine.clock.now()
-        grace = self._engine.config.consent.absence_grace
-        believed = [o for o in missing if o.missing_since is not None and now - o.missing_since >= grace]
-        noticed = [o.key for o in missing if o.missing_since is None]
-        unit.records.set_missing(noticed, since=now, is_gone=False)
-        for since in {o.missing_since for o in believed}:
-            unit.records.set_missing([o.key for o in believed if o.missing_since == since], since=since, is_gone=True)
-        unit.points.mark(binding.syncs, {p for o in believed for p in o.points})
-
-    def _judge_leavers(self, binding: SourceBinding, source: Source, missing: Sequence[Observed]) -> None:
-        """A complete roster without them and a direct look-up that says "not there": they left."""
-        connector = self._engine.connectors[binding.system]
-        for start in range(0, len(missing), _LOOK_UPS):
-            part = missing[start : start + _LOOK_UPS]
-            there = connector.read_ids(binding.spec, [o.record.id for o in part])
-            self.take(binding, source, there, (), cursor=None, keeps_lists=True)
-            found = {record.id for record in there}
-            self._store_leavers(binding, [o for o in part if o.record.id not in found])
-
-    def _store_leavers(self, binding: SourceBinding, gone: Sequence[Observed]) -> None:
-        now = self._engine.clock.now()
-        reading = Reading(system=binding.system, seen_at=now)
-        with self._engine.store.transaction() as unit:
-            self._guarded(unit)
-            said = [
-                (o.points[0], each.statement)
-                for o in gone
-                if o.points
-                for representation in binding.representations
-                for each in left(o.record, representation, reading)
-            ]
-            unit.ledger.append(said, run=self._run)
-            absent = [(o.key, replace(o.record, status=Status.ABSENT)) for o in gone]
-            unit.records.replace(absent, at=now, is_gone=True)
-            unit.points.mark(binding.syncs, {p for o in gone for p in o.points})
