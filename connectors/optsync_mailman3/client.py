@@ -183,6 +183,9 @@ class MailmanClient:
                 maybe_applied=answer.status != 429,
                 is_limit=answer.status == 429,
             )
+        if answer.status < 300 and answer.content and not answer.is_json:
+            # Cut off on its way, or a proxy's own page: what was asked for may have been done.
+            raise TryAgain(f"HTTP {answer.status} without a whole answer", maybe_applied=True)
 
 
 def describe(answer: Answer) -> str:

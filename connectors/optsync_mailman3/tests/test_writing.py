@@ -41,6 +41,13 @@ def test_many_people_leave_in_one_call(server: responses.RequestsMock) -> None:
     assert len(server.calls) == 1
 
 
+def test_an_answer_that_was_cut_off_says_nothing_and_the_opt_out_is_repeated(server: responses.RequestsMock) -> None:
+    server.delete(ROSTER, body=f'{{"{ANNA}": tr')
+    server.delete(ROSTER, json={ANNA: True})
+    (outcome,) = connector().write([_status(ANNA, Status.OUT)], SPEC)
+    assert outcome.result is Result.APPLIED
+
+
 def test_somebody_who_was_no_member_is_the_same(server: responses.RequestsMock) -> None:
     server.delete(ROSTER, json={ANNA: False})
     shows(server, ANNA)
