@@ -48,18 +48,21 @@ class BatchChecks:
             assert view["fields"][NAME] == "Zero"
             assert not desk.topics or view["topics"][TOPIC] is True
 
-    def test_more_writes_than_a_call_takes_are_all_settled(self, desk: Desk) -> None:
-        count = desk.capabilities.write_batch + 3
-        desk.seed(*people(count))
-        records = desk.records()
-        writes = [desk.named(record, f"Name of {who}") for who, record in records.items()]
-        outcomes = desk.write(*writes)
+    def test_more_writes_than_a_call_takes_are_all_settled(self, crowd: Desk) -> None:
+        count = crowd.harness.many or crowd.capabilities.write_batch + 3
+        crowd.seed(*people(max(count, crowd.harness.crowd))[crowd.harness.crowd :])
+        records = dict(list(crowd.records().items())[:count])
+        writes = [crowd.named(record, f"Name of {who}") for who, record in records.items()]
+        outcomes = crowd.write(*writes)
         assert [outcome.key for outcome in outcomes] == [write.key for write in writes]
         assert {outcome.result for outcome in outcomes} == {Result.APPLIED}
-        shown = desk.records()
-        assert {who: record.fields[desk.name_field] for who, record in shown.items()} == {
+        shown = crowd.records()
+        assert {who: shown[who].fields[crowd.name_field] for who in records} == {
             who: f"Name of {who}" for who in records
         }
+        left = crowd.write(*(crowd.out(record) for record in records.values()))
+        assert {outcome.result for outcome in left} == {Result.APPLIED}
+        assert [who for who in records if not crowd.is_out(who)] == []
 
     def test_what_restricts_is_sent_before_everything_else(self, desk: Desk) -> None:
         desk.seed(*people(4))

@@ -71,6 +71,8 @@ class Harness:
     """Dotted names of module constants -> values that make pages small."""
     crowd: int
     """How many people then fill at least three pages."""
+    many: int = 0
+    """How many writes take several calls then; 0: three more than the connector declares for one."""
     clock: ManualClock = field(default_factory=lambda: ManualClock(START))
     missing: str = "NO_SUCH_THING_9"
     """A field, topic, filter key and collection that is not there."""
