@@ -219,6 +219,8 @@ def _enter(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
     refusal = _why_not_enter(pair, decided, around, policy)
     if refusal:
         return Decision(skipped={pair.owner.key: refusal})
+    if pair.member is not None and pair.member.record.status is Status.ABSENT:
+        return Decision()  # the record of somebody who left is there still: the opt-in is written to it
     is_request = decided.wish is not Wish.IN and policy.needs_grant
     intent = _create_in_esp(pair.point, listed[0], decided, policy, is_request=is_request)
     if intent.fingerprint in around.blocked:
