@@ -30,19 +30,14 @@ def sync(
     from optsync.cli.progress import Bars
     from optsync.cli.report import show_sync
     from optsync.sync import check
-    from optsync.sync.run import run_cycle
 
     del yes
     with of(context).engine() as engine, stoppable() as stopping:
         chosen = require_syncs(engine, names or [])
-        systems = check.systems_of(engine, chosen)
         if rebase is not None:
             check.rebase(engine, require_system(engine.config, rebase))
-        check.verify_accounts(engine, systems)
         with Bars() as bars:
-            report = run_cycle(engine, chosen, full=full, progress=bars, stopping=stopping)
-        check.get_to_know(engine, systems - report.failed_systems)
-        check.note_clocks(engine, systems)
+            report = check.run_on_known_accounts(engine, chosen, full=full, progress=bars, stopping=stopping)
     if as_json:
         print_json(report.to_json())
     else:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import structlog
 
 from optsync.metrics import Metrics, is_locked
+from optsync.sync.check import AnotherAccount, run_on_known_accounts
 from optsync.sync.engine import Engine
 from optsync.sync.report import SyncReport
-from optsync.sync.run import run_cycle
 
 _log = structlog.get_logger(__name__)
 _STUCK_AFTER = 2 * 3600.0
@@ -32,7 +32,10 @@ class Runner:
         started = self._engine.clock.monotonic()
         self._note(sync)
         try:
-            report = run_cycle(self._engine, [sync], progress=watch, stopping=self._stopping)
+            report = run_on_known_accounts(self._engine, [sync], progress=watch, stopping=self._stopping)
+        except AnotherAccount as refusal:
+            _log.error("sync refused", sync=sync, reason=str(refusal))
+            return
         finally:
             with self._lock:
                 del self._steps[sync]

@@ -24,7 +24,7 @@ def project(seen: Seen, around: Neighbourhood, policy: SyncPolicy) -> Iterator[I
     representation = policy.crm if seen.side is Side.CRM else policy.esp
     point, decided = _deciding(seen, around, policy, policy.scope)
     if not (seen.is_gone and seen.side is Side.CRM):
-        yield from _status(seen, point, decided, representation, policy)
+        yield from _status(seen, around, point, decided, representation, policy)
     if seen.is_gone:
         return
     yield from _topics(seen, around, decided, representation, policy)
@@ -54,7 +54,12 @@ def _standing(point: Point, scope: str, policy: SyncPolicy) -> Standing:
 
 
 def _status(
-    seen: Seen, point: Point, decided: Standing, representation: Representation, policy: SyncPolicy
+    seen: Seen,
+    around: Neighbourhood,
+    point: Point,
+    decided: Standing,
+    representation: Representation,
+    policy: SyncPolicy,
 ) -> Iterator[Intent]:
     if decided.wish is Wish.OUT:
         wanted, rule, is_needed = Status.OUT, Rule.OUT_TRAVELS, _must_go_out(seen, representation)
@@ -68,7 +73,7 @@ def _status(
     status = shown(seen.record, representation).status
     if wanted is Status.IN and status is Status.OUT:
         rule = Rule.GRANT_LIFTS_OUT
-    if wanted is Status.OUT and status is Status.IN and _was_put_back(decided.decided_by, seen):
+    if wanted is Status.OUT and (seen.system, seen.record.id) in around.refused:
         rule = Rule.RESTRICTIVE_WINS
     flags = flags_for(wanted, seen.record, representation) if representation.uses_flags else {}
     before: dict[str, Value] = {name: seen.record.fields.get(name) for name in flags} or {"status": status}
@@ -112,11 +117,6 @@ def _may_travel(decided_by: Statement | None, target: Side, policy: SyncPolicy) 
     if target is Side.ESP:
         return policy.outs_to_esp or decided_by.system != policy.crm_system
     return policy.outs_to_crm or decided_by.system != policy.esp_system
-
-
-def _was_put_back(decided_by: Statement | None, seen: Seen) -> bool:
-    """This very side said out before, and now shows in again."""
-    return decided_by is not None and decided_by.system == seen.system and decided_by.record == seen.record.id
 
 
 def _reason(seen: Seen, point: Point, decided: Standing, name: str) -> Iterator[Intent]:

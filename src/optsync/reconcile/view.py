@@ -56,7 +56,8 @@ class Point:
 class Neighbourhood:
     """The records around some points, loaded together. ``ticked``: topics that some record of a side has
     switched on; on the others an unticked box is no value. ``blocked``: fingerprints of writes that a vendor
-    refused for good and nobody cleared."""
+    refused for good and nobody cleared. ``refused``: (system, record id) of those that came to show "in" in this
+    run without a right to."""
 
     now: datetime
     points: Mapping[int, Point]
@@ -65,6 +66,7 @@ class Neighbourhood:
     links: Mapping[tuple[int, int], Link]
     ticked: frozenset[tuple[Side, str]] = frozenset()
     blocked: frozenset[str] = frozenset()
+    refused: frozenset[tuple[str, str]] = frozenset()
     by_primary: Mapping[int, Sequence[Seen]] = field(init=False, repr=False, compare=False)
     """The records of both sides by their primary point."""
 

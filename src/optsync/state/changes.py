@@ -131,6 +131,14 @@ class Changes:
         )
         return result.rowcount
 
+    def count_ready(self, sync: str) -> int:
+        query = (
+            sa.select(sa.func.count())
+            .select_from(change)
+            .where(change.c.sync == sync, change.c.state == ChangeState.READY)
+        )
+        return int(self._connection.execute(query).scalar_one())
+
     def next_ready(self, sync: str, systems: Collection[str], *, limit: int) -> list[Change]:
         """The first changes to send now: all of one priority, system, collection and way of writing."""
         is_ready = change.c.state == ChangeState.READY

@@ -68,7 +68,7 @@ class Issues:
         known = (
             sa.update(issue)
             .where(issue.c.subject == new.subject, issue.c.state != "resolved")
-            .values(count=issue.c.count + 1, values=dumps(dict(new.values)))
+            .values(count=issue.c.count + 1, values=dumps(dict(new.values)), run=run)
         )
         if self._connection.execute(known).rowcount:
             return False
@@ -127,6 +127,11 @@ class Issues:
 
     def find(self, issue_id: int) -> Issue | None:
         return next(iter(self._select(issue.c.id == issue_id)), None)
+
+    def subjects_of_run(self, kind: str, run: str) -> frozenset[tuple[str, str]]:
+        """(system, record) of the issues of a kind that this run opened or met again."""
+        query = sa.select(issue.c.system, issue.c.record).where(issue.c.kind == kind, issue.c.run == run)
+        return frozenset((system, record) for system, record in self._connection.execute(query))
 
     def any_open(self, kind: str, system: str) -> bool:
         """Whether there is an open issue of that kind about the system."""

@@ -42,6 +42,10 @@ class Runs:
             .values(ended_at=self._clock.now(), state=state, summary=dumps(summary))
         )
 
+    def forget(self, uid: str) -> None:
+        """Takes away a run that did nothing."""
+        self._connection.execute(sa.delete(run).where(run.c.uid == uid))
+
     def find(self, uid: str) -> Run | None:
         row = self._connection.execute(sa.select(run).where(run.c.uid == uid)).mappings().one_or_none()
         return _run(row) if row else None

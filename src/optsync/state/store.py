@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from optsync.clock import Clock
@@ -30,6 +30,9 @@ _PRAGMAS = (
     "PRAGMA cache_size=-65536",
     "PRAGMA journal_size_limit=67108864",
 )
+
+DatabaseError = SQLAlchemyError
+"""Whatever a database raises, for those who know no SQL."""
 
 
 class Store:

@@ -25,6 +25,8 @@ from optsync.sync.settle import Settler
 _log = structlog.get_logger(__name__)
 _LOOK_UPS = 20
 """Up to so many calls re-read records before a permissive write; more is done by one reading of the changes."""
+_CALLS_A_REREAD = 5
+"""How many writing calls may follow one re-read: few enough that what it showed is seconds old."""
 _SHOWS_STATE = frozenset({WriteKind.STATUS, WriteKind.TOPICS})
 
 
@@ -57,18 +59,25 @@ class Applier:
         """Sends until nothing is ready, or the process is asked to stop: what is left is derived anew then."""
         done = 0
         with self._engine.store.reading() as unit:
-            total = len(unit.changes.open_of(self._sync, (ChangeState.READY,)))
+            total = unit.changes.count_ready(self._sync)
         while not self._stopping():
             with self._engine.store.reading() as unit:
                 head = unit.changes.next_ready(self._sync, self._available, limit=1)
             if not head:
                 return
-            limit = type(self._engine.connectors[head[0].system]).capabilities.write_batch
+            limit = self._batch_size(head[0])
             with self._engine.store.reading() as unit:
                 batch = unit.changes.next_ready(self._sync, self._available, limit=limit)
             self._send(batch)
             done += len(batch)
             self._progress.step(f"write {head[0].system}", done, max(total, done))
+
+    def _batch_size(self, first: Change) -> int:
+        """As many as one call writes; of permissive ones, some calls' worth where one call re-reads so many."""
+        capabilities = type(self._engine.connectors[first.system]).capabilities
+        if not _is_permissive(first):
+            return capabilities.write_batch
+        return max(capabilities.write_batch, min(capabilities.reread_batch, _CALLS_A_REREAD * capabilities.write_batch))
 
     def _send(self, batch: Sequence[Change]) -> None:
         binding = self._engine.bound.sources[batch[0].system, batch[0].collection]

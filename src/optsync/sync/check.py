@@ -13,6 +13,8 @@ from optsync.connect.contract import Health, Problem, Severity
 from optsync.errors import ConfigError, SystemFailure
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
+from optsync.sync.report import Report
+from optsync.sync.run import run_cycle
 
 _log = structlog.get_logger(__name__)
 
@@ -204,3 +206,20 @@ def _fingerprint(engine: Engine, system: str) -> str:
 
 def _plain(value: Any) -> Any:
     return value.get_secret_value() if hasattr(value, "get_secret_value") else value
+
+
+def run_on_known_accounts(engine: Engine, syncs: Sequence[str] = (), **options: Any) -> Report:
+    """:func:`optsync.sync.run.run_cycle`, on the accounts that the state belongs to: other ones are refused before,
+    new ones are remembered after.
+
+    Raises:
+        AnotherAccount: see there.
+    """
+    systems = systems_of(engine, syncs)
+    verify_accounts(engine, systems)
+    report = run_cycle(engine, syncs, **options)
+    ran = [name for name, sync in report.syncs.items() if not sync.is_locked_out]
+    worked = systems_of(engine, ran) if ran else set()
+    get_to_know(engine, worked - report.failed_systems)
+    note_clocks(engine, worked)
+    return report

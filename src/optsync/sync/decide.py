@@ -12,6 +12,7 @@ from optsync.state.issues import NewIssue
 from optsync.state.records import Observed
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
+from optsync.sync.claims import REFUSED
 from optsync.sync.engine import Engine
 from optsync.sync.progress import Progress
 
@@ -59,13 +60,13 @@ class Decider:
             self._progress.step(f"decide {sync}", done, max(total, done))
 
     def _decide(self, unit: Unit, keys: Sequence[int]) -> None:
-        around = load_around(unit, self._engine, self._policy, keys)
+        around = load_around(unit, self._engine, self._policy, keys, run=self._run)
         found = first_sight_statements(keys, around, self._policy)
         if found:
             unit.ledger.append(found, run=self._run)
             others = [name for name in self._engine.bound.policies if name != self._policy.name]
             unit.points.mark(others, {key for key, _ in found})
-            around = load_around(unit, self._engine, self._policy, keys)
+            around = load_around(unit, self._engine, self._policy, keys, run=self._run)
         decision = decide(keys, around, self._policy)
         kept = [i for i in decision.intents if self._may_go(i)]
         unit.changes.plan(self._run, [self._change(intent) for intent in kept])
@@ -128,7 +129,7 @@ class Decider:
         unit.points.cache_standings(wishes)
 
 
-def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection[int]) -> Neighbourhood:
+def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection[int], *, run: str) -> Neighbourhood:
     """The records that hold one of the points, their other points, and the records that hold those."""
     bindings = {}
     for binding in engine.bound.sources_of(policy.name):
@@ -153,6 +154,7 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
         links=unit.links.of(policy.name, [s.key for s in esp]),
         ticked=frozenset((bindings[source].side, topic) for source, topic in ticked),
         blocked=unit.issues.blocked(policy.name),
+        refused=unit.issues.subjects_of_run(REFUSED, run),
     )
 
 

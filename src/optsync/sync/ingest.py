@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from optsync.connect.contract import Absence
-from optsync.model.change import ChangeKind
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.page import RowFault
 from optsync.model.record import Record, Side, Status
@@ -13,7 +12,6 @@ from optsync.model.statement import Statement, StatementKind, Strength
 from optsync.reconcile.consent import Standing, Wish, standing
 from optsync.reconcile.detect import Claim, Detected, Doubt, Reading, Said, detect
 from optsync.reconcile.representation import overlay
-from optsync.reconcile.rules import Rule
 from optsync.state.codec import encode_record
 from optsync.state.issues import NewIssue
 from optsync.state.records import Known, Observed
@@ -66,14 +64,25 @@ class _News:
     detected: Detected
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingClaim:
+    """A record came to show "in"; whether that is refused is judged when every side was read."""
+
+    binding: SourceBinding
+    record: Record
+    point: int
+    claim: Claim
+
+
 class Ingest:
-    """Takes the records of one source inside one transaction."""
+    """Takes the records of one source inside one transaction. ``claims``: what came to show "in" among them."""
 
     def __init__(self, unit: Unit, binding: SourceBinding, source: Source, circumstances: Circumstances) -> None:
         self._unit = unit
         self._binding = binding
         self._source = source
         self._now = circumstances
+        self.claims: list[PendingClaim] = []
         self._reading = Reading(
             system=binding.system,
             seen_at=circumstances.seen_at,
@@ -219,7 +228,12 @@ class Ingest:
         self._unit.points.mark(self._binding.syncs, touched)
         spoken_of = {key for key, _ in said}
         self._unit.points.mark(self._binding.syncs, spoken_of - touched)
-        self._open_claims(news, points)
+        self.claims = [
+            PendingClaim(binding=self._binding, record=n.record, point=points[n.points[0]], claim=c)
+            for n in news
+            if n.points
+            for c in n.detected.claims
+        ]
         self._open_doubts(news, points)
 
     def _carried(self, item: _News, listed: Sequence[int]) -> Iterable[tuple[int, Statement]]:
@@ -276,16 +290,6 @@ class Ingest:
 
     # issues
 
-    def _open_claims(self, news: Sequence[_News], points: Mapping[str, int]) -> None:
-        claims = [(n, points[n.points[0]], c) for n in news if n.points for c in n.detected.claims]
-        if not claims:
-            return
-        about = self._unit.ledger.about({point for _, point, _ in claims})
-        for item, point, claim in claims:
-            decided = self._standing(about[point], claim.scope)
-            if decided.wish is Wish.OUT:
-                self._open(_refused(self._binding.system, item.record, point, claim, decided))
-
     def _open_doubts(self, news: Sequence[_News], points: Mapping[str, int]) -> None:
         for item in news:
             for doubt in item.detected.doubts:
@@ -324,23 +328,3 @@ class Ingest:
     def _note_ticked(self, news: Sequence[_News]) -> None:
         topics = {name for n in news for name, wanted in n.record.topics.items() if wanted}
         self._unit.sources.note_ticked(self._source.id, topics)
-
-
-def _refused(system: str, record: Record, point: int, claim: Claim, decided: Standing) -> NewIssue:
-    out = decided.decided_by
-    return NewIssue(
-        kind="refused_opt_in",
-        message=f"shows {claim.shows!r} for {claim.scope} without an opt-in that lifts the opt-out: it is put back",
-        system=system,
-        record=record.id,
-        point_id=point,
-        rule=Rule.RESTRICTIVE_WINS,
-        field=claim.scope,
-        values={
-            "shows": claim.shows,
-            "shown_at": record.modified_at.isoformat() if record.modified_at else None,
-            "out_at": out.at.isoformat() if out else None,
-            "out_source": out.source if out else None,
-            "kind": ChangeKind.OPT_OUT,
-        },
-    )

@@ -13,8 +13,9 @@ from optsync.state.sources import Source
 from optsync.state.unit import Unit
 from optsync.sync.absence import Absences
 from optsync.sync.binding import SourceBinding
+from optsync.sync.claims import judge_claims
 from optsync.sync.engine import Engine
-from optsync.sync.ingest import Circumstances, Ingest, NeedsConfirmation
+from optsync.sync.ingest import Circumstances, Ingest, NeedsConfirmation, PendingClaim
 from optsync.sync.progress import Progress
 
 _log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ class Observer:
         self._run = run
         self._guarded = guarded
         self._progress = progress
+        self._claims: list[PendingClaim] = []
 
     def read(self, binding: SourceBinding, *, full: bool, adds: bool = False) -> Read:
         """Reads what changed, or everything when asked to, or when the meaning of the readings changed. An
@@ -112,14 +114,24 @@ class Observer:
             try:
                 with self._engine.store.transaction() as unit:
                     self._guarded(unit)
-                    Ingest(unit, binding, source, circumstances).take(records, faults)
+                    ingest = Ingest(unit, binding, source, circumstances)
+                    ingest.take(records, faults)
                     if cursor is not None:
                         unit.sources.advance(source.id, cursor)
             except NeedsConfirmation as needed:
                 confirmed = {**circumstances.confirmed, **self._confirm(binding, needed)}
                 circumstances = replace(circumstances, confirmed=confirmed)
             else:
+                self._claims.extend(ingest.claims)
                 return
+
+    def judge_claims(self) -> None:
+        """Judges what came to show "in" since the last time, now that every side was read."""
+        claims, self._claims = self._claims, []
+        if claims:
+            with self._engine.store.transaction() as unit:
+                self._guarded(unit)
+                judge_claims(unit, claims, tolerance=self._engine.config.consent.clock_tolerance, run=self._run)
 
     def _confirm(self, binding: SourceBinding, needed: NeedsConfirmation) -> dict[str, bool]:
         connector = self._engine.connectors[binding.system]

@@ -24,6 +24,15 @@ class SyncReport:
     calls: dict[str, int] = field(default_factory=dict)
     failures: list[OptsyncError] = field(default_factory=list)
 
+    @property
+    def is_locked_out(self) -> bool:
+        """It did not run, since another process works on it."""
+        return bool(self.failures) and all(isinstance(f, StateLocked) for f in self.failures) and not self.calls_made
+
+    @property
+    def calls_made(self) -> int:
+        return sum(self.calls.values())
+
     def to_json(self) -> dict[str, Any]:
         """As the contract of ``sync --json`` has it."""
         value: dict[str, Any] = {

@@ -9,6 +9,7 @@ from optsync.errors import OptsyncError, StateLocked, SystemFailure
 from optsync.model.change import ChangeState
 from optsync.model.record import Side
 from optsync.state.leases import Lease
+from optsync.state.store import DatabaseError
 from optsync.state.unit import Unit
 from optsync.sync.apply import Applier
 from optsync.sync.binding import SourceBinding
@@ -43,12 +44,25 @@ def run_cycle(
     with engine.store.rehearsal() if is_rehearsal else nullcontext():
         with engine.store.transaction() as unit:
             unit.runs.begin(report.run, names)
-        for name in names:
-            cycle = _Cycle(engine, name, report.run, progress or Silent(), stopping, full=full)
-            report.syncs[name] = cycle.run(is_rehearsal=is_rehearsal)
-        with engine.store.transaction() as unit:
-            unit.runs.end(report.run, report.state, report.summary())
+        try:
+            for name in names:
+                cycle = _Cycle(engine, name, report.run, progress or Silent(), stopping, full=full)
+                report.syncs[name] = cycle.run(is_rehearsal=is_rehearsal)
+        except Exception:
+            _end(engine, report, "failed")
+            raise
+        _end(engine, report, report.state)
     return report
+
+
+def _end(engine: Engine, report: Report, state: str) -> None:
+    """Notes how the run ended; one that found every sync in other hands leaves no trace."""
+    is_idle = bool(report.syncs) and all(sync.is_locked_out for sync in report.syncs.values())
+    with engine.store.transaction() as unit:
+        if is_idle:
+            unit.runs.forget(report.run)
+        else:
+            unit.runs.end(report.run, state, report.summary())
 
 
 class _Cycle:
@@ -105,6 +119,7 @@ class _Cycle:
         self._recover()
         bindings = self._engine.bound.sources_of(self._sync)
         unread = self._observe(bindings)
+        self._observer.judge_claims()
         available = {b.system for b in bindings} - {f.system for f in unread.values()}
         decider = Decider(
             self._engine,
@@ -120,6 +135,7 @@ class _Cycle:
             self._report.state = "planned"
         else:
             self._apply(available)
+        self._observer.judge_claims()
         self._conclude(bindings)
 
     def _guarded(self, unit: Unit) -> None:
@@ -202,5 +218,6 @@ class _Cycle:
         try:
             with self._engine.store.transaction() as unit:
                 unit.leases.give_back(self._lease)
-        except OptsyncError:
+        except (OptsyncError, DatabaseError):
+            # It is free by itself soon; what ended the cycle is the news.
             _log.warning("lease not given back", sync=self._sync)

@@ -206,7 +206,8 @@ class Settler:
     def _failed(self, unit: Unit, change: Change, outcome: Outcome) -> None:
         """Not applied, or unknown: derived again in the next cycle, after a look at the record."""
         is_put_off = outcome.result is Result.FAILED and outcome.retry_at is not None
-        state = ChangeState.SUPERSEDED if is_put_off else ChangeState.FAILED
+        # What is put off stays planned: the next cycle derives it again.
+        state = ChangeState.PLANNED if is_put_off else ChangeState.FAILED
         unit.changes.settle(change.id, state, message=_words(outcome))
         if outcome.result is Result.FAILED and change.record_id is not None:
             unit.records.clear_unsure([change.record_id])

@@ -46,6 +46,8 @@ class Exempt:
     """A status word that nobody mapped can be shown."""
     skewed_clocks: str = ""
     """The connector's clock may differ from the vendor's."""
+    paging_while_people_leave: str = ""
+    """A read loses nobody while others leave; otherwise it must say that it is incomplete."""
     deleting: str = ""
     """Records can be deleted by hand."""
 
