@@ -47,6 +47,7 @@ class TestMailman(ConnectorSuite):
                 changing_an_address="the id is the address: another address is another member",
                 unknown_words="the delivery status is searched for by word and shown by no other call",
                 skewed_clocks="Mailman keeps no times of change that a clock could be compared with",
+                paging_while_people_leave="pages are numbered rows of a live table, which shift when somebody leaves",
                 deleting="a member who was deleted is one who left",
             ),
         )
