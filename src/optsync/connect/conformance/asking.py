@@ -1,8 +1,10 @@
 """Statuses, creates and requests."""
 
+from dataclasses import replace
+
 import pytest
 
-from optsync.connect.conformance.desk import NAME, Desk, bare, person
+from optsync.connect.conformance.desk import NAME, OTHER_TOPIC, TOPIC, Desk, bare, person
 from optsync.connect.contract import Absence, CanArchive, CanRename, CanTag
 from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
 from optsync.model.contact_point import same_mailbox
@@ -50,6 +52,16 @@ class AskingChecks:
         assert {outcome.result for outcome in outcomes} == {Result.APPLIED}
         assert all(desk.is_out(f"p{n}@example.com") for n in range(count))
 
+    @pytest.mark.parametrize("count", [3, 60])
+    def test_many_opt_ins_in_one_call_all_end_in(self, desk: Desk, count: int) -> None:
+        desk.seed(*(person(f"p{n}", n) for n in range(count)))
+        records = desk.records()
+        for who in records:
+            desk.act("admin_unsubscribe" if desk.is_esp else "opt_out", who)
+        outcomes = desk.write(*(desk.into(record) for record in records.values()))
+        assert {outcome.result for outcome in outcomes} == {Result.APPLIED}
+        assert [who for who in records if not desk.is_in(who)] == []
+
     def test_the_same_wish_again_changes_nothing(self, desk: Desk) -> None:
         desk.seed(person("ann"), person("bob", opt_in=True))
         records = desk.records()
@@ -90,6 +102,16 @@ class AskingChecks:
         record = desk.record("cleo@example.com")
         assert record.fields[desk.name_field] == "Cleo"
         assert outcome.record_id == record.id
+        confirmed(desk, outcome)
+
+    def test_a_new_record_has_the_topics_it_was_made_with(self, desk: Desk) -> None:
+        desk.demand("topics")
+        topics = {desk.topics[TOPIC]: True, desk.topics[OTHER_TOPIC]: False}
+        (outcome,) = desk.write(replace(desk.create("cleo@example.com"), topics=topics))
+        shown = desk.record("cleo@example.com").topics
+        assert outcome.result is Result.APPLIED
+        assert shown[desk.topics[TOPIC]] is True
+        assert not shown[desk.topics[OTHER_TOPIC]]
         confirmed(desk, outcome)
 
     @pytest.mark.parametrize("status", [s for s in Status if s is not Status.ABSENT])

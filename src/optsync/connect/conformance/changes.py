@@ -7,6 +7,7 @@ import pytest
 from optsync.clock import ManualClock
 from optsync.connect.conformance.desk import NAME, OTHER_TOPIC, TOPIC, Desk, by_address, people
 from optsync.connect.contract import Absence
+from optsync.model.page import Page
 
 
 class _Skewed:
@@ -102,6 +103,27 @@ class ChangeChecks:
             rest = list(crowd.connect().read(crowd.spec, pages[done - 1].cursor))
             assert set(by_address(pages[:done])) | set(by_address(rest)) == everybody
             assert not any(page.is_full for page in rest)
+
+    def test_what_happens_during_a_delta_is_shown_by_it_or_by_the_next(self, crowd: Desk) -> None:
+        if not crowd.capabilities.has_delta:
+            pytest.skip("the system has no delta")
+        cursor = crowd.read()[-1].cursor
+        crowd.harness.clock.advance(600)
+        count = crowd.harness.crowd
+        for number in range(count):
+            crowd.act("set_field", f"p{number}@example.com", field=NAME, value="All")
+        pages: list[Page] = []
+        left: list[str] = []
+        for page in crowd.connector.read(crowd.spec, cursor):
+            pages.append(page)
+            crowd.harness.clock.advance(1)
+            if len(left) < 6:
+                left += [f"p{len(left)}@example.com", f"p{count - 1 - len(left)}@example.com"]
+                crowd.leave(left[-1])
+                crowd.leave(left[-2])
+        shown = by_address(pages) | by_address(crowd.read(pages[-1].cursor))
+        assert len(shown) == count
+        assert [who for who in left if not crowd.shows_out(shown[who])] == []
 
     @pytest.mark.parametrize("seconds", [-86_400, -600, 600, 86_400])
     def test_a_wrong_clock_of_ours_hides_no_change(self, desk: Desk, seconds: int) -> None:

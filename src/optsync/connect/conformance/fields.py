@@ -1,5 +1,7 @@
 """Fields and topics, which never carry a status."""
 
+from dataclasses import replace
+
 import pytest
 
 from optsync.connect.conformance import hostile
@@ -7,7 +9,7 @@ from optsync.connect.conformance.asking import ANN, BOB, DONE, confirmed
 from optsync.connect.conformance.desk import OTHER_TOPIC, TOPIC, Desk, person
 from optsync.model.change import Result, Write
 from optsync.model.contact_point import normalise
-from optsync.model.record import Record
+from optsync.model.record import Record, Status
 
 
 def _name(record: Record, desk: Desk) -> str:
@@ -74,6 +76,21 @@ class FieldChecks:
         for batch in [writes] if is_one_call else [[write] for write in writes]:
             desk.write(*batch)
         assert {who: desk.status_of(who) for who in addresses} == before
+
+    @pytest.mark.parametrize("is_one_call", [True, False], ids=["together", "one by one"])
+    def test_a_status_that_rides_on_fields_or_topics_is_not_carried(self, desk: Desk, is_one_call: bool) -> None:
+        if not desk.is_esp:
+            pytest.skip("flags are fields")
+        desk.seed(person("ann"), person("bob"), person("cleo"))
+        records = desk.records()
+        desk.leave(ANN)
+        desk.leave(BOB)
+        writes = [replace(desk.named(records[who], "Other"), status=Status.IN) for who in (ANN, BOB)]
+        if desk.topics:
+            writes[0] = replace(desk.ticked(records[ANN], **{TOPIC: True}), status=Status.IN)
+        for batch in [writes] if is_one_call else [[write] for write in writes]:
+            desk.write(*batch)
+        assert (desk.is_out(ANN), desk.is_out(BOB)) == (True, True)
 
     @pytest.mark.parametrize("is_one_call", [True, False], ids=["together", "one by one"])
     def test_a_field_of_somebody_who_left_meanwhile_brings_nobody_back(self, desk: Desk, is_one_call: bool) -> None:

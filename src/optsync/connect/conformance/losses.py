@@ -108,6 +108,43 @@ class LossChecks:
         assert all(_is_honest(o, is_true) for o, is_true in zip(outcomes, truth, strict=False)), (told, truth)
         assert len(outcomes) in (0, 3)
 
+    @pytest.mark.parametrize("loss", _LOSSES)
+    @pytest.mark.parametrize("skip", range(6))
+    def test_one_loss_at_any_request_spoils_nothing_for_good(self, desk: Desk, loss: Trouble, skip: int) -> None:
+        desk.seed(*people(4))
+        records = desk.records()
+        desk.act("admin_unsubscribe" if desk.is_esp else "opt_out", "p2@example.com")
+        p0, p1, p2 = (records[f"p{number}@example.com"] for number in range(3))
+        writes = [desk.named(p1, "One"), desk.create("new@example.com"), desk.into(p2), desk.out(p0)]
+        desk.line.trouble(loss, skip=skip)
+        outcomes = desk.write(*writes)
+        desk.line.clear()
+        named = desk.record("p1@example.com").fields[desk.name_field] == "One"
+        truth = [named, desk.is_in("new@example.com"), desk.is_in("p2@example.com"), desk.is_out("p0@example.com")]
+        assert [_is_honest(outcome, is_true) for outcome, is_true in zip(outcomes, truth, strict=True)] == [True] * 4
+        assert (named, truth[3]) == (True, True), "what sets a state is repeated"
+        assert len([record for page in desk.read() for record in page.records if "new@" in str(record.addresses)]) <= 1
+
+    @pytest.mark.parametrize("loss", _LOSSES)
+    @pytest.mark.parametrize("skip", range(3))
+    def test_many_creates_with_a_lost_answer_are_each_told_truly(self, desk: Desk, loss: Trouble, skip: int) -> None:
+        desk.line.trouble(loss, skip=skip, is_for_writes=True)
+        outcomes = desk.write(*(desk.create(f"n{number}@example.com") for number in range(45)))
+        shown = [record for page in desk.read() for record in page.records]
+        made = {record.addresses[0] for record in shown}
+        assert len(shown) == len(made)
+        told = [_is_honest(outcome, f"n{number}@example.com" in made) for number, outcome in enumerate(outcomes)]
+        assert told == [True] * 45
+
+    @pytest.mark.parametrize("loss", _LOSSES)
+    def test_many_opt_outs_with_a_lost_answer_all_end_out(self, desk: Desk, loss: Trouble) -> None:
+        desk.seed(*people(45))
+        records = desk.records()
+        desk.line.trouble(loss, is_for_writes=True)
+        outcomes = desk.write(*(desk.out(record) for record in records.values()))
+        assert {outcome.result for outcome in outcomes} <= set(DONE)
+        assert [who for who in records if not desk.is_out(who)] == []
+
     @pytest.mark.parametrize("trouble", _PASSING)
     def test_passing_trouble_is_waited_out(self, desk: Desk, trouble: Trouble) -> None:
         desk.seed(person("ann"))

@@ -72,6 +72,15 @@ class ReadingChecks:
             assert view is not None
             assert _texts(record, desk.name_field) == str(view["fields"][NAME]).strip()
 
+    def test_people_who_share_an_address_and_people_without_one_are_records_of_their_own(self, desk: Desk) -> None:
+        if desk.is_esp:
+            pytest.skip("an address is there once")
+        both = ("ann@example.com", "ann.second@example.com")
+        desk.seed(person("ann", addresses=both), person("anna", addresses=both[:1]), person("nobody", addresses=()))
+        shown = [record for page in desk.read() for record in page.records]
+        assert sorted(record.addresses for record in shown) == [(), both[:1], both]
+        assert len({record.id for record in shown}) == 3
+
     def test_every_status_is_shown_as_what_it_is(self, desk: Desk) -> None:
         desk.seed(*(person(str(status), status=status) for status in desk.harness.statuses))
         shown = {name.partition("@")[0]: record for name, record in desk.records().items()}
