@@ -12,7 +12,7 @@ from optsync_mailchimp.mapping import MergeField
 # Everything at once: without `count` the API shows ten.
 _ALL = {"count": 1000}
 # A renamed or new group touches no member, so only asking again shows it.
-_FRESH_SECONDS = 3600.0
+_FRESH_SECONDS = 6 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Interests:
 
 
 class Schemas:
-    """Definitions by audience id, kept for an hour."""
+    """Definitions by audience id, kept for six hours."""
 
     def __init__(self, client: MailchimpClient, clock: Clock) -> None:
         self._client = client

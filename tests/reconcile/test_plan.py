@@ -62,7 +62,7 @@ SINGLE: dict[Rule, Case] = {
         [("mc", ChangeKind.OPT_OUT, {"status": Status.OUT})],
     ),
     Rule.RESTRICTIVE_WINS: (
-        around(contact(1, fields={"IN": True}), said={1: [out(system="crm", record="r1")]}),
+        around(contact(1, fields={"IN": True}), said={1: [out(system="crm")]}, refused=frozenset({("crm", "r1")})),
         policy(),
         [("crm", ChangeKind.OPT_OUT, {"OUT": True, "IN": False})],
     ),
@@ -145,6 +145,11 @@ SINGLE: dict[Rule, Case] = {
         around(contact(1), member(2), links=[LINK]),
         policy(has_list_scope=True, leave=Leave.ARCHIVE),
         [("mc", ChangeKind.ARCHIVE, {"status": Status.ARCHIVED})],
+    ),
+    Rule.RETURNED_TO_LIST: (
+        around(contact(1, lists={"news"}), member(2), links=[replace(LINK, left=True)]),
+        policy(name="news", has_list_scope=True, leave=Leave.TAG),
+        [("mc", ChangeKind.ARCHIVE, {"tag": None})],
     ),
     Rule.ESP_ONLY: (
         around(member(2, fields={"FNAME": "a"})),

@@ -17,7 +17,7 @@ from optsync.model.link import Agreed, Link, Move
 from optsync.model.record import Side
 from optsync.model.statement import Source, Statement, StatementKind, Strength, state
 from optsync.state.issues import NewIssue
-from optsync.state.schema import lease, link
+from optsync.state.schema import lease
 from optsync.state.store import Store
 from tests.state.rows import NOW, change, member, out, stored
 
@@ -135,16 +135,6 @@ def test_a_link_keeps_what_was_agreed_moved_and_frozen(store: Store) -> None:
         unit.links.agree("letter", one, two, {"c=d": Agreed(2, "2")})
         agreed = {**saved.agreed, "c=d": Agreed(2, "2")}
         assert unit.links.of("letter", [two]) == {(one, two): replace(saved, agreed=agreed)}
-
-
-def test_a_bare_list_of_frozen_rules_is_understood(store: Store) -> None:
-    with store.transaction() as unit:
-        _, (one, two) = stored(unit, [member(1), member(2)])
-        unit.links.save("letter", [Link(crm=one, esp=two)])
-        connection: Connection = unit.links._connection
-        connection.execute(sa.update(link).values(frozen='["a=b"]'))
-
-        assert unit.links.of("letter", [two])[one, two].frozen == frozenset({"a=b"})
 
 
 # changes

@@ -91,9 +91,9 @@ def _written_twice(one: FieldRule, other: FieldRule) -> str:
 def _both_ways_can_be_taken_back(sync: SyncConfig) -> Iterator[Problem]:
     for index, rule in enumerate(sync.fields):
         reasons = [step.why_one_way for step in rule.steps if step.why_one_way]
-        if reasons and rule.direction == "both":
-            expected = "direction: to_esp or to_crm, or a transform that can be taken back"
-            found = f"direction both with {reasons[0]}"
+        if reasons and rule.to_crm:
+            expected = "direction: to_esp, or a transform that can be taken back"
+            found = f"direction {rule.direction} with {reasons[0]}"
             path = _path(sync, "fields", index, "transform")
             yield Problem(path=path, found=found, expected=expected, because=(_path(sync, "fields", index),))
 

@@ -30,10 +30,12 @@ class Move:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """A CRM record and a member that were joined in a sync; ``agreed`` and ``moves`` by field rule. A rule in
-    ``frozen`` copies nothing until both sides show the same."""
+    ``frozen`` copies nothing until both sides show the same. ``left``: optsync archived or tagged the member when the
+    person left the list."""
 
     crm: int
     esp: int
     agreed: Mapping[str, Agreed] = field(default_factory=dict)
     frozen: frozenset[str] = frozenset()
     moves: Mapping[str, Move] = field(default_factory=dict)
+    left: bool = False

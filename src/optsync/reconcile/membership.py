@@ -34,14 +34,15 @@ class Couple:
 
 
 def couple(point: Point, around: Neighbourhood, policy: SyncPolicy) -> Couple:
-    """Finds the owner of the fields (contact before lead before company, then the oldest or newest) and the
-    member with this address."""
+    """Finds the owner of the fields (who belongs to the list, then contact before lead before company, then the
+    oldest or newest) and the member with this address."""
     here = around.by_primary.get(point.key, ())
     holders = [s for s in here if s.side is Side.CRM and not s.is_gone]
     sign = -1.0 if policy.prefers_newest else 1.0
     holders.sort(key=lambda s: (s.record.rank, sign * (s.record.created_at or _EPOCH).timestamp(), s.key))
     members = sorted((s for s in here if s.side is Side.ESP), key=lambda s: (s.is_gone, s.key))
-    return Couple(point, holders[0] if holders else None, members[0] if members else None, tuple(holders))
+    listed = [s for s in holders if _is_in_list(s, policy)] or holders
+    return Couple(point, listed[0] if listed else None, members[0] if members else None, tuple(holders))
 
 
 def join(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
@@ -55,7 +56,8 @@ def join(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
     if not _is_in_list(pair.owner, policy):
         intents = tuple(_leave(pair, around, policy))
         return Decision(intents=intents, skipped={pair.owner.key: "out_of_scope"})
-    return _fields(pair.point, pair.owner, member, around, policy)
+    decision = _fields(pair.point, pair.owner, member, around, policy)
+    return replace(decision, intents=(*_return(pair, around, policy), *decision.intents))
 
 
 def _is_in_list(seen: Seen, policy: SyncPolicy) -> bool:
@@ -324,27 +326,50 @@ def _create_in_crm(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> I
 
 
 def _leave(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
-    """Only members that optsync created or matched while they belonged to the list are touched."""
+    """Only members that optsync created or matched while they belonged to the list are touched, once."""
     member = pair.member
     if policy.leave is Leave.KEEP or member is None or member.record.status is not Status.IN:
         return
     if any(_is_in_list(s, policy) for s in pair.holders):
         return
-    if not any((s.key, member.key) in around.links for s in pair.holders):
+    links = [link for s in pair.holders if (link := around.links.get((s.key, member.key)))]
+    if not links or any(link.left for link in links):
         return
-    is_archive = policy.leave is Leave.ARCHIVE
-    intent = Intent(
-        kind=ChangeKind.ARCHIVE,
-        write=WriteKind.ARCHIVE if is_archive else WriteKind.TAG,
+    intent = _place(pair.point, member, is_archive=policy.leave is Leave.ARCHIVE, left=True)
+    if intent.fingerprint not in around.blocked:
+        yield intent
+
+
+def _return(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
+    """Whoever belongs to the list again gets back what optsync took: the tag goes, an archived member returns if
+    the person still is in. What people archived stays archived."""
+    member = pair.member
+    if member is None or not any(k[1] == member.key and link.left for k, link in around.links.items()):
+        return
+    is_archived = member.record.status is Status.ARCHIVED
+    if is_archived and pair.point.standing(policy.scope, policy).wish is not Wish.IN:
+        return
+    intent = _place(pair.point, member, is_archive=is_archived, left=False)
+    if intent.fingerprint not in around.blocked:
+        yield intent
+
+
+def _place(point: Point, member: Seen, *, is_archive: bool, left: bool) -> Intent:
+    """Takes a member off the list, or puts it back."""
+    status = Status.ARCHIVED if left else Status.IN
+    write = WriteKind.TAG if not is_archive else WriteKind.ARCHIVE if left else WriteKind.STATUS
+    return Intent(
+        kind=ChangeKind.OPT_IN if write is WriteKind.STATUS else ChangeKind.ARCHIVE,
+        write=write,
         system=member.system,
         collection=member.collection,
         record=member.key,
-        point=pair.point.key,
-        rule=Rule.LEFT_LIST,
-        before={"status": member.record.status},
-        after={"status": Status.ARCHIVED} if is_archive else {"tag": LEFT_TAG},
-        tags={} if is_archive else {LEFT_TAG: True},
+        point=point.key,
+        rule=Rule.LEFT_LIST if left else Rule.RETURNED_TO_LIST,
+        before={"status": member.record.status} if is_archive else {},
+        after={"status": status} if is_archive else {"tag": LEFT_TAG if left else None},
+        status=status if write is WriteKind.STATUS else None,
+        tags={} if is_archive else {LEFT_TAG: left},
         address=member.record.addresses[0],
+        left=left,
     )
-    if intent.fingerprint not in around.blocked:
-        yield intent

@@ -1,6 +1,7 @@
 """All decisions around some contact points, restrictive ones first."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from optsync.model.change import ChangeKind
 from optsync.model.link import Link
@@ -58,5 +59,32 @@ def decide(keys: Sequence[int], around: Neighbourhood, policy: SyncPolicy) -> De
         settled.extend(decision.settled)
         questions.extend(decision.questions)
         skipped.update(decision.skipped)
+    intents = _one_a_kind(intents)
     intents.sort(key=lambda i: priority(i.kind, is_restrictive=i.is_restrictive))
     return Decision(intents=tuple(intents), settled=tuple(settled), questions=tuple(questions), skipped=skipped)
+
+
+def _one_a_kind(intents: Iterable[Intent]) -> list[Intent]:
+    """One change per record and kind: field changes of one record, decided apart, become one."""
+    merged: dict[tuple[int, ChangeKind], Intent] = {}
+    others: list[Intent] = []
+    for intent in intents:
+        if intent.kind is not ChangeKind.FIELD or intent.record is None:
+            others.append(intent)
+            continue
+        key = (intent.record, intent.kind)
+        known = merged.get(key)
+        merged[key] = intent if known is None else _joined(known, intent)
+    return [*others, *merged.values()]
+
+
+def _joined(first: Intent, second: Intent) -> Intent:
+    return replace(
+        first,
+        before={**first.before, **second.before},
+        after={**first.after, **second.after},
+        fields={**first.fields, **second.fields},
+        causes=tuple(dict.fromkeys((*first.causes, *second.causes))),
+        agreed={**first.agreed, **second.agreed},
+        counterpart=first.counterpart if first.counterpart is not None else second.counterpart,
+    )

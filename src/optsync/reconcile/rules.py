@@ -25,6 +25,7 @@ class Rule(StrEnum):
     ENTERED_LIST = "entered_list"
     ASKED_ONCE = "asked_once"
     LEFT_LIST = "left_list"
+    RETURNED_TO_LIST = "returned_to_list"
     ESP_ONLY = "esp_only"
 
 
@@ -48,5 +49,6 @@ TEXTS: dict[Rule, str] = {
     Rule.ENTERED_LIST: "belongs to the list and may be mailed: added to the audience",
     Rule.ASKED_ONCE: "belongs to the list without a known consent: asked once for it",
     Rule.LEFT_LIST: "no longer belongs to the list",
+    Rule.RETURNED_TO_LIST: "belongs to the list again, with the standing unchanged: what optsync did is taken back",
     Rule.ESP_ONLY: "known to the e-mail platform only: created in the CRM",
 }

@@ -102,6 +102,8 @@ class Intent:
     evidence: GrantEvidence | None = None
     agreed: Mapping[str, Agreed] = field(default_factory=dict)
     """What both sides agree on once it is applied, by field rule."""
+    left: bool | None = None
+    """What is remembered of the member's place on the list once it is applied."""
     counterpart: int | None = None
     """The record on the other side of the link that ``agreed`` belongs to."""
 

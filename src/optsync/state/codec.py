@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from optsync.model.link import Agreed, Move
+from optsync.model.link import Agreed, Link, Move
 from optsync.model.record import Origin, Record, Status, Value
 
 
@@ -100,24 +100,25 @@ def decode_agreed(text: str) -> dict[str, Agreed]:
     return {key: Agreed(crm, esp) for key, (crm, esp) in _agreed.decode(text).items()}
 
 
-class _Frozen(msgspec.Struct, omit_defaults=True, frozen=True):
-    """What a link remembers of copies that may be taken back."""
+class _Memory(msgspec.Struct, omit_defaults=True, frozen=True):
+    """What a link remembers besides what was agreed."""
 
     frozen: tuple[str, ...] = ()
     moves: dict[str, Move] = {}
+    left: bool = False
 
 
-_frozen = msgspec.json.Decoder(_Frozen | tuple[str, ...])
+_memory = msgspec.json.Decoder(_Memory)
 
 
-def encode_frozen(frozen: frozenset[str], moves: dict[str, Move]) -> str | None:
+def encode_memory(link: Link) -> str | None:
     """None where there is nothing to remember."""
-    return dumps(_Frozen(tuple(sorted(frozen)), moves)) if frozen or moves else None
+    if not (link.frozen or link.moves or link.left):
+        return None
+    return dumps(_Memory(tuple(sorted(link.frozen)), dict(link.moves), link.left))
 
 
-def decode_frozen(text: str | None) -> tuple[frozenset[str], dict[str, Move]]:
-    """The frozen rules and the last moves; a bare list of rules is understood too."""
-    if text is None:
-        return frozenset(), {}
-    stored = _frozen.decode(text)
-    return (frozenset(stored.frozen), stored.moves) if isinstance(stored, _Frozen) else (frozenset(stored), {})
+def decode_memory(text: str | None) -> tuple[frozenset[str], dict[str, Move], bool]:
+    """The frozen rules, the last moves, and whether the person left the list."""
+    stored = _Memory() if text is None else _memory.decode(text)
+    return frozenset(stored.frozen), stored.moves, stored.left

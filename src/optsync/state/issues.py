@@ -62,14 +62,13 @@ class Issues:
         self._connection = connection
         self._clock = clock
 
-    def open(self, new: NewIssue, *, run: str | None) -> bool:
-        """Opens an issue; one that is open or dismissed for the same subject is counted up instead. Returns
-        whether it is new."""
-        known = (
-            sa.update(issue)
-            .where(issue.c.subject == new.subject, issue.c.state != "resolved")
-            .values(count=issue.c.count + 1, values=dumps(dict(new.values)), run=run)
-        )
+    def open(self, new: NewIssue, *, run: str | None, is_news: bool = False) -> bool:
+        """Opens an issue; one that is open or dismissed for the same subject is counted up instead, and belongs to
+        this run from then on if it ``is_news`` each time. Returns whether it is new."""
+        again: dict[str, Any] = {"count": issue.c.count + 1, "values": dumps(dict(new.values))}
+        if is_news:
+            again["run"] = run
+        known = sa.update(issue).where(issue.c.subject == new.subject, issue.c.state != "resolved").values(**again)
         if self._connection.execute(known).rowcount:
             return False
         self._connection.execute(
@@ -186,7 +185,7 @@ class Issues:
 
     def count_of_run(self, run: str, sync: str | None = None) -> int:
         """Issues that this run opened."""
-        query = sa.select(sa.func.count()).select_from(issue).where(issue.c.run == run)
+        query = sa.select(sa.func.count()).select_from(issue).where(issue.c.run == run, issue.c.state == "open")
         if sync is not None:
             query = query.where(issue.c.sync == sync)
         return int(self._connection.execute(query).scalar_one())

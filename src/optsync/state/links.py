@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from optsync.model.link import Agreed, Link
-from optsync.state.codec import decode_agreed, decode_frozen, encode_agreed, encode_frozen
+from optsync.state.codec import decode_agreed, decode_memory, encode_agreed, encode_memory
 from optsync.state.rows import chunks, upsert
 from optsync.state.schema import link
 
@@ -22,13 +22,14 @@ class Links:
         for part in chunks(esp_records):
             query = sa.select(link).where(link.c.sync == sync, link.c.esp_record.in_(part))
             for row in self._connection.execute(query).mappings():
-                frozen, moves = decode_frozen(row["frozen"])
+                frozen, moves, left = decode_memory(row["frozen"])
                 found[row["crm_record"], row["esp_record"]] = Link(
                     crm=row["crm_record"],
                     esp=row["esp_record"],
                     agreed=decode_agreed(row["agreed"]),
                     frozen=frozen,
                     moves=moves,
+                    left=left,
                 )
         return found
 
@@ -40,11 +41,15 @@ class Links:
                 "crm_record": item.crm,
                 "esp_record": item.esp,
                 "agreed": encode_agreed(dict(item.agreed)),
-                "frozen": encode_frozen(item.frozen, dict(item.moves)),
+                "frozen": encode_memory(item),
             }
             for item in links
         ]
         upsert(self._connection, link, rows, key=("sync", "crm_record", "esp_record"))
+
+    def set_left(self, sync: str, esp: int, *, left: bool) -> None:
+        """Notes that the member was taken off the list, or put back, because the person left or came back."""
+        self.save(sync, [replace(known, left=left) for known in self.of(sync, [esp]).values()])
 
     def agree(self, sync: str, crm: int, esp: int, agreed: dict[str, Agreed]) -> None:
         """Merges into what the two records agreed on."""

@@ -19,7 +19,7 @@ def judge_claims(unit: Unit, claims: Sequence[PendingClaim], *, tolerance: timed
     for pending in claims:
         decided = standing(about[pending.point], pending.claim.scope, tolerance=tolerance)
         if decided.wish is Wish.OUT:
-            unit.issues.open(_refused(pending, decided), run=run)
+            unit.issues.open(_refused(pending, decided), run=run, is_news=True)
 
 
 def _refused(pending: PendingClaim, decided: Standing) -> NewIssue:

@@ -192,4 +192,5 @@ def _write(intent: Intent) -> dict[str, object]:
         },
         "agreed": {key: [a.crm, a.esp] for key, a in intent.agreed.items()},
         "counterpart": intent.counterpart,
+        "left": intent.left,
     }

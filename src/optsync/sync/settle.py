@@ -86,6 +86,8 @@ class Settler:
         unit.changes.settle(change.id, state, record_id=key, message=outcome.message or None)
         if key is not None:
             self._agree(unit, change, outcome, key)
+            if change.write["left"] is not None:
+                unit.links.set_left(change.sync, key, left=change.write["left"])
         if change.kind in {ChangeKind.FIELD, ChangeKind.CREATE} and change.record:
             unit.issues.resolve(kind="quarantined_field", system=change.system, records=[change.record])
 
@@ -200,8 +202,8 @@ class Settler:
         records = {o.key: o.record for o in unit.records.load([crm_key, esp_key])}
         for rule in self._engine.bound.policies[change.sync].fields:
             if name in {rule.crm, rule.esp} and rule.key in change.write["agreed"]:
-                pair = Agreed(records[crm_key].fields.get(rule.crm), records[esp_key].fields.get(rule.esp))
-                unit.links.agree(change.sync, crm_key, esp_key, {rule.key: pair})
+                kept = Agreed(rule.remembered(records[crm_key].fields), records[esp_key].fields.get(rule.esp))
+                unit.links.agree(change.sync, crm_key, esp_key, {rule.key: kept})
 
     def _failed(self, unit: Unit, change: Change, outcome: Outcome) -> None:
         """Not applied, or unknown: derived again in the next cycle, after a look at the record."""

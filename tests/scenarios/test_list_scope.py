@@ -1,0 +1,102 @@
+"""Who belongs to the list: entering, leaving, coming back. It never limits restrictions."""
+
+from collections.abc import Callable
+
+import pytest
+
+from optsync.model.record import Status
+from tests.scenarios.world import World, person
+
+Make = Callable[..., World]
+ANN = "ann1@example.com"
+
+
+def _move(w: World, to: str) -> None:
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"TYPE_ID": to})
+
+
+@pytest.mark.parametrize("leave", ["keep", "archive", "tag"])
+def test_leaving_the_list_does_what_the_policy_says_once(world: Make, leave: str) -> None:
+    w = world(person(1), policy={"leave": leave})
+    w.sync()
+    _move(w, "SUPPLIER")
+    w.sync()
+
+    shows = w.esp_shows(ANN)
+    assert shows["status"] == (Status.ARCHIVED if leave == "archive" else Status.IN)
+    assert ("left list" in shows["tags"]) is (leave == "tag")
+    w.settle()
+    w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+    w.sync()
+    w.settle()
+
+
+def test_somebody_who_comes_back_loses_the_tag(world: Make) -> None:
+    w = world(person(1), policy={"leave": "tag"})
+    w.sync()
+    _move(w, "SUPPLIER")
+    w.sync()
+    _move(w, "CLIENT")
+    w.sync()
+
+    assert w.esp_shows(ANN)["tags"] == []
+    w.settle()
+
+
+def test_a_member_archived_by_optsync_returns_if_the_person_still_is_in(world: Make) -> None:
+    w = world(person(1), policy={"leave": "archive", "existing": "legacy_grant"})
+    w.sync()
+    _move(w, "SUPPLIER")
+    w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    _move(w, "CLIENT")
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    w.settle()
+
+
+def test_a_member_archived_by_people_stays_archived(world: Make) -> None:
+    w = world(person(1), policy={"leave": "archive", "existing": "legacy_grant"})
+    w.sync()
+    w.esp.act("archive", email=ANN)
+    w.sync()
+    _move(w, "SUPPLIER")
+    w.sync()
+    _move(w, "CLIENT")
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    w.settle()
+
+
+def test_an_opt_out_while_away_keeps_a_member_from_returning(world: Make) -> None:
+    w = world(person(1), policy={"leave": "archive", "existing": "legacy_grant"})
+    w.sync()
+    _move(w, "SUPPLIER")
+    w.sync()
+    w.crm.act("opt_out", email=ANN)
+    w.sync()
+    _move(w, "CLIENT")
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    w.settle()
+
+
+def test_members_that_optsync_never_joined_are_not_touched(world: Make) -> None:
+    w = world(person(1, is_client=False), policy={"leave": "archive"})
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    w.settle()
+
+
+def test_people_known_to_the_esp_only_are_created_in_the_crm_on_request(world: Make) -> None:
+    w = world(person(1, in_crm=False), person(2), policy={"esp_only": "create_in_crm"})
+    w.sync()
+
+    shows = w.crm_shows(ANN)
+    assert shows["fields"]["first_name"] == "Ann1"
+    w.settle()
+    assert w.crm.act("dump", id=w.crm_id(ANN))["TYPE_ID"] == "CLIENT"
