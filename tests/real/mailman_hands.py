@@ -57,7 +57,9 @@ class MailmanHands:
         }
 
     def _member(self, email: str) -> Any:
-        found = self._server.call("POST", "members/find", body={"list_id": self._list, "role": "member"})
+        found = self._server.call(
+            "POST", "members/find", body={"list_id": self._list, "role": "member", "subscriber": _ascii(email)}
+        )
         entries = found.get("entries", [])
         return next((each for each in entries if each["email"].lower() == _ascii(email).lower()), None)
 
