@@ -4,6 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+RUNTIME := $(VENV)/.runtime
 # A name on the path may be a version manager's shim for a Python that is not there: only running it tells.
 NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 FIND_PYTHON = for name in python3.13 python3.12 python3.11 python3; do \
@@ -19,9 +20,13 @@ help: ## Lists the targets.
 
 setup: $(STAMP) ## Makes .venv with optsync and its tools; does nothing when that is up to date.
 
-$(STAMP): pyproject.toml constraints.txt
+$(RUNTIME): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "optsync needs Python 3.11 or newer; none was found" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . -c constraints.txt
+	@touch $(RUNTIME)
+
+$(STAMP): $(RUNTIME)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,lint,postgresql]" -c constraints.txt
 	@touch $(STAMP)
 
@@ -32,7 +37,7 @@ real: setup ## Tests against real servers, started on loopback; the first time t
 	$(BIN)/python tests/real/mailman_server.py
 	$(PYTEST) -m real $(ARGS) tests/real
 
-demo: setup ## A tour in a minute: mock vendors, a first sync, opt-outs on both sides, an explanation.
+demo: $(RUNTIME) ## A tour in a minute: mock vendors, a first sync, opt-outs on both sides, an explanation.
 	$(BIN)/optsync demo
 
 lint: setup ## Style and formatting.

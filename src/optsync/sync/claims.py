@@ -26,7 +26,7 @@ def _refused(pending: PendingClaim, decided: Standing) -> NewIssue:
     out, record, claim = decided.decided_by, pending.record, pending.claim
     return NewIssue(
         kind=REFUSED,
-        message=f"shows {claim.shows!r} for {claim.scope} without an opt-in that lifts the opt-out: it is put back",
+        message=f"shows '{claim.shows}' for {claim.scope} without an opt-in that lifts the opt-out: it is put back",
         sync=pending.binding.syncs[0],
         system=pending.binding.system,
         record=record.id,
