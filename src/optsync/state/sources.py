@@ -32,7 +32,10 @@ class Sources:
         self._connection = connection
 
     def require(self, system: str, collection: str) -> Source:
-        """The source of that name; made when it is new."""
+        """The source of that name; made when it is new, which takes a writing transaction."""
+        known = self.find(system, collection)
+        if known is not None:
+            return known
         insert_new(self._connection, source, [{"system": system, "collection": collection, "spec": ""}])
         found = self.find(system, collection)
         if found is None:

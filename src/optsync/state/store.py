@@ -101,7 +101,8 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Unit]:
-        """A block that only reads."""
+        """A block that only reads: the database refuses anything else. (A transaction that turns from reading to
+        writing fails at once when somebody else is writing, instead of waiting for its turn.)"""
         if self._rehearsal is not None:
             with self._rehearsal_lock:
                 yield Unit(self._rehearsal, self._clock)
@@ -109,6 +110,7 @@ class Store:
         with (
             self._engine.connect().execution_options(optsync_reading=True) as connection,
             connection.begin(),
+            _refusing_writes(connection),
         ):
             yield Unit(connection, self._clock)
 
@@ -131,6 +133,19 @@ class Store:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+@contextmanager
+def _refusing_writes(connection: Connection) -> Iterator[None]:
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+        yield
+        return
+    connection.exec_driver_sql("PRAGMA query_only=ON")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("PRAGMA query_only=OFF")
 
 
 def _prepare_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:

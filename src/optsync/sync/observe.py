@@ -79,8 +79,8 @@ class Observer:
     def resolve_unsure(self, binding: SourceBinding) -> None:
         """Looks at the records whose last write has an unknown outcome."""
         with self._engine.store.reading() as unit:
-            source = unit.sources.require(binding.system, binding.collection)
-            observed = unit.records.load(unit.records.unsure(source.id))
+            source = unit.sources.find(binding.system, binding.collection)
+            observed = unit.records.load(unit.records.unsure(source.id)) if source else []
         if not observed:
             return
         shown = self.look_again(binding, [o.record.id for o in observed])
