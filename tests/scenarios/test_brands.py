@@ -1,0 +1,102 @@
+"""Two brands share one CRM: what somebody says to one never touches the other."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from optsync.config.load import load
+from optsync.connect.mock import MockRequest, MockTransport
+from optsync.connect.registry import mocks
+from optsync.model.record import Status
+from optsync.state.store import Store
+from optsync.sync.administer import opt_out
+from optsync.sync.compose import compose
+from optsync.sync.run import run_cycle
+from tests.scenarios.world import CRM, ESP, World, person
+
+OTHER = "http://127.0.0.1:1/other"
+ANN, BEN = "ann1@example.com", "ann2@example.com"
+
+
+class TwoBrands:
+    """The world of one brand, and a second audience with a flag of its own on the same contacts."""
+
+    def __init__(self, folder: Path) -> None:
+        people = [person(1), person(2), person(3)]
+        self.w = World(folder, people)
+        self.other = mocks()["mailchimp"](clock=self.w.clock, rng=random.Random(9))
+        self.other.populate(people)
+        self._add_flag("BETA_OUT")
+        document: dict[str, Any] = dict(self.w.document)
+        document["brands"] = {**document["brands"], "beta": {"purposes": {"letters": {"kind": "commercial"}}}}
+        document["systems"]["other"] = self.other.config(OTHER).system
+        document["syncs"]["beta"] = {
+            "scope": "beta/letters",
+            "crm": {"system": "crm", "entity": "contact", "opt_out": "UF_CRM_BETA_OUT"},
+            "esp": {"system": "other", "audience": self.other.config(OTHER).side["audience"]},
+            "fields": [{"crm": "NAME", "esp": "FNAME"}],
+        }
+        path = folder / "two.yaml"
+        path.write_text(yaml.safe_dump(document))
+        config = load(path, {})
+        transport = MockTransport({CRM: self.w.crm, ESP: self.w.esp, OTHER: self.other})
+        store = Store("sqlite://", self.w.clock)
+        self.engine = compose(config, clock=self.w.clock, rng=random.Random(3), transport=transport, store=store)
+        self.transport = transport
+
+    def _add_flag(self, name: str) -> None:
+        url = str(self.w.document["systems"]["crm"]["webhook_url"]).removeprefix(CRM)
+        fields = {"fields": {"FIELD_NAME": name, "USER_TYPE_ID": "boolean", "LABEL": name}}
+        request = MockRequest(
+            method="POST",
+            path=f"{url}crm.contact.userfield.add.json",
+            headers={"content-type": "application/json"},
+            body=json.dumps(fields).encode(),
+        )
+        answer = self.w.crm.handle(request)
+        assert answer.status == 200, answer.body
+
+    def sync(self) -> int:
+        """Runs both syncs; answers how many changes there were."""
+        self.w.wait(minutes=10)
+        report = run_cycle(self.engine)
+        assert report.state == "done", report.to_json()
+        return sum(len(sync.changes) for sync in report.syncs.values())
+
+    def flag(self, email: str, name: str) -> bool:
+        with self.engine.store.reading() as unit:
+            key = unit.points.find([email])[email]
+            rid = next(o.record.id for o in unit.records.load(unit.records.holding([key])) if o.system == "crm")
+        return self.w.crm.act("dump", id=rid).get(name) in ("1", True)
+
+
+def test_an_unsubscribe_from_one_brand_leaves_the_other_as_it_is(tmp_path: Path) -> None:
+    two = TwoBrands(tmp_path)
+    two.sync()
+    two.w.esp.act("unsubscribe", email=ANN)
+    two.other.act("unsubscribe", email=BEN)
+    two.sync()
+
+    assert (two.flag(ANN, "UF_CRM_OPT_OUT"), two.flag(ANN, "UF_CRM_BETA_OUT")) == (True, False)
+    assert (two.flag(BEN, "UF_CRM_OPT_OUT"), two.flag(BEN, "UF_CRM_BETA_OUT")) == (False, True)
+    assert two.other.act("view", email=ANN)["status"] == Status.IN
+    assert two.w.esp.act("view", email=BEN)["status"] == Status.IN
+    two.sync()
+    assert two.sync() == 0
+
+
+def test_an_administrators_no_to_everything_reaches_both(tmp_path: Path) -> None:
+    two = TwoBrands(tmp_path)
+    two.sync()
+    opt_out(two.engine, ANN, scope="*", actor="Kim", reason="by letter")
+    two.sync()
+
+    assert two.w.esp.act("view", email=ANN)["status"] == Status.OUT
+    assert two.other.act("view", email=ANN)["status"] == Status.OUT
+    assert two.flag(ANN, "UF_CRM_OPT_OUT")
+    assert two.flag(ANN, "UF_CRM_BETA_OUT")
+    two.sync()
+    assert two.sync() == 0
