@@ -351,7 +351,10 @@ class _Teller:
             source=source,
             strength=strength,
             is_personal=is_personal,
-            reason=self.now.reason,
+            # The vendor's reason is one for the status, not for a topic or for coming back.
+            reason=self.now.reason
+            if kind is not StatementKind.GRANT and scope in {self.rep.scope, EVERYTHING}
+            else None,
             system=self.reading.system,
             record=self.now.id,
         )
