@@ -100,3 +100,17 @@ def test_an_administrators_no_to_everything_reaches_both(tmp_path: Path) -> None
     assert two.flag(ANN, "UF_CRM_BETA_OUT")
     two.sync()
     assert two.sync() == 0
+
+
+def test_a_process_that_reads_what_another_reads_waits_its_turn(tmp_path: Path) -> None:
+    two = TwoBrands(tmp_path)
+    with two.engine.store.transaction() as unit:
+        unit.leases.take("read crm/contact", holder="the other brand's process")
+    two.w.wait(seconds=5)
+    report = run_cycle(two.engine, ["beta"])
+
+    assert report.syncs["beta"].is_locked_out
+    assert "read crm/contact" in str(report.syncs["beta"].failures[0])
+    assert two.transport.requests == []
+    two.w.wait(minutes=2)
+    assert run_cycle(two.engine, ["beta"]).state == "done"

@@ -18,18 +18,18 @@ _LAST_BEAT = 15.0
 
 
 class Heartbeat:
-    """Beats the lease from a thread of its own, from ``with`` to its end, by the machine's time.
+    """Beats leases from a thread of its own, from ``with`` to its end, by the machine's time.
 
     It never disturbs the work: a beat that fails is tried again at the next, and where the lease was taken over the
     next commit of the work finds out. Not for rehearsals, whose connection belongs to one thread.
     """
 
-    def __init__(self, store: Store, lease: Lease, *, every: timedelta = BEAT) -> None:
+    def __init__(self, store: Store, *leases: Lease, every: timedelta = BEAT) -> None:
         self._store = store
-        self._lease = lease
+        self._leases = leases
         self._every = every.total_seconds()
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"heartbeat {lease.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"heartbeat {leases[0].name}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -45,9 +45,10 @@ class Heartbeat:
         while not self._is_over.wait(self._every):
             try:
                 with self._store.transaction() as unit:
-                    unit.leases.beat(self._lease)
+                    for lease in self._leases:
+                        unit.leases.beat(lease)
             except StateLocked:
-                _log.warning("lease lost", lease=self._lease.name)
+                _log.warning("lease lost", lease=self._leases[0].name)
                 return
             except SQLAlchemyError as error:
-                _log.warning("lease not beaten", lease=self._lease.name, error=type(error).__name__)
+                _log.warning("lease not beaten", lease=self._leases[0].name, error=type(error).__name__)

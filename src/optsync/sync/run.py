@@ -84,7 +84,7 @@ class _Cycle:
         self._progress = progress
         self._stopping = stopping
         self._full = full
-        self._lease: Lease | None = None
+        self._leases: tuple[Lease, ...] = ()
         self._report = SyncReport()
         self._quarantined = {Side.CRM: 0, Side.ESP: 0}
         self._observer = Observer(engine, run, self._guarded, progress)
@@ -93,10 +93,9 @@ class _Cycle:
         systems = {b.system for b in self._engine.bound.sources_of(self._sync)}
         before = {s: self._engine.connectors[s].calls for s in systems}
         try:
-            with self._engine.store.transaction() as unit:
-                self._lease = unit.leases.take(f"sync {self._sync}", holder=self._engine.holder)
+            self._take_leases()
             beats = self._engine.beats and not is_rehearsal
-            with Heartbeat(self._engine.store, self._lease) if beats else nullcontext():
+            with Heartbeat(self._engine.store, *self._leases) if beats else nullcontext():
                 self._work(is_rehearsal=is_rehearsal)
         except StateLocked as error:
             self._report.failures.append(error)
@@ -138,11 +137,20 @@ class _Cycle:
         self._observer.judge_claims()
         self._conclude(bindings)
 
+    def _take_leases(self) -> None:
+        """Of the sync, and of every source it reads: syncs that share one have its place and its scan in common."""
+        sources = (f"read {b.system}/{b.collection}"[:120] for b in self._engine.bound.sources_of(self._sync))
+        with self._engine.store.transaction() as unit:
+            self._leases = tuple(
+                unit.leases.take(name, holder=self._engine.holder) for name in (f"sync {self._sync}", *sources)
+            )
+
     def _guarded(self, unit: Unit) -> None:
-        """Every commit of a cycle proves that the lease is still held."""
-        if self._lease is None:
+        """Every commit of a cycle proves that the leases are still held."""
+        if not self._leases:
             raise StateLocked(f"sync {self._sync}: no lease")
-        unit.leases.beat(self._lease)
+        for lease in self._leases:
+            unit.leases.beat(lease)
 
     def _recover(self) -> None:
         """What an earlier run left unfinished is derived again; what it sent without an answer is looked at."""
@@ -213,11 +221,12 @@ class _Cycle:
         self._report.outcome["quarantined"] = sum(self._quarantined.values())
 
     def _give_back(self) -> None:
-        if self._lease is None:
+        if not self._leases:
             return
         try:
             with self._engine.store.transaction() as unit:
-                unit.leases.give_back(self._lease)
+                for lease in self._leases:
+                    unit.leases.give_back(lease)
         except (OptsyncError, DatabaseError):
             # It is free by itself soon; what ended the cycle is the news.
             _log.warning("lease not given back", sync=self._sync)
