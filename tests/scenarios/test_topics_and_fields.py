@@ -146,3 +146,19 @@ def test_fields_of_a_contact_outside_the_list_scope_stay(world: Make) -> None:
 
     assert w.esp_shows(ANN)["fields"]["city"] == "Riga"
     w.settle()
+
+
+def test_an_archived_member_is_left_as_it_is_and_brought_in_line_on_return(world: Make) -> None:
+    w = world(person(1, **BOTH), person(2, **BOTH))
+    w.sync()
+    w.esp.act("archive", email=ANN)
+    w.crm.act("set_topic", email=ANN, topic="news", wanted=False)
+    report = w.sync()
+    assert [c.kind for c in report.syncs["newsletter"].changes if c.system == "esp"] == []
+    w.settle()
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=ANN)
+    w.sync()
+
+    assert w.esp_shows(ANN)["topics"]["news"] is False
+    w.settle()

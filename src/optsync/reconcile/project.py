@@ -157,7 +157,7 @@ def _topics(
         elif decided.wish is Wish.IN and value is not True and status.wish is not Wish.OUT:
             on[name] = True
             causes[True].extend(_causes(decided))
-    if off:
+    if off and seen.record.status is not Status.ARCHIVED:  # who is archived is not mailed and cannot be edited
         topics = dict.fromkeys(off, False)
         yield _topic_intent(seen, next(iter(off.values())), topics, Rule.TOPIC_OUT_TRAVELS, causes[False])
     if on and _accepts_permission(seen):
