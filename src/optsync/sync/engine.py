@@ -3,7 +3,6 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
 from optsync.clock import Clock
 from optsync.config.schema import Config
@@ -33,11 +32,6 @@ class Engine:
         """A run's id: sortable by time, 26 characters."""
         value = (int(self.clock.now().timestamp() * 1000) << 80) | self.rng.getrandbits(80)
         return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
-
-    def offset(self, system: str) -> timedelta | None:
-        """The system's clock minus ours, None while it is unknown."""
-        seconds = self.connectors[system].clock_offset
-        return None if seconds is None else timedelta(seconds=seconds)
 
     def close(self) -> None:
         for connector in self.connectors.values():

@@ -14,6 +14,7 @@ from optsync.state.unit import Unit
 from optsync.sync.absence import Absences
 from optsync.sync.binding import SourceBinding
 from optsync.sync.claims import judge_claims
+from optsync.sync.clocks import settled_offset
 from optsync.sync.engine import Engine
 from optsync.sync.ingest import Circumstances, Ingest, NeedsConfirmation, PendingClaim
 from optsync.sync.progress import Progress
@@ -105,7 +106,7 @@ class Observer:
         circumstances = Circumstances(
             run=self._run,
             seen_at=self._engine.clock.now(),
-            offset=self._engine.offset(binding.system),
+            offset=None,
             tolerance=self._engine.config.consent.clock_tolerance,
             confirmed={},
             keeps_lists=keeps_lists,
@@ -114,7 +115,9 @@ class Observer:
             try:
                 with self._engine.store.transaction() as unit:
                     self._guarded(unit)
-                    ingest = Ingest(unit, binding, source, circumstances)
+                    measured = self._engine.connectors[binding.system].clock_offset
+                    offset = settled_offset(unit, binding.system, measured)
+                    ingest = Ingest(unit, binding, source, replace(circumstances, offset=offset))
                     ingest.take(records, faults)
                     if cursor is not None:
                         unit.sources.advance(source.id, cursor)
@@ -135,7 +138,7 @@ class Observer:
 
     def _confirm(self, binding: SourceBinding, needed: NeedsConfirmation) -> dict[str, bool]:
         connector = self._engine.connectors[binding.system]
-        offset = self._engine.offset(binding.system) or timedelta(0)
+        offset = timedelta(seconds=connector.clock_offset or 0)
         answers: dict[str, bool] = {}
         for nomination in needed.nominations:
             sign_up = None
