@@ -187,3 +187,30 @@ def test_an_administrators_unsubscribe_is_no_self_unsubscribe(world: Make) -> No
         said = unit.ledger.about([key])[key]
 
     assert [s.is_personal for s in said if s.kind == "out"] == [False]
+
+
+def test_a_sign_up_before_the_opt_out_lifts_nothing_although_the_vendors_clock_is_ahead(world: Make) -> None:
+    w = world(person(1), esp_ahead=8 * 60)
+    w.sync()
+    w.esp.act("resubscribe", email=ANN)
+    w.wait(minutes=2)
+    w.crm.act("opt_out", email=ANN)
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    w.settle()
+
+
+def test_a_sign_up_well_after_the_opt_out_counts_although_the_vendors_clock_is_behind(world: Make) -> None:
+    w = world(person(1), esp_ahead=-8 * 60)
+    w.sync()
+    w.crm.act("opt_out", email=ANN)
+    w.sync()
+    w.wait(minutes=7)
+    w.esp.act("resubscribe", email=ANN)
+    w.sync()
+
+    assert not w.crm_shows(ANN)["opt_out"]
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    w.settle()

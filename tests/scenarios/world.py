@@ -31,6 +31,22 @@ BRANDS = {
 }
 
 
+class Skewed:
+    """A vendor's clock that is ahead of ours by some seconds."""
+
+    def __init__(self, clock: ManualClock, ahead: float) -> None:
+        self._clock, self._ahead = clock, timedelta(seconds=ahead)
+
+    def now(self) -> datetime:
+        return self._clock.now() + self._ahead
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self._clock.sleep(seconds)
+
+
 class World:
     """``crm`` and ``esp`` are the mocks; ``sync()`` runs a cycle. Every act happens at a later second."""
 
@@ -44,11 +60,12 @@ class World:
         state_url: str = "sqlite://",
         transport: BaseAdapter | None = None,
         store: type[Store] = Store,
+        esp_ahead: float = 0,
     ) -> None:
         self.clock = ManualClock(START)
         found = mocks()
         self.crm: VendorMock = found["bitrix24"](clock=self.clock, rng=random.Random(1))
-        self.esp: VendorMock = found["mailchimp"](clock=self.clock, rng=random.Random(2))
+        self.esp: VendorMock = found["mailchimp"](clock=Skewed(self.clock, esp_ahead), rng=random.Random(2))
         population = list(people)
         self.crm.populate(population)
         self.esp.populate(population)
