@@ -190,8 +190,11 @@ def test_an_administrators_unsubscribe_is_no_self_unsubscribe(world: Make) -> No
 
 
 def test_a_sign_up_before_the_opt_out_lifts_nothing_although_the_vendors_clock_is_ahead(world: Make) -> None:
-    w = world(person(1), esp_ahead=8 * 60)
+    w = world(person(1), esp_ahead=8 * 60, changes={"opt_out": {"esp_to_crm": False}})
     w.sync()
+    w.esp.act("admin_unsubscribe", email=ANN)
+    w.sync()
+    w.wait(hours=1)
     w.esp.act("resubscribe", email=ANN)
     w.wait(minutes=2)
     w.crm.act("opt_out", email=ANN)
