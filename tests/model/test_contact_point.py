@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optsync.model.contact_point import InvalidAddress, normalise, same_mailbox
+from optsync.model.contact_point import InvalidAddress, normalise, same_mailbox, sendable
 
 
 @pytest.mark.parametrize(
@@ -126,3 +126,22 @@ def test_any_text_is_a_mailable_ascii_domain_or_refused(text: str) -> None:
     assert domain.isascii()
     assert "." in domain
     assert domain == domain.lower()
+
+
+@pytest.mark.parametrize(
+    ("raw", "sent"),
+    [
+        ("  Anna.Berg@Example.COM\t", "Anna.Berg@Example.COM"),
+        ("Anna Berg <Anna@example.com>", "Anna@example.com"),
+        ("mailto:anna@example.com.", "anna@example.com"),
+        ("\u00a0info@BÜCHER.example", "info@xn--bcher-kva.example"),
+    ],
+)
+def test_an_address_is_handed_over_as_typed_but_for_what_does_not_belong_to_it(raw: str, sent: str) -> None:
+    assert sendable(raw) == sent
+    assert normalise(sendable(raw)) == normalise(raw)
+
+
+def test_what_is_no_address_is_not_handed_over() -> None:
+    with pytest.raises(InvalidAddress):
+        sendable("no address")

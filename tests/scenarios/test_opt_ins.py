@@ -217,3 +217,17 @@ def test_a_sign_up_well_after_the_opt_out_counts_although_the_vendors_clock_is_b
     assert not w.crm_shows(ANN)["opt_out"]
     assert w.esp_shows(ANN)["status"] == Status.IN
     w.settle()
+
+
+def test_an_address_is_handed_over_without_what_was_typed_around_it(world: Make) -> None:
+    consent = {"in_esp": False, "opt_in": True, "consent_at": START - timedelta(days=3)}
+    w = world(
+        person(1, addresses=("  Ann1@Example.com\u00a0",), **consent),
+        person(2, addresses=("no address", "\tben@b\u00fccher.example"), **consent),
+    )
+    report = w.sync()
+
+    assert w.esp_shows(ANN)["address"] == "Ann1@Example.com"
+    assert w.esp_shows("ben@xn--bcher-kva.example")["status"] == Status.IN
+    assert [c.state for c in report.syncs["newsletter"].changes if c.kind == "create"] == ["applied", "applied"]
+    w.settle()

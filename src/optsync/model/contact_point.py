@@ -34,11 +34,28 @@ def normalise(raw: str) -> str:
     return _normalise_carefully(text)
 
 
-def _normalise_carefully(text: str) -> str:
+def sendable(raw: str) -> str:
+    """The address as it is handed to a system: spaces, ``mailto:`` and a display name around it are gone, a domain
+    beyond ASCII is in A-labels; letter case stays as typed.
+
+    Raises:
+        InvalidAddress: not an address one can mail.
+    """
+    normalise(raw)
+    local, _, domain = _undressed(raw.strip(_EDGES)).rpartition("@")
+    return f"{local}@{domain.removesuffix('.') if domain.isascii() else _domain_key(domain)}"
+
+
+def _undressed(text: str) -> str:
     if text[:7].lower() == "mailto:":
         text = text[7:].strip(_EDGES)
     if angled := _ANGLED.match(text):
         text = angled[1].strip(_EDGES)
+    return text
+
+
+def _normalise_carefully(text: str) -> str:
+    text = _undressed(text)
     local, at, domain = unicodedata.normalize("NFC", text).rpartition("@")
     if not at or not local or not domain:
         raise InvalidAddress("no local part and domain around an @")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from optsync.model.change import ChangeKind, WriteKind
+from optsync.model.contact_point import InvalidAddress, normalise, sendable
 from optsync.model.link import Agreed, Link
 from optsync.model.record import Side, Status, Value
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
@@ -268,7 +269,7 @@ def _create_in_esp(point: Point, owner: Seen, decided: Standing, policy: SyncPol
             values[rule.esp] = forward
             agreed[rule.key] = Agreed(rule.remembered(owner.record.fields), forward)
     topics = {name: True for scope, name in policy.esp.topics if point.topic_standing(scope, policy).wish is Wish.IN}
-    address = owner.record.addresses[0]
+    address = _address(point, owner)
     return Intent(
         kind=ChangeKind.REQUEST if is_request else ChangeKind.CREATE,
         write=WriteKind.CREATE,
@@ -287,6 +288,17 @@ def _create_in_esp(point: Point, owner: Seen, decided: Standing, policy: SyncPol
         agreed=agreed,
         counterpart=owner.key,
     )
+
+
+def _address(point: Point, seen: Seen) -> str:
+    """The point as the record spells it, without what does not belong to an address."""
+    for raw in seen.record.addresses:
+        try:
+            if normalise(raw) == point.address:
+                return sendable(raw)
+        except InvalidAddress:
+            continue
+    return point.address
 
 
 def _create_in_crm(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
@@ -315,9 +327,9 @@ def _create_in_crm(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> I
         record=None,
         point=pair.point.key,
         rule=Rule.ESP_ONLY,
-        after={"address": member.record.addresses[0], **values},
+        after={"address": _address(pair.point, member), **values},
         fields=values,
-        address=member.record.addresses[0],
+        address=_address(pair.point, member),
         agreed=agreed,
         counterpart=member.key,
     )
