@@ -58,6 +58,3 @@ class SyncPolicy:
     @property
     def needs_grant(self) -> bool:
         return self.purpose.basis is Basis.CONSENT
-
-    def topic_scope(self, topic: str) -> str:
-        return f"{self.scope}/{topic}"

@@ -132,6 +132,13 @@ class Issues:
         query = sa.select(issue.c.system, issue.c.record).where(issue.c.kind == kind, issue.c.run == run)
         return frozenset((system, record) for system, record in self._connection.execute(query))
 
+    def records_with(self, kind: str, system: str) -> frozenset[str]:
+        """The system's records about which an issue of that kind stands, dismissed ones included."""
+        query = sa.select(issue.c.record).where(
+            issue.c.kind == kind, issue.c.system == system, issue.c.state != "resolved", issue.c.record.is_not(None)
+        )
+        return frozenset(self._connection.execute(query).scalars())
+
     def any_open(self, kind: str, system: str) -> bool:
         """Whether there is an open issue of that kind about the system."""
         query = sa.select(issue.c.id).where(issue.c.kind == kind, issue.c.system == system, issue.c.state == "open")

@@ -126,11 +126,6 @@ class Store:
                 self._rehearsal = None
                 outer.rollback()
 
-    def optimise(self) -> None:
-        """Lets the database refresh its statistics; worth it after a large first load."""
-        with self._engine.connect() as connection, connection.begin():
-            connection.execute(sa.text("PRAGMA optimize" if self.is_sqlite else "ANALYZE"))
-
     def close(self) -> None:
         self._engine.dispose()
 

@@ -38,8 +38,10 @@ class Absences:
         while True:
             with self._engine.store.reading() as unit:
                 keys = unit.sources.missing(self._source.id, after=last)
-                missing = unit.records.load(keys)
-            if not missing:
+                # A row that is there and cannot be used is quarantined, not absent.
+                unreadable = unit.issues.records_with("quarantined_record", self._binding.system)
+                missing = [o for o in unit.records.load(keys) if o.record.id not in unreadable]
+            if not keys:
                 return
             last = keys[-1]
             if self._binding.absence is Absence.LEFT:

@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-import structlog
-
 from optsync.connect.contract import CanConfirmOptIn
 from optsync.model.page import RowFault
 from optsync.model.record import Record
@@ -18,8 +16,6 @@ from optsync.sync.clocks import settled_offset
 from optsync.sync.engine import Engine
 from optsync.sync.ingest import Circumstances, Ingest, NeedsConfirmation, PendingClaim
 from optsync.sync.progress import Progress
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +118,8 @@ class Observer:
                     if cursor is not None:
                         unit.sources.advance(source.id, cursor)
             except NeedsConfirmation as needed:
-                confirmed = {**circumstances.confirmed, **self._confirm(binding, needed)}
+                answers = self._confirm(binding, needed, offset or timedelta(0))
+                confirmed = {**circumstances.confirmed, **answers}
                 circumstances = replace(circumstances, confirmed=confirmed)
             else:
                 self._claims.extend(ingest.claims)
@@ -136,9 +133,8 @@ class Observer:
                 self._guarded(unit)
                 judge_claims(unit, claims, tolerance=self._engine.config.consent.clock_tolerance, run=self._run)
 
-    def _confirm(self, binding: SourceBinding, needed: NeedsConfirmation) -> dict[str, bool]:
+    def _confirm(self, binding: SourceBinding, needed: NeedsConfirmation, offset: timedelta) -> dict[str, bool]:
         connector = self._engine.connectors[binding.system]
-        offset = timedelta(seconds=connector.clock_offset or 0)
         answers: dict[str, bool] = {}
         for nomination in needed.nominations:
             sign_up = None
