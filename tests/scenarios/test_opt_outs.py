@@ -157,3 +157,21 @@ def test_a_record_without_an_address_is_counted_and_left_alone(world: Make) -> N
     report = w.sync()
 
     assert report.syncs["newsletter"].outcome["skipped"]["no_address"] == 1
+
+
+def test_an_opt_out_that_a_system_refuses_is_tried_again_until_it_arrives(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email="ann1@example.com")
+    w.crm.act("fault", kind="error", method="crm.contact.update", status=400, code="", text="Access denied", times=4)
+    report = w.sync()
+    assert "refused" in {c.state for c in report.syncs["newsletter"].changes if c.kind == "opt_out"}
+    assert report.exit_code == 1
+    assert not w.crm_shows("ann1@example.com")["opt_out"]
+    for _ in range(4):
+        w.sync()
+
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True
+    w.settle()
+    with w.store.reading() as unit:
+        assert [issue for issue in unit.issues.list() if issue.field is None and "opt_out" in str(issue.values)] == []

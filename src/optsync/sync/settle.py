@@ -24,6 +24,8 @@ SOON = timedelta(hours=1)
 """What a vendor puts off for less is simply part of the next cycle."""
 _RETRIED_BY_ITSELF = frozenset({Fact.EXISTS, Fact.GONE})
 """Refusals that the next reading explains; everything else stands until a person or the vendor changes it."""
+_NOT_MAILED_ANYWAY = frozenset({Fact.FORGOTTEN, Fact.UNDELIVERABLE, Fact.BANNED, Fact.ARCHIVED})
+"""Facts under which a refused opt-out harms nobody; under any other it is tried again until it arrives."""
 
 
 class Settler:
@@ -90,6 +92,8 @@ class Settler:
                 unit.links.set_left(change.sync, key, left=change.write["left"])
         if change.kind in {ChangeKind.FIELD, ChangeKind.CREATE} and change.record:
             unit.issues.resolve(kind="quarantined_field", system=change.system, records=[change.record])
+        if change.kind is ChangeKind.OPT_OUT and change.record:
+            unit.issues.resolve(kind="refused", system=change.system, records=[change.record])
 
     def _receipt(self, unit: Unit, change: Change, outcome: Outcome, old: Observed) -> None:
         """The record as it shows with our write in it: seen again, it makes no transition."""
@@ -162,12 +166,16 @@ class Settler:
             unit.records.set_missing([change.record_id], since=self._engine.clock.now(), is_gone=True)
         if outcome.fact in _RETRIED_BY_ITSELF:
             return
+        goes_on = change.write["is_restrictive"] and outcome.fact not in _NOT_MAILED_ANYWAY
+        if goes_on:
+            unit.points.mark([change.sync], {change.point_id})
+        then = "it is tried again in every cycle" if goes_on else "it is not tried again"
         self._open(
             unit,
             change,
             kind="refused",
-            message=f"{change.system} refused ({fact or 'no reason given'}): {_words(outcome)}; it is not tried again",
-            blocks=change.fingerprint,
+            message=f"{change.system} refused ({fact or 'no reason given'}): {_words(outcome)}; {then}",
+            blocks=None if goes_on else change.fingerprint,
         )
 
     def _invalid(self, unit: Unit, change: Change, outcome: Outcome) -> None:
@@ -175,13 +183,16 @@ class Settler:
         name = outcome.field
         fields = {k: v for k, v in change.write["fields"].items() if k != name}
         is_known = name in change.write["fields"]
+        goes_on = change.write["is_restrictive"]
+        if goes_on:
+            unit.points.mark([change.sync], {change.point_id})
         self._open(
             unit,
             change,
             kind="quarantined_field",
             message=f"{change.system} refused the value: {_words(outcome)}; the other fields went on without it",
             field=name,
-            blocks=None if is_known and fields else change.fingerprint,
+            blocks=None if goes_on or (is_known and fields) else change.fingerprint,
         )
         if change.record_id is not None:
             unit.records.clear_unsure([change.record_id])
@@ -220,7 +231,7 @@ class Settler:
                 change,
                 kind="put_off",
                 message=f"{change.system} takes it later: {_words(outcome)}; tried again by itself",
-                blocks=change.fingerprint,
+                blocks=None if change.write["is_restrictive"] else change.fingerprint,
                 until=outcome.retry_at,
             )
 
