@@ -59,7 +59,8 @@ def decide(keys: Sequence[int], around: Neighbourhood, policy: SyncPolicy) -> De
         settled.extend(decision.settled)
         questions.extend(decision.questions)
         skipped.update(decision.skipped)
-    intents = _one_a_kind(intents)
+    # Joined changes have a fingerprint of their own, which may be the one that was refused.
+    intents = [i for i in _one_a_kind(intents) if i.fingerprint not in around.blocked]
     intents.sort(key=lambda i: priority(i.kind, is_restrictive=i.is_restrictive))
     return Decision(intents=tuple(intents), settled=tuple(settled), questions=tuple(questions), skipped=skipped)
 
