@@ -79,7 +79,13 @@ contact_point = Table(
     Column("id", Key, primary_key=True),
     Column("email", String(320), unique=True),
     Column("hash", LargeBinary(32), unique=True),
+    Column("salt", LargeBinary(16)),
+    Column("seal", LargeBinary(32)),
+    Column("forgotten_at", Moment),
+    Column("active_at", Moment),
 )
+"""``hash`` is keyed and kept for forgotten points only. ``seal`` binds the ledger to the address: it is the digest of
+``salt`` and address, and stays when both are erased."""
 
 system_record = Table(
     "system_record",
@@ -131,8 +137,24 @@ statement = Table(
     Column("record", String(320)),
     Column("target", String(32)),
     Column("run", String(40)),
+    Column("salt", LargeBinary(16)),
+    Column("proof", LargeBinary(32)),
+    Column("block", ForeignKey("block.id"), index=True),
     UniqueConstraint("point_id", "uid"),
 )
+"""``proof`` is the digest of ``salt`` and of what may be erased: reason, record and evidence."""
+
+block = Table(
+    "block",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("previous", LargeBinary(32), nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("mac", LargeBinary(32)),
+)
+"""The ledger's seal: each block names the hash of the one before it and covers the statements that belong to it."""
 
 evidence = Table(
     "evidence",
@@ -185,6 +207,7 @@ change = Table(
     Column("settled_at", Moment),
     Column("fact", String(40)),
     Column("message", Text),
+    Index("ix_change_plan", "plan"),
     CheckConstraint(
         "state IN ('planned','ready','sending','applied','same','refused','failed','held','superseded')", name="state"
     ),
@@ -196,6 +219,22 @@ Index(
     sqlite_where=text("state IN ('planned','ready','sending','held')"),
     postgresql_where=text("state IN ('planned','ready','sending','held')"),
 )
+
+plan = Table(
+    "plan",
+    metadata,
+    Column("uid", String(40), primary_key=True),
+    Column("sync", String(100), nullable=False, index=True),
+    Column("run", String(40), nullable=False),
+    Column("held_at", Moment, nullable=False),
+    Column("is_first", Boolean, nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("actor", String(200)),
+    Column("decided_at", Moment),
+    CheckConstraint("state IN ('held','approved','rejected','superseded')", name="state"),
+)
+"""Plans that the guard has held; their changes name them."""
 
 run = Table(
     "run",
@@ -283,3 +322,14 @@ inbox = Table(
     Column("body", LargeBinary, nullable=False),
     Column("done_at", Moment),
 )
+
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("point_id", ForeignKey("contact_point.id"), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("actor", String(200)),
+    Column("systems", Text, nullable=False),
+)
+"""Who was forgotten when, without a word of clear text; ``systems`` says what became of the vendors' records."""
