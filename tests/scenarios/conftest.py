@@ -1,6 +1,6 @@
-"""Worlds for scenarios."""
+"""Worlds for scenarios. Every scenario ends at rest: two further cycles write nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +8,27 @@ import pytest
 
 from tests.scenarios.world import World
 
+_PASSED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    report = yield
+    if report.when == "call":
+        item.stash[_PASSED] = report.passed
+    return report
+
 
 @pytest.fixture
-def world(tmp_path: Path) -> Callable[..., World]:
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., World]]:
     """Makes a world: ``world(people, policy={…})``."""
+    made: list[World] = []
 
     def make(*people: Any, **options: Any) -> World:
-        return World(tmp_path, people, **options)
+        made.append(World(tmp_path, people, **options))
+        return made[-1]
 
-    return make
+    yield make
+    if request.node.stash.get(_PASSED, False):
+        for each in made:
+            each.rest()

@@ -134,6 +134,13 @@ class World:
         assert self.writes() == before, report.to_json()
         assert report.syncs["newsletter"].outcome["changed"] == 0
 
+    def rest(self) -> None:
+        """Two further cycles, neither of which writes anything."""
+        for _ in range(2):
+            before = self.writes()
+            report = self.sync()
+            assert self.writes() == before, report.to_json()
+
     def crm_id(self, email: str) -> str:
         """The CRM's id of the record that was read with this address."""
         with self.store.reading() as unit:
