@@ -13,7 +13,7 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo real lint types architecture format package constraints clean
+.PHONY: help setup test demo real lint types architecture scenarios format package constraints clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -50,6 +50,9 @@ types: setup ## Types, strictly.
 architecture: setup ## Which part may know which, sizes, vendor words.
 	$(BIN)/lint-imports
 	$(PYTEST) tests/architecture
+
+scenarios: setup ## Writes docs/scenarios.md from the scenario files.
+	$(BIN)/python -m tests.scenarios.catalogue
 
 format: setup ## Puts style and formatting right where that can be done safely.
 	$(BIN)/ruff check --fix .

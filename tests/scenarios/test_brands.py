@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from optsync.config.load import load
@@ -16,6 +17,8 @@ from optsync.sync.administer import opt_out
 from optsync.sync.compose import compose
 from optsync.sync.run import run_cycle
 from tests.scenarios.world import CRM, ESP, World, person
+
+pytestmark = pytest.mark.rule("scopes don't leak")
 
 OTHER = "http://127.0.0.1:1/other"
 ANN, BEN = "ann1@example.com", "ann2@example.com"
@@ -88,6 +91,7 @@ def test_an_unsubscribe_from_one_brand_leaves_the_other_as_it_is(tmp_path: Path)
     assert two.sync() == 0
 
 
+@pytest.mark.rule("no opt-out is lost")
 def test_an_administrators_no_to_everything_reaches_both(tmp_path: Path) -> None:
     two = TwoBrands(tmp_path)
     two.sync()
@@ -102,6 +106,7 @@ def test_an_administrators_no_to_everything_reaches_both(tmp_path: Path) -> None
     assert two.sync() == 0
 
 
+@pytest.mark.rule("one outcome for each record")
 def test_a_process_that_reads_what_another_reads_waits_its_turn(tmp_path: Path) -> None:
     two = TwoBrands(tmp_path)
     with two.engine.store.transaction() as unit:

@@ -15,6 +15,8 @@ from optsync.state.store import Store
 from optsync.state.unit import Unit
 from tests.scenarios.world import CRM, ESP, World, person
 
+pytestmark = pytest.mark.rule("no opt-out is lost")
+
 
 class Killed(BaseException):
     """The process is gone."""

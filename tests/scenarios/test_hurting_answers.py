@@ -12,6 +12,8 @@ from optsync.connect.mock import MockTransport
 from optsync.model.record import Status
 from tests.scenarios.world import CRM, ESP, World, person
 
+pytestmark = pytest.mark.rule("no opt-out is lost")
+
 Mutate = Callable[[Any, requests.Response], Any]
 
 

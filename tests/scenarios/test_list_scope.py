@@ -7,6 +7,8 @@ import pytest
 from optsync.model.record import Status
 from tests.scenarios.world import World, person
 
+pytestmark = pytest.mark.rule("list scope limits no restriction")
+
 Make = Callable[..., World]
 ANN = "ann1@example.com"
 

@@ -3,8 +3,12 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
+
 from optsync.model.record import Origin, Status
 from tests.scenarios.world import START, World, person
+
+pytestmark = pytest.mark.rule("nobody is opted in by accident")
 
 Make = Callable[..., World]
 ANN = "ann1@example.com"
@@ -15,6 +19,7 @@ def open_issues(w: World) -> list[str]:
         return [issue.kind for issue in unit.issues.list()]
 
 
+@pytest.mark.rule("restrictive wins")
 def test_a_resubscription_by_somebody_elses_api_call_is_put_back(world: Make) -> None:
     w = world(person(1))
     w.sync()
@@ -30,6 +35,7 @@ def test_a_resubscription_by_somebody_elses_api_call_is_put_back(world: Make) ->
     w.settle()
 
 
+@pytest.mark.rule("restrictive wins")
 def test_a_flag_cleared_in_the_crm_without_evidence_is_put_back(world: Make) -> None:
     w = world(person(1))
     w.sync()
@@ -99,6 +105,7 @@ def test_a_sign_up_by_the_person_herself_lifts_her_opt_out_in_the_crm(world: Mak
     w.settle()
 
 
+@pytest.mark.rule("a refusal is a fact")
 def test_a_refusal_by_the_vendor_is_a_fact_and_not_tried_again(world: Make) -> None:
     w = world(person(1))
     w.sync()
@@ -153,6 +160,7 @@ def test_a_contact_who_is_out_never_enters(world: Make) -> None:
     w.settle()
 
 
+@pytest.mark.rule("order does not matter")
 def test_a_simultaneous_contradiction_ends_out(world: Make) -> None:
     w = world(person(1))
     w.sync()
@@ -165,6 +173,7 @@ def test_a_simultaneous_contradiction_ends_out(world: Make) -> None:
     w.settle()
 
 
+@pytest.mark.rule("asked once")
 def test_asking_happens_once_and_the_persons_click_is_the_grant(world: Make) -> None:
     w = world(person(1, in_esp=False), policy={"enter": "request"})
     w.sync()

@@ -9,6 +9,8 @@ from optsync.connect.mock import Person
 from optsync.model.record import Origin, Status
 from tests.scenarios.world import World, person
 
+pytestmark = pytest.mark.rule("no opt-out is lost")
+
 Make = Callable[..., World]
 
 
@@ -68,6 +70,7 @@ def test_an_opt_out_travels_although_the_contact_left_the_list_scope(world: Make
     w.settle()
 
 
+@pytest.mark.rule("restrictions follow the person")
 def test_an_opt_out_survives_the_deletion_and_new_creation_of_the_contact(world: Make) -> None:
     ann = person(1)
     w = world(ann)
@@ -87,6 +90,7 @@ def test_an_opt_out_survives_the_deletion_and_new_creation_of_the_contact(world:
     assert w.esp_shows("ann1@example.com")["status"] == Status.OUT
 
 
+@pytest.mark.rule("restrictions follow the person")
 def test_a_member_deleted_and_made_again_at_the_esp_stays_out(world: Make) -> None:
     w = world(person(1), person(2, in_crm=False, addresses=("zoe@example.com",)))
     w.sync()
@@ -111,6 +115,7 @@ def test_a_complaint_is_an_opt_out_in_the_crm(world: Make) -> None:
     w.settle()
 
 
+@pytest.mark.rule("bounces are not wishes")
 def test_a_bounce_marks_the_contact_and_is_no_opt_out(world: Make) -> None:
     w = world(person(1))
     w.sync()
@@ -151,6 +156,7 @@ def test_a_direction_that_is_switched_off_stops_only_that_way(world: Make, direc
     w.settle()
 
 
+@pytest.mark.rule("one outcome for each record")
 def test_a_record_without_an_address_is_counted_and_left_alone(world: Make) -> None:
     nameless: Person = person(1, addresses=(), in_esp=False)
     w = world(nameless, person(2))

@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
 from optsync.model.record import Status
 from tests.scenarios.test_hurting_answers import Hurting
 from tests.scenarios.world import CRM, World, person
+
+pytestmark = pytest.mark.rule("one bad record stands alone")
 
 
 def _garbled(body: Any, _: requests.Response) -> Any:

@@ -17,6 +17,8 @@ from optsync.sync.report import Report
 from optsync_mock.faults import FaultInjector, FaultyMock, weather
 from tests.scenarios.world import CRM, ESP, World, person
 
+pytestmark = pytest.mark.rule("no opt-out is lost")
+
 
 class Inspector(MockTransport):
     """Looks at every request before the vendor sees it."""
@@ -161,6 +163,7 @@ def _people(rng: random.Random) -> list[Any]:
     ]
 
 
+@pytest.mark.rule("nobody is opted in by accident")
 def test_no_call_subscribes_an_existing_member_without_a_grant(tmp_path: Path) -> None:
     lifted = [address for seed in range(5) for address in _inspected_run(tmp_path, seed)]
 

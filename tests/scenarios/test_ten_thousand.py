@@ -13,6 +13,8 @@ from tests.architecture.sources import ROOT
 from tests.scenarios import hundredth
 from tests.scenarios.world import START, World
 
+pytestmark = pytest.mark.rule("nothing to do, nothing written")
+
 _MOST_CYCLES = 6
 
 

@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from optsync.model.record import Status
 from tests.scenarios.world import World, person
+
+pytestmark = pytest.mark.rule("fields merge three ways")
 
 Make = Callable[..., World]
 ANN = "ann1@example.com"
 BOTH = {"crm_topics": {"news": True, "offers": True}, "esp_topics": {"news": True, "offers": True}}
 
 
+@pytest.mark.rule("scopes don't leak")
 def test_a_topic_switched_off_at_the_esp_is_switched_off_in_the_crm_and_nothing_else(world: Make) -> None:
     w = world(person(1, **BOTH))
     w.sync()
@@ -23,6 +28,7 @@ def test_a_topic_switched_off_at_the_esp_is_switched_off_in_the_crm_and_nothing_
     w.settle()
 
 
+@pytest.mark.rule("scopes don't leak")
 def test_a_topic_switched_off_in_the_crm_is_switched_off_at_the_esp(world: Make) -> None:
     w = world(person(1, **BOTH))
     w.sync()
@@ -35,6 +41,7 @@ def test_a_topic_switched_off_in_the_crm_is_switched_off_at_the_esp(world: Make)
     w.settle()
 
 
+@pytest.mark.rule("scopes don't leak")
 def test_a_topic_chosen_at_the_esp_again_reaches_the_crm_where_the_esp_is_trusted(world: Make) -> None:
     w = world(person(1, **BOTH))
     w.sync()
@@ -48,6 +55,7 @@ def test_a_topic_chosen_at_the_esp_again_reaches_the_crm_where_the_esp_is_truste
     w.settle()
 
 
+@pytest.mark.rule("restrictive wins")
 def test_a_topic_ticked_again_in_a_crm_that_is_not_trusted_is_put_back(world: Make) -> None:
     w = world(person(1, **BOTH))
     w.sync()
@@ -62,6 +70,7 @@ def test_a_topic_ticked_again_in_a_crm_that_is_not_trusted_is_put_back(world: Ma
     w.settle()
 
 
+@pytest.mark.rule("nobody is opted in by accident")
 def test_topics_on_which_both_sides_disagree_when_first_seen_are_off(world: Make) -> None:
     ticked = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
     w = world(person(1, crm_topics={"news": True}, esp_topics={"news": False}), person(2, **ticked))
@@ -72,6 +81,7 @@ def test_topics_on_which_both_sides_disagree_when_first_seen_are_off(world: Make
     w.settle()
 
 
+@pytest.mark.rule("nobody is opted in by accident")
 def test_a_topic_field_that_is_empty_on_every_record_was_never_asked(world: Make) -> None:
     w = world(person(1, crm_topics={"news": False}, esp_topics={"news": True}))
     w.sync()
@@ -80,6 +90,7 @@ def test_a_topic_field_that_is_empty_on_every_record_was_never_asked(world: Make
     w.settle()
 
 
+@pytest.mark.rule("scopes don't leak")
 def test_an_opt_out_keeps_the_topics_for_a_later_return(world: Make) -> None:
     w = world(person(1, **BOTH))
     w.sync()
@@ -124,6 +135,7 @@ def test_a_mapped_choice_travels_by_its_meaning(world: Make) -> None:
     w.settle()
 
 
+@pytest.mark.rule("fields never carry status")
 def test_fields_stop_after_an_opt_out_and_a_long_text_never_bounces(world: Make) -> None:
     w = world(person(1), person(2))
     w.sync()
@@ -138,6 +150,7 @@ def test_fields_stop_after_an_opt_out_and_a_long_text_never_bounces(world: Make)
     w.settle()
 
 
+@pytest.mark.rule("list scope limits no restriction")
 def test_fields_of_a_contact_outside_the_list_scope_stay(world: Make) -> None:
     w = world(person(1, is_client=False))
     w.sync()
@@ -148,6 +161,7 @@ def test_fields_of_a_contact_outside_the_list_scope_stay(world: Make) -> None:
     w.settle()
 
 
+@pytest.mark.rule("nobody is opted in by accident")
 def test_an_archived_member_is_left_as_it_is_and_brought_in_line_on_return(world: Make) -> None:
     w = world(person(1, **BOTH), person(2, **BOTH))
     w.sync()
