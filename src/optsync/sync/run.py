@@ -5,17 +5,14 @@ from contextlib import nullcontext
 
 import structlog
 
-from optsync.errors import OptsyncError, StateLocked, SystemFailure
+from optsync.errors import StateLocked, SystemFailure
 from optsync.model.change import ChangeState
 from optsync.model.record import Side
-from optsync.state.leases import Lease
-from optsync.state.store import DatabaseError
-from optsync.state.unit import Unit
 from optsync.sync.apply import Applier
 from optsync.sync.binding import SourceBinding
 from optsync.sync.decide import Decider
 from optsync.sync.engine import Engine
-from optsync.sync.heartbeat import Heartbeat
+from optsync.sync.holding import Holding
 from optsync.sync.observe import Observer
 from optsync.sync.progress import Progress, Silent
 from optsync.sync.report import Report, SyncReport
@@ -84,24 +81,20 @@ class _Cycle:
         self._progress = progress
         self._stopping = stopping
         self._full = full
-        self._leases: tuple[Lease, ...] = ()
+        self._holding = Holding(engine, sync)
         self._report = SyncReport()
         self._quarantined = {Side.CRM: 0, Side.ESP: 0}
-        self._observer = Observer(engine, run, self._guarded, progress)
+        self._observer = Observer(engine, run, self._holding.guarded, progress)
 
     def run(self, *, is_rehearsal: bool) -> SyncReport:
         systems = {b.system for b in self._engine.bound.sources_of(self._sync)}
         before = {s: self._engine.connectors[s].calls for s in systems}
         try:
-            self._take_leases()
-            beats = self._engine.beats and not is_rehearsal
-            with Heartbeat(self._engine.store, *self._leases) if beats else nullcontext():
+            with self._holding.held(beats=self._engine.beats and not is_rehearsal):
                 self._work(is_rehearsal=is_rehearsal)
         except StateLocked as error:
             self._report.failures.append(error)
             self._report.state = "failed"
-        finally:
-            self._give_back()
         self._report.calls = {s: self._engine.connectors[s].calls - before[s] for s in sorted(systems)}
         _log.info(
             "sync ended",
@@ -115,7 +108,7 @@ class _Cycle:
         return self._report
 
     def _work(self, *, is_rehearsal: bool) -> None:
-        self._recover()
+        self._holding.recover()
         bindings = self._engine.bound.sources_of(self._sync)
         unread = self._observe(bindings)
         self._observer.judge_claims()
@@ -124,7 +117,7 @@ class _Cycle:
             self._engine,
             self._sync,
             self._run,
-            self._guarded,
+            self._holding.guarded,
             available=available,
             is_cautious=bool(unread),
             progress=self._progress,
@@ -136,35 +129,6 @@ class _Cycle:
             self._apply(available)
         self._observer.judge_claims()
         self._conclude(bindings)
-
-    def _take_leases(self) -> None:
-        """Of the sync, and of every source it reads: syncs that share one have its place and its scan in common."""
-        sources = (f"read {b.system}/{b.collection}"[:120] for b in self._engine.bound.sources_of(self._sync))
-        with self._engine.store.transaction() as unit:
-            self._leases = tuple(
-                unit.leases.take(name, holder=self._engine.holder) for name in (f"sync {self._sync}", *sources)
-            )
-
-    def _guarded(self, unit: Unit) -> None:
-        """Every commit of a cycle proves that the leases are still held."""
-        if not self._leases:
-            raise StateLocked(f"sync {self._sync}: no lease")
-        for lease in self._leases:
-            unit.leases.beat(lease)
-
-    def _recover(self) -> None:
-        """What an earlier run left unfinished is derived again; what it sent without an answer is looked at."""
-        with self._engine.store.transaction() as unit:
-            self._guarded(unit)
-            left = unit.changes.open_of(self._sync)
-            sending = [c.id for c in left if c.state is ChangeState.SENDING]
-            now = self._engine.clock.now()
-            unit.changes.set_state(
-                sending, ChangeState.FAILED, settled_at=now, message="the answer was lost; the record is read again"
-            )
-            unsent = [c.id for c in left if c.state is not ChangeState.SENDING]
-            unit.changes.set_state(unsent, ChangeState.SUPERSEDED, settled_at=now)
-            unit.points.mark([self._sync], {c.point_id for c in left})
 
     def _observe(self, bindings: Sequence[SourceBinding]) -> Mapping[str, SystemFailure]:
         """Reads every source; answers which could not be read."""
@@ -191,13 +155,13 @@ class _Cycle:
 
     def _apply(self, available: set[str]) -> None:
         with self._engine.store.transaction() as unit:
-            self._guarded(unit)
+            self._holding.guarded(unit)
             unit.changes.release(self._run, self._sync)
         applier = Applier(
             self._engine,
             self._sync,
             self._run,
-            self._guarded,
+            self._holding.guarded,
             observer=self._observer,
             available=available,
             stopping=self._stopping,
@@ -219,14 +183,3 @@ class _Cycle:
                 self._report.seen[side.value] = shown + self._quarantined[side]
             self._report.outcome = tally(unit, self._sync, self._run, [key for _, key in sources])
         self._report.outcome["quarantined"] = sum(self._quarantined.values())
-
-    def _give_back(self) -> None:
-        if not self._leases:
-            return
-        try:
-            with self._engine.store.transaction() as unit:
-                for lease in self._leases:
-                    unit.leases.give_back(lease)
-        except (OptsyncError, DatabaseError):
-            # It is free by itself soon; what ended the cycle is the news.
-            _log.warning("lease not given back", sync=self._sync)

@@ -1,0 +1,77 @@
+"""Holding a sync: its leases from taking to giving back, and the proof in every commit that they are still held."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import structlog
+
+from optsync.errors import OptsyncError, StateLocked
+from optsync.model.change import ChangeState
+from optsync.state.leases import Lease
+from optsync.state.store import DatabaseError
+from optsync.state.unit import Unit
+from optsync.sync.engine import Engine
+from optsync.sync.heartbeat import Heartbeat
+
+_log = structlog.get_logger(__name__)
+
+
+class Holding:
+    """The leases of one sync: of itself, and of every source it reads, since syncs that share one have its place and
+    its scan in common."""
+
+    def __init__(self, engine: Engine, sync: str) -> None:
+        self._engine = engine
+        self._sync = sync
+        self._leases: tuple[Lease, ...] = ()
+
+    @contextmanager
+    def held(self, *, beats: bool) -> Iterator[None]:
+        """Holds them inside the block. ``beats``: by a thread of its own while vendors are waited for.
+
+        Raises:
+            StateLocked: somebody else holds one of them.
+        """
+        sources = (f"read {b.system}/{b.collection}"[:120] for b in self._engine.bound.sources_of(self._sync))
+        with self._engine.store.transaction() as unit:
+            names = (f"sync {self._sync}", *sources)
+            self._leases = tuple(unit.leases.take(name, holder=self._engine.holder) for name in names)
+        try:
+            with Heartbeat(self._engine.store, *self._leases) if beats else nullcontext():
+                yield
+        finally:
+            self._give_back()
+
+    def guarded(self, unit: Unit) -> None:
+        """Proves inside a transaction that the leases are still held.
+
+        Raises:
+            StateLocked: they are not.
+        """
+        if not self._leases:
+            raise StateLocked(f"sync {self._sync}: no lease")
+        for lease in self._leases:
+            unit.leases.beat(lease)
+
+    def recover(self) -> None:
+        """What an earlier run left unfinished is derived again; what it sent without an answer is looked at."""
+        with self._engine.store.transaction() as unit:
+            self.guarded(unit)
+            left = unit.changes.open_of(self._sync)
+            sending = [c.id for c in left if c.state is ChangeState.SENDING]
+            now = self._engine.clock.now()
+            unit.changes.set_state(
+                sending, ChangeState.FAILED, settled_at=now, message="the answer was lost; the record is read again"
+            )
+            unsent = [c.id for c in left if c.state is not ChangeState.SENDING]
+            unit.changes.set_state(unsent, ChangeState.SUPERSEDED, settled_at=now)
+            unit.points.mark([self._sync], {c.point_id for c in left})
+
+    def _give_back(self) -> None:
+        try:
+            with self._engine.store.transaction() as unit:
+                for lease in self._leases:
+                    unit.leases.give_back(lease)
+        except (OptsyncError, DatabaseError):
+            # It is free by itself soon; what ended the work is the news.
+            _log.warning("lease not given back", sync=self._sync)
