@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from optsync.cli import check, explain, init, issues, mock_server, runs, status, sync, wishes
+from optsync.cli import check, deliverable, explain, init, issues, mock_server, runs, status, sync, wishes
 from optsync.cli.failures import STOPPED, describe
 from optsync.cli.invocation import Invocation, of
 
@@ -61,6 +61,7 @@ app.command("status")(status.status)
 app.command("explain")(explain.explain)
 app.command("opt-out")(wishes.opt_out)
 app.command("opt-in")(wishes.opt_in)
+app.command("deliverable")(deliverable.deliverable)
 app.command("may-send")(wishes.may_send)
 app.add_typer(issues.app, name="issues")
 app.add_typer(runs.app, name="runs")

@@ -1,12 +1,13 @@
-"""What an administrator says in a person's place: an out, or a grant with evidence."""
+"""What an administrator says in a person's place: an out, a grant with evidence, or that a mailbox works again."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from optsync.errors import CommandRefused, ConfigError
 from optsync.model import scope as scopes
+from optsync.model.record import Status
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
-from optsync.reconcile.consent import Standing, Wish
+from optsync.reconcile.consent import Deliverability, Standing, Wish
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
 from optsync.sync.permission import Permissions, permissions
@@ -71,6 +72,48 @@ def opt_in(
         evidence={"actor": _actor(actor), "evidence": evidence.strip()},
     )
     return _say(engine, asked, address, said)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repaired:
+    """``was`` and ``now``: deliverability before and with the statement. ``still_bounced_at``: systems whose records
+    show the address as undeliverable, and which will not mail it by themselves."""
+
+    statement: Statement
+    was: Deliverability
+    now: Deliverability
+    still_bounced_at: tuple[str, ...]
+
+
+def deliverable(engine: Engine, address: str, *, actor: str, evidence: str) -> Repaired:
+    """An administrator's word that mail reaches the address again. The next cycle takes the markers away. It is no
+    wish: whoever is out stays out.
+
+    Raises:
+        CommandRefused: there is no evidence, or nobody answers for it.
+    """
+    if not evidence.strip():
+        raise CommandRefused("without evidence nothing is noted: say how it is known that mail arrives again")
+    now = engine.clock.now()
+    said = state(
+        scope=scopes.EVERYTHING,
+        kind=StatementKind.DELIVERED,
+        at=now,
+        clock=OUR_CLOCK,
+        seen_at=now,
+        source=Source.ADMIN,
+        evidence={"actor": _actor(actor), "evidence": evidence.strip()},
+    )
+    asked = permissions(engine)
+    with engine.store.transaction() as unit:
+        key = unit.points.require([address])[address]
+        was = asked.mailbox(unit.ledger.about([key])[key], now=now)
+        unit.ledger.append([(key, said)], run=None)
+        unit.points.mark(engine.bound.policies, {key})
+        is_now = asked.mailbox(unit.ledger.about([key])[key], now=now)
+        held = unit.records.load(unit.records.holding([key]))
+    bounced = {o.system for o in held if o.record.status is Status.BOUNCED and not o.is_gone and o.points[0] == key}
+    return Repaired(statement=said, was=was, now=is_now, still_bounced_at=tuple(sorted(bounced)))
 
 
 def _actor(actor: str) -> str:

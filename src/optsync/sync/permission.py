@@ -90,10 +90,14 @@ class Permissions:
         tolerance = self._config.consent.clock_tolerance
         return standing(said, scope, tolerance=tolerance, needs_own_grant=is_own)
 
+    def mailbox(self, said: Sequence[Statement], *, now: datetime) -> Deliverability:
+        """Whether mail arrives, by the configured rule for temporary failures."""
+        rules = self._config.consent.soft_bounces
+        return deliverability(said, now=now, soft_limit=rules.limit, soft_within=rules.within)
+
     def verdict(self, said: Sequence[Statement], scope: str, *, now: datetime) -> Verdict:
         """``said``: all statements about one address. ``scope``: one of ``scopes``."""
-        rules = self._config.consent.soft_bounces
-        mailbox = deliverability(said, now=now, soft_limit=rules.limit, soft_within=rules.within)
+        mailbox = self.mailbox(said, now=now)
         wish = self.standing(said, scope)
         return Verdict(standing=wish, mailbox=mailbox, permission=may_mail(wish.wish, mailbox, self.purpose(scope)))
 
