@@ -12,8 +12,9 @@ from optsync.model.record import Origin, Record, Side, Status
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength
 from optsync.reconcile.consent import Wish, standing
-from optsync.reconcile.detect import Detected, Reading, detect, left
+from optsync.reconcile.detect import Detected, Reading, detect
 from optsync.reconcile.representation import Representation, overlay, shown
+from optsync.reconcile.roster import left
 from tests.reconcile.places import CRM, ESP, NOW, OFFERS, SCOPE, before, grant
 
 OUT, GRANT, COMPLAINT = StatementKind.OUT, StatementKind.GRANT, StatementKind.COMPLAINT
@@ -127,6 +128,9 @@ def test_a_flag_speaks_for_all_addresses_and_a_members_status_for_its_own() -> N
         (Status.ARCHIVED, Status.IN, [], 1),
         (Status.BOUNCED, Status.IN, [DELIVERED], 1),
         (Status.BOUNCED, Status.OUT, [OUT], 0),
+        (Status.BOUNCED, Status.ARCHIVED, [], 0),
+        (Status.BOUNCED, Status.PENDING, [], 0),
+        (Status.BOUNCED, Status.UNKNOWN, [], 0),
     ],
 )
 def test_what_a_turn_of_a_status_says(

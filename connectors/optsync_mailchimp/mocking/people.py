@@ -192,9 +192,15 @@ class Hands:
         """The contact uses the link of a mail."""
         self._opt_out(email, "self", reason, campaign_id)
 
-    def complain(self, email: str, campaign_id: str = "") -> None:
-        """The contact's mail provider reports a mail as spam."""
-        member = self._opt_out(email, "abuse", NONE_GIVEN, campaign_id)
+    def complain(self, email: str, campaign_id: str = "", *, cleans: bool = False) -> None:
+        """The contact's mail provider reports a mail as spam; ``cleans``: the service takes the contact out of all
+        mailings (the webhook ``cleaned`` with the reason ``abuse``) instead of unsubscribing it."""
+        if cleans:
+            member, now = self._member(email), self._account.now()
+            with self._audience.edit(member, now):
+                move(self._audience, member, "cleaned", now)
+        else:
+            member = self._opt_out(email, "abuse", NONE_GIVEN, campaign_id)
         _report_abuse(self._audience, member, self._account.now())
 
     def admin_unsubscribe(self, email: str) -> None:

@@ -4,7 +4,6 @@ A record's stamp alone says nothing: any edit moves it. Evidence of an out is ne
 an in is. What we wrote ourselves and had confirmed is part of what was observed, so it makes no transition.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -147,8 +146,7 @@ class _Teller:
             if was is not Status.OUT or self._has_newer_event():
                 self._say_out()
         elif view.status is Status.BOUNCED:
-            if was is not Status.BOUNCED:
-                self._say(StatementKind.HARD_BOUNCE, EVERYTHING, source=Source.BOUNCE)
+            self._say_bounce(was)
         elif was is Status.IN and view.status is Status.UNKNOWN and self.now.is_word_known:
             self._say_out()
         elif was is None:
@@ -169,6 +167,14 @@ class _Teller:
         if self.now.status_at is None or self.before.status_at is None:
             return False
         return self.now.status_at > self.before.status_at
+
+    def _say_bounce(self, was: Status | None) -> None:
+        """What a system took out of its mailings because of a complaint did not bounce."""
+        has_complained = self.before is not None and self.before.origin is Origin.COMPLAINT
+        if self.now.origin is Origin.COMPLAINT and not has_complained:
+            self._say_out()
+        elif was is not Status.BOUNCED:
+            self._say(StatementKind.HARD_BOUNCE, EVERYTHING, source=Source.BOUNCE)
 
     def _say_out(self) -> None:
         is_flag = self.rep.uses_flags
@@ -196,7 +202,7 @@ class _Teller:
             self.claims.append(Claim(self.rep.scope, status))
 
     def _say_turn(self, was: Status, status: Status) -> None:
-        if was is Status.BOUNCED:
+        if was is Status.BOUNCED and status is Status.IN:  # nothing else shows that mail arrives
             self._say(StatementKind.DELIVERED, EVERYTHING, source=self._source())
         turned = was is not status and (status is Status.IN or was is Status.OUT)
         if self._permits(status) and self.evidence:
@@ -378,23 +384,3 @@ def parse_moment(value: str) -> datetime | None:
     except ValueError:
         return None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def left(record: Record, representation: Representation, reading: Reading) -> Iterable[Said]:
-    """A roster no longer shows the record and a direct look-up says "not there": an out when observed, unless
-    the record last showed a bounce."""
-    if shown(record, representation).status is not Status.IN:
-        return ()
-    statement = state(
-        scope=representation.scope,
-        kind=StatementKind.OUT,
-        at=reading.seen_at,
-        clock=OUR_CLOCK,
-        seen_at=reading.seen_at,
-        source=Source.ESP,
-        is_personal=True,
-        reason="left the list",
-        system=reading.system,
-        record=record.id,
-    )
-    return (Said(statement),)

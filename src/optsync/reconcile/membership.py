@@ -359,11 +359,16 @@ def _return(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator
     if member is None or not any(k[1] == member.key and link.left for k, link in around.links.items()):
         return
     is_archived = member.record.status is Status.ARCHIVED
-    if is_archived and pair.point.standing(policy.scope, policy).wish is not Wish.IN:
+    if is_archived and not _may_return(pair.point, around, policy):
         return
     intent = _place(pair.point, member, is_archive=is_archived, left=False)
     if intent.fingerprint not in around.blocked:
         yield intent
+
+
+def _may_return(point: Point, around: Neighbourhood, policy: SyncPolicy) -> bool:
+    is_in = point.standing(policy.scope, policy).wish is Wish.IN
+    return is_in and point.mailbox(around.now, policy) is not Deliverability.HARD
 
 
 def _place(point: Point, member: Seen, *, is_archive: bool, left: bool) -> Intent:

@@ -66,6 +66,7 @@ def _status(
         is_needed = is_needed and _may_travel(decided.decided_by, seen.side, policy)
     elif decided.wish is Wish.IN:
         wanted, rule, is_needed = Status.IN, Rule.GRANT_TRAVELS, _must_go_in(seen, representation)
+        is_needed = is_needed and not (seen.side is Side.ESP and _is_hard(point, around, policy))
     else:
         return
     if not is_needed:
@@ -192,7 +193,7 @@ def _bounce(seen: Seen, around: Neighbourhood, representation: Representation, p
     if name is None:
         return
     point = around.points[seen.points[0]]
-    is_hard = point.mailbox(around.now, policy) is Deliverability.HARD
+    is_hard = _is_hard(point, around, policy)
     if is_hard == (seen.record.fields.get(name) is True):
         return
     bounces = [s.uid for s in point.statements if s.kind is StatementKind.HARD_BOUNCE]
@@ -208,6 +209,10 @@ def _bounce(seen: Seen, around: Neighbourhood, representation: Representation, p
         is_restrictive=is_hard,
         fields={name: is_hard},
     )
+
+
+def _is_hard(point: Point, around: Neighbourhood, policy: SyncPolicy) -> bool:
+    return point.mailbox(around.now, policy) is Deliverability.HARD
 
 
 def _proof(seen: Seen, around: Neighbourhood, decided: Standing, representation: Representation) -> Iterator[Intent]:

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from optsync.connect.contract import Absence
 from optsync.model.record import Status
-from optsync.reconcile.detect import Reading, left
+from optsync.reconcile.detect import Reading
+from optsync.reconcile.roster import left
 from optsync.state.records import Observed
 from optsync.state.sources import Source
 from optsync.state.unit import Unit
@@ -84,3 +85,5 @@ class Absences:
             absent = [(o.key, replace(o.record, status=Status.ABSENT)) for o in gone]
             unit.records.replace(absent, at=now, is_gone=True)
             unit.points.mark(self._binding.syncs, {p for o in gone for p in o.points})
+            for key, statement in said:
+                unit.points.mark(self._binding.hearers(statement.scope), {key})

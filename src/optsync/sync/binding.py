@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optsync.config.schema import Config, SyncConfig
 from optsync.connect.contract import Absence, Capabilities, OptInStamp
 from optsync.model.page import ReadSpec
 from optsync.model.record import Side, Value
-from optsync.model.scope import Purpose
+from optsync.model.scope import Purpose, contains
 from optsync.model.statement import Strength
 from optsync.reconcile.fields import Conflict, FieldRule
 from optsync.reconcile.policy import Enter, Leave, SyncPolicy
@@ -34,6 +34,12 @@ class SourceBinding:
     absence: Absence
     syncs: tuple[str, ...]
     representations: tuple[Representation, ...]
+    scopes: Mapping[str, str] = field(default_factory=dict)
+    """Of every configured sync, by name."""
+
+    def hearers(self, scope: str) -> list[str]:
+        """The syncs, of any source, in which a statement about ``scope`` can matter."""
+        return [name for name, own in self.scopes.items() if contains(scope, own) or contains(own, scope)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +68,8 @@ def bind(config: Config, capabilities: Mapping[str, Capabilities]) -> Bound:
             wanted.setdefault((sync.crm.system, entity), []).append((name, Side.CRM, spec, policy.crm))
         spec = _esp_spec(sync)
         wanted.setdefault((sync.esp.system, sync.esp.audience), []).append((name, Side.ESP, spec, policy.esp))
-    sources = {key: _source(key, parts, capabilities[key[0]]) for key, parts in wanted.items()}
+    scopes = {name: policy.scope for name, policy in policies.items()}
+    sources = {key: replace(_source(key, parts, capabilities[key[0]]), scopes=scopes) for key, parts in wanted.items()}
     return Bound(policies=policies, sources=sources, purposes=config.purposes)
 
 

@@ -1,6 +1,6 @@
 """One page of readings into the state: statements, observations, backlog — all in one transaction."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -226,8 +226,7 @@ class Ingest:
         said.extend(self._judge_nominations(nominated, said))
         self._unit.ledger.append(said, run=self._now.run)
         self._unit.points.mark(self._binding.syncs, touched)
-        spoken_of = {key for key, _ in said}
-        self._unit.points.mark(self._binding.syncs, spoken_of - touched)
+        self._tell(said, touched)
         self.claims = [
             PendingClaim(binding=self._binding, record=n.record, point=points[n.points[0]], claim=c)
             for n in news
@@ -235,6 +234,16 @@ class Ingest:
             for c in n.detected.claims
         ]
         self._open_doubts(news, points)
+
+    def _tell(self, said: Sequence[tuple[int, Statement]], touched: Collection[int]) -> None:
+        """What was said here counts in every sync of its scope, whatever systems that one connects."""
+        heard: dict[str, set[int]] = {}
+        for key, statement in said:
+            for sync in self._binding.hearers(statement.scope):
+                if key not in touched or sync not in self._binding.syncs:
+                    heard.setdefault(sync, set()).add(key)
+        for sync, keys in heard.items():
+            self._unit.points.mark([sync], keys)
 
     def _carried(self, item: _News, listed: Sequence[int]) -> Iterable[tuple[int, Statement]]:
         """An address that appears on a record inherits restrictions: those of the addresses that vanished in

@@ -1,0 +1,106 @@
+"""A spam complaint is final: nothing lifts it but an administrator with evidence."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from optsync.model.record import Status
+from optsync.model.statement import StatementKind
+from optsync.sync.administer import opt_in
+from optsync.sync.explain import explain
+from tests.scenarios.world import World, person
+
+pytestmark = pytest.mark.rule("nobody is opted in by accident")
+Make = Callable[..., World]
+ANN, SCOPE = "ann1@example.com", "acme/marketing"
+MARKER = "UF_CRM_EMAIL_BOUNCED"
+
+
+def complained(world: Make, *, cleans: bool = False) -> World:
+    w = world(person(1), person(2))
+    w.sync()
+    w.esp.act("complain", email=ANN, cleans=cleans)
+    w.sync()
+    return w
+
+
+def is_out_everywhere(w: World) -> bool:
+    standing = explain(w.engine, ANN)["scopes"][SCOPE]["standing"]
+    shown = w.esp_shows(ANN)["status"]
+    return (standing, w.crm_shows(ANN)["opt_out"]) == ("out", True) and shown in {Status.OUT, Status.BOUNCED}
+
+
+def decided_by(w: World) -> str:
+    return str(explain(w.engine, ANN)["scopes"][SCOPE]["decided_by"]["kind"])
+
+
+def test_an_address_that_was_cleaned_for_abuse_has_complained_and_did_not_bounce(world: Make) -> None:
+    w = complained(world, cleans=True)
+
+    assert decided_by(w) == StatementKind.COMPLAINT
+    assert explain(w.engine, ANN)["deliverability"] == "ok"
+    assert w.crm.act("dump", id=w.crm_id(ANN)).get(MARKER) not in ("1", True)
+    assert is_out_everywhere(w)
+    w.settle()
+
+
+def test_a_bounce_after_a_complaint_is_a_bounce_as_well(world: Make) -> None:
+    w = complained(world)
+    w.esp.act("bounce", email=ANN)
+    w.settle()
+
+    assert decided_by(w) == StatementKind.COMPLAINT
+    assert explain(w.engine, ANN)["deliverability"] == "hard"
+
+
+@pytest.mark.parametrize("cleans", [False, True])
+def test_a_complaint_stands_against_a_tick_in_the_crm(world: Make, cleans: bool) -> None:
+    w = complained(world, cleans=cleans)
+    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
+    w.settle()
+
+    assert is_out_everywhere(w)
+
+
+@pytest.mark.parametrize("cleans", [False, True])
+def test_a_complaint_stands_against_an_administrator_of_the_platform(world: Make, cleans: bool) -> None:
+    w = complained(world, cleans=cleans)
+    w.wait(hours=1)
+    w.esp.act("flip_in", email=ANN, force=True)
+    w.settle()
+
+    assert is_out_everywhere(w)
+
+
+def test_a_complaint_stands_against_a_new_sign_up(world: Make) -> None:
+    w = complained(world)
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=ANN)
+    w.settle()
+
+    assert is_out_everywhere(w)
+
+
+def test_a_complaint_stands_against_deletion_and_import_on_both_sides(world: Make) -> None:
+    w = complained(world)
+    w.crm.act("delete", email=ANN)
+    w.esp.act("forget", email=ANN)
+    w.sync(full=True)
+    w.wait(hours=2)
+    w.sync(full=True)
+    now = w.clock.now()
+    w.crm.populate([replace(person(1), in_esp=False, opt_in=True, consent_at=now, created_at=now)])
+    w.esp.act("resubscribe", email=ANN)
+    w.settle()
+
+    assert is_out_everywhere(w)
+
+
+def test_only_an_administrator_with_evidence_lifts_a_complaint(world: Make) -> None:
+    w = complained(world)
+    opt_in(w.engine, ANN, scope=SCOPE, actor="Eve", evidence="a signed letter")
+    w.settle()
+
+    assert explain(w.engine, ANN)["scopes"][SCOPE]["standing"] == "in"
+    assert w.crm_shows(ANN)["opt_out"] is False

@@ -1,0 +1,53 @@
+"""One address in two audiences of the same scope: what is said in one counts in the other."""
+
+from pathlib import Path
+
+import pytest
+
+from optsync.model.record import Status
+from optsync.sync.administer import deliverable, opt_in, opt_out
+from tests.scenarios.two_audiences import TwoAudiences
+from tests.scenarios.world import START, person
+
+ANN, SCOPE = "ann1@example.com", "acme/marketing"
+MARKER = "UF_CRM_EMAIL_BOUNCED"
+
+
+@pytest.mark.rule("no opt-out is lost")
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_opt_out_in_one_audience_reaches_the_other(tmp_path: Path, is_first: bool) -> None:
+    two = TwoAudiences(tmp_path, [person(1)], [person(1)])
+    two.sync()
+    left, other = (two.w.esp, two.other) if is_first else (two.other, two.w.esp)
+    left.act("unsubscribe", email=ANN)
+    two.settle()
+
+    assert other.act("view", email=ANN)["status"] == Status.OUT
+
+
+@pytest.mark.rule("bounces are not wishes")
+def test_a_bounce_in_one_audience_keeps_the_address_out_of_the_other(tmp_path: Path) -> None:
+    two = TwoAudiences(tmp_path, [person(1, opt_in=True, consent_at=START.replace(month=6))], [])
+    two.w.esp.act("bounce", email=ANN)
+    two.settle()
+
+    assert two.marker(ANN)
+    assert two.other.act("view", email=ANN) is None
+
+
+@pytest.mark.rule("bounces are not wishes")
+def test_a_bounced_address_is_not_opted_in_at_another_audience_until_it_works_again(tmp_path: Path) -> None:
+    two = TwoAudiences(tmp_path, [person(1)], [person(1)])
+    two.sync()
+    opt_out(two.engine, ANN, scope=SCOPE, actor="Eve")
+    two.sync()
+    assert two.other.act("view", email=ANN)["status"] == Status.OUT
+    two.w.crm.act("edit", id=1, fields={MARKER: 1})
+    two.sync()
+    opt_in(two.engine, ANN, scope=SCOPE, actor="Eve", evidence="a signed form")
+    two.settle()
+    assert two.other.act("view", email=ANN)["status"] == Status.OUT
+
+    deliverable(two.engine, ANN, actor="Eve", evidence="they answered")
+    two.settle()
+    assert two.other.act("view", email=ANN)["status"] == Status.IN
