@@ -107,6 +107,10 @@ def _oldest_out(unit: Unit, sync: str, good_since: datetime | None) -> datetime 
     return min((moment for moment in moments if moment is not None), default=None)
 
 
+def _oldest_held(unit: Unit, sync: str) -> datetime | None:
+    return min((plan.held_at for plan in unit.plans.held(sync)), default=None)
+
+
 class _StateCollector(Collector):
     """Asks the state database at every scrape; when it does not answer, only ``optsync_state_up`` is told.
 
@@ -126,6 +130,7 @@ class _StateCollector(Collector):
         try:
             with self._store.reading() as unit:
                 issues = unit.issues.count_open()
+                held = {sync: _oldest_held(unit, sync) for sync in self._good_since}
                 oldest = {sync: _oldest_out(unit, sync, since) for sync, since in self._good_since.items()}
         except SQLAlchemyError as error:
             _log.warning("state database does not answer", error=type(error).__name__)
@@ -141,6 +146,14 @@ class _StateCollector(Collector):
         for sync, since in oldest.items():
             waiting.add_metric([sync], self._age(since))
         yield waiting
+        kept_back = GaugeMetricFamily(
+            "optsync_oldest_held_plan_seconds",
+            "Age of the oldest plan that waits for a person's approval; 0 when there is none.",
+            labels=["sync"],
+        )
+        for sync, since in held.items():
+            kept_back.add_metric([sync], self._age(since))
+        yield kept_back
 
     def _age(self, since: datetime | None) -> float:
         return 0.0 if since is None else max(0.0, (self._clock.now() - since).total_seconds())

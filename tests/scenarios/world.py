@@ -1,7 +1,7 @@
 """A small world for scenarios: two vendor mocks, a virtual clock, the real engine over in-process HTTP."""
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from requests.adapters import BaseAdapter
 
 from optsync.clock import ManualClock
 from optsync.config.load import load
+from optsync.config.schema import Config
 from optsync.connect.mock import MockConfig, MockTransport, Person, VendorMock
 from optsync.connect.registry import mocks
 from optsync.state.store import Store
@@ -57,6 +58,7 @@ class World:
         *,
         policy: Mapping[str, Any] | None = None,
         changes: Mapping[str, Any] | None = None,
+        guard: Mapping[str, Any] | None = None,
         state_url: str = "sqlite://",
         transport: BaseAdapter | None = None,
         store: type[Store] = Store,
@@ -71,20 +73,31 @@ class World:
         self.esp.populate(population)
         self.transport = MockTransport({CRM: self.crm, ESP: self.esp})
         self.document = self._document(policy or {}, changes or {}, state_url)
-        path = folder / "config.yaml"
-        path.write_text(yaml.safe_dump(self.document))
-        self.config = load(path, {})
+        if guard is not None:
+            self.document["guard"] = dict(guard)
+        self._path = folder / "config.yaml"
+        self.config = self._load()
         self.store = store(self.config.state.url, self.clock)
         self._transport = transport
         self.engine = self.compose()
 
-    def compose(self, *, is_read_only: bool = False) -> Engine:
+    def _load(self) -> Config:
+        self._path.write_text(yaml.safe_dump(self.document))
+        return load(self._path, {})
+
+    def reconfigure(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Changes the configuration and starts the process again; ``change`` gets the sync's part of it."""
+        change(self.document["syncs"]["newsletter"])
+        self.config = self._load()
+        self.engine = self.compose()
+
+    def compose(self, *, is_read_only: bool = False, transport: BaseAdapter | None = None) -> Engine:
         """Another engine on the same state: what a restarted process is."""
         return compose(
             self.config,
             clock=self.clock,
             rng=random.Random(3),
-            transport=self._transport or self.transport,
+            transport=transport or self._transport or self.transport,
             store=self.store,
             is_read_only=is_read_only,
         )

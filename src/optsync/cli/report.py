@@ -8,7 +8,7 @@ from optsync.errors import CredentialsRefused, StateLocked, SystemFailure
 from optsync.model.change import ChangeState
 from optsync.reconcile.rules import TEXTS, Rule
 from optsync.state.changes import Change
-from optsync.sync.report import Report
+from optsync.sync.report import Report, SyncReport
 
 _BAD = (ChangeState.REFUSED, ChangeState.FAILED)
 
@@ -19,6 +19,7 @@ def show_sync(report: Report) -> None:
         line(f"{name}: {part.state}", style="bold")
         show_counts(part.to_json())
         _show_travelled(part.changes)
+        _show_held(part)
         for failure in part.failures:
             line(f"  {failure}", style="red")
     line()
@@ -35,10 +36,17 @@ def show_plan(report: Report, *, limit: int) -> None:
             line(f"  {whom(change)}  {change.system}  {change.kind}  {_diff(change)}  ({why(change.rule)})")
         if len(part.changes) > limit:
             line(f"  … and {len(part.changes) - limit} more, --json shows all")
+        _show_held(part)
         for failure in part.failures:
             line(f"  {failure}", style="red")
     line()
-    line("Nothing was written. optsync sync carries it out." if _count(report) else "Nothing was written.")
+    line(_after_plan(report))
+
+
+def _after_plan(report: Report) -> str:
+    if any(part.held_for for part in report.syncs.values()):
+        return "Nothing was written. optsync sync would hold it for approval and write nothing of it."
+    return "Nothing was written. optsync sync carries it out." if _count(report) else "Nothing was written."
 
 
 def whom(change: Change) -> str:
@@ -89,11 +97,28 @@ def _show_travelled(changes: Sequence[Change]) -> None:
         table(("system", "what", "why", "state", "count#"), [(*key, count) for key, count in counts.items()])
 
 
+def _show_held(part: SyncReport) -> None:
+    """What is too much, beside its limits."""
+    for reason in part.held_for:
+        if "reason" in reason:
+            line(f"  held: {reason['reason']}", style="bold")
+    rows = [
+        (r["system"], r["kind"], r["count"], r["known"], r["max"], f"{r['percent']:g} %", r["cap"])
+        for r in part.held_for
+        if "kind" in r
+    ]
+    if rows:
+        table(("held in", "what", "count#", "known#", "max#", "and above#", "or cap#"), rows)
+
+
 def _count(report: Report) -> int:
     return sum(len(part.changes) for part in report.syncs.values())
 
 
 def _next_steps(report: Report) -> Iterator[str]:
+    for plan in (part.plan for part in report.syncs.values() if part.plan):
+        yield f"Plan {plan} waits for a person, nothing of it was written. Its changes: optsync runs show {report.run}"
+        yield f"To let it go: optsync approve {plan} --actor NAME. To take it back: optsync reject {plan} --actor NAME"
     failures = [f for part in report.syncs.values() for f in part.failures]
     for system in sorted({f.system for f in failures if isinstance(f, CredentialsRefused)}):
         yield f"{system} refused us: put its credentials right, then try optsync check."

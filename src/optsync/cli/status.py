@@ -53,8 +53,10 @@ def _show(document: Mapping[str, Any]) -> None:
     for name, sync in document["syncs"].items():
         for way in sync["opt_outs_that_stay"]:
             line(f"warning: sync {name}: opt_out.{way} is off, these opt-outs do not reach the other side")
-        if sync["held_plan"]:
-            line(f"held: sync {name}: plan {sync['held_plan']} waits for approval")
+        for plan in sync["held_plans"]:
+            line(f"held: sync {name}: plan {plan} waits: optsync approve {plan} --actor NAME, or optsync reject")
+        if sync["held_since"]:
+            line(f"held: sync {name}: since {written(sync['held_since'])}")
     issues = document["issues_open"]
     line(f"open issues: {issues}" + (" (optsync issues list)" if issues else ""))
 

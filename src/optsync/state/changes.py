@@ -23,7 +23,8 @@ _IS_OPEN = sa.text("change.state IN ('planned','ready','sending','held')")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewChange:
-    """A change to be journaled. ``write`` is what the apply step needs to build the vendor's write."""
+    """A change to be journaled. ``write`` is what the apply step needs to build the vendor's write. ``plan``: the
+    plan with which a person has approved it."""
 
     sync: str
     system: str
@@ -38,6 +39,7 @@ class NewChange:
     causes: Sequence[str]
     write: Mapping[str, Any]
     fingerprint: str
+    plan: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ class Change:
     settled_at: datetime | None
     fact: str | None
     message: str | None
+    plan: str | None
 
 
 class Changes:
@@ -83,6 +86,7 @@ class Changes:
         rows = [
             {
                 "run": run,
+                "plan": c.plan,
                 "sync": c.sync,
                 "system": c.system,
                 "collection": c.collection,
@@ -256,4 +260,5 @@ def _change(row: RowMapping) -> Change:
         settled_at=row["settled_at"],
         fact=row["fact"],
         message=row["message"],
+        plan=row["plan"],
     )

@@ -106,6 +106,14 @@ class Issues:
                 .values(state="resolved", closed_at=self._clock.now())
             )
 
+    def close(self, kind: str, *, sync: str, blocks: str) -> None:
+        """Ends the issue of a kind about what it keeps back, dismissed or not: the matter is over."""
+        self._connection.execute(
+            sa.update(issue)
+            .where(issue.c.kind == kind, issue.c.sync == sync, issue.c.blocks == blocks, issue.c.state != "resolved")
+            .values(state="resolved", closed_at=self._clock.now())
+        )
+
     def set_state(self, issue_id: int, state: str) -> bool:
         """``resolved`` lets optsync try again; ``dismissed`` keeps it quiet. False if there is no such open issue."""
         closed = self._clock.now() if state == "resolved" else None

@@ -9,6 +9,7 @@ from optsync.state.leases import Leases
 from optsync.state.ledger import Ledger
 from optsync.state.links import Links
 from optsync.state.meta import Meta
+from optsync.state.plans import Plans
 from optsync.state.points import Points
 from optsync.state.records import Records
 from optsync.state.runs import Runs
@@ -25,6 +26,7 @@ class Unit:
         self.ledger = Ledger(connection)
         self.links = Links(connection)
         self.changes = Changes(connection, clock)
+        self.plans = Plans(connection, clock)
         self.issues = Issues(connection, clock)
         self.runs = Runs(connection, clock)
         self.leases = Leases(connection, clock)

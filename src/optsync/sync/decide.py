@@ -14,6 +14,7 @@ from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
 from optsync.sync.claims import REFUSED
 from optsync.sync.engine import Engine
+from optsync.sync.held import HeldChanges
 from optsync.sync.progress import Progress
 
 BATCH = 500
@@ -21,7 +22,8 @@ BATCH = 500
 
 class Decider:
     """Plans the changes of one sync. ``is_cautious``: one side could not be read, so only restrictive changes
-    are planned and the points stay on the backlog. ``available``: systems that can be written."""
+    are planned and the points stay on the backlog. ``available``: systems that can be written. ``held``: what earlier
+    runs hold."""
 
     def __init__(
         self,
@@ -32,6 +34,7 @@ class Decider:
         *,
         available: Collection[str],
         is_cautious: bool,
+        held: HeldChanges,
         progress: Progress,
     ) -> None:
         self._engine = engine
@@ -40,6 +43,7 @@ class Decider:
         self._guarded = guarded
         self._available = available
         self._is_cautious = is_cautious
+        self._held = held
         self._progress = progress
 
     def work_off(self) -> None:
@@ -68,19 +72,20 @@ class Decider:
             unit.points.mark(others, {key for key, _ in found})
             around = load_around(unit, self._engine, self._policy, keys, run=self._run)
         decision = decide(keys, around, self._policy)
-        kept = [i for i in decision.intents if self._may_go(i)]
-        unit.changes.plan(self._run, [self._change(intent) for intent in kept])
+        wanted = self._held.sort_out(unit, keys, around.points, decision.intents)
+        kept = [(intent, plan) for intent, plan in wanted if self._may_go(intent)]
+        unit.changes.plan(self._run, [self._change(intent, plan) for intent, plan in kept])
         unit.links.save(self._policy.name, decision.settled)
         self._ask(unit, decision.questions)
         self._note_skipped(unit, around, decision)
         self._cache(unit, around, keys)
-        if not self._is_cautious and len(kept) == len(decision.intents):
+        if not self._is_cautious and len(kept) == len(wanted):
             unit.points.done(self._policy.name, keys)
 
     def _may_go(self, intent: Intent) -> bool:
         return intent.system in self._available and (intent.is_restrictive or not self._is_cautious)
 
-    def _change(self, intent: Intent) -> NewChange:
+    def _change(self, intent: Intent, plan: str | None) -> NewChange:
         return NewChange(
             sync=self._policy.name,
             system=intent.system,
@@ -95,6 +100,7 @@ class Decider:
             causes=intent.causes,
             write=_write(intent),
             fingerprint=intent.fingerprint,
+            plan=plan,
         )
 
     def _ask(self, unit: Unit, questions: Sequence[Question]) -> None:
@@ -153,7 +159,7 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
         esp=esp,
         links=unit.links.of(policy.name, [s.key for s in esp]),
         ticked=frozenset((bindings[source].side, topic) for source, topic in ticked),
-        blocked=unit.issues.blocked(policy.name),
+        blocked=unit.issues.blocked(policy.name) | unit.plans.rejected_at(policy.name, points),
         refused=unit.issues.subjects_of_run(REFUSED, run),
     )
 

@@ -13,7 +13,8 @@ _WORST = ("done", "planned", "held", "failed")
 
 @dataclass(slots=True, kw_only=True)
 class SyncReport:
-    """One sync's part of a run. ``failures``: systems that could not be reached, or why it did not run."""
+    """One sync's part of a run. ``plan``: the plan that this run holds, none in a rehearsal; ``held_for``: why, see
+    :class:`optsync.state.plans.Plan`. ``failures``: systems that could not be reached, or why it did not run."""
 
     state: str = "done"
     plan: str | None = None
@@ -23,6 +24,7 @@ class SyncReport:
     issues: int = 0
     calls: dict[str, int] = field(default_factory=dict)
     failures: list[OptsyncError] = field(default_factory=list)
+    held_for: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def is_locked_out(self) -> bool:
@@ -44,6 +46,8 @@ class SyncReport:
             "issues": self.issues,
             "calls": self.calls,
         }
+        if self.held_for:
+            value["held_for"] = self.held_for
         if self.failures:
             value["errors"] = [str(failure) for failure in self.failures]
         return value

@@ -12,11 +12,13 @@ from optsync.sync.apply import Applier
 from optsync.sync.binding import SourceBinding
 from optsync.sync.decide import Decider
 from optsync.sync.engine import Engine
+from optsync.sync.guard import Guard
 from optsync.sync.holding import Holding
 from optsync.sync.observe import Observer
 from optsync.sync.progress import Progress, Silent
 from optsync.sync.report import Report, SyncReport
 from optsync.sync.tally import tally
+from optsync.sync.word import Word
 
 _log = structlog.get_logger(__name__)
 
@@ -29,12 +31,16 @@ def run_cycle(
     is_rehearsal: bool = False,
     progress: Progress | None = None,
     stopping: Callable[[], bool] = lambda: False,
+    word: Word | None = None,
 ) -> Report:
     """Runs the named syncs (all, if none is named) one after the other; what goes wrong with one system or sync
     does not stop the others and is in the report.
 
     A rehearsal does the same work, writes to no system and leaves the state database as it was. ``stopping`` is
-    asked between batches of writes.
+    asked between batches of writes. ``word`` is what a person said about held plans.
+
+    Raises:
+        CommandRefused: the plan that ``word`` is about is not held any more.
     """
     report = Report(run=engine.new_id())
     names = list(syncs) or list(engine.bound.policies)
@@ -43,7 +49,7 @@ def run_cycle(
             unit.runs.begin(report.run, names)
         try:
             for name in names:
-                cycle = _Cycle(engine, name, report.run, progress or Silent(), stopping, full=full)
+                cycle = _Cycle(engine, name, report.run, progress or Silent(), stopping, full=full, word=word)
                 report.syncs[name] = cycle.run(is_rehearsal=is_rehearsal)
         except Exception:
             _end(engine, report, "failed")
@@ -74,6 +80,7 @@ class _Cycle:
         stopping: Callable[[], bool],
         *,
         full: bool,
+        word: Word | None,
     ) -> None:
         self._engine = engine
         self._sync = sync
@@ -84,6 +91,7 @@ class _Cycle:
         self._holding = Holding(engine, sync)
         self._report = SyncReport()
         self._quarantined = {Side.CRM: 0, Side.ESP: 0}
+        self._guard = Guard(engine, sync, run, self._holding.guarded, word=word)
         self._observer = Observer(engine, run, self._holding.guarded, progress)
 
     def run(self, *, is_rehearsal: bool) -> SyncReport:
@@ -109,6 +117,7 @@ class _Cycle:
 
     def _work(self, *, is_rehearsal: bool) -> None:
         self._holding.recover()
+        held = self._guard.begin()
         bindings = self._engine.bound.sources_of(self._sync)
         unread = self._observe(bindings)
         self._observer.judge_claims()
@@ -120,15 +129,24 @@ class _Cycle:
             self._holding.guarded,
             available=available,
             is_cautious=bool(unread),
+            held=held,
             progress=self._progress,
         )
         decider.work_off()
+        self._guard.judge(is_cautious=bool(unread), is_rehearsal=is_rehearsal)
         if is_rehearsal:
             self._report.state = "planned"
         else:
             self._apply(available)
+            self._guard.conclude(is_cautious=bool(unread or self._report.failures))
         self._observer.judge_claims()
+        self._note_guard()
         self._conclude(bindings)
+
+    def _note_guard(self) -> None:
+        self._report.plan, self._report.held_for = self._guard.plan, self._guard.reasons
+        if self._guard.reasons and self._report.state != "failed":
+            self._report.state = "held"
 
     def _observe(self, bindings: Sequence[SourceBinding]) -> Mapping[str, SystemFailure]:
         """Reads every source; answers which could not be read."""

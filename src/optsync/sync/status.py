@@ -47,6 +47,7 @@ def _sync(engine: Engine, unit: Unit, name: str, runs: Sequence[Run], now: datet
     config = engine.config.syncs[name]
     last = _last(runs, name)
     good = next((r for r in runs if name in _parts(r) and not _parts(r)[name].get("errors")), None)
+    held = unit.plans.held(name)
     # What a run could not carry everywhere is still on its way, however many runs have tried since.
     since = good.started_at if good else None
     oldest = [
@@ -61,7 +62,9 @@ def _sync(engine: Engine, unit: Unit, name: str, runs: Sequence[Run], now: datet
         "last_ok_at": _iso(good.ended_at) if good else None,
         "next_at": _iso(_next(config, last, now)),
         "oldest_unpropagated_s": round((now - min(oldest)).total_seconds()) if oldest else None,
-        "held_plan": _parts(last)[name].get("plan") if last else None,
+        "held_plan": held[0].uid if held else None,
+        "held_since": _iso(held[0].held_at) if held else None,
+        "held_plans": [plan.uid for plan in held],
         "opt_outs_that_stay": [way for way, travels in _travel(config).items() if not travels],
     }
 

@@ -1,0 +1,184 @@
+"""Held plans: what the guard keeps back, and what people said about it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from optsync.clock import Clock
+from optsync.model.change import ChangeKind, ChangeState
+from optsync.state.codec import dumps, loads
+from optsync.state.rows import chunks
+from optsync.state.schema import change, issue, plan, record_point
+
+DROPPED = "no_longer_applies"
+"""Fact of a held change that was not derived any more when its point was looked at again."""
+REJECTED = "rejected"
+"""Fact of a held change that a person rejected."""
+_IS_UNDONE = (ChangeState.PLANNED, ChangeState.READY, ChangeState.FAILED, ChangeState.SUPERSEDED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """``reasons``: what the guard found, as it is shown. ``state``: held, approved, rejected or superseded."""
+
+    uid: str
+    sync: str
+    run: str
+    held_at: datetime
+    is_first: bool
+    reasons: list[dict[str, Any]]
+    state: str
+    actor: str | None
+    decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldChange:
+    """The little of a held change that tells whether it is derived again."""
+
+    id: int
+    plan: str
+    point_id: int
+    record_id: int | None
+    fingerprint: str
+
+
+class Plans:
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    # plans
+
+    def add(self, uid: str, *, sync: str, run: str, is_first: bool, reasons: Sequence[Mapping[str, Any]]) -> None:
+        """Makes a held plan of the changes that the run has planned for the sync and nobody has approved."""
+        self._connection.execute(
+            sa.insert(plan).values(
+                uid=uid,
+                sync=sync,
+                run=run,
+                held_at=self._clock.now(),
+                is_first=is_first,
+                reasons=dumps([dict(r) for r in reasons]),
+                state="held",
+            )
+        )
+        self._connection.execute(
+            sa.update(change)
+            .where(*_planned(run, sync), change.c.plan.is_(None))
+            .values(state=ChangeState.HELD, plan=uid)
+        )
+
+    def find(self, uid: str) -> Plan | None:
+        row = self._connection.execute(sa.select(plan).where(plan.c.uid == uid)).mappings().one_or_none()
+        return _plan(row) if row else None
+
+    def held(self, sync: str) -> list[Plan]:
+        """The held plans of a sync, oldest first."""
+        query = sa.select(plan).where(plan.c.sync == sync, plan.c.state == "held").order_by(plan.c.held_at, plan.c.uid)
+        return [_plan(row) for row in self._connection.execute(query).mappings()]
+
+    def close(self, uid: str, state: str, *, actor: str | None = None) -> None:
+        """Ends a held plan; what is still held of it is derived anew from then on."""
+        now = self._clock.now()
+        self._connection.execute(
+            sa.update(plan).where(plan.c.uid == uid).values(state=state, actor=actor, decided_at=now)
+        )
+        self._connection.execute(
+            sa.update(change)
+            .where(change.c.plan == uid, change.c.state == ChangeState.HELD)
+            .values(state=ChangeState.SUPERSEDED, settled_at=now)
+        )
+
+    # their changes
+
+    def count_planned(self, run: str, sync: str) -> list[tuple[str, str, ChangeKind, int, int]]:
+        """What a run has planned and nobody has approved: (system, collection, kind, priority, count)."""
+        by = (change.c.system, change.c.collection, change.c.kind, change.c.priority)
+        query = sa.select(*by, sa.func.count()).where(*_planned(run, sync), change.c.plan.is_(None)).group_by(*by)
+        return [(s, c, ChangeKind(k), int(p), int(n)) for s, c, k, p, n in self._connection.execute(query)]
+
+    def plan_again(self, run: str, uid: str) -> None:
+        """Lets the held changes that the run has planned be sent after all, as part of their plan."""
+        self._connection.execute(
+            sa.update(change)
+            .where(change.c.plan == uid, change.c.run == run, change.c.state == ChangeState.HELD)
+            .values(state=ChangeState.PLANNED)
+        )
+
+    def count_held(self, uid: str) -> int:
+        query = (
+            sa.select(sa.func.count())
+            .select_from(change)
+            .where(change.c.plan == uid, change.c.state == ChangeState.HELD)
+        )
+        return int(self._connection.execute(query).scalar_one())
+
+    def take_back(self, run: str, uids: Collection[str]) -> None:
+        """What the run has planned of these plans is not sent after all."""
+        self._connection.execute(
+            sa.update(change)
+            .where(change.c.run == run, change.c.state == ChangeState.PLANNED, change.c.plan.in_(sorted(uids)))
+            .values(state=ChangeState.SUPERSEDED, settled_at=self._clock.now())
+        )
+
+    def points_of(self, uid: str, *, fact: str | None = None) -> set[int]:
+        """The points of a plan's held changes, and those of their records as they are now. With ``fact``: of the
+        changes that ended with it instead."""
+        ended = change.c.state == ChangeState.HELD if fact is None else change.c.fact == fact
+        of_plan = (change.c.plan == uid, ended)
+        found = set(self._connection.execute(sa.select(change.c.point_id).where(*of_plan)).scalars())
+        of_records = (
+            sa.select(record_point.c.point_id)
+            .join(change, change.c.record_id == record_point.c.record_id)
+            .where(*of_plan)
+        )
+        return found | set(self._connection.execute(of_records).scalars())
+
+    def held_at(self, sync: str, points: Collection[int]) -> list[HeldChange]:
+        """The held changes of a sync at these points."""
+        wanted = (change.c.id, change.c.plan, change.c.point_id, change.c.record_id, change.c.fingerprint)
+        found: list[HeldChange] = []
+        for part in chunks(sorted(points)):
+            query = sa.select(*wanted).where(
+                change.c.point_id.in_(part), change.c.sync == sync, change.c.state == ChangeState.HELD
+            )
+            found.extend(HeldChange(**row) for row in self._connection.execute(query).mappings())
+        return found
+
+    def approved_at(self, sync: str, points: Collection[int]) -> dict[str, str]:
+        """Fingerprints at these points that a person has approved and that did not arrive yet, with their plan."""
+        found: dict[str, tuple[str, str, str | None]] = {}
+        for part in chunks(sorted(points)):
+            query = (
+                sa.select(change.c.fingerprint, change.c.plan, change.c.state, change.c.fact)
+                .join(plan, plan.c.uid == change.c.plan)
+                .where(change.c.point_id.in_(part), plan.c.sync == sync, plan.c.state == "approved")
+                .order_by(change.c.id)
+            )
+            found.update((print_, (uid, state, fact)) for print_, uid, state, fact in self._connection.execute(query))
+        return {print_: uid for print_, (uid, state, fact) in found.items() if state in _IS_UNDONE and fact != DROPPED}
+
+    def rejected_at(self, sync: str, points: Collection[int]) -> set[str]:
+        """Fingerprints at these points that were rejected, as long as the issue about it stands."""
+        stands = (issue.c.kind == "plan_rejected", issue.c.sync == sync, issue.c.state != "resolved")
+        uids = list(self._connection.execute(sa.select(issue.c.blocks).where(*stands)).scalars())
+        found: set[str] = set()
+        for part in chunks(sorted(points)) if uids else ():
+            query = sa.select(change.c.fingerprint).where(
+                change.c.point_id.in_(part), change.c.plan.in_(uids), change.c.fact == REJECTED
+            )
+            found.update(self._connection.execute(query).scalars())
+        return found
+
+
+def _planned(run: str, sync: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return change.c.run == run, change.c.sync == sync, change.c.state == ChangeState.PLANNED
+
+
+def _plan(row: RowMapping) -> Plan:
+    return Plan(**{**row, "reasons": loads(row["reasons"])})

@@ -1,0 +1,209 @@
+"""The guard at work: a plan that changes too much waits for a person before its first write."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from optsync.errors import CommandRefused
+from optsync.reconcile.guard import Excess, GuardKind, GuardLimit, excesses, guard_kind
+from optsync.state.issues import NewIssue
+from optsync.state.plans import Plan
+from optsync.state.unit import Unit
+from optsync.sync.engine import Engine
+from optsync.sync.held import HeldChanges
+from optsync.sync.word import Word
+
+_log = structlog.get_logger(__name__)
+NEW_MEANING = "the mapping, list scope, scope or audience changed"
+
+
+class Guard:
+    """Of one sync in one run. ``guarded`` is called inside every transaction; ``word``: what a person said about
+    held plans."""
+
+    def __init__(
+        self, engine: Engine, sync: str, run: str, guarded: Callable[[Unit], None], *, word: Word | None
+    ) -> None:
+        self._engine = engine
+        self._sync = sync
+        self._run = run
+        self._guarded = guarded
+        self._word = word
+        self._approving: tuple[str, ...] = ()
+        self.plan: str | None = None
+        """The plan that this run holds."""
+        self.reasons: list[dict[str, Any]] = []
+        """Why: system, kind, count, known and limits, or a sentence under ``reason``."""
+
+    def begin(self) -> HeldChanges:
+        """Takes the person's word; what it is about is looked at again in this cycle.
+
+        Raises:
+            CommandRefused: the plan is not held any more.
+        """
+        with self._engine.store.transaction() as unit:
+            self._guarded(unit)
+            self._approving = self._approved(unit)
+            for uid in self._approving:
+                unit.points.mark([self._sync], unit.plans.points_of(uid))
+        return HeldChanges(self._engine, self._sync, self._approving)
+
+    def _approved(self, unit: Unit) -> tuple[str, ...]:
+        word = self._word
+        if word is None:
+            return ()
+        held = {plan.uid: plan for plan in unit.plans.held(self._sync)}
+        if word.approves is not None:
+            if word.approves not in held:
+                raise CommandRefused(f"plan {word.approves} is not held any more; nothing was changed")
+            return (word.approves,)
+        return tuple(uid for uid, plan in held.items() if plan.is_first and word.approves_first)
+
+    def judge(self, *, is_cautious: bool, is_rehearsal: bool) -> None:
+        """Holds what this run has planned, if it is too much and nobody has approved it. Answers by ``plan`` and
+        ``reasons``. ``is_cautious``: one side was not read."""
+        with self._engine.store.transaction() as unit:
+            self._guarded(unit)
+            is_first = unit.meta.get(_applied(self._sync)) is None
+            reasons = self._reasons(unit, is_first=is_first)
+            if reasons and not (is_first and self._word and self._word.approves_first):
+                self._hold(unit, reasons, is_first=is_first)
+                unit.plans.take_back(self._run, self._approving)
+            else:
+                self._release(unit, reasons)
+            if not is_cautious:
+                unit.meta.put(meaning_key(self._sync), self._meaning())
+            if is_rehearsal:
+                self.plan = None
+            else:
+                self._look_back(unit)
+
+    def conclude(self, *, is_cautious: bool) -> None:
+        """The run's writes are done: once everything is through, the sync's first run is over."""
+        if is_cautious or self.reasons:
+            return
+        with self._engine.store.transaction() as unit:
+            self._guarded(unit)
+            if unit.points.count_waiting(self._sync) == 0:
+                unit.meta.put(_applied(self._sync), self._run)
+
+    # judging
+
+    def _reasons(self, unit: Unit, *, is_first: bool) -> list[dict[str, Any]]:
+        planned = unit.plans.count_planned(self._run, self._sync)
+        if not planned:
+            return []
+        found = []
+        known_meaning = unit.meta.get(meaning_key(self._sync))
+        if known_meaning is not None and known_meaning != self._meaning():
+            found.append({"reason": NEW_MEANING, "count": sum(row[-1] for row in planned)})
+        counts: dict[tuple[str, GuardKind], int] = {}
+        for system, _, kind, rank, count in planned:
+            key = (system, guard_kind(kind, rank))
+            counts[key] = counts.get(key, 0) + count
+        exempt = (GuardKind.CREATES,) if is_first else ()
+        exceeded = excesses(counts, self._known(unit), self._limits(), exempt=exempt)
+        return [*found, *(_reason(excess) for excess in exceeded)]
+
+    def _known(self, unit: Unit) -> dict[str, int]:
+        """The records of each system that this sync reads."""
+        known: dict[str, int] = {}
+        for binding in self._engine.bound.sources_of(self._sync):
+            source = unit.sources.require(binding.system, binding.collection)
+            known[binding.system] = known.get(binding.system, 0) + unit.sources.count_known(source.id)
+        return known
+
+    def _limits(self) -> dict[GuardKind, GuardLimit]:
+        guard = self._engine.config.guard
+        return {kind: GuardLimit(**getattr(guard, kind).model_dump()) for kind in GuardKind}
+
+    def _meaning(self) -> str:
+        return self._engine.config.syncs[self._sync].digest()
+
+    # holding and releasing
+
+    def _hold(self, unit: Unit, reasons: Sequence[dict[str, Any]], *, is_first: bool) -> None:
+        self.plan = self._new_plan(unit, reasons, is_first=is_first)
+        self.reasons = list(reasons)
+
+    def _new_plan(self, unit: Unit, reasons: Sequence[dict[str, Any]], *, is_first: bool) -> str:
+        uid = f"P{self._engine.new_id()}"
+        unit.plans.add(uid, sync=self._sync, run=self._run, is_first=is_first, reasons=reasons)
+        return uid
+
+    def _release(self, unit: Unit, reasons: Sequence[dict[str, Any]]) -> None:
+        approving = list(self._approving)
+        if reasons:
+            # Kept as a plan of its own: what does not arrive at once stays approved.
+            approving.append(self._new_plan(unit, reasons, is_first=True))
+            unit.plans.plan_again(self._run, approving[-1])
+        for uid in approving:
+            unit.plans.close(uid, "approved", actor=self._word.actor if self._word else None)
+            unit.issues.close(HELD, sync=self._sync, blocks=uid)
+            _log.info("plan approved", sync=self._sync, run=self._run, plan=uid)
+
+    def _look_back(self, unit: Unit) -> None:
+        """Says again what is still held, and lets go of plans of which nothing is left."""
+        now = self._engine.clock.now()
+        for plan in unit.plans.held(self._sync):
+            if unit.plans.count_held(plan.uid) == 0:
+                unit.plans.close(plan.uid, "superseded")
+                unit.issues.close(HELD, sync=self._sync, blocks=plan.uid)
+                _log.info("held plan dissolved", sync=self._sync, run=self._run, plan=plan.uid)
+                continue
+            unit.issues.open(_issue(plan), run=self._run)
+            age = round((now - plan.held_at).total_seconds())
+            _log.warning("plan is held", sync=self._sync, run=self._run, plan=plan.uid, age_s=age, why=in_words(plan))
+
+
+HELD = "plan_held"
+
+
+def meaning_key(sync: str) -> str:
+    """Where the digest is kept under which a sync was last planned."""
+    return f"meaning:{sync}"
+
+
+def _applied(sync: str) -> str:
+    return f"applied:{sync}"
+
+
+def _reason(excess: Excess) -> dict[str, Any]:
+    limit = excess.limit
+    return {
+        "system": excess.system,
+        "kind": excess.kind.value,
+        "count": excess.count,
+        "known": excess.known,
+        "max": limit.max,
+        "percent": limit.percent,
+        "cap": limit.cap,
+    }
+
+
+def _issue(plan: Plan) -> NewIssue:
+    return NewIssue(
+        kind=HELD,
+        message=f"plan {plan.uid} waits for a person: {in_words(plan)}. Nothing of it was written; optsync runs show "
+        f"{plan.run} lists it. To let it go: optsync approve {plan.uid} --actor NAME; to take it back: optsync reject "
+        f"{plan.uid} --actor NAME",
+        sync=plan.sync,
+        values={"plan": plan.uid, "reasons": plan.reasons},
+        blocks=plan.uid,
+    )
+
+
+def in_words(plan: Plan) -> str:
+    """Why the plan is held, in one line."""
+    return "; ".join(reason_in_words(reason) for reason in plan.reasons)
+
+
+def reason_in_words(reason: dict[str, Any]) -> str:
+    """One reason of a held plan."""
+    if "reason" in reason:
+        return f"{reason['reason']}, {reason['count']} changes"
+    return (
+        f"{reason['count']} {reason['kind']} in {reason['system']}, where {reason['known']} records are known "
+        f"(limit {reason['max']}, and {reason['percent']:g} % or {reason['cap']})"
+    )

@@ -1,0 +1,47 @@
+"""Held plans in the cycles that follow: a derived change that is held already is neither planned again nor counted."""
+
+from collections.abc import Collection, Sequence
+
+from optsync.model.change import ChangeState
+from optsync.reconcile.view import Intent
+from optsync.state.plans import DROPPED, HeldChange
+from optsync.state.unit import Unit
+from optsync.sync.engine import Engine
+
+
+class HeldChanges:
+    """The held plans of one sync, as deciding meets their changes again. ``approving``: plans whose changes are
+    planned anew, with what the systems show now."""
+
+    def __init__(self, engine: Engine, sync: str, approving: Collection[str] = ()) -> None:
+        self._engine = engine
+        self._sync = sync
+        self._approving = frozenset(approving)
+
+    def sort_out(
+        self, unit: Unit, keys: Collection[int], points: Collection[int], derived: Sequence[Intent]
+    ) -> list[tuple[Intent, str | None]]:
+        """The changes to plan now, each with the plan by which a person has approved it. ``derived``: all that
+        follows for the points ``keys``, sendable or not; ``points``: everybody around them."""
+        held = unit.plans.held_at(self._sync, points)
+        approved = unit.plans.approved_at(self._sync, points)
+        self._drop(unit, held, keys, {intent.fingerprint for intent in derived})
+        plans = {change.fingerprint: change.plan for change in held}
+        return [
+            (intent, plans.get(intent.fingerprint) or approved.get(intent.fingerprint))
+            for intent in derived
+            if plans.get(intent.fingerprint) in {None, *self._approving}
+        ]
+
+    def _drop(self, unit: Unit, held: Sequence[HeldChange], keys: Collection[int], derived: Collection[str]) -> None:
+        """Ends the held changes that do not follow any more."""
+        wanted = frozenset(keys)
+        gone = [change for change in held if change.point_id in wanted and change.fingerprint not in derived]
+        if not gone:
+            return
+        unit.changes.set_state(
+            (change.id for change in gone), ChangeState.SUPERSEDED, settled_at=self._engine.clock.now(), fact=DROPPED
+        )
+        # A record that has another address by now may need the same for that one.
+        records = unit.records.load(change.record_id for change in gone if change.record_id is not None)
+        unit.points.mark([self._sync], {p for o in records for p in o.points} - wanted)

@@ -1,0 +1,226 @@
+"""A plan that changes suspiciously much is held before its first write, frozen, and everything else goes on."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import requests
+from structlog.testing import capture_logs
+
+from optsync.connect.mock import MockTransport
+from optsync.model.record import Status
+from optsync.state.plans import Plan
+from optsync.sync.status import status
+from tests.scenarios.plans import (
+    LIMIT,
+    MANY,
+    SMALL,
+    TOPIC,
+    Make,
+    crowd,
+    held,
+    hold_opt_outs,
+    issues,
+    mark,
+    may_send,
+    part,
+    plan,
+)
+from tests.scenarios.world import CRM, ESP, START, World, person
+
+pytestmark = pytest.mark.rule("suspicious volume stops")
+ANN, OTHER = MANY[0], MANY[5]
+
+
+class EspDown(MockTransport):
+    """Nobody answers at the e-mail platform."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        if str(request.url).startswith(ESP):
+            raise requests.ConnectionError
+        return super().send(request, *args, **options)
+
+
+def test_a_mass_of_opt_outs_is_held_before_the_first_write(world: Make) -> None:
+    w = crowd(world)
+    mark(w)
+    before = w.writes()
+    report = w.sync()
+
+    found = part(report)
+    assert (report.exit_code, found.state, report.to_json()["plan"]) == (4, "held", found.plan)
+    assert w.writes() == before
+    assert {c.state for c in found.changes} == {"held"}
+    assert [(r["system"], r["kind"], r["count"], r["known"]) for r in found.held_for] == [
+        ("esp", "opt_outs", 4, 6),
+    ]
+    assert [i.values["plan"] for i in issues(w, "plan_held")] == [found.plan]
+    assert w.esp_shows(ANN)["status"] == Status.IN
+
+
+def test_while_the_plan_is_held_nobody_of_it_may_be_mailed(world: Make) -> None:
+    w = crowd(world)
+    hold_opt_outs(w)
+
+    assert not any(may_send(w, email) for email in MANY[:4])
+
+
+def test_a_held_plan_stays_as_it_is_and_is_told_again_with_its_age(world: Make) -> None:
+    w = crowd(world)
+    uid = hold_opt_outs(w)
+    before = w.writes()
+    with capture_logs() as logs:
+        again = w.sync()
+
+    assert (again.exit_code, part(again).state, part(again).plan, part(again).changes) == (0, "done", None, [])
+    assert w.writes() == before
+    assert [p.uid for p in held(w)] == [uid]
+    assert [e["age_s"] for e in logs if e["event"] == "plan is held"] == [600]
+    shown = status(w.engine)["syncs"]["newsletter"]
+    assert (shown["held_plan"], shown["held_since"]) == (uid, plan(w, uid).held_at.isoformat())
+
+
+def test_a_genuine_opt_out_of_somebody_else_travels_meanwhile(world: Make) -> None:
+    w = crowd(world)
+    hold_opt_outs(w)
+    w.esp.act("unsubscribe", email=OTHER)
+    report = w.sync()
+
+    assert report.exit_code == 0
+    assert w.crm_shows(OTHER)["opt_out"] is True
+
+
+def test_somebody_of_a_held_plan_who_opts_out_in_person_is_not_held_any_more(world: Make) -> None:
+    w = crowd(world)
+    uid = hold_opt_outs(w)
+    w.crm.act("set_topic", email=ANN, topic="news", wanted=False)
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    assert _emails_held(w, plan(w, uid)) == set(MANY[1:4])
+    assert w.esp_shows(MANY[1])["status"] == Status.IN
+
+
+def test_a_rehearsal_says_that_it_would_be_held_and_keeps_nothing(world: Make) -> None:
+    w = crowd(world)
+    mark(w)
+    report = w.sync(is_rehearsal=True)
+
+    assert (report.exit_code, part(report).state, part(report).plan) == (4, "held", None)
+    assert [r["kind"] for r in part(report).held_for] == ["opt_outs"]
+    assert held(w) == []
+    assert issues(w, "plan_held") == []
+
+
+def test_a_second_mass_is_a_plan_of_its_own(world: Make) -> None:
+    w = crowd(world)
+    first = hold_opt_outs(w, MANY[:3])
+    second = hold_opt_outs(w, MANY[3:])
+
+    assert [p.uid for p in held(w)] == [first, second]
+    assert _emails_held(w, plan(w, second)) == set(MANY[3:])
+    assert len(issues(w, "plan_held")) == 2
+
+
+def test_a_plan_in_which_nothing_applies_any_more_dissolves(world: Make) -> None:
+    w = crowd(world)
+    uid = hold_opt_outs(w, MANY[:3])
+    for email in MANY[:3]:
+        w.wait(hours=1)
+        w.esp.act("unsubscribe", email=email)
+    w.sync()
+
+    assert plan(w, uid).state == "superseded"
+    assert issues(w, "plan_held") == []
+    assert status(w.engine)["syncs"]["newsletter"]["held_plan"] is None
+
+
+def test_few_changes_among_many_records_are_not_held(world: Make) -> None:
+    w = crowd(world, guard={"opt_outs": {"max": 2, "percent": 80, "cap": 100}})
+    mark(w)
+
+    assert w.sync().exit_code == 0
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+
+
+def test_above_its_cap_a_plan_is_held_whatever_the_share(world: Make) -> None:
+    w = crowd(world, guard={"opt_outs": {"max": 2, "percent": 100, "cap": 3}})
+    uid = hold_opt_outs(w)
+
+    assert {r["count"] for r in plan(w, uid).reasons} == {4}
+
+
+def _topics_off(w: World) -> None:
+    for email in MANY[:4]:
+        w.crm.act("set_topic", email=email, topic="news", wanted=False)
+
+
+def _flags_on(w: World) -> None:
+    w.wait(hours=1)
+    for email in MANY[:4]:
+        w.crm.act("opt_in", email=email, at=w.clock.now().isoformat())
+
+
+def _new_people(w: World) -> None:
+    given = {"opt_in": True, "consent_at": w.clock.now(), "created_at": w.clock.now(), "in_esp": False}
+    w.crm.populate([person(n, **given) for n in range(11, 15)])
+
+
+@pytest.mark.parametrize(
+    ("start", "act", "reason"),
+    [
+        pytest.param({}, _topics_off, ("esp", "opt_outs"), id="topics switched off"),
+        pytest.param({"status": Status.OUT}, _flags_on, ("esp", "opt_ins"), id="opt-ins"),
+        pytest.param({}, _new_people, ("esp", "creates"), id="new members after the first run"),
+    ],
+)
+def test_every_kind_of_mass_is_held(
+    world: Make, start: Mapping[str, Any], act: Callable[[World], None], reason: tuple[str, str]
+) -> None:
+    w = world(*(person(n, **{**TOPIC, **start}) for n in range(1, 7)), guard={**SMALL, "opt_outs": {"max": 100}})
+    w.sync()
+    w.document["guard"] = SMALL
+    w.reconfigure(lambda _: None)
+    act(w)
+    before = w.writes()
+    report = w.sync()
+
+    assert [(r["system"], r["kind"]) for r in part(report).held_for] == [reason]
+    assert w.writes() == before
+
+
+def test_creates_have_no_limit_in_the_first_run_and_opt_outs_have(world: Make) -> None:
+    given = {"opt_in": True, "consent_at": START, "created_at": START, "in_esp": False}
+    w = world(*(person(n, **given) for n in range(1, 7)), guard=SMALL)
+
+    assert w.sync().exit_code == 0
+    assert w.esp_shows(ANN)["status"] == Status.IN
+
+
+def test_field_updates_have_a_limit_too(world: Make) -> None:
+    w = crowd(world, guard={"updates": LIMIT})
+    for email in MANY[:4]:
+        w.crm.act("set_field", email=email, field="city", value="Oslo")
+    report = w.sync()
+
+    assert [(r["system"], r["kind"]) for r in part(report).held_for] == [("esp", "updates")]
+    assert w.esp_shows(ANN)["fields"]["city"] == "Riga"
+
+
+def test_a_cycle_with_one_side_out_of_reach_leaves_a_held_plan_as_it_is(world: Make) -> None:
+    w = crowd(world)
+    uid = hold_opt_outs(w)
+    w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+    w.engine = w.compose(transport=EspDown({CRM: w.crm, ESP: w.esp}))
+    assert part(w.sync()).failures
+    assert _emails_held(w, plan(w, uid)) == set(MANY[:4])
+    w.engine = w.compose()
+    w.sync()
+
+    assert _emails_held(w, plan(w, uid)) == set(MANY[:4])
+
+
+def _emails_held(w: World, of: Plan) -> set[str | None]:
+    with w.store.reading() as unit:
+        return {c.email for c in unit.changes.of_run(of.run) if c.plan == of.uid and c.state == "held"}
