@@ -49,6 +49,34 @@ def test_migrating_again_keeps_all_data(store: Store) -> None:
     assert dump(store) == before
 
 
+def test_statements_from_before_the_seal_are_sealed_when_optsync_next_starts(url: str, clock: ManualClock) -> None:
+    old = Store(url, clock, keys=lambda: (b"a key of the tests",))
+    move(old, "0001")
+    insert = sa.text(
+        "INSERT INTO statement (point_id, uid, scope, kind, at, seen_at, source, strength, is_personal, reason) "
+        "VALUES (1 + :n % 2, :uid, 'acme/news', 'out', :n, 99999, 'esp', 0, false, 'enough')"
+    )
+    with old._engine.begin() as connection:
+        connection.execute(sa.text("INSERT INTO contact_point (email) VALUES ('a@example.com'), ('b@example.com')"))
+        connection.execute(insert, [{"n": n, "uid": f"{n:032x}"} for n in range(2002)])
+        connection.execute(sa.text("INSERT INTO evidence (statement_id, data) VALUES (7, '{}')"))
+    old.migrate()
+    with old.reading() as unit:
+        assert unit.ledger.verify(()).found
+    with old.transaction() as unit:
+        unit.ledger.catch_up()
+    with old.transaction() as unit:
+        unit.ledger.catch_up()
+        unit.ledger.append([(1, out())], run="r")
+    with old.reading() as unit:
+        verdict = unit.ledger.verify((b"a key of the tests",))
+    old.close()
+
+    assert (verdict.findings, verdict.unsigned) == ([], 0)
+    assert verdict.head is not None
+    assert (verdict.head.block, verdict.head.statements) == (4, 2003)
+
+
 def test_going_down_removes_every_table_and_up_again_makes_them(store: Store) -> None:
     with store.transaction() as unit:
         stored(unit, [member(1)])

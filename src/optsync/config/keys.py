@@ -23,12 +23,39 @@ def secret_keys(config: Config) -> tuple[bytes, ...]:
     database = config.state.file
     if database is None:
         raise ConfigError("secret_keys: none is given, and only beside an SQLite file can optsync make and keep one")
-    file = database.with_name(database.name + _SUFFIX)
+    file = _beside(database)
     try:
         return (_kept(file),)
     except OSError as error:
         problem = str(error.strerror)
     raise ConfigError(f"{file}: the secret key cannot be read or written ({problem}); give secret_keys instead")
+
+
+def ledger_keys(config: Config) -> tuple[bytes, ...]:
+    """The keys that sign the ledger: as :func:`secret_keys`; none where optsync has no place to keep one.
+
+    Raises:
+        ConfigError: the key file cannot be read or written.
+    """
+    if not config.secret_keys and config.state.file is None:
+        return ()
+    return secret_keys(config)
+
+
+def known_keys(config: Config) -> tuple[bytes, ...]:
+    """As :func:`ledger_keys`, for commands that only look: no key is made where none is.
+
+    Raises:
+        ConfigError: the key file cannot be read.
+    """
+    database = config.state.file
+    if not config.secret_keys and database is not None and not _beside(database).exists():
+        return ()
+    return ledger_keys(config)
+
+
+def _beside(database: Path) -> Path:
+    return database.with_name(database.name + _SUFFIX)
 
 
 def _kept(file: Path) -> bytes:

@@ -1,6 +1,6 @@
 """The ledger: statements, append-only."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,37 +8,82 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from optsync.model.statement import Source, Statement, StatementKind, Strength
+from optsync.state import seal
+from optsync.state.chain import Chain, Head, as_raw, new_salts
 from optsync.state.codec import dumps, loads
-from optsync.state.rows import chunks, insert_new
+from optsync.state.rows import chunks, insert_new, insert_returning
 from optsync.state.schema import backlog, evidence, statement
+from optsync.state.verify import Verdict, Verification
 
 
 class Ledger:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, chain: Chain | None) -> None:
+        """``chain`` is None where nothing lasts, as in a rehearsal: nothing is sealed then."""
         self._connection = connection
+        self._chain = chain
 
     def append(self, said: Iterable[tuple[int, Statement]], *, run: str | None) -> int:
-        """Adds statements to points; one that is there already stays as it is. Returns how many were new."""
-        items = list(said)
-        added = 0
-        for part in chunks(items):
-            added += insert_new(self._connection, statement, [_row(key, s, run) for key, s in part])
-        proofs = [(key, s) for key, s in items if s.evidence]
-        for part in chunks(proofs):
-            self._append_evidence(part)
-        return added
+        """Adds statements to points and seals them; one that is there already stays as it is, evidence included.
+        Returns how many were new."""
+        news: dict[tuple[int, str], Statement] = {}
+        for key, s in said:
+            news.setdefault((key, s.uid), s)
+        for known in self._known({key for key, _ in news}):
+            news.pop(known, None)
+        if not news:
+            return 0
+        if self._chain is None:
+            return len(self._insert(news, run, None, {}))
+        seals = self._chain.seals_of({key for key, _ in news})
+        return self._chain.add(lambda number: self._insert(news, run, number, seals))
 
-    def _append_evidence(self, proofs: Sequence[tuple[int, Statement]]) -> None:
-        wanted = {(key, s.uid): s for key, s in proofs}
-        query = sa.select(statement.c.id, statement.c.point_id, statement.c.uid).where(
-            statement.c.point_id.in_({key for key, _ in wanted}), statement.c.uid.in_({uid for _, uid in wanted})
-        )
-        rows = [
-            {"statement_id": row_id, "data": dumps(dict(wanted[key, uid].evidence))}
-            for row_id, key, uid in self._connection.execute(query)
-            if (key, uid) in wanted
-        ]
-        insert_new(self._connection, evidence, rows)
+    def head(self) -> Head | None:
+        """The newest block of the chain; None where nothing is sealed."""
+        return self._chain.head() if self._chain else None
+
+    def catch_up(self) -> None:
+        """Seals statements from before the ledger was sealed; nothing happens when there are none."""
+        if self._chain:
+            self._chain.catch_up()
+
+    def verify(
+        self,
+        keys: Sequence[bytes],
+        *,
+        written_down: bytes | None = None,
+        step: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> Verdict:
+        """Proves the whole ledger. ``keys``: all that may have signed it; ``written_down``: the hash, or its first
+        bytes, of a head kept elsewhere; ``step`` is told how many of how many statements are through. First in its
+        transaction: the state must not move meanwhile."""
+        if self._connection.dialect.name == "postgresql":
+            self._connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        return Verification(self._connection, keys).run(written_down=written_down, step=step)
+
+    def _known(self, points: Collection[int]) -> Iterator[tuple[int, str]]:
+        for part in chunks(sorted(points)):
+            query = sa.select(statement.c.point_id, statement.c.uid).where(statement.c.point_id.in_(part))
+            yield from ((key, uid) for key, uid in self._connection.execute(query))
+
+    def _insert(
+        self, news: Mapping[tuple[int, str], Statement], run: str | None, number: int | None, seals: Mapping[int, bytes]
+    ) -> list[bytes]:
+        """Writes them, with their evidence, and returns their leaves by id; unsealed ones have empty leaves."""
+        leaves: list[tuple[int, bytes]] = []
+        for part in chunks(news.items(), 1000):
+            rows = {named: _row(named[0], said, run) for named, said in part}
+            texts = {named: dumps(dict(said.evidence)) for named, said in part if said.evidence}
+            plain = _prove(rows, texts, number, seals) if number is not None else {}
+            columns = (statement.c.id, statement.c.point_id, statement.c.uid)
+            came_in = insert_returning(self._connection, statement, list(rows.values()), *columns)
+            added = {(row[1], row[2]): row[0] for row in came_in}
+            proofs = [{"statement_id": added[named], "data": text} for named, text in texts.items() if named in added]
+            insert_new(self._connection, evidence, proofs)
+            leaves.extend(
+                (row_id, seal.leaf(row_id, seals[named[0]], rows[named]["proof"], plain[named]) if plain else b"")
+                for named, row_id in added.items()
+            )
+        return [made for _, made in sorted(leaves)]
 
     def about(self, points: Collection[int]) -> dict[int, tuple[Statement, ...]]:
         """All statements about these points, oldest first."""
@@ -77,6 +122,20 @@ class Ledger:
 
     def count(self) -> int:
         return int(self._connection.execute(sa.select(sa.func.count()).select_from(statement)).scalar_one())
+
+
+def _prove(
+    rows: Mapping[tuple[int, str], dict[str, Any]],
+    texts: Mapping[tuple[int, str], str],
+    number: int,
+    seals: Mapping[int, bytes],
+) -> dict[tuple[int, str], dict[str, Any]]:
+    """Adds to each row its salt, proof and block; returns them in the form that is sealed."""
+    plain = {named: as_raw(row) for named, row in rows.items()}
+    for (named, row), salt in zip(rows.items(), new_salts(len(rows)), strict=True):
+        made = seal.proof(salt, seals[named[0]], plain[named], texts.get(named))
+        row.update(salt=salt, proof=made, block=number)
+    return plain
 
 
 def _row(key: int, said: Statement, run: str | None) -> dict[str, Any]:

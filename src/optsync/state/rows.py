@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Table
+from sqlalchemy import Column, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
@@ -43,3 +43,11 @@ def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]],
     statement = dialect.insert(table)
     values = {name: statement.excluded[name] for name in rows[0] if name not in key}
     connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
+
+
+def insert_returning(
+    connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *columns: Column[Any]
+) -> Sequence[Sequence[Any]]:
+    """As :func:`insert_new`; these columns of the rows that came in, in any order."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return connection.execute(dialect.insert(table).on_conflict_do_nothing().returning(*columns), rows).all()

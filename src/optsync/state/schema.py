@@ -39,6 +39,13 @@ Key = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only for INTEGER primary keys."""
 
 
+def microseconds(moment: datetime) -> int:
+    """As times are stored. Raises: ValueError, without a time zone."""
+    if moment.tzinfo is None:
+        raise ValueError("a time without a time zone")
+    return (moment - _EPOCH) // _MICROSECOND
+
+
 class Moment(TypeDecorator[datetime]):
     """An aware time; a naive one is a bug and is refused."""
 
@@ -46,11 +53,7 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a time zone")
-        return (value - _EPOCH) // _MICROSECOND
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         return None if value is None else _EPOCH + timedelta(microseconds=int(value))
@@ -142,7 +145,8 @@ statement = Table(
     Column("block", ForeignKey("block.id"), index=True),
     UniqueConstraint("point_id", "uid"),
 )
-"""``proof`` is the digest of ``salt`` and of what may be erased: reason, record and evidence."""
+"""``proof`` is the digest of ``salt`` and of the whole statement with its evidence. When the person is forgotten,
+``salt``, ``reason``, ``record`` and evidence are erased and ``proof`` stays. Nothing else ever changes."""
 
 block = Table(
     "block",

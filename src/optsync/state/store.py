@@ -18,6 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from optsync.clock import Clock
 from optsync.errors import CommandRefused, ConfigError
+from optsync.state.chain import Chain, Keys
 from optsync.state.unit import Unit
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -38,8 +39,8 @@ DatabaseError = SQLAlchemyError
 class Store:
     """One state database. Writing transactions are short; SQLite's begin with BEGIN IMMEDIATE."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
-        """Opens nothing yet.
+    def __init__(self, url: str, clock: Clock, keys: Keys | None = None) -> None:
+        """Opens nothing yet. ``keys`` is asked for the secret keys when the ledger is first sealed.
 
         Raises:
             ConfigError: the URL is of no supported database.
@@ -61,6 +62,7 @@ class Store:
             else:
                 event.listen(self._engine, "connect", _no_driver_transactions)
         self._clock = clock
+        self._keys = keys
         self._rehearsal: Connection | None = None
         self._rehearsal_lock = threading.RLock()
 
@@ -83,7 +85,7 @@ class Store:
             )
         config = AlembicConfig()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with self._engine.connect() as connection, connection.begin():
+        with self._engine.connect() as connection, _tables_replaceable(connection), connection.begin():
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
@@ -97,7 +99,7 @@ class Store:
                 yield Unit(self._rehearsal, self._clock)
             return
         with self._engine.connect() as connection, connection.begin():
-            yield Unit(connection, self._clock)
+            yield Unit(connection, self._clock, Chain(connection, self._clock, self._keys))
 
     @contextmanager
     def reading(self) -> Iterator[Unit]:
@@ -112,7 +114,7 @@ class Store:
             connection.begin(),
             _refusing_writes(connection),
         ):
-            yield Unit(connection, self._clock)
+            yield Unit(connection, self._clock, Chain(connection, self._clock, self._keys))
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
@@ -141,6 +143,23 @@ def _refusing_writes(connection: Connection) -> Iterator[None]:
         yield
     finally:
         connection.exec_driver_sql("PRAGMA query_only=OFF")
+
+
+@contextmanager
+def _tables_replaceable(connection: Connection) -> Iterator[None]:
+    """SQLite alters a table by making it anew, which its foreign keys would forbid."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    # Past SQLAlchemy, which would begin a transaction, and within one SQLite ignores it.
+    cursor = connection.connection.cursor()
+    is_on = cursor.execute("PRAGMA foreign_keys").fetchone()[0]
+    cursor.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        cursor.execute(f"PRAGMA foreign_keys={int(is_on)}")
+        cursor.close()
 
 
 def _prepare_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:

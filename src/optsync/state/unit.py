@@ -3,6 +3,7 @@
 from sqlalchemy.engine import Connection
 
 from optsync.clock import Clock
+from optsync.state.chain import Chain
 from optsync.state.changes import Changes
 from optsync.state.issues import Issues
 from optsync.state.leases import Leases
@@ -19,11 +20,12 @@ from optsync.state.sources import Sources
 class Unit:
     """Valid inside the block of the transaction that made it."""
 
-    def __init__(self, connection: Connection, clock: Clock) -> None:
+    def __init__(self, connection: Connection, clock: Clock, chain: Chain | None = None) -> None:
+        """``chain`` seals what is said; None where nothing lasts."""
         self.points = Points(connection)
         self.records = Records(connection)
         self.sources = Sources(connection)
-        self.ledger = Ledger(connection)
+        self.ledger = Ledger(connection, chain)
         self.links = Links(connection)
         self.changes = Changes(connection, clock)
         self.plans = Plans(connection, clock)

@@ -2,10 +2,12 @@
 
 import random
 from collections.abc import Iterable, Mapping
+from functools import cache, partial
 
 from requests.adapters import BaseAdapter
 
 from optsync.clock import Clock, SystemClock
+from optsync.config.keys import ledger_keys
 from optsync.config.schema import Config
 from optsync.connect import registry
 from optsync.connect.contract import Connector, Context
@@ -34,8 +36,11 @@ def compose(
     rng = rng or random.Random()
     connectors = connect(config, config.systems, clock=clock, rng=rng, transport=transport, is_read_only=is_read_only)
     bound = bind(config, {name: type(c).capabilities for name, c in connectors.items()})
-    store = store or Store(config.state.url, clock)
+    store = store or Store(config.state.url, clock, keys=cache(partial(ledger_keys, config)))
     store.migrate()
+    if not is_read_only:
+        with store.transaction() as unit:
+            unit.ledger.catch_up()
     return Engine(config=config, store=store, connectors=connectors, bound=bound, clock=clock, rng=rng, beats=beats)
 
 

@@ -65,7 +65,9 @@ def _end(engine: Engine, report: Report, state: str) -> None:
         if is_idle:
             unit.runs.forget(report.run)
         else:
-            unit.runs.end(report.run, state, report.summary())
+            head = unit.ledger.head()
+            sealed = {} if head is None else {"ledger_head": head.to_json()}
+            unit.runs.end(report.run, state, {**report.summary(), **sealed})
 
 
 class _Cycle:

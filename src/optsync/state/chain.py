@@ -1,0 +1,219 @@
+"""The ledger's chain: every statement belongs to a block, every block names the hash of the one before it.
+
+What one append adds is sealed in the same transaction, so that nothing is ever unsealed, and in whatever order the
+transactions of several processes end. They seal one after the other: each locks the head first.
+"""
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from optsync.clock import Clock
+from optsync.state import seal
+from optsync.state.rows import chunks, insert_new, upsert
+from optsync.state.schema import block, contact_point, evidence, meta, microseconds, statement
+
+Keys = Callable[[], Sequence[bytes]]
+"""The secret keys; the first signs, all verify."""
+HEAD = "ledger"
+_OLD_STATEMENTS = 1000
+"""How many statements from before the chain a block takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The newest block, its hash, and how many statements there are up to it."""
+
+    block: int
+    hash: bytes
+    statements: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As each run's summary keeps it."""
+        return {"block": self.block, "hash": self.hash.hex(), "statements": self.statements}
+
+
+def parse_head(text: str | None) -> Head | None:
+    """What :class:`Chain` noted; None for nothing, or for what it never wrote."""
+    parts = (text or "").split()
+    try:
+        number, digest, total = int(parts[0]), bytes.fromhex(parts[1]), int(parts[2])
+    except (IndexError, ValueError):
+        return None
+    return Head(block=number, hash=digest, statements=total)
+
+
+class Chain:
+    """Seals what is added. ``keys``: None where nobody signs."""
+
+    def __init__(self, connection: Connection, clock: Clock, keys: Keys | None) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._keys = keys
+
+    def head(self) -> Head | None:
+        """None: nothing was sealed yet."""
+        query = sa.select(meta.c.value).where(meta.c.key == HEAD)
+        return parse_head(self._connection.execute(query).scalar_one_or_none())
+
+    def add(self, fill: Callable[[int], Sequence[bytes]]) -> int:
+        """Adds a block. ``fill`` is given its number, writes its statements and returns their leaves in the order of
+        their ids; without any there is no block. Returns how many there were."""
+        before = self._locked()
+        if before is None:
+            before = self._seal_the_old()
+        return self._add(before, fill)[1]
+
+    def catch_up(self) -> None:
+        """Seals statements from before there was a chain."""
+        if self.head() is None and self._is_anything_old() and self._locked() is None:
+            self._seal_the_old()
+
+    # the head
+
+    def _locked(self) -> Head | None:
+        """The head, which nobody else can move until this transaction ends."""
+        query = sa.select(meta.c.value).where(meta.c.key == HEAD).with_for_update()
+        value = self._connection.execute(query).scalar_one_or_none()
+        if value is None:
+            insert_new(self._connection, meta, [{"key": HEAD, "value": ""}])
+            value = self._connection.execute(query).scalar_one()
+        return parse_head(value)
+
+    def _newest(self) -> Head:
+        """What the blocks themselves say; for when nobody noted the head."""
+        newest = self._connection.execute(
+            sa.select(block.c.id, block.c.hash).order_by(block.c.id.desc()).limit(1)
+        ).one_or_none()
+        total = self._connection.execute(sa.select(sa.func.sum(block.c.count))).scalar_one() or 0
+        if newest is None:
+            return Head(block=0, hash=seal.START, statements=0)
+        return Head(block=newest.id, hash=newest.hash, statements=total)
+
+    def _add(self, before: Head, fill: Callable[[int], Sequence[bytes]]) -> tuple[Head, int]:
+        number, at = before.block + 1, self._clock.now()
+        row = {"id": number, "at": at, "count": 0, "previous": before.hash, "hash": b""}
+        while not insert_new(self._connection, block, [row]):
+            # Somebody moved the noted head back; no opt-out is refused for that, and the check tells.
+            number += 1
+            row["id"] = number
+        leaves = fill(number)
+        is_it = block.c.id == number
+        if not leaves:
+            self._connection.execute(sa.delete(block).where(is_it))
+            return before, 0
+        digest = seal.block_hash(before.hash, number, microseconds(at), leaves)
+        values = {"count": len(leaves), "hash": digest, "mac": self._signature(digest)}
+        self._connection.execute(sa.update(block).where(is_it).values(values))
+        head = Head(block=number, hash=digest, statements=before.statements + len(leaves))
+        upsert(
+            self._connection,
+            meta,
+            [{"key": HEAD, "value": f"{head.block} {head.hash.hex()} {head.statements}"}],
+            key=("key",),
+        )
+        return head, len(leaves)
+
+    def _signature(self, digest: bytes) -> bytes | None:
+        keys = self._keys() if self._keys else ()
+        return seal.sign(keys[0], digest) if keys else None
+
+    # points
+
+    def seals_of(self, points: Collection[int]) -> dict[int, bytes]:
+        """What binds these points to their addresses; made where nothing was said about a point before."""
+        found: dict[int, bytes] = {}
+        for part in chunks(sorted(points)):
+            query = sa.select(contact_point.c.id, contact_point.c.seal, contact_point.c.email, contact_point.c.hash)
+            rows = self._connection.execute(query.where(contact_point.c.id.in_(part))).all()
+            nameless = [(key, email, keyed) for key, known, email, keyed in rows if known is None]
+            made = [_seal_row(*each, salt) for each, salt in zip(nameless, new_salts(len(nameless)), strict=True)]
+            if made:
+                target = sa.update(contact_point).where(contact_point.c.id == sa.bindparam("of"))
+                self._connection.execute(target, made)
+            found.update((key, known) for key, known, _, _ in rows if known is not None)
+            found.update((row["of"], row["seal"]) for row in made)
+        return found
+
+    # statements from before the chain
+
+    def _is_anything_old(self) -> bool:
+        query = sa.select(statement.c.id).where(statement.c.block.is_(None)).limit(1)
+        return self._connection.execute(query).first() is not None
+
+    def _seal_the_old(self) -> Head:
+        head = self._newest()
+        for rows in self._old():
+            seals = self.seals_of({row["point_id"] for row in rows})
+            head, _ = self._add(head, partial(self._seal_rows, rows, seals))
+        return head
+
+    def _old(self) -> Iterator[Sequence[dict[str, Any]]]:
+        last = 0
+        while True:
+            query = (
+                sa.select(*RAW, evidence.c.data)
+                .outerjoin(evidence, evidence.c.statement_id == statement.c.id)
+                .where(statement.c.block.is_(None), statement.c.id > last)
+                .order_by(statement.c.id)
+                .limit(_OLD_STATEMENTS)
+            )
+            rows = [raw(row) for row in self._connection.execute(query).mappings()]
+            if not rows:
+                return
+            last = rows[-1]["id"]
+            yield rows
+
+    def _seal_rows(self, rows: Sequence[dict[str, Any]], seals: Mapping[int, bytes], number: int) -> list[bytes]:
+        salts = new_salts(len(rows))
+        proofs = [
+            seal.proof(salt, seals[row["point_id"]], row, row["data"]) for salt, row in zip(salts, rows, strict=True)
+        ]
+        self._connection.execute(
+            sa.update(statement).where(statement.c.id == sa.bindparam("of")),
+            [
+                {"of": row["id"], "salt": salt, "proof": made, "block": number}
+                for row, salt, made in zip(rows, salts, proofs, strict=True)
+            ],
+        )
+        return [seal.leaf(row["id"], seals[row["point_id"]], made, row) for row, made in zip(rows, proofs, strict=True)]
+
+
+def new_salts(count: int) -> list[bytes]:
+    """From the system's randomness and not the run's: nobody must be able to compute an erased one again."""
+    pool = os.urandom(count * seal.SALT)
+    return [pool[n : n + seal.SALT] for n in range(0, len(pool), seal.SALT)]
+
+
+def _seal_row(key: int, email: str | None, keyed: bytes | None, salt: bytes) -> dict[str, Any]:
+    """Of a point that was forgotten before anything was said, the salt is not kept, as for any forgotten one."""
+    made = seal.address_seal(salt, email or (keyed or b"").hex())
+    return {"of": key, "seal": made, "salt": salt if email is not None else None}
+
+
+RAW = tuple(sa.type_coerce(column, sa.types.NullType()).label(column.name) for column in statement.c)
+"""The columns of a statement as the database holds them, whatever somebody wrote there."""
+
+
+def raw(row: RowMapping) -> dict[str, Any]:
+    """A row of ``RAW`` in the form that is sealed: PostgreSQL has a truth of its own."""
+    values = dict(row)
+    if values["is_personal"] is True or values["is_personal"] is False:
+        values["is_personal"] = int(values["is_personal"])
+    return values
+
+
+def as_raw(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row about to be inserted, in the same form."""
+    return {
+        **row,
+        "at": microseconds(row["at"]),
+        "seen_at": microseconds(row["seen_at"]),
+        "strength": int(row["strength"]),
+        "is_personal": int(row["is_personal"]),
+    }

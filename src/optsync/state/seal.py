@@ -1,0 +1,69 @@
+"""The digests that prove the ledger: of an address, of a statement, of a block. Pure; how they hang together is in
+:mod:`optsync.state.chain`.
+
+Two digests stand for a statement. Its *proof* covers everything, salted, so that it can stay when the person is
+forgotten and what it covered is erased: without the salt nobody can try out what it was made of. Its *leaf* covers the
+proof and what is never erased, so that these parts are proven even then; only the block's hash holds it.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+START = bytes(32)
+"""What the first block names as the hash before it."""
+SALT = 16
+"""Bytes of a salt."""
+_LASTING = (
+    "uid",
+    "scope",
+    "kind",
+    "at",
+    "clock",
+    "seen_at",
+    "source",
+    "strength",
+    "is_personal",
+    "system",
+    "target",
+    "run",
+)
+_encode = msgspec.json.Encoder().encode
+
+
+def address_seal(salt: bytes, address: str) -> bytes:
+    """Binds a contact point to its address."""
+    return hashlib.sha256(b"optsync address 1\0" + salt + address.encode()).digest()
+
+
+def proof(salt: bytes, seal: bytes, row: Mapping[str, Any], evidence: str | None) -> bytes:
+    """Of all parts of a statement but its id, in the database's form: times as microseconds, truth as 0 and 1.
+    ``seal``: its contact point's; ``evidence``: as stored."""
+    parts = [row[name] for name in _LASTING]
+    text = _encode([*parts, row["reason"], row["record"], evidence])
+    return hashlib.sha256(b"optsync proof 1\0" + salt + seal + text).digest()
+
+
+def leaf(statement_id: int, seal: bytes, made: bytes, row: Mapping[str, Any]) -> bytes:
+    """Of what stays of a statement when the person is forgotten; ``made`` is its proof."""
+    text = _encode([statement_id, *[row[name] for name in _LASTING]])
+    return hashlib.sha256(b"optsync statement 1\0" + seal + made + text).digest()
+
+
+def block_hash(previous: bytes, number: int, at: int, leaves: Sequence[bytes]) -> bytes:
+    """``leaves``: in the order of the statements' ids. ``at``: microseconds."""
+    text = _encode([number, at, len(leaves)])
+    return hashlib.sha256(b"".join((b"optsync block 1\0", previous, text, b"\0", *leaves))).digest()
+
+
+def sign(key: bytes, block: bytes) -> bytes:
+    """The signature of a block's hash: whoever can edit the database and has no key can't renew it."""
+    return hmac.digest(key, b"optsync ledger 1\0" + block, "sha256")
+
+
+def signer(keys: Sequence[bytes], block: bytes, mac: bytes) -> int | None:
+    """The place of the key that signed the block's hash; None: none of them."""
+    return next((n for n, key in enumerate(keys) if hmac.compare_digest(sign(key, block), mac)), None)

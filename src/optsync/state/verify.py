@@ -1,0 +1,271 @@
+"""Proving the ledger: everything that was sealed is computed again and compared, in bounded memory."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.types import NullType
+
+from optsync.state import seal
+from optsync.state.chain import HEAD, RAW, Head, parse_head, raw
+from optsync.state.codec import loads
+from optsync.state.schema import block, contact_point, evidence, meta, run, statement
+
+MAX_FINDINGS = 200
+_BLOCKS = 100
+"""How many blocks are read at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is not as it was sealed; ``statement`` is its id. The message names no address."""
+
+    block: int | None
+    statement: int | None
+    message: str
+
+    def __str__(self) -> str:
+        place = "" if self.block is None else f"block {self.block}: "
+        return place + ("" if self.statement is None else f"statement {self.statement}: ") + self.message
+
+
+@dataclass(slots=True, kw_only=True)
+class Verdict:
+    """``head``: the newest block that is there. ``erased``: statements whose private parts were erased with a
+    forgotten person. ``unsigned``: blocks without a signature. The first findings, and how many there are."""
+
+    head: Head | None = None
+    erased: int = 0
+    unsigned: int = 0
+    signed_with: dict[int, int] = field(default_factory=dict)
+    """Blocks by the place of the key that signed them in ``secret_keys``."""
+    findings: list[Finding] = field(default_factory=list)
+    found: int = 0
+
+    def add(self, message: str, *, block: int | None = None, statement: int | None = None) -> None:
+        self.found += 1
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(Finding(block=block, statement=statement, message=message))
+
+
+class Verification:
+    """One check of the whole ledger, within one reading transaction."""
+
+    def __init__(self, connection: Connection, keys: Sequence[bytes]) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._verdict = Verdict()
+        self._previous: tuple[int, bytes] = (0, seal.START)
+        self._total = 0
+        self._is_signed = False
+
+    def run(self, *, written_down: bytes | None, step: Callable[[int, int], None]) -> Verdict:
+        """``written_down``: a head's hash that was kept elsewhere. ``step`` is told how many of how many statements
+        are through."""
+        of = self._count()
+        wanted = _Remembered(self._remembered(), written_down)
+        for rows in self._blocks():
+            said = self._statements(rows[0]["id"], rows[-1]["id"])
+            by_block = {number: list(group) for number, group in groupby(said, key=lambda row: row["block"])}
+            for row in rows:
+                self._block(row, by_block.pop(row["id"], []))
+                wanted.see(row["id"], row["hash"], self._verdict)
+            for number, strays in by_block.items():
+                self._strays(strays, f"belongs to block {number}, which is not there")
+            step(self._total, of)
+        self._verdict.head = self._newest()
+        self._outside_of_blocks()
+        self._noted_head()
+        wanted.conclude(self._verdict)
+        return self._verdict
+
+    # reading
+
+    def _count(self) -> int:
+        return int(self._connection.execute(sa.select(sa.func.count()).select_from(statement)).scalar_one())
+
+    def _blocks(self) -> Iterator[Sequence[Mapping[str, Any]]]:
+        last = -(2**63)
+        columns = [sa.type_coerce(column, NullType()).label(column.name) for column in block.c]
+        while True:
+            query = sa.select(*columns).where(block.c.id > last).order_by(block.c.id).limit(_BLOCKS)
+            rows = self._connection.execute(query).mappings().all()
+            if not rows:
+                return
+            last = rows[-1]["id"]
+            yield [dict(row) for row in rows]
+
+    def _statements(self, first: int, last: int) -> Iterator[dict[str, Any]]:
+        query = (
+            sa.select(
+                *RAW,
+                evidence.c.data,
+                contact_point.c.email,
+                sa.type_coerce(contact_point.c.salt, NullType()).label("point_salt"),
+                sa.type_coerce(contact_point.c.seal, NullType()).label("seal"),
+                contact_point.c.forgotten_at.is_not(None).label("is_forgotten"),
+            )
+            .outerjoin(evidence, evidence.c.statement_id == statement.c.id)
+            .outerjoin(contact_point, contact_point.c.id == statement.c.point_id)
+            .where(statement.c.block.between(first, last))
+            .order_by(statement.c.block, statement.c.id)
+        )
+        for row in self._connection.execute(query.execution_options(yield_per=1000)).mappings():
+            yield raw(row)
+
+    # one block
+
+    def _block(self, row: Mapping[str, Any], said: Sequence[Mapping[str, Any]]) -> None:
+        number, before = row["id"], self._previous
+        self._previous = (number, _bytes(row["hash"]))
+        self._total += len(said)
+        if number != before[0] + 1:
+            self._verdict.add(_missing(before[0] + 1, number - 1), block=number)
+        elif _bytes(row["previous"]) != before[1]:
+            self._verdict.add("names another hash of the block before it than that block has", block=number)
+        bad_points: set[int] = set()
+        for each in said:
+            self._statement(each, bad_points)
+        if row["count"] != len(said):
+            self._verdict.add(f"{row['count']} statements were sealed and {len(said)} are there", block=number)
+        leaves = [seal.leaf(s["id"], _bytes(s["seal"]), _bytes(s["proof"]), s) for s in said]
+        if seal.block_hash(_bytes(row["previous"]), number, row["at"], leaves) != row["hash"]:
+            self._verdict.add("its time, its statements or their order are not those that were sealed", block=number)
+        self._signature(row)
+
+    def _signature(self, row: Mapping[str, Any]) -> None:
+        if row["mac"] is None:
+            self._verdict.unsigned += 1
+            if self._is_signed:
+                self._verdict.add("is not signed, and blocks before it are", block=row["id"])
+            return
+        self._is_signed = True
+        if not self._keys:
+            return
+        place = seal.signer(self._keys, _bytes(row["hash"]), _bytes(row["mac"]))
+        if place is None:
+            self._verdict.add("signed with a key that is not configured, or by somebody who has none", block=row["id"])
+        else:
+            self._verdict.signed_with[place] = self._verdict.signed_with.get(place, 0) + 1
+
+    # one statement
+
+    def _statement(self, row: Mapping[str, Any], bad_points: set[int]) -> None:
+        if row["point_id"] not in bad_points and (problem := _point_problem(row)):
+            bad_points.add(row["point_id"])
+            self._verdict.add(problem, block=row["block"], statement=row["id"])
+        if row["salt"] is None:
+            self._erased(row)
+        elif row["point_id"] not in bad_points and not _is_proven(row):
+            problem = "it is about somebody else, or its content or evidence is not what was sealed"
+            self._verdict.add(problem, block=row["block"], statement=row["id"])
+
+    def _erased(self, row: Mapping[str, Any]) -> None:
+        if not row["is_forgotten"]:
+            problem = "its private parts were erased, and nobody forgot the person"
+        elif any(row[name] is not None for name in ("reason", "record", "data")):
+            problem = "its private parts were erased, and others are in their place"
+        else:
+            self._verdict.erased += 1
+            return
+        self._verdict.add(problem, block=row["block"], statement=row["id"])
+
+    # the whole
+
+    def _newest(self) -> Head | None:
+        number, digest = self._previous
+        return Head(block=number, hash=digest, statements=self._total) if number else None
+
+    def _outside_of_blocks(self) -> None:
+        in_block = sa.select(block.c.id).where(block.c.id == statement.c.block).exists()
+        query = (
+            sa.select(*RAW)
+            .where(sa.or_(statement.c.block.is_(None), ~in_block))
+            .order_by(statement.c.id)
+            .limit(MAX_FINDINGS)
+        )
+        known = {finding.statement for finding in self._verdict.findings}
+        rows = [raw(row) for row in self._connection.execute(query).mappings() if row["id"] not in known]
+        self._strays(rows, "belongs to no block: it was not added by optsync")
+
+    def _strays(self, rows: Sequence[Mapping[str, Any]], message: str) -> None:
+        for row in rows:
+            self._verdict.add(message, statement=row["id"])
+
+    def _noted_head(self) -> None:
+        noted = parse_head(
+            self._connection.execute(sa.select(meta.c.value).where(meta.c.key == HEAD)).scalar_one_or_none()
+        )
+        head = self._verdict.head
+        if noted != head:
+            there = f"block {head.block} with {head.statements} statements" if head else "none"
+            was = f"block {noted.block} with {noted.statements} statements" if noted else "none"
+            same = noted and head and (noted.block, noted.statements) == (head.block, head.statements)
+            detail = "its hash is another" if same else f"noted was {was}, there is {there}"
+            self._verdict.add(f"the newest block is not the one that was noted when it was sealed: {detail}")
+
+    def _remembered(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        query = sa.select(run.c.uid, run.c.summary).where(run.c.summary.is_not(None)).order_by(run.c.id)
+        for uid, summary in self._connection.execute(query.execution_options(yield_per=500)):
+            head = loads(summary).get("ledger_head")
+            if head:
+                yield uid, head
+
+
+class _Remembered:
+    """Hashes that were noted outside of the chain, each of which must be in it."""
+
+    def __init__(self, heads: Iterator[tuple[str, Mapping[str, Any]]], written_down: bytes | None) -> None:
+        self._runs: dict[int, dict[str, str]] = {}
+        for uid, head in heads:
+            self._runs.setdefault(int(head["block"]), {}).setdefault(str(head["hash"]), uid)
+        self._written_down = written_down
+        self.is_written_down_found = written_down is None
+
+    def see(self, number: int, digest: object, verdict: Verdict) -> None:
+        """A block that is there."""
+        found = _bytes(digest)
+        if self._written_down is not None and found.startswith(self._written_down):
+            self.is_written_down_found = True
+        for noted, uid in self._runs.pop(number, {}).items():
+            if noted != found.hex():
+                verdict.add(f"its hash is not the one that run {uid} noted", block=number)
+
+    def conclude(self, verdict: Verdict) -> None:
+        """Those that nobody saw."""
+        for number, noted in sorted(self._runs.items()):
+            for uid in noted.values():
+                verdict.add(f"it is not there, and run {uid} noted it", block=number)
+        if not self.is_written_down_found:
+            verdict.add("no block has the hash that was written down: the ledger was cut off or written anew")
+
+
+def _point_problem(row: Mapping[str, Any]) -> str | None:
+    """What is wrong with the address that a statement is about."""
+    if row["seal"] is None:
+        return "its contact point is gone, or not sealed"
+    if row["point_salt"] is None:
+        return None if row["is_forgotten"] and row["email"] is None else "its address can't be proven any more"
+    if row["email"] is None:
+        return "its address is gone, and nobody forgot the person"
+    is_same = seal.address_seal(_bytes(row["point_salt"]), row["email"]) == row["seal"]
+    return None if is_same else "its address is not the one that was sealed"
+
+
+def _is_proven(row: Mapping[str, Any]) -> bool:
+    made = seal.proof(_bytes(row["salt"]), _bytes(row["seal"]), row, row["data"])
+    return made == _bytes(row["proof"])
+
+
+def _missing(first: int, last: int) -> str:
+    if last < first:
+        return f"comes where block {first} should be"
+    return f"block {first} is missing" if first == last else f"blocks {first} to {last} are missing"
+
+
+def _bytes(value: object) -> bytes:
+    """Whatever somebody put there."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
