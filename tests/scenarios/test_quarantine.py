@@ -1,5 +1,6 @@
 """A record that cannot be read is set aside alone: it is neither gone nor opted out."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,25 @@ from tests.scenarios.world import CRM, World, person
 pytestmark = pytest.mark.rule("one bad record stands alone")
 
 
-def _garbled(body: Any, _: requests.Response) -> Any:
-    """The portal shows a stamp of the first contact that is none."""
-    pages = body.get("result", {}).get("result") if isinstance(body, dict) else None
-    if not isinstance(pages, dict):
-        return None
-    for page in pages.values():
-        for row in page if isinstance(page, list) else ():
-            if isinstance(row, dict) and row.get("ID") == "1" and "DATE_MODIFY" in row:
-                row["DATE_MODIFY"] = "garbage"
-    return body
+def _garbled(wanted: Callable[[str], bool]) -> Any:
+    """The portal shows a stamp that is none on the contacts with these ids."""
+
+    def mutate(body: Any, _: requests.Response) -> Any:
+        pages = body.get("result", {}).get("result") if isinstance(body, dict) else None
+        if not isinstance(pages, dict):
+            return None
+        for page in pages.values():
+            for row in page if isinstance(page, list) else ():
+                if isinstance(row, dict) and "DATE_MODIFY" in row and wanted(str(row.get("ID"))):
+                    row["DATE_MODIFY"] = "garbage"
+        return body
+
+    return mutate
 
 
 def test_an_unreadable_record_is_quarantined_and_never_believed_deleted(tmp_path: Path) -> None:
     w = World(tmp_path, [person(1), person(2)])
-    hurting = Hurting(w, CRM, _garbled)
+    hurting = Hurting(w, CRM, _garbled(lambda rid: rid == "1"))
     w._transport = hurting
     w.engine = w.compose()
     w.sync()
@@ -49,5 +54,52 @@ def test_an_unreadable_record_is_quarantined_and_never_believed_deleted(tmp_path
     with w.store.reading() as unit:
         assert unit.issues.list() == []
     assert w.esp_shows("ann1@example.com")["status"] == Status.IN
+    w.transport.requests = hurting.requests
+    w.settle()
+
+
+def test_an_unreadable_record_that_is_deleted_leaves_no_issue_behind(tmp_path: Path) -> None:
+    w = World(tmp_path, [person(1), person(2), person(3)])
+    w.sync()
+    hurting = Hurting(w, CRM, _garbled(lambda rid: rid == "1"))
+    w._transport = hurting
+    w.engine = w.compose()
+    hurting.left = 1000
+    w.sync(full=True)
+    with w.store.reading() as unit:
+        assert [i.kind for i in unit.issues.list()] == ["quarantined_record"]
+    w.crm.act("delete", email="ann1@example.com")
+    for _ in range(3):
+        w.wait(hours=2)
+        w.sync(full=True)
+
+    with w.store.reading() as unit:
+        assert unit.issues.list() == []
+        (closed,) = unit.issues.list(state="resolved")
+        (record,) = (o for o in unit.records.load(range(1, 10)) if o.record.id == "1" and o.system == "crm")
+    assert closed.reason == "a complete read did not show the record any more"
+    assert record.is_gone
+    assert w.esp_shows("ann1@example.com")["status"] == Status.IN
+    w.transport.requests = hurting.requests
+    w.settle()
+
+
+def test_a_thousand_unreadable_records_do_not_stop_the_run(tmp_path: Path) -> None:
+    w = World(tmp_path, [person(number) for number in range(1, 1101)])
+    hurting = Hurting(w, CRM, _garbled(lambda rid: int(rid) <= 1000))
+    w._transport = hurting
+    w.engine = w.compose()
+    hurting.left = 10_000
+    w.crm.act("opt_out", email="ann1100@example.com")
+    report = w.sync()
+
+    assert report.syncs["newsletter"].outcome["quarantined"] == 1000
+    assert w.esp_shows("ann1100@example.com")["status"] == Status.OUT
+    with w.store.reading() as unit:
+        assert unit.issues.count_open() == 1000
+    hurting.left = 0
+    w.sync(full=True)
+    with w.store.reading() as unit:
+        assert unit.issues.count_open() == 0
     w.transport.requests = hurting.requests
     w.settle()

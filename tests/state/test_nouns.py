@@ -161,7 +161,7 @@ def test_a_change_goes_from_plan_to_journal(store: Store, clock: ManualClock) ->
         assert (journaled.state, journaled.fact, journaled.message) == (ChangeState.REFUSED, "gone", "not there")
         assert journaled.settled_at == NOW + timedelta(minutes=1)
         assert unit.changes.counts("r") == {("letter", "mc", "field", "refused"): 1}
-        unit.changes.send_again(journaled.id, write={"kind": "fields", "fields": {}})
+        unit.changes.send_again(journaled.id, write={"kind": "fields", "fields": {}}, after={})
         assert unit.changes.next_ready("letter", ["mc"], limit=5)[0].write["fields"] == {}
 
 
@@ -234,7 +234,7 @@ def test_the_same_matter_is_one_issue_until_it_is_resolved(store: Store) -> None
         (found,) = unit.issues.list()
         assert (found.count, found.values, found.run, found.opened_at) == (2, {"n": 2}, "r", NOW)
 
-        unit.issues.resolve(kind="refused", system="mc", records=["m1"])
+        unit.issues.resolve(kind="refused", system="mc", collection="letter", records=["m1"], reason="repaired")
         assert (unit.issues.count_open(), unit.issues.any_open("refused", "mc")) == (0, False)
         assert unit.issues.open(REFUSED, run="r3")
         assert [i.state for i in unit.issues.list(state=None)] == ["resolved", "open"]

@@ -2,10 +2,9 @@
 
 import hashlib
 import hmac
-import re
 from collections.abc import Iterable
 
-_ADDRESS = re.compile(r"[^\s<>\"'(),:;=&?/\[\]]{1,64}(?:@|%40)[^\s<>\"'(),:;=&?/\[\]@]{1,255}")
+from optsync.model.masking import ADDRESS
 
 
 class Redactor:
@@ -23,7 +22,7 @@ class Redactor:
 
     def all(self, text: str) -> str:
         """The text without secrets and addresses."""
-        return _ADDRESS.sub(lambda match: self.address(match[0]), self.secrets(text))
+        return ADDRESS.sub(lambda match: self.address(match[0]), self.secrets(text))
 
     def address(self, address: str) -> str:
         """A short stable stand-in for one address: ``@3f2a9c1b``."""

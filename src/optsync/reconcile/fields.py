@@ -78,6 +78,19 @@ def are_equal(rule: FieldRule, crm: Mapping[str, Value], esp: Mapping[str, Value
     return same(rule.transform.forward(crm.get(rule.crm), crm), esp.get(rule.esp))
 
 
+def reopened(rule: FieldRule, crm: Mapping[str, Value], esp: Mapping[str, Value], target: Side) -> Agreed:
+    """An agreement against which the value of the side that is not ``target`` counts as changed: a difference that
+    was accepted is decided once more, in the same direction."""
+    now_crm, now_esp = rule.remembered(crm), esp.get(rule.esp)
+    if target is Side.ESP:
+        return Agreed(_another_than(now_crm), now_esp)
+    return Agreed(now_crm, _another_than(now_esp))
+
+
+def _another_than(value: Value) -> Value:
+    return None if canonical(value) is not None else "?"
+
+
 @dataclass(frozen=True, slots=True)
 class _Now:
     """The two values, the CRM's in the ESP's form, and what is remembered of it."""

@@ -182,10 +182,12 @@ class Changes:
             values["record_id"] = record_id
         self._connection.execute(sa.update(change).where(change.c.id == change_id).values(**values))
 
-    def send_again(self, change_id: int, *, write: Mapping[str, Any]) -> None:
+    def send_again(self, change_id: int, *, write: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Puts a change back into the outbox with less to write."""
         self._connection.execute(
-            sa.update(change).where(change.c.id == change_id).values(state=ChangeState.READY, write=dumps(dict(write)))
+            sa.update(change)
+            .where(change.c.id == change_id)
+            .values(state=ChangeState.READY, write=dumps(dict(write)), after=dumps(dict(after)))
         )
 
     def open_of(self, sync: str, states: Sequence[ChangeState] = OPEN) -> list[Change]:

@@ -2,27 +2,33 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
 from optsync.clock import Clock
 from optsync.state.codec import dumps, loads
+from optsync.state.rows import CHUNK, chunks
 from optsync.state.schema import contact_point, issue
+
+_OF_THE_ANSWER = ("dismissed_by", "dismissed_at")
+"""What a person's answer has left in the values; the matter's next occurrence leaves it there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewIssue:
-    """``blocks`` is the fingerprint of a change that is not tried again while the issue stands."""
+    """``blocks`` is the fingerprint of a change that is not tried again while the issue stands. ``values`` hold no
+    whole personal value (see :mod:`optsync.model.masking`)."""
 
     kind: str
     message: str
     sync: str | None = None
     system: str | None = None
+    collection: str | None = None
     record: str | None = None
     point_id: int | None = None
     field: str | None = None
@@ -33,19 +39,26 @@ class NewIssue:
     @property
     def subject(self) -> str:
         """The same matter again has the same subject, and is one issue."""
-        parts = (self.kind, self.sync, self.system, self.record, self.point_id, self.field, self.blocks)
+        owner = self.system if self.collection is None else f"{self.system}/{self.collection}"
+        parts = (self.kind, self.sync, owner, self.record, self.point_id, self.field, self.blocks)
         return hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issue:
+    """``last_at``: when its matter was last met, ``count`` times in all; ``reason``: why it was closed."""
+
     id: int
     kind: str
+    subject: str
     opened_at: datetime
+    last_at: datetime
     closed_at: datetime | None
+    reason: str | None
     run: str | None
     sync: str | None
     system: str | None
+    collection: str | None
     record: str | None
     point_id: int | None
     email: str | None
@@ -64,21 +77,39 @@ class Issues:
 
     def open(self, new: NewIssue, *, run: str | None, is_news: bool = False) -> bool:
         """Opens an issue; one that is open or dismissed for the same subject is counted up instead, and belongs to
-        this run from then on if it ``is_news`` each time. Returns whether it is new."""
-        again: dict[str, Any] = {"count": issue.c.count + 1, "values": dumps(dict(new.values))}
-        if is_news:
-            again["run"] = run
-        known = sa.update(issue).where(issue.c.subject == new.subject, issue.c.state != "resolved").values(**again)
-        if self._connection.execute(known).rowcount:
-            return False
+        this run from then on if it ``is_news`` each time. Who dismissed it stays. Returns whether it is new."""
+        known = self._latest([new.subject], issue.c.state != "resolved").get(new.subject)
+        if known is None:
+            self._insert(new, run=run, state="open", reason=None)
+            return True
+        self._count_up(known, new, **({"run": run} if is_news else {}))
+        return False
+
+    def count_under(self, new: NewIssue, *, run: str | None, reason: str) -> None:
+        """Notes a matter that is part of another issue: it is kept for the record, closed for that reason. One that
+        was dismissed stays so."""
+        known = self._latest([new.subject]).get(new.subject)
+        if known is None:
+            self._insert(new, run=run, state="resolved", reason=reason)
+        elif known.state == "dismissed":
+            self._count_up(known, new, run=run)
+        else:
+            self._count_up(known, new, run=run, state="resolved", reason=reason, closed_at=self._clock.now())
+
+    def _insert(self, new: NewIssue, *, run: str | None, state: str, reason: str | None) -> None:
+        now = self._clock.now()
         self._connection.execute(
             sa.insert(issue).values(
                 kind=new.kind,
                 subject=new.subject,
-                opened_at=self._clock.now(),
+                opened_at=now,
+                last_at=now,
+                closed_at=now if state == "resolved" else None,
+                reason=reason,
                 run=run,
                 sync=new.sync,
                 system=new.system,
+                collection=new.collection,
                 record=new.record,
                 point_id=new.point_id,
                 field=new.field,
@@ -86,24 +117,48 @@ class Issues:
                 message=new.message,
                 values=dumps(dict(new.values)),
                 blocks=new.blocks,
-                state="open",
+                state=state,
                 count=1,
             )
         )
-        return True
 
-    def resolve(self, *, kind: str, system: str, records: Sequence[str]) -> None:
+    def _count_up(self, known: Issue, new: NewIssue, **changes: Any) -> None:
+        kept = {name: known.values[name] for name in _OF_THE_ANSWER if name in known.values}
+        self._connection.execute(
+            sa.update(issue)
+            .where(issue.c.id == known.id)
+            .values(
+                count=issue.c.count + 1,
+                message=new.message,
+                values=dumps({**new.values, **kept}),
+                last_at=self._clock.now(),
+                **changes,
+            )
+        )
+
+    def latest(self, subjects: Iterable[str]) -> dict[str, Issue]:
+        """The newest issue of each of these subjects, whatever its state."""
+        return self._latest(subjects)
+
+    def _latest(self, subjects: Iterable[str], *where: sa.ColumnElement[bool]) -> dict[str, Issue]:
+        found: dict[str, Issue] = {}
+        for part in chunks(subjects):
+            found.update((i.subject, i) for i in self._select(issue.c.subject.in_(part), *where))
+        return found
+
+    def resolve(self, *, kind: str, system: str, collection: str, records: Sequence[str], reason: str) -> None:
         """Closes the open issues of a kind about these records: the matter is over."""
-        if records:
+        for part in chunks(records):
             self._connection.execute(
                 sa.update(issue)
                 .where(
                     issue.c.kind == kind,
                     issue.c.system == system,
-                    issue.c.record.in_(records),
+                    sa.or_(issue.c.collection == collection, issue.c.collection.is_(None)),
+                    issue.c.record.in_(part),
                     issue.c.state == "open",
                 )
-                .values(state="resolved", closed_at=self._clock.now())
+                .values(state="resolved", closed_at=self._clock.now(), reason=reason)
             )
 
     def close(self, kind: str, *, sync: str, blocks: str) -> None:
@@ -114,13 +169,55 @@ class Issues:
             .values(state="resolved", closed_at=self._clock.now())
         )
 
-    def set_state(self, issue_id: int, state: str) -> bool:
+    def close_all(self, reasons: Mapping[int, str]) -> None:
+        """Closes these issues, by number, each for its reason."""
+        rows = [{"key": key, "why": why, "now": self._clock.now()} for key, why in reasons.items()]
+        if rows:
+            self._connection.execute(
+                sa.update(issue)
+                .where(issue.c.id == sa.bindparam("key"))
+                .values(state="resolved", closed_at=sa.bindparam("now"), reason=sa.bindparam("why")),
+                rows,
+            )
+
+    def to_review(self, sync: str, *, before: datetime, after: int = 0, limit: int = CHUNK) -> list[Issue]:
+        """The next issues of a sync, by number, whose matter was not met since ``before``. Dismissed ones stay as
+        they are; what was only put off ends all the same."""
+        is_waiting = sa.or_(issue.c.state == "open", sa.and_(issue.c.kind == "put_off", issue.c.state == "dismissed"))
+        is_older = sa.func.coalesce(issue.c.last_at, issue.c.opened_at) < before
+        return self._select(issue.c.sync == sync, is_waiting, is_older, issue.c.id > after, limit=limit)
+
+    def count_records(
+        self, kind: str, *, sync: str, system: str, field: str, since: datetime, but: Sequence[str] = ()
+    ) -> int:
+        """About how many records of a system, a few left out, an issue of that kind and field was met since then, in
+        any state."""
+        query = sa.select(sa.func.count(sa.distinct(issue.c.record))).where(
+            *_about(kind, sync, system, field), issue.c.last_at >= since, issue.c.record.not_in(but)
+        )
+        return int(self._connection.execute(query).scalar_one())
+
+    def absorb(self, kind: str, *, sync: str, system: str, field: str, run: str, reason: str) -> None:
+        """Closes the open issues of that kind about single records of a system, since another issue speaks for them,
+        and gives the reason to those that this run has closed."""
+        is_closed_now = sa.and_(issue.c.state == "resolved", issue.c.run == run)
+        self._connection.execute(
+            sa.update(issue)
+            .where(
+                *_about(kind, sync, system, field),
+                issue.c.record.is_not(None),
+                sa.or_(issue.c.state == "open", is_closed_now),
+            )
+            .values(state="resolved", closed_at=self._clock.now(), reason=reason)
+        )
+
+    def set_state(self, issue_id: int, state: str, *, reason: str | None = None) -> bool:
         """``resolved`` lets optsync try again; ``dismissed`` keeps it quiet. False if there is no such open issue."""
         closed = self._clock.now() if state == "resolved" else None
         result = self._connection.execute(
             sa.update(issue)
             .where(issue.c.id == issue_id, issue.c.state != "resolved")
-            .values(state=state, closed_at=closed)
+            .values(state=state, closed_at=closed, reason=reason)
         )
         return bool(result.rowcount)
 
@@ -153,45 +250,41 @@ class Issues:
         return self._connection.execute(query.limit(1)).first() is not None
 
     def blocked(self, sync: str) -> frozenset[str]:
-        """Fingerprints of changes that are not tried again now; what was only put off comes back by itself."""
-        self._let_go(sync)
-        query = sa.select(issue.c.blocks).where(
+        """Fingerprints of changes that are not tried again now; what was only put off is, when its time has come."""
+        query = sa.select(issue.c.blocks, issue.c.kind, issue.c["values"]).where(
             issue.c.sync == sync, issue.c.blocks.is_not(None), issue.c.state != "resolved"
         )
-        return frozenset(b for b in self._connection.execute(query).scalars() if b is not None)
-
-    def _let_go(self, sync: str) -> None:
         now = self._clock.now()
-        query = sa.select(issue.c.id, issue.c["values"]).where(
-            issue.c.sync == sync, issue.c.kind == "put_off", issue.c.state != "resolved"
+        return frozenset(
+            blocks
+            for blocks, kind, values in self._connection.execute(query)
+            if kind != "put_off" or not _is_due(loads(values) or {}, now)
         )
-        due = [
-            key
-            for key, values in self._connection.execute(query)
-            if datetime.fromisoformat((loads(values) or {}).get("until", now.isoformat())) <= now
-        ]
-        if due:
-            self._connection.execute(
-                sa.update(issue).where(issue.c.id.in_(due)).values(state="resolved", closed_at=now)
-            )
 
-    def _select(self, *where: sa.ColumnElement[bool]) -> list[Issue]:
+    def _select(self, *where: sa.ColumnElement[bool], limit: int | None = None) -> list[Issue]:
         query = (
             sa.select(issue, contact_point.c.email)
             .outerjoin(contact_point, contact_point.c.id == issue.c.point_id)
             .where(*where)
             .order_by(issue.c.id)
         )
-        hidden = {"subject", "blocks"}
-        return [
-            Issue(**{**{k: v for k, v in row.items() if k not in hidden}, "values": loads(row["values"]) or {}})
-            for row in self._connection.execute(query).mappings()
-        ]
+        if limit is not None:
+            query = query.limit(limit)
+        return [_issue(row) for row in self._connection.execute(query).mappings()]
 
-    def list(self, *, state: str | None = "open", points: Sequence[int] | None = None) -> list[Issue]:
+    def list(
+        self,
+        *,
+        state: str | None = "open",
+        points: Sequence[int] | None = None,
+        kind: str | None = None,
+        system: str | None = None,
+    ) -> list[Issue]:
+        """The issues by number. ``None`` is no condition."""
         where = [] if state is None else [issue.c.state == state]
         if points is not None:
             where.append(issue.c.point_id.in_(points))
+        where += [issue.c[n] == wanted for n, wanted in (("kind", kind), ("system", system)) if wanted is not None]
         return self._select(*where)
 
     def count_open(self) -> int:
@@ -204,3 +297,17 @@ class Issues:
         if sync is not None:
             query = query.where(issue.c.sync == sync)
         return int(self._connection.execute(query).scalar_one())
+
+
+def _about(kind: str, sync: str, system: str, field: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return issue.c.kind == kind, issue.c.sync == sync, issue.c.system == system, issue.c.field == field
+
+
+def _is_due(values: Mapping[str, Any], now: datetime) -> bool:
+    until = values.get("until")
+    return until is None or datetime.fromisoformat(until) <= now
+
+
+def _issue(row: RowMapping) -> Issue:
+    kept = {k: v for k, v in row.items() if k != "blocks"}
+    return Issue(**{**kept, "values": loads(row["values"]) or {}, "last_at": row["last_at"] or row["opened_at"]})

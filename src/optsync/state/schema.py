@@ -259,10 +259,13 @@ issue = Table(
     Column("kind", String(40), nullable=False),
     Column("subject", String(64), nullable=False),
     Column("opened_at", Moment, nullable=False),
+    Column("last_at", Moment),
     Column("closed_at", Moment),
+    Column("reason", Text),
     Column("run", String(40)),
     Column("sync", String(100)),
     Column("system", String(100)),
+    Column("collection", String(200)),
     Column("record", String(320)),
     Column("point_id", ForeignKey("contact_point.id")),
     Column("field", String(200)),
@@ -273,6 +276,7 @@ issue = Table(
     Column("state", String(10), nullable=False),
     Column("count", Integer, nullable=False, default=1),
 )
+"""``last_at``: when the matter was last met; ``reason``: why the issue was closed."""
 Index(
     "uq_issue_open",
     issue.c.subject,
@@ -280,6 +284,7 @@ Index(
     sqlite_where=text("state <> 'resolved'"),
     postgresql_where=text("state <> 'resolved'"),
 )
+Index("ix_issue_subject", issue.c.subject)
 
 backlog = Table(
     "backlog",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 
 from optsync.model.change import ChangeKind
+from optsync.model.masking import mask
 from optsync.model.record import Side
 from optsync.reconcile.plan import decide, first_sight_statements, priority
 from optsync.reconcile.policy import SyncPolicy
@@ -104,7 +105,7 @@ class Decider:
         )
 
     def _ask(self, unit: Unit, questions: Sequence[Question]) -> None:
-        rids = {o.key: o.record.id for o in unit.records.load({q.record for q in questions})}
+        asked = {o.key: o for o in unit.records.load({q.record for q in questions})}
         for question in questions:
             unit.issues.open(
                 NewIssue(
@@ -112,10 +113,11 @@ class Decider:
                     message=question.message,
                     sync=self._policy.name,
                     system=self._policy.crm_system,
-                    record=rids.get(question.record),
+                    collection=asked[question.record].collection,
+                    record=asked[question.record].record.id,
                     point_id=question.point,
                     field=question.field,
-                    values=question.values,
+                    values={side: mask(value) for side, value in question.values.items()},
                 ),
                 run=self._run,
             )
@@ -139,7 +141,9 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
     """The records that hold one of the points, their other points, and the records that hold those."""
     bindings = {}
     for binding in engine.bound.sources_of(policy.name):
-        bindings[unit.sources.require(binding.system, binding.collection).id] = binding
+        source = unit.sources.find(binding.system, binding.collection)
+        if source is not None:
+            bindings[source.id] = binding
     ids = list(bindings)
     first = unit.records.load(unit.records.holding(keys, ids))
     others = {p for o in first for p in o.points} - set(keys)
@@ -149,7 +153,7 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
     points = set(keys) | {p for o in observed for p in o.points}
     about = unit.ledger.about(points)
     addresses = unit.points.addresses(points)
-    seen = [_seen(o, bindings[o.source_id]) for o in observed]
+    seen = [seen_of(o, bindings[o.source_id]) for o in observed]
     esp = tuple(s for s in seen if s.side is Side.ESP)
     ticked = unit.sources.ticked(ids)
     return Neighbourhood(
@@ -164,7 +168,8 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
     )
 
 
-def _seen(observed: Observed, binding: SourceBinding) -> Seen:
+def seen_of(observed: Observed, binding: SourceBinding) -> Seen:
+    """A stored record as the reconciler looks at it."""
     return Seen(
         key=observed.key,
         system=observed.system,

@@ -101,6 +101,8 @@ def issue_to_json(issue: Issue) -> dict[str, Any]:
         "id": issue.id,
         "kind": issue.kind,
         "opened_at": issue.opened_at.isoformat(),
+        "last_at": issue.last_at.isoformat(),
+        "closed_at": issue.closed_at.isoformat() if issue.closed_at else None,
         "sync": issue.sync,
         "system": issue.system,
         "record": issue.record,
@@ -108,7 +110,7 @@ def issue_to_json(issue: Issue) -> dict[str, Any]:
         "field": issue.field,
         "rule": issue.rule,
         "message": issue.message,
-        "values": issue.values,
+        "values": {**issue.values, **({"resolved": issue.reason} if issue.reason else {})},
         "state": issue.state,
         "count": issue.count,
     }

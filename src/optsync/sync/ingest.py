@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from optsync.connect.contract import Absence
 from optsync.model.contact_point import InvalidAddress, normalise
+from optsync.model.masking import mask, mask_words
 from optsync.model.page import RowFault
 from optsync.model.record import Record, Side, Status
 from optsync.model.statement import Statement, StatementKind, Strength
@@ -307,6 +308,7 @@ class Ingest:
                         kind=doubt.kind,
                         message=doubt.message,
                         system=self._binding.system,
+                        collection=self._binding.collection,
                         record=item.record.id,
                         point_id=points[item.points[0]] if item.points else None,
                         field=doubt.field,
@@ -318,17 +320,25 @@ class Ingest:
             self._open(
                 NewIssue(
                     kind="quarantined_record",
-                    message=f"{fault.message}; the record is set aside until it can be read",
+                    message=f"{mask_words(fault.message, [fault.value])}; the record is set aside until it can be read",
                     system=self._binding.system,
+                    collection=self._binding.collection,
                     record=fault.record,
                     field=fault.field,
+                    values={} if fault.value is None else {"value": mask(fault.value)},
                 )
             )
 
     def _clear_quarantine(self, rids: Sequence[str], faulty: set[str]) -> None:
         fine = [rid for rid in rids if rid not in faulty]
         if fine and self._unit.issues.any_open("quarantined_record", self._binding.system):
-            self._unit.issues.resolve(kind="quarantined_record", system=self._binding.system, records=fine)
+            self._unit.issues.resolve(
+                kind="quarantined_record",
+                system=self._binding.system,
+                collection=self._binding.collection,
+                records=fine,
+                reason="the record can be read again",
+            )
 
     def _open(self, new: NewIssue) -> None:
         for sync in self._binding.syncs[:1]:

@@ -1,13 +1,21 @@
 """Answering issues: try again, or keep quiet."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import structlog
 
 from optsync.errors import CommandRefused
+from optsync.model.link import Link
+from optsync.model.record import Record, Side
+from optsync.reconcile.fields import FieldRule, reopened
 from optsync.state.issues import Issue
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
 
 _log = structlog.get_logger(__name__)
+_BY_HAND = "tried again by hand"
+_OF_A_VALUE = frozenset({"quarantined_field", "field_not_kept"})
 
 
 def find(engine: Engine, issue_id: int) -> Issue:
@@ -20,16 +28,17 @@ def find(engine: Engine, issue_id: int) -> Issue:
         return _require(unit, issue_id)
 
 
-def retry(engine: Engine, issue_id: int) -> Issue:
-    """Closes the issue; the next cycle looks at its matter again, and opens a new one if nothing has changed.
+def retry(engine: Engine, numbers: Sequence[int]) -> list[Issue]:
+    """Closes the issues; the next cycle looks at their matters again, and opens new ones if nothing has changed. All
+    of them or none.
 
     Raises:
         CommandRefused: there is no such issue, or it is closed.
     """
     with engine.store.transaction() as unit:
-        issue = _require(unit, issue_id)
-        _retry(engine, unit, issue)
-        return _require(unit, issue_id)
+        for issue_id in dict.fromkeys(numbers):
+            _retry(engine, unit, _require(unit, issue_id))
+        return [_require(unit, issue_id) for issue_id in dict.fromkeys(numbers)]
 
 
 def retry_all(engine: Engine) -> int:
@@ -41,8 +50,9 @@ def retry_all(engine: Engine) -> int:
         return len(issues)
 
 
-def dismiss(engine: Engine, issue_id: int, *, actor: str) -> Issue:
-    """Keeps the issue quiet: the same matter opens no new one, and what was refused is not tried again.
+def dismiss(engine: Engine, numbers: Sequence[int], *, actor: str) -> list[Issue]:
+    """Keeps the issues quiet: the same matter opens no new one, and what was refused is not tried again. All of them
+    or none.
 
     Raises:
         CommandRefused: there is no such issue, it is closed, or nobody answers for it.
@@ -50,18 +60,20 @@ def dismiss(engine: Engine, issue_id: int, *, actor: str) -> Issue:
     if not actor.strip():
         raise CommandRefused("somebody has to answer for it: name them with --actor")
     with engine.store.transaction() as unit:
-        issue = _require(unit, issue_id)
-        _require_open(issue)
-        unit.issues.dismiss(issue.id, actor=actor.strip())
-        return _require(unit, issue_id)
+        for issue_id in dict.fromkeys(numbers):
+            issue = _require(unit, issue_id)
+            _require_open(issue)
+            unit.issues.dismiss(issue.id, actor=actor.strip())
+        return [_require(unit, issue_id) for issue_id in dict.fromkeys(numbers)]
 
 
 def _retry(engine: Engine, unit: Unit, issue: Issue) -> None:
     if issue.state == "resolved":
         raise CommandRefused(f"issue {issue.id} is resolved already")
-    unit.issues.set_state(issue.id, "resolved")
+    unit.issues.set_state(issue.id, "resolved", reason=_BY_HAND)
     syncs = [issue.sync] if issue.sync in engine.bound.policies else list(engine.bound.policies)
     if issue.point_id is not None:
+        _offer_again(engine, unit, issue)
         unit.points.mark([s for s in syncs if s is not None], {issue.point_id})
     elif issue.system is not None:
         # Nothing of such a row was stored: only a reading of everything is sure to show it again.
@@ -69,6 +81,30 @@ def _retry(engine: Engine, unit: Unit, issue: Issue) -> None:
             if source.system == issue.system:
                 unit.sources.advance(source.id, None)
     _log.info("issue retried", issue=issue.id, kind=issue.kind)
+
+
+def _offer_again(engine: Engine, unit: Unit, issue: Issue) -> None:
+    """A value that was set aside is remembered as an accepted difference, and one that keeps bouncing as frozen: both
+    would stay so."""
+    policy = engine.bound.policies.get(issue.sync or "")
+    if policy is None or issue.point_id is None or issue.kind not in {*_OF_A_VALUE, "oscillation"}:
+        return
+    side = Side.ESP if issue.system == policy.esp_system else Side.CRM
+    rules = [r for r in policy.fields if issue.field == (r.esp if side is Side.ESP else r.crm)]
+    observed = unit.records.load(unit.records.holding([issue.point_id]))
+    records = {o.key: o.record for o in observed}
+    links = [link for link in unit.links.of(policy.name, records).values() if link.crm in records]
+    for rule in rules:
+        links = [_reopened(link, rule, records, side, issue.kind) for link in links]
+    unit.links.save(policy.name, links)
+
+
+def _reopened(link: Link, rule: FieldRule, records: dict[int, Record], target: Side, kind: str) -> Link:
+    if kind == "oscillation":
+        moves = {key: move for key, move in link.moves.items() if key != rule.key}
+        return replace(link, frozen=link.frozen - {rule.key}, moves=moves)
+    agreed = reopened(rule, records[link.crm].fields, records[link.esp].fields, target)
+    return replace(link, agreed={**link.agreed, rule.key: agreed})
 
 
 def _require(unit: Unit, issue_id: int) -> Issue:

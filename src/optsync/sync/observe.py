@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from optsync.connect.contract import CanConfirmOptIn
 from optsync.model.page import RowFault
@@ -20,10 +20,12 @@ from optsync.sync.progress import Progress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """What one read of a source came to. ``quarantined``: rows that could not be used."""
+    """What one read of a source came to. ``quarantined``: rows that could not be used; ``full_since``: when a read
+    that has now shown everything began."""
 
     quarantined: int
     is_full: bool
+    full_since: datetime | None = None
 
 
 class Observer:
@@ -60,7 +62,7 @@ class Observer:
         # What an incomplete full read has missed may have changed before its end: go on from where we were.
         cursor = page.cursor if page.is_complete or not page.is_full else before
         self._finish(binding, source, cursor, is_full=is_full)
-        return Read(quarantined=len(faults), is_full=is_full)
+        return Read(quarantined=len(faults), is_full=is_full, full_since=source.scan_started_at if is_full else None)
 
     def look_again(self, binding: SourceBinding, rids: Sequence[str]) -> Mapping[str, Record]:
         """Reads these records now and takes the readings; what is not there is left out."""
@@ -131,7 +133,8 @@ class Observer:
         if claims:
             with self._engine.store.transaction() as unit:
                 self._guarded(unit)
-                judge_claims(unit, claims, tolerance=self._engine.config.consent.clock_tolerance, run=self._run)
+                tolerance = self._engine.config.consent.clock_tolerance
+                judge_claims(unit, claims, tolerance=tolerance, run=self._run, now=self._engine.clock.now())
 
     def _confirm(self, binding: SourceBinding, needed: NeedsConfirmation, offset: timedelta) -> dict[str, bool]:
         connector = self._engine.connectors[binding.system]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from datetime import datetime
 
 import structlog
 
@@ -9,7 +10,7 @@ from optsync.errors import StateLocked, SystemFailure
 from optsync.model.change import ChangeState
 from optsync.model.record import Side
 from optsync.sync.apply import Applier
-from optsync.sync.binding import SourceBinding
+from optsync.sync.binding import SourceBinding, SourceKey
 from optsync.sync.decide import Decider
 from optsync.sync.engine import Engine
 from optsync.sync.guard import Guard
@@ -17,6 +18,7 @@ from optsync.sync.holding import Holding
 from optsync.sync.observe import Observer
 from optsync.sync.progress import Progress, Silent
 from optsync.sync.report import Report, SyncReport
+from optsync.sync.review import Review
 from optsync.sync.tally import tally
 from optsync.sync.word import Word
 
@@ -94,6 +96,7 @@ class _Cycle:
         self._report = SyncReport()
         self._quarantined = {Side.CRM: 0, Side.ESP: 0}
         self._guard = Guard(engine, sync, run, self._holding.guarded, word=word)
+        self._full_reads: dict[SourceKey, datetime] = {}
         self._observer = Observer(engine, run, self._holding.guarded, progress)
 
     def run(self, *, is_rehearsal: bool) -> SyncReport:
@@ -118,6 +121,7 @@ class _Cycle:
         return self._report
 
     def _work(self, *, is_rehearsal: bool) -> None:
+        began = self._engine.clock.now()
         self._holding.recover()
         held = self._guard.begin()
         bindings = self._engine.bound.sources_of(self._sync)
@@ -142,6 +146,8 @@ class _Cycle:
             self._apply(available)
             self._guard.conclude(is_cautious=bool(unread or self._report.failures))
         self._observer.judge_claims()
+        if not unread:
+            self._review(began)
         self._note_guard()
         self._conclude(bindings)
 
@@ -149,6 +155,17 @@ class _Cycle:
         self._report.plan, self._report.held_for = self._guard.plan, self._guard.reasons
         if self._guard.reasons and self._report.state != "failed":
             self._report.state = "held"
+
+    def _review(self, began: datetime) -> None:
+        review = Review(
+            self._engine,
+            self._sync,
+            self._run,
+            self._holding.guarded,
+            began=began,
+            full_reads=self._full_reads,
+        )
+        review.work_off()
 
     def _observe(self, bindings: Sequence[SourceBinding]) -> Mapping[str, SystemFailure]:
         """Reads every source; answers which could not be read."""
@@ -165,6 +182,8 @@ class _Cycle:
                 self._report.state = "failed"
                 continue
             self._quarantined[binding.side] += read.quarantined
+            if read.full_since is not None:
+                self._full_reads[binding.system, binding.collection] = read.full_since
         return unread
 
     def _is_full_due(self, binding: SourceBinding) -> bool:

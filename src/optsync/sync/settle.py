@@ -8,7 +8,9 @@ from typing import Any
 from optsync.model.change import ChangeKind, ChangeState, Fact, Outcome, Result, WriteKind
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.link import Agreed
+from optsync.model.masking import mask, mask_words
 from optsync.model.record import Record, Side, Status, Value
+from optsync.reconcile.fields import FieldRule
 from optsync.reconcile.representation import overlay
 from optsync.reconcile.transforms import same
 from optsync.state.changes import Change
@@ -90,10 +92,6 @@ class Settler:
             self._agree(unit, change, outcome, key)
             if change.write["left"] is not None:
                 unit.links.set_left(change.sync, key, left=change.write["left"])
-        if change.kind in {ChangeKind.FIELD, ChangeKind.CREATE} and change.record:
-            unit.issues.resolve(kind="quarantined_field", system=change.system, records=[change.record])
-        if change.kind is ChangeKind.OPT_OUT and change.record:
-            unit.issues.resolve(kind="refused", system=change.system, records=[change.record])
 
     def _receipt(self, unit: Unit, change: Change, outcome: Outcome, old: Observed) -> None:
         """The record as it shows with our write in it: seen again, it makes no transition."""
@@ -159,7 +157,8 @@ class Settler:
 
     def _refused(self, unit: Unit, change: Change, outcome: Outcome) -> None:
         fact = outcome.fact.value if outcome.fact else None
-        unit.changes.settle(change.id, ChangeState.REFUSED, fact=fact, message=outcome.message or None)
+        message = _words(outcome, change) if outcome.message else None
+        unit.changes.settle(change.id, ChangeState.REFUSED, fact=fact, message=message)
         if change.record_id is not None:
             unit.records.clear_unsure([change.record_id])
         if outcome.fact is Fact.GONE and change.record_id is not None:
@@ -174,54 +173,70 @@ class Settler:
             unit,
             change,
             kind="refused",
-            message=f"{change.system} refused ({fact or 'no reason given'}): {_words(outcome)}; {then}",
+            message=f"{change.system} refused ({fact or 'no reason given'}): {_words(outcome, change)}; {then}",
             blocks=None if goes_on else change.fingerprint,
         )
 
     def _invalid(self, unit: Unit, change: Change, outcome: Outcome) -> None:
         """The vendor refused one value: it is set aside, and the rest of the record goes on without it."""
-        name = outcome.field
-        fields = {k: v for k, v in change.write["fields"].items() if k != name}
-        is_known = name in change.write["fields"]
-        goes_on = change.write["is_restrictive"]
-        if goes_on:
+        name = str(outcome.field)
+        write = self._without(unit, change, name)
+        is_create = change.write["kind"] == WriteKind.CREATE
+        goes_on = name in change.write["fields"] and (bool(write["fields"]) or is_create)
+        is_tried_again = bool(change.write["is_restrictive"])
+        if is_tried_again:
             unit.points.mark([change.sync], {change.point_id})
+        then = "; the rest went on without it" if goes_on else ""
         self._open(
             unit,
             change,
             kind="quarantined_field",
-            message=f"{change.system} refused the value: {_words(outcome)}; the other fields went on without it",
-            field=name,
-            blocks=None if goes_on or (is_known and fields) else change.fingerprint,
+            message=f"{change.system} refused the value: {_words(outcome, change)}{then}",
+            field=outcome.field,
+            blocks=None if is_tried_again or goes_on else change.fingerprint,
         )
         if change.record_id is not None:
             unit.records.clear_unsure([change.record_id])
-        is_create = change.write["kind"] == WriteKind.CREATE
-        if is_known and (fields or is_create):
-            self._accept_difference(unit, change, str(name))
-            unit.changes.send_again(change.id, write={**change.write, "fields": fields})
+        if goes_on:
+            after = {k: v for k, v in change.after.items() if k != name}
+            unit.changes.send_again(change.id, write=write, after=after)
         else:
-            self._accept_difference(unit, change, str(name))
-            unit.changes.settle(change.id, ChangeState.REFUSED, message=_words(outcome))
+            unit.changes.settle(change.id, ChangeState.REFUSED, message=_words(outcome, change))
 
-    def _accept_difference(self, unit: Unit, change: Change, name: str) -> None:
-        """Until one side changes the value, it is not sent again."""
+    def _without(self, unit: Unit, change: Change, name: str) -> dict[str, Any]:
+        """The write without the refused value, and what both sides then agree on: the value that was refused and
+        the one that is still there. Until one of them changes, it is not sent again."""
+        is_esp, agreed = self._binding.side is Side.ESP, dict(change.write["agreed"])
+        for rule in self._engine.bound.policies[change.sync].fields:
+            if name != (rule.esp if is_esp else rule.crm) or rule.key not in agreed:
+                continue
+            if change.record_id is None:
+                crm_value, esp_value = agreed[rule.key]
+                agreed[rule.key] = [crm_value, None] if is_esp else [None, esp_value]
+            else:
+                del agreed[rule.key]
+                self._accept_difference(unit, change, rule)
+        return {
+            **change.write,
+            "fields": {k: v for k, v in change.write["fields"].items() if k != name},
+            "agreed": agreed,
+        }
+
+    def _accept_difference(self, unit: Unit, change: Change, rule: FieldRule) -> None:
         counterpart, key = change.write["counterpart"], change.record_id
         if counterpart is None or key is None:
             return
         crm_key, esp_key = (counterpart, key) if self._binding.side is Side.ESP else (key, counterpart)
         records = {o.key: o.record for o in unit.records.load([crm_key, esp_key])}
-        for rule in self._engine.bound.policies[change.sync].fields:
-            if name in {rule.crm, rule.esp} and rule.key in change.write["agreed"]:
-                kept = Agreed(rule.remembered(records[crm_key].fields), records[esp_key].fields.get(rule.esp))
-                unit.links.agree(change.sync, crm_key, esp_key, {rule.key: kept})
+        kept = Agreed(rule.remembered(records[crm_key].fields), records[esp_key].fields.get(rule.esp))
+        unit.links.agree(change.sync, crm_key, esp_key, {rule.key: kept})
 
     def _failed(self, unit: Unit, change: Change, outcome: Outcome) -> None:
         """Not applied, or unknown: derived again in the next cycle, after a look at the record."""
         is_put_off = outcome.result is Result.FAILED and outcome.retry_at is not None
         # What is put off stays planned: the next cycle derives it again.
         state = ChangeState.PLANNED if is_put_off else ChangeState.FAILED
-        unit.changes.settle(change.id, state, message=_words(outcome))
+        unit.changes.settle(change.id, state, message=_words(outcome, change))
         if outcome.result is Result.FAILED and change.record_id is not None:
             unit.records.clear_unsure([change.record_id])
         unit.points.mark([change.sync], {change.point_id})
@@ -230,7 +245,7 @@ class Settler:
                 unit,
                 change,
                 kind="put_off",
-                message=f"{change.system} takes it later: {_words(outcome)}; tried again by itself",
+                message=f"{change.system} takes it later: {_words(outcome, change)}; tried again by itself",
                 blocks=None if change.write["is_restrictive"] else change.fingerprint,
                 until=outcome.retry_at,
             )
@@ -251,11 +266,12 @@ class Settler:
             message=message,
             sync=change.sync,
             system=change.system,
+            collection=change.collection,
             record=change.record,
             point_id=change.point_id,
             field=field,
             rule=change.rule,
-            values={"change": change.kind, **({"until": until.isoformat()} if until else {})},
+            values=_values(change, field, until),
             blocks=blocks,
         )
         unit.issues.open(new, run=self._run)
@@ -314,5 +330,18 @@ def _no_answer(change: Change) -> Outcome:
     return Outcome(key=str(change.id), result=Result.UNKNOWN, message="the connector gave no outcome")
 
 
-def _words(outcome: Outcome) -> str:
-    return outcome.message or outcome.result.value
+def _words(outcome: Outcome, change: Change) -> str:
+    """The vendor's words, without the values that they quote."""
+    if not outcome.message:
+        return outcome.result.value
+    sent = [_tuple(value) for value in (*change.write["fields"].values(), change.write["address"])]
+    return mask_words(outcome.message, sent)
+
+
+def _values(change: Change, field: str | None, until: datetime | None) -> dict[str, Any]:
+    values: dict[str, Any] = {"change": change.kind}
+    if field in change.write["fields"]:
+        values["value"] = mask(_tuple(change.write["fields"][field]))
+    if until is not None:
+        values["until"] = until.isoformat()
+    return values

@@ -52,6 +52,10 @@ def upgrade() -> None:
     op.add_column("contact_point", sa.Column("seal", sa.LargeBinary(32)))
     op.add_column("contact_point", sa.Column("forgotten_at", sa.BigInteger()))
     op.add_column("contact_point", sa.Column("active_at", sa.BigInteger()))
+    op.add_column("issue", sa.Column("last_at", sa.BigInteger()))
+    op.add_column("issue", sa.Column("reason", sa.Text()))
+    op.add_column("issue", sa.Column("collection", sa.String(200)))
+    op.create_index("ix_issue_subject", "issue", ["subject"])
     op.create_table(
         "erasure",
         sa.Column("id", _KEY, nullable=False),
@@ -66,6 +70,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("erasure")
+    op.drop_index("ix_issue_subject", table_name="issue")
+    for name in ("collection", "reason", "last_at"):
+        op.drop_column("issue", name)
     for name in ("active_at", "forgotten_at", "seal", "salt"):
         op.drop_column("contact_point", name)
     with op.batch_alter_table("statement") as batch:

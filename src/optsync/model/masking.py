@@ -1,0 +1,33 @@
+"""Values that people may see without learning them: enough to recognise one, too little to know it."""
+
+import re
+from collections.abc import Iterable
+
+from optsync.model.record import Value
+
+ADDRESS = re.compile(r"[^\s<>\"'(),:;=&?/\[\]]{1,64}(?:@|%40)[^\s<>\"'(),:;=&?/\[\]@]{1,255}")
+"""What looks like an e-mail address in a text."""
+_HIDDEN = "…"
+_SHORT = 2
+"""Of so few characters the first and the last would be the whole value."""
+
+
+def mask(value: Value) -> str | None:
+    """The first and the last character and the length: ``R…a (4)``; of one or two characters the length alone. A
+    list is one text. None stays None."""
+    if value is None:
+        return None
+    text = ", ".join(value) if isinstance(value, tuple) else str(value)
+    if len(text) <= _SHORT:
+        return f"{_HIDDEN} ({len(text)})"
+    return f"{text[0]}{_HIDDEN}{text[-1]} ({len(text)})"
+
+
+def mask_words(words: str, values: Iterable[Value] = ()) -> str:
+    """A vendor's words, with every address and every quotation of the ``values`` masked."""
+    texts = {str(part) for value in values for part in (value if isinstance(value, tuple) else (value,))}
+    for text in sorted(texts - {"", "None", "True", "False"}, key=len, reverse=True):
+        # A short value may be part of any word; it is a quotation only where it stands alone.
+        pattern = re.escape(text) if len(text) > _SHORT else rf"(?<!\w){re.escape(text)}(?!\w)"
+        words = re.sub(pattern, mask(text) or "", words, flags=re.IGNORECASE)
+    return ADDRESS.sub(lambda found: mask(found[0]) or "", words)
