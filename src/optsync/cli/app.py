@@ -11,7 +11,20 @@ from typing import Annotated
 
 import typer
 
-from optsync.cli import check, deliverable, explain, init, issues, mock_server, runs, status, sync, wishes
+from optsync.cli import (
+    check,
+    deliverable,
+    explain,
+    importing,
+    init,
+    issues,
+    ledger,
+    mock_server,
+    runs,
+    status,
+    sync,
+    wishes,
+)
 from optsync.cli.failures import STOPPED, describe
 from optsync.cli.invocation import Invocation, of
 
@@ -65,6 +78,8 @@ app.command("deliverable")(deliverable.deliverable)
 app.command("may-send")(wishes.may_send)
 app.add_typer(issues.app, name="issues")
 app.add_typer(runs.app, name="runs")
+app.add_typer(ledger.app, name="ledger")
+app.command("import")(importing.import_wishes)
 app.command("mock-server")(mock_server.mock_server)
 
 

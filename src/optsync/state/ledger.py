@@ -107,6 +107,20 @@ class Ledger:
             found.update(self._connection.execute(query).scalars())
         return found
 
+    def points_of_import(self, uid: str) -> list[int]:
+        """The points about which an import said something."""
+        query = (
+            sa.select(statement.c.point_id)
+            .join(evidence, evidence.c.statement_id == statement.c.id)
+            .where(
+                statement.c.source.in_((Source.IMPORT, Source.LEGACY)),
+                evidence.c.data.contains(f'"import":{dumps(uid)}', autoescape=True),
+            )
+            .distinct()
+            .order_by(statement.c.point_id)
+        )
+        return list(self._connection.execute(query).scalars())
+
     def oldest_out_waiting(self, sync: str, *, after: datetime | None) -> datetime | None:
         """When the oldest out was noted that this sync has not looked at: the point is on its backlog, and the
         statement came after the time given (None: whenever)."""

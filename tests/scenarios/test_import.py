@@ -1,0 +1,164 @@
+"""Wishes that another system held come in by a file, in an administrator's name, and travel like any others."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from optsync.model.record import Status
+from optsync.model.statement import Source, StatementKind
+from optsync.sync.importing import Imported, Request, bring_in, take_back
+from optsync.sync.permission import permissions
+from optsync.sync.progress import Silent
+from tests.scenarios.world import World, person
+
+pytestmark = pytest.mark.rule("no opt-out is lost")
+
+SCOPE = "acme/marketing"
+ANN = "ann1@example.com"
+Worlds = Callable[..., World]
+
+
+def imported(w: World, folder: Path, *rows: str, scope: str = SCOPE, source: str = "legacy") -> Imported:
+    """Imports these rows, below the full header."""
+    path = folder / "wishes.csv"
+    path.write_text("\n".join(("email,status,at,reason,source,evidence", *rows)), encoding="utf-8")
+    return bring_in(w.engine, Request(path=path, scope=scope, source=Source(source), actor="Eve"), Silent())
+
+
+def standing(w: World, email: str, scope: str = SCOPE) -> str:
+    with w.store.reading() as unit:
+        key = unit.points.find([email])[email]
+        return str(permissions(w.engine).standing(unit.ledger.about([key])[key], scope).wish)
+
+
+def test_an_imported_opt_out_reaches_every_system(world: Worlds, tmp_path: Path) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    done = imported(w, tmp_path, f"{ANN.upper()},out,2026-01-02,asked by phone,,")
+    w.sync()
+
+    assert (done.rows, done.added[StatementKind.OUT], done.refused) == (1, 1, 0)
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    assert w.esp_shows("ann2@example.com")["status"] == Status.IN
+
+
+def test_an_opt_out_imported_before_the_first_sync_waits_for_the_person(world: Worlds, tmp_path: Path) -> None:
+    w = world(person(1))
+    imported(w, tmp_path, f"{ANN},out,2026-01-02,,,", "unheard@example.com,out,,,,")
+    w.sync()
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert standing(w, "unheard@example.com") == "out"
+
+
+def test_a_topic_may_be_imported_alone(world: Worlds, tmp_path: Path) -> None:
+    both = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
+    w = world(person(1, **both))
+    w.sync()
+    imported(w, tmp_path, f"{ANN},out,,,,", scope=f"{SCOPE}/news")
+    w.sync()
+
+    assert w.esp_shows(ANN)["topics"]["news"] is False
+    assert w.esp_shows(ANN)["status"] == Status.IN
+
+
+@pytest.mark.rule("nobody is opted in by accident")
+def test_what_an_old_system_held_as_consent_lifts_no_opt_out(world: Worlds, tmp_path: Path) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    w.wait(hours=2)
+    imported(w, tmp_path, f"{ANN},grant,2026-11-22T10:30,,,a form on paper", source="legacy")
+    w.sync()
+
+    assert standing(w, ANN) == "out"
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+
+
+@pytest.mark.rule("nobody is opted in by accident")
+def test_a_grant_that_somebody_vouches_for_lifts_an_older_opt_out_and_no_newer_one(
+    world: Worlds, tmp_path: Path
+) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.crm.act("opt_out", email=ANN)
+    w.sync()
+    w.wait(hours=2)
+    w.crm.act("opt_out", email="ann2@example.com")
+    w.sync()
+    later = "2026-11-22T10:30"
+    imported(
+        w,
+        tmp_path,
+        f"{ANN},grant,{later},,,a form on paper",
+        f"ann2@example.com,grant,{later},,,a form on paper",
+        source="import",
+    )
+    w.sync()
+
+    assert (standing(w, ANN), standing(w, "ann2@example.com")) == ("in", "out")
+    assert w.crm_shows(ANN)["opt_out"] is False
+    assert w.crm_shows("ann2@example.com")["opt_out"] is True
+
+
+@pytest.mark.rule("nobody is opted in by accident")
+@pytest.mark.parametrize("source", ["legacy", "import"])
+def test_a_grant_without_evidence_or_time_is_refused_and_the_others_go_in(
+    world: Worlds, tmp_path: Path, source: str
+) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    done = imported(
+        w,
+        tmp_path,
+        f"{ANN},grant,2026-01-02,,,",
+        f"{ANN},grant,,,,a form",
+        f"{ANN},grant,2027-01-02,,,a form",
+        "ann2@example.com,out,2026-01-02,,,",
+        source=source,
+    )
+    w.sync()
+
+    assert [(r.line, r.column) for r in done.shown] == [(2, "evidence"), (3, "at"), (4, "at")]
+    assert (done.rows, done.refused, done.added[StatementKind.OUT]) == (4, 3, 1)
+    assert standing(w, ANN) == "unknown"
+    assert w.esp_shows("ann2@example.com")["status"] == Status.OUT
+
+
+@pytest.mark.rule("order does not matter")
+def test_the_same_file_adds_nothing_the_second_time(world: Worlds, tmp_path: Path) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    rows = (f"{ANN},out,,,,", "ann2@example.com,out,2026-01-02,,,", "ann2@example.com,out,2026-01-02,,,")
+    first = imported(w, tmp_path, *rows)
+    w.sync()
+    again = imported(w, tmp_path, *rows)
+
+    assert (first.added[StatementKind.OUT], first.known) == (2, 1)
+    assert (again.uid, again.added[StatementKind.OUT], again.known) == (first.uid, 0, 3)
+    w.sync()
+
+
+@pytest.mark.rule("retraction spares the person")
+def test_a_wrong_import_can_be_taken_back_and_what_people_said_stays(world: Worlds, tmp_path: Path) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    rows = (f"{ANN},out,2026-01-02,,,", "ann2@example.com,out,2026-01-02,,,")
+    done = imported(w, tmp_path, *rows)
+    back = take_back(w.engine, done.uid, actor="Eve", reason="the wrong column", progress=Silent())
+    again = take_back(w.engine, done.uid, actor="Eve", reason="the wrong column", progress=Silent())
+    w.sync()
+
+    assert (back.retracted, back.already, again.retracted, again.already) == (2, 0, 0, 2)
+    assert (standing(w, ANN), standing(w, "ann2@example.com")) == ("out", "unknown")
+    assert w.esp_shows("ann2@example.com")["status"] == Status.IN
+    once_more = imported(w, tmp_path, *rows)
+    assert (once_more.voided, sum(once_more.added.values())) == (2, 0)
+    w.sync()
