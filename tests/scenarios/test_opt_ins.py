@@ -139,6 +139,23 @@ def test_unknown_is_not_consent_and_the_first_sync_sets_nothing(world: Make) -> 
     w.settle()
 
 
+def test_a_legacy_grant_is_for_subscribed_members_and_never_for_a_flag_in_the_crm(world: Make) -> None:
+    w = world(
+        person(1, opt_in=True, status=Status.PENDING),
+        person(2, opt_in=True, status=Status.UNKNOWN),
+        person(3, opt_in=True, in_esp=False),
+        person(4),
+        policy={"existing": "legacy_grant"},
+    )
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.PENDING
+    assert w.esp_shows("ann2@example.com")["status"] == Status.UNKNOWN
+    assert w.esp.act("view", email="ann3@example.com") is None
+    assert w.crm_shows("ann4@example.com")["opt_in"] is True
+    w.settle()
+
+
 def test_somebody_with_a_known_consent_enters_the_audience_with_its_proof(world: Make) -> None:
     at = START - timedelta(days=3)
     w = world(person(1, in_esp=False, opt_in=True, consent_at=at))

@@ -29,7 +29,8 @@ class Representation:
     """TRUSTED where a status that turns permissive is the person's own doing."""
     topic_grants: Strength = Strength.NOTHING
     existing_is_grant: bool = False
-    """Whether a member subscribed at the first connection is taken as having opted in."""
+    """Whether a member subscribed at the first connection is taken as having opted in. A flag in a CRM never is: it
+    would subscribe people elsewhere whom nobody there has."""
     stamp_is_evidence: bool = False
     stamp_nominates: bool = False
     """The opt-in stamp can be set by an API write: it counts, and lifts nothing without confirmation."""

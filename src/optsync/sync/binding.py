@@ -139,7 +139,7 @@ def _policy(sync: SyncConfig, config: Config, capabilities: Mapping[str, Capabil
         crm_collections=sync.crm.entity,
         esp_system=sync.esp.system,
         audience=sync.esp.audience,
-        crm=_crm(sync, policy.existing == "legacy_grant"),
+        crm=_crm(sync),
         esp=_esp(sync, capabilities[sync.esp.system], policy.existing == "legacy_grant"),
         has_list_scope=has_list_scope,
         outs_to_esp=sync.opt_out.crm_to_esp,
@@ -177,7 +177,7 @@ def _topic_pairs(sync: SyncConfig, names: Mapping[str, str]) -> tuple[tuple[str,
     return tuple((f"{sync.scope}/{topic}", name) for topic, name in sorted(names.items()))
 
 
-def _crm(sync: SyncConfig, existing_is_grant: bool) -> Representation:
+def _crm(sync: SyncConfig) -> Representation:
     crm = sync.crm
     return Representation(
         side=Side.CRM,
@@ -192,7 +192,6 @@ def _crm(sync: SyncConfig, existing_is_grant: bool) -> Representation:
         topics=_topic_pairs(sync, crm.topics),
         status_grants=_strength(crm.grants.status),
         topic_grants=_strength(crm.grants.topics),
-        existing_is_grant=existing_is_grant,
     )
 
 
