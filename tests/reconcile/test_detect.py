@@ -284,6 +284,18 @@ def test_a_consent_date_that_did_not_move_proves_nothing(date: str | None) -> No
     assert read(was, crm(False, True, fields={"CONSENT": date}), CRM).said == ()
 
 
+def test_out_as_before_with_a_moved_proof_is_a_new_out_since_somebody_said_yes_in_between() -> None:
+    was = crm(True, False, fields={"CONSENT": "2026-01-01"})
+    now = crm(True, False, fields={"CONSENT": "2026-02-01"}, modified_at=RECENT)
+    member = esp(Status.OUT, opted_in_at=OLD, origin=Origin.PERSON)
+    nominating = replace(ESP, stamp_nominates=True)
+
+    assert only(read(was, now, CRM)).at == RECENT
+    assert kinds(read(was, now, CRM)) == [OUT]
+    assert kinds(read(member, replace(member, opted_in_at=RECENT, modified_at=RECENT), nominating)) == [OUT]
+    assert kinds(read(was, replace(was, modified_at=RECENT), CRM)) == []
+
+
 @pytest.mark.parametrize("date", ["2026-06-02", "2026-06-01T12:06:00Z", "soon"])
 def test_a_date_in_the_future_or_none_at_all_is_no_evidence_and_an_issue(date: str) -> None:
     found = read(crm(True), crm(False, True, fields={"CONSENT": date}), CRM)

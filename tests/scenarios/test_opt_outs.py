@@ -181,3 +181,19 @@ def test_an_opt_out_that_a_system_refuses_is_tried_again_until_it_arrives(world:
     w.settle()
     with w.store.reading() as unit:
         assert [issue for issue in unit.issues.list() if issue.field is None and "opt_out" in str(issue.values)] == []
+
+
+def test_a_yes_and_a_no_between_two_readings_leave_a_new_no(world: Make) -> None:
+    w = world(person(1))
+    w.esp.act("unsubscribe", email="ann1@example.com")
+    w.sync()
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email="ann1@example.com")
+    w.wait(hours=1)
+    w.crm.act("opt_in", email="ann1@example.com", at=w.clock.now().isoformat())
+    w.wait(hours=1)
+    w.esp.act("unsubscribe", email="ann1@example.com")
+    w.sync()
+
+    assert w.esp_shows("ann1@example.com")["status"] == Status.OUT
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True

@@ -143,7 +143,7 @@ class _Teller:
                 )
             )
         if view.status is Status.OUT:
-            if was is not Status.OUT or self._has_newer_event():
+            if was is not Status.OUT or self._has_newer_event() or self._was_in_between():
                 self._say_out()
         elif view.status is Status.BOUNCED:
             self._say_bounce(was)
@@ -175,6 +175,10 @@ class _Teller:
             self._say_out()
         elif was is not Status.BOUNCED:
             self._say(StatementKind.HARD_BOUNCE, EVERYTHING, source=Source.BOUNCE)
+
+    def _was_in_between(self) -> bool:
+        """Out as before, but the proof of an opt-in moved: somebody said yes, and then no again, unseen."""
+        return self.before is not None and self.evidence is not None
 
     def _say_out(self) -> None:
         is_flag = self.rep.uses_flags
