@@ -17,6 +17,7 @@ from optsync.connect.settings import CrmSide, EspSide, SystemSettings
 from optsync.model.change import Outcome, Write
 from optsync.model.page import Page, ReadSpec
 from optsync.model.record import Record, Side, Status
+from optsync.model.sign import SignPage
 from optsync_mailchimp.activity import confirm_opt_in
 from optsync_mailchimp.bulk import LARGEST
 from optsync_mailchimp.checking import Checker
@@ -27,6 +28,7 @@ from optsync_mailchimp.moving import Mover
 from optsync_mailchimp.reading import PAGE_SIZE, Reader
 from optsync_mailchimp.schema import Schemas
 from optsync_mailchimp.settings import MailchimpSettings
+from optsync_mailchimp.signs import SignReader
 from optsync_mailchimp.single import SingleWriter
 from optsync_mailchimp.tagging import Tagger
 from optsync_mailchimp.writing import Writer
@@ -66,6 +68,7 @@ class Mailchimp:
         self._tagger = Tagger(self._client, single)
         self._mover = Mover(self._client, self._schemas, self._reader, single)
         self._checker = Checker(self._client, self._schemas)
+        self._signs = SignReader(self._client)
 
     @property
     def calls(self) -> int:
@@ -103,6 +106,9 @@ class Mailchimp:
 
     def confirm_opt_in(self, collection: str, record: str, since: datetime) -> SignUp | None:
         return confirm_opt_in(self._client, collection, record, since)
+
+    def activity(self, collection: str, cursor: str | None, since: datetime) -> Iterator[SignPage]:
+        return self._signs.read(collection, cursor, since)
 
     def close(self) -> None:
         self._client.close()

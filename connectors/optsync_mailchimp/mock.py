@@ -14,11 +14,12 @@ import msgspec
 from optsync.clock import Clock
 from optsync.connect.mock import ConnectionLost, MockConfig, MockRequest, MockResponse, Person
 from optsync.model.record import Side
-from optsync_mailchimp.mocking import bulk, history, listing, members, schema, segments
+from optsync_mailchimp.mocking import bulk, content, history, listing, members, reports, schema, segments
 from optsync_mailchimp.mocking.account import Account, Switches
 from optsync_mailchimp.mocking.batches import RESULTS_PATH, Batches
 from optsync_mailchimp.mocking.envelope import Call, Json, Trimmed
 from optsync_mailchimp.mocking.faults import EDGE, LOST
+from optsync_mailchimp.mocking.mailer import Mailer
 from optsync_mailchimp.mocking.people import AUDIENCE, FIELDS, TOPICS, Hands, furnish, populate
 from optsync_mailchimp.mocking.problems import NAMED, Problem, named
 from optsync_mailchimp.mocking.routing import Router
@@ -33,7 +34,7 @@ class MailchimpMock:
     ``switches`` are the fields of :class:`Switches`. Further actions of :meth:`act`: ``archive``, ``forget``,
     ``throttle(email)``, ``account(state)`` with a name of ``problems.NAMED`` or empty, ``fail(kind, times)`` for
     the next calls with a name of ``problems.NAMED``, of ``faults.EDGE``, or ``lost_answer``.
-    ``delete(email)`` archives, as the web interface does.
+    ``delete(email)`` archives, as the web interface does. What is mailed and what becomes of it: :class:`Mailer`.
     """
 
     name: ClassVar[str] = "mailchimp"
@@ -42,9 +43,9 @@ class MailchimpMock:
     def __init__(self, *, clock: Clock, rng: random.Random, **switches: Any) -> None:
         self.account = Account(clock, rng, Switches(**switches))
         self.audience = furnish(self.account, AUDIENCE, "Newsletter")
-        self._hands = Hands(self.account, self.audience)
+        self._actions = Hands(self.account, self.audience).actions | Mailer(self.account, self.audience).actions
         self._batches = Batches(self.account, self._run)
-        parts = (members, listing, bulk, schema, segments, history)
+        parts = (members, listing, bulk, schema, segments, history, reports, content)
         self._router = Router((*(route for part in parts for route in part.ROUTES), *self._batches.routes))
         self._failures: deque[str] = deque()
 
@@ -74,7 +75,7 @@ class MailchimpMock:
         if action == "fail":
             self._failures.extend([arguments["kind"]] * arguments.get("times", 1))
             return None
-        return self._hands.actions[action](**arguments)
+        return self._actions[action](**arguments)
 
     def is_write(self, request: MockRequest) -> bool:
         """Every verb but GET; a batch of nothing but GETs is a read."""

@@ -1,3 +1,5 @@
+import pytest
+
 from tests.cli.desk import Desk
 
 
@@ -31,6 +33,25 @@ def test_a_direction_that_is_switched_off_is_warned_about(desk: Desk) -> None:
     assert answer.code == 0
     assert "warning: sync newsletter: opt_out.esp_to_crm is off" in answer.out
     assert "opt_out.esp_to_crm is off" in desk.optsync("status").out
+
+
+@pytest.mark.parametrize(
+    ("policy", "power", "lacks"),
+    [
+        ("tag", "CanReportActivity", "does not report who gives signs of life"),
+        ("exclude", "CanReportActivity", "does not report who gives signs of life"),
+        ("tag", "CanTag", "cannot tag"),
+        ("exclude", "CanArchive", "cannot archive"),
+    ],
+)
+def test_a_policy_for_inactive_people_without_the_power_is_warned_about(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, policy: str, power: str, lacks: str
+) -> None:
+    sync = desk.document["syncs"]["newsletter"]
+    desk.write(syncs={"newsletter": {**sync, "policy": {"inactive": policy}}})
+    assert "has no effect" not in desk.optsync("check").out
+    monkeypatch.setattr(f"optsync.sync.check.{power}", type("Unknown", (), {}))
+    assert f"policy.inactive: {policy} has no effect: the connector of mc {lacks}" in desk.optsync("check").out
 
 
 def test_the_fields_of_a_system_are_listed_with_types_and_topics(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from optsync.model.statement import StatementKind, Strength
 from optsync.reconcile.consent import Wish
 from optsync.reconcile.fields import Conflict, FieldRule
 from optsync.reconcile.plan import decide, first_sight_statements, priority
-from optsync.reconcile.policy import Enter, Leave, SyncPolicy
+from optsync.reconcile.policy import Enter, Inactive, Leave, SyncPolicy
 from optsync.reconcile.rules import TEXTS, Rule
 from optsync.reconcile.view import Intent, Neighbourhood
 from tests.reconcile.places import (
@@ -25,6 +26,7 @@ from tests.reconcile.places import (
     OFFERS,
     SCOPE,
     around,
+    before,
     carried_out,
     contact,
     grant,
@@ -149,6 +151,22 @@ SINGLE: dict[Rule, Case] = {
     Rule.RETURNED_TO_LIST: (
         around(contact(1, lists={"news"}), member(2), links=[replace(LINK, left=True)]),
         policy(name="news", has_list_scope=True, leave=Leave.TAG),
+        [("mc", ChangeKind.ARCHIVE, {"tag": None})],
+    ),
+    Rule.INACTIVE: (
+        around(
+            contact(1, fields=SUBSCRIBED),
+            member(2),
+            said={1: [grant(8_000, system="crm")]},
+            links=[LINK],
+            mailed_at=before(100),
+        ),
+        policy(inactive=Inactive.EXCLUDE, inactive_after=timedelta(days=5)),
+        [("mc", ChangeKind.ARCHIVE, {"status": Status.ARCHIVED})],
+    ),
+    Rule.SIGN_OF_LIFE: (
+        around(contact(1), member(2), links=[replace(LINK, inactive=True)]),
+        policy(inactive=Inactive.TAG),
         [("mc", ChangeKind.ARCHIVE, {"tag": None})],
     ),
     Rule.ESP_ONLY: (

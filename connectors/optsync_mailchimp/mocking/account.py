@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from optsync.clock import Clock
 from optsync_mailchimp.mocking.problems import not_found
-from optsync_mailchimp.mocking.store import Audience, Member
+from optsync_mailchimp.mocking.store import Audience, Campaign, Member, Template
 
 _ID_LETTERS = string.digits + "abcdef"
 
@@ -34,6 +34,8 @@ class Switches:
     """Whether addresses at example.com look fake, as they do at the live service."""
     misspelled_is_fake: bool = True
     """Whether ``.con`` and ``.vom`` look fake."""
+    activity_shows_everybody: bool = True
+    """Whether a campaign's e-mail activity lists recipients who did nothing (since the time asked for), too."""
     double_optin: bool = False
     """Shown by the audience; without effect on API writes."""
 
@@ -54,6 +56,8 @@ class Account:
         self.throttled: set[str] = set()
         """Lower-cased addresses that signed up to many lists lately."""
         self.audiences: dict[str, Audience] = {}
+        self.campaigns: dict[str, Campaign] = {}
+        self.templates: dict[int, Template] = {}
         self._last_number = 400_000_000
 
     def now(self) -> int:
@@ -78,6 +82,12 @@ class Account:
     def audience(self, audience_id: str) -> Audience:
         try:
             return self.audiences[audience_id]
+        except KeyError:
+            raise not_found() from None
+
+    def campaign(self, campaign_id: str) -> Campaign:
+        try:
+            return self.campaigns[campaign_id]
         except KeyError:
             raise not_found() from None
 

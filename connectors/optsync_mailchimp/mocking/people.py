@@ -140,7 +140,7 @@ class Hands:
     def __init__(self, account: Account, audience: Audience) -> None:
         self._account = account
         self._audience = audience
-        self.actions: Mapping[str, Callable[..., Any]] = {
+        self.actions: dict[str, Callable[..., Any]] = {
             "view": self.view,
             "count": self.count,
             "unsubscribe": self.unsubscribe,

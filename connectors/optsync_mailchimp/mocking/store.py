@@ -137,6 +137,39 @@ class Tag:
     holders: set[str] = field(default_factory=set)
 
 
+@dataclass(slots=True, kw_only=True)
+class Campaign:
+    """A mailing, from draft to report. Times are Unix seconds."""
+
+    id: str
+    web_id: int
+    list_id: str
+    title: str
+    subject: str
+    created_at: int
+    type: str = "regular"
+    status: str = "save"
+    html: str = ""
+    plain_text: str = ""
+    send_time: int | None = None
+    recipients: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Contact id -> member hash and address when it was sent."""
+    activity: dict[str, list[Json]] = field(default_factory=dict)
+    """Contact id -> opens, clicks and bounces, oldest first."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Template:
+    """``sections`` are the parts that can be edited, by name; the API shows nothing else of a template."""
+
+    id: int
+    name: str
+    created_at: int
+    sections: dict[str, str]
+    type: str = "user"
+    is_active: bool = True
+
+
 class Audience:
     """One list with its contacts (by contact id), fields, groups, tags and what was said about each contact."""
 

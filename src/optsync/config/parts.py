@@ -101,6 +101,9 @@ class Policy(Settings):
         default="subscribe", description="Whoever enters the list scope; under basis consent only with a grant."
     )
     leave: Literal["keep", "archive", "tag"] = Field(default="keep", description="Whoever leaves the list scope.")
+    inactive: Literal["keep", "tag", "exclude"] = Field(
+        default="keep", description="Members without a sign of life for consent.inactive_after, while they were mailed."
+    )
     esp_only: Literal["ignore", "create_in_crm"] = Field(
         default="ignore", description="Members the CRM does not know; to create them `where` must be equalities."
     )

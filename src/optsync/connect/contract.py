@@ -18,6 +18,7 @@ from optsync.connect.settings import CrmSide, EspSide, SystemSettings
 from optsync.model.change import Outcome, Write
 from optsync.model.page import Page, ReadSpec
 from optsync.model.record import Record, Side, Status
+from optsync.model.sign import SignPage
 
 
 class Absence(StrEnum):
@@ -217,3 +218,13 @@ class CanScanIds(Protocol):
 class CanConfirmOptIn(Protocol):
     def confirm_opt_in(self, collection: str, record: str, since: datetime) -> SignUp | None:
         """A sign-up by the person newer than ``since`` in the record's activity, if there is one."""
+
+
+@runtime_checkable
+class CanReportActivity(Protocol):
+    def activity(self, collection: str, cursor: str | None, since: datetime) -> Iterator[SignPage]:
+        """What became of the mails to the collection after ``since`` (aware): bounces and signs of life, whenever the
+        mail was sent, in pages of at most a few thousand signs.
+
+        ``cursor`` None shows all of it; otherwise goes on where that cursor was given. A sign may be shown more than
+        once and in any order; none is left out. An unusable cursor shows all of it again."""

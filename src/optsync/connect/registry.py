@@ -3,7 +3,15 @@
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from optsync.connect.contract import CanArchive, CanConfirmOptIn, CanRename, CanScanIds, CanTag, Connector
+from optsync.connect.contract import (
+    CanArchive,
+    CanConfirmOptIn,
+    CanRename,
+    CanReportActivity,
+    CanScanIds,
+    CanTag,
+    Connector,
+)
 from optsync.connect.mock import VendorMock
 from optsync.errors import OptsyncError
 
@@ -13,6 +21,7 @@ _POWERS: dict[type, str] = {
     CanArchive: "archive",
     CanConfirmOptIn: "confirm_opt_in",
     CanRename: "rename",
+    CanReportActivity: "activity",
     CanScanIds: "scan_ids",
     CanTag: "tag",
 }

@@ -6,6 +6,7 @@ from dataclasses import replace
 from optsync.model.change import ChangeKind
 from optsync.model.link import Link
 from optsync.model.statement import Statement
+from optsync.reconcile.activity import attend
 from optsync.reconcile.membership import couple, disagreements, join
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.project import project
@@ -54,7 +55,8 @@ def decide(keys: Sequence[int], around: Neighbourhood, policy: SyncPolicy) -> De
         if wanted.intersection(seen.points):
             intents.extend(i for i in project(seen, around, policy) if i.fingerprint not in around.blocked)
     for key in keys:
-        decision = join(couple(around.points[key], around, policy), around, policy)
+        pair = couple(around.points[key], around, policy)
+        decision = attend(join(pair, around, policy), pair, around, policy)
         intents.extend(decision.intents)
         settled.extend(decision.settled)
         questions.extend(decision.questions)

@@ -27,6 +27,14 @@ class Leave(StrEnum):
     TAG = "tag"
 
 
+class Inactive(StrEnum):
+    """What happens to a member without any sign of life."""
+
+    KEEP = "keep"
+    TAG = "tag"
+    EXCLUDE = "exclude"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncPolicy:
     """One sync. ``crm_defaults`` are field values that new CRM records get (the list scope's equalities)."""
@@ -45,6 +53,8 @@ class SyncPolicy:
     outs_to_crm: bool = True
     enter: Enter = Enter.SUBSCRIBE
     leave: Leave = Leave.KEEP
+    inactive: Inactive = Inactive.KEEP
+    inactive_after: timedelta = timedelta(days=180)
     creates_in_crm: bool = False
     crm_defaults: Mapping[str, Value] = field(default_factory=dict)
     fields_after_opt_out: bool = False

@@ -26,6 +26,8 @@ class Rule(StrEnum):
     ASKED_ONCE = "asked_once"
     LEFT_LIST = "left_list"
     RETURNED_TO_LIST = "returned_to_list"
+    INACTIVE = "inactive"
+    SIGN_OF_LIFE = "sign_of_life"
     ESP_ONLY = "esp_only"
 
 
@@ -50,5 +52,7 @@ TEXTS: dict[Rule, str] = {
     Rule.ASKED_ONCE: "belongs to the list without a known consent: asked once for it",
     Rule.LEFT_LIST: "no longer belongs to the list",
     Rule.RETURNED_TO_LIST: "belongs to the list again, with the standing unchanged: what optsync did is taken back",
+    Rule.INACTIVE: "was mailed and gave no sign of life for longer than the policy allows",
+    Rule.SIGN_OF_LIFE: "gave a sign of life or opted in anew: what was done for inactivity is taken back",
     Rule.ESP_ONLY: "known to the e-mail platform only: created in the CRM",
 }

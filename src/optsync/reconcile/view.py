@@ -38,6 +38,8 @@ class Point:
     key: int
     address: str
     statements: tuple[Statement, ...] = ()
+    active_at: datetime | None = None
+    """The newest sign of life, where it is asked for and known."""
 
     def standing(self, scope: str, policy: SyncPolicy, *, needs_own_grant: bool = False) -> Standing:
         return standing(self.statements, scope, tolerance=policy.clock_tolerance, needs_own_grant=needs_own_grant)
@@ -67,6 +69,8 @@ class Neighbourhood:
     ticked: frozenset[tuple[Side, str]] = frozenset()
     blocked: frozenset[str] = frozenset()
     refused: frozenset[tuple[str, str]] = frozenset()
+    mailed_at: datetime | None = None
+    """When the audience was last mailed; None too while it is not known who gives signs of life."""
     by_primary: Mapping[int, Sequence[Seen]] = field(init=False, repr=False, compare=False)
     """The records of both sides by their primary point."""
 
@@ -104,6 +108,8 @@ class Intent:
     """What both sides agree on once it is applied, by field rule."""
     left: bool | None = None
     """What is remembered of the member's place on the list once it is applied."""
+    inactive: bool | None = None
+    """What is remembered of the member's inactivity once it is applied."""
     counterpart: int | None = None
     """The record on the other side of the link that ``agreed`` belongs to."""
 

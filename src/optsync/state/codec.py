@@ -106,6 +106,7 @@ class _Memory(msgspec.Struct, omit_defaults=True, frozen=True):
     frozen: tuple[str, ...] = ()
     moves: dict[str, Move] = {}
     left: bool = False
+    inactive: bool = False
 
 
 _memory = msgspec.json.Decoder(_Memory)
@@ -113,12 +114,12 @@ _memory = msgspec.json.Decoder(_Memory)
 
 def encode_memory(link: Link) -> str | None:
     """None where there is nothing to remember."""
-    if not (link.frozen or link.moves or link.left):
+    if not (link.frozen or link.moves or link.left or link.inactive):
         return None
-    return dumps(_Memory(tuple(sorted(link.frozen)), dict(link.moves), link.left))
+    return dumps(_Memory(tuple(sorted(link.frozen)), dict(link.moves), link.left, link.inactive))
 
 
-def decode_memory(text: str | None) -> tuple[frozenset[str], dict[str, Move], bool]:
-    """The frozen rules, the last moves, and whether the person left the list."""
+def decode_memory(text: str | None) -> tuple[frozenset[str], dict[str, Move], bool, bool]:
+    """The frozen rules, the last moves, whether the person left the list, and whether they were inactive."""
     stored = _Memory() if text is None else _memory.decode(text)
-    return frozenset(stored.frozen), stored.moves, stored.left
+    return frozenset(stored.frozen), stored.moves, stored.left, stored.inactive

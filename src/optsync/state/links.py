@@ -22,7 +22,7 @@ class Links:
         for part in chunks(esp_records):
             query = sa.select(link).where(link.c.sync == sync, link.c.esp_record.in_(part))
             for row in self._connection.execute(query).mappings():
-                frozen, moves, left = decode_memory(row["frozen"])
+                frozen, moves, left, inactive = decode_memory(row["frozen"])
                 found[row["crm_record"], row["esp_record"]] = Link(
                     crm=row["crm_record"],
                     esp=row["esp_record"],
@@ -30,6 +30,7 @@ class Links:
                     frozen=frozen,
                     moves=moves,
                     left=left,
+                    inactive=inactive,
                 )
         return found
 
@@ -50,6 +51,10 @@ class Links:
     def set_left(self, sync: str, esp: int, *, left: bool) -> None:
         """Notes that the member was taken off the list, or put back, because the person left or came back."""
         self.save(sync, [replace(known, left=left) for known in self.of(sync, [esp]).values()])
+
+    def set_inactive(self, sync: str, esp: int, *, inactive: bool) -> None:
+        """Notes that the member was tagged or archived for want of a sign of life, or given back."""
+        self.save(sync, [replace(known, inactive=inactive) for known in self.of(sync, [esp]).values()])
 
     def agree(self, sync: str, crm: int, esp: int, agreed: dict[str, Agreed]) -> None:
         """Merges into what the two records agreed on."""

@@ -1,12 +1,14 @@
 """Contact points, and the backlog of those that must be looked at again."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from optsync.state.rows import chunks, insert_new
-from optsync.state.schema import backlog, contact_point, standing
+from optsync.model.statement import StatementKind
+from optsync.state.rows import chunks, insert_from, insert_new
+from optsync.state.schema import backlog, contact_point, link, record_point, standing, statement, system_record
 
 
 class Points:
@@ -43,6 +45,61 @@ class Points:
             )
             found.update((key, email) for key, email in rows)
         return found
+
+    # signs of life
+
+    def active(self, keys: Iterable[int]) -> dict[int, datetime]:
+        """When somebody last opened a mail sent to these points or followed a link, where it is known."""
+        found: dict[int, datetime] = {}
+        for part in chunks(keys):
+            rows = self._connection.execute(
+                sa.select(contact_point.c.id, contact_point.c.active_at).where(
+                    contact_point.c.id.in_(part), contact_point.c.active_at.is_not(None)
+                )
+            )
+            found.update((key, at) for key, at in rows)
+        return found
+
+    def note_active(self, moments: Mapping[int, datetime]) -> None:
+        """Moves the last sign of life of these points forward, never back."""
+        rows = [{"key": key, "at": at} for key, at in sorted(moments.items())]
+        if rows:
+            is_news = sa.or_(contact_point.c.active_at.is_(None), contact_point.c.active_at < sa.bindparam("at"))
+            self._connection.execute(
+                sa.update(contact_point)
+                .where(contact_point.c.id == sa.bindparam("key"), is_news)
+                .values(active_at=sa.bindparam("at")),
+                rows,
+            )
+
+    def mark_idle(self, sync: str, source_id: int, scope: str, *, before: datetime) -> None:
+        """Puts those on the sync's backlog who may have become inactive: joined members of a source without a sign of
+        life since ``before``, who have not opted out and are not known as inactive."""
+        idle = sa.or_(contact_point.c.active_at.is_(None), contact_point.c.active_at < before)
+        is_out = sa.exists().where(
+            standing.c.point_id == contact_point.c.id, standing.c.scope == scope, standing.c.wish == "out"
+        )
+        is_noted = link.c.frozen.like('%"inactive":true%')
+        query = (
+            sa.select(sa.literal(sync), contact_point.c.id)
+            .select_from(system_record)
+            .join(link, sa.and_(link.c.esp_record == system_record.c.id, link.c.sync == sync))
+            .join(record_point, sa.and_(record_point.c.record_id == system_record.c.id, record_point.c.position == 0))
+            .join(contact_point, contact_point.c.id == record_point.c.point_id)
+            .where(system_record.c.source_id == source_id, ~system_record.c.is_gone, idle, ~is_out)
+            .where(sa.or_(link.c.frozen.is_(None), ~is_noted))
+            .distinct()
+        )
+        insert_from(self._connection, backlog, ["sync", "point_id"], query)
+
+    def mark_recovered(self, sync: str, *, after: datetime, until: datetime) -> None:
+        """Puts those on the sync's backlog who had a temporary failure between these moments: it counts no more."""
+        query = (
+            sa.select(sa.literal(sync), statement.c.point_id)
+            .where(statement.c.kind == StatementKind.SOFT_BOUNCE, statement.c.at > after, statement.c.at <= until)
+            .distinct()
+        )
+        insert_from(self._connection, backlog, ["sync", "point_id"], query)
 
     # the backlog
 

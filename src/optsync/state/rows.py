@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, Select, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
@@ -33,6 +33,12 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, An
         statement = postgresql.insert(table).on_conflict_do_nothing().returning(*table.primary_key.columns)
         return len(connection.execute(statement, rows).all())
     return max(connection.execute(sqlite.insert(table).on_conflict_do_nothing(), rows).rowcount, 0)
+
+
+def insert_from(connection: Connection, table: Table, columns: Sequence[str], query: Select[Any]) -> None:
+    """Inserts what the query finds and what is not there yet, without bringing it here."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(table).from_select(list(columns), query).on_conflict_do_nothing())
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *, key: tuple[str, ...]) -> None:

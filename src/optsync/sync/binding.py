@@ -12,7 +12,7 @@ from optsync.model.record import Side, Value
 from optsync.model.scope import Purpose, contains
 from optsync.model.statement import Strength
 from optsync.reconcile.fields import Conflict, FieldRule
-from optsync.reconcile.policy import Enter, Leave, SyncPolicy
+from optsync.reconcile.policy import Enter, Inactive, Leave, SyncPolicy
 from optsync.reconcile.representation import Representation
 from optsync.reconcile.transforms import chain
 from optsync.state.codec import dumps
@@ -146,6 +146,8 @@ def _policy(sync: SyncConfig, config: Config, capabilities: Mapping[str, Capabil
         outs_to_crm=sync.opt_out.esp_to_crm,
         enter=Enter(policy.enter),
         leave=Leave(policy.leave),
+        inactive=Inactive(policy.inactive),
+        inactive_after=config.consent.inactive_after,
         creates_in_crm=policy.esp_only == "create_in_crm",
         crm_defaults=_equalities(sync.filters().get(sync.crm.entity[0], {})),
         fields_after_opt_out=policy.after_opt_out == "continue",

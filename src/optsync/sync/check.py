@@ -2,15 +2,16 @@
 
 import hashlib
 import hmac
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from optsync.config.keys import secret_keys
-from optsync.connect.contract import Health, Problem, Severity
+from optsync.connect.contract import CanArchive, CanReportActivity, CanTag, Health, Problem, Severity
 from optsync.errors import ConfigError, SystemFailure
+from optsync.reconcile.policy import Inactive, SyncPolicy
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
 from optsync.sync.report import Report
@@ -87,7 +88,7 @@ def _check(engine: Engine, system: str) -> SystemCheck:
 
 
 def warnings(engine: Engine) -> list[str]:
-    """What is configured so that an opt-out does not reach everybody."""
+    """What is configured so that an opt-out does not reach everybody, or so that it has no effect."""
     found = []
     for name, policy in engine.bound.policies.items():
         for travels, way in ((policy.outs_to_esp, "crm_to_esp"), (policy.outs_to_crm, "esp_to_crm")):
@@ -96,7 +97,21 @@ def warnings(engine: Engine) -> list[str]:
                     f"sync {name}: opt_out.{way} is off: these opt-outs are known and may-send honours them, "
                     "but the other side is not told and may go on mailing"
                 )
+        found.extend(_without_effect(engine, policy))
     return found
+
+
+def _without_effect(engine: Engine, policy: SyncPolicy) -> Iterator[str]:
+    """A policy about inactive people for which the connector lacks a power."""
+    connector = engine.connectors[policy.esp_system]
+    needed: dict[type, str] = {CanReportActivity: "does not report who gives signs of life"}
+    needed |= {CanTag: "cannot tag"} if policy.inactive is Inactive.TAG else {CanArchive: "cannot archive"}
+    lacks = next((reason for power, reason in needed.items() if not isinstance(connector, power)), None)
+    if policy.inactive is not Inactive.KEEP and lacks:
+        yield (
+            f"sync {policy.name}: policy.inactive: {policy.inactive} has no effect: "
+            f"the connector of {policy.esp_system} {lacks}"
+        )
 
 
 # the account behind a system's name

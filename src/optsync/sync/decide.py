@@ -1,12 +1,13 @@
 """Working off the backlog: load what is around some points, decide, journal the plan."""
 
 from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 
 from optsync.model.change import ChangeKind
 from optsync.model.masking import mask
 from optsync.model.record import Side
 from optsync.reconcile.plan import decide, first_sight_statements, priority
-from optsync.reconcile.policy import SyncPolicy
+from optsync.reconcile.policy import Inactive, SyncPolicy
 from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Question, Seen
 from optsync.state.changes import NewChange
 from optsync.state.issues import NewIssue
@@ -17,6 +18,7 @@ from optsync.sync.claims import REFUSED
 from optsync.sync.engine import Engine
 from optsync.sync.held import HeldChanges
 from optsync.sync.progress import Progress
+from optsync.sync.signs import last_mailed
 
 BATCH = 500
 
@@ -156,16 +158,28 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
     seen = [seen_of(o, bindings[o.source_id]) for o in observed]
     esp = tuple(s for s in seen if s.side is Side.ESP)
     ticked = unit.sources.ticked(ids)
+    active = unit.points.active(points) if policy.inactive is not Inactive.KEEP else {}
     return Neighbourhood(
         now=engine.clock.now(),
-        points={key: Point(key=key, address=addresses.get(key, ""), statements=about[key]) for key in points},
+        points={
+            key: Point(key=key, address=addresses.get(key, ""), statements=about[key], active_at=active.get(key))
+            for key in points
+        },
         crm=tuple(s for s in seen if s.side is Side.CRM),
         esp=esp,
         links=unit.links.of(policy.name, [s.key for s in esp]),
         ticked=frozenset((bindings[source].side, topic) for source, topic in ticked),
         blocked=unit.issues.blocked(policy.name) | unit.plans.rejected_at(policy.name, points),
         refused=unit.issues.subjects_of_run(REFUSED, run),
+        mailed_at=_mailed(unit, engine, policy),
     )
+
+
+def _mailed(unit: Unit, engine: Engine, policy: SyncPolicy) -> datetime | None:
+    if policy.inactive is Inactive.KEEP:
+        return None
+    source = unit.sources.require(policy.esp_system, policy.audience)
+    return last_mailed(unit, source.id, now=engine.clock.now(), within=policy.inactive_after)
 
 
 def seen_of(observed: Observed, binding: SourceBinding) -> Seen:
@@ -204,4 +218,5 @@ def _write(intent: Intent) -> dict[str, object]:
         "agreed": {key: [a.crm, a.esp] for key, a in intent.agreed.items()},
         "counterpart": intent.counterpart,
         "left": intent.left,
+        "inactive": intent.inactive,
     }

@@ -19,6 +19,7 @@ from optsync.sync.observe import Observer
 from optsync.sync.progress import Progress, Silent
 from optsync.sync.report import Report, SyncReport
 from optsync.sync.review import Review
+from optsync.sync.signs import SignReader
 from optsync.sync.tally import tally
 from optsync.sync.word import Word
 
@@ -184,7 +185,18 @@ class _Cycle:
             self._quarantined[binding.side] += read.quarantined
             if read.full_since is not None:
                 self._full_reads[binding.system, binding.collection] = read.full_since
+            self._hear(binding, is_due=read.is_full)
         return unread
+
+    def _hear(self, binding: SourceBinding, *, is_due: bool) -> None:
+        """Signs are worth a look; without them the rest of the cycle goes on as it would."""
+        if binding.side is not Side.ESP:
+            return
+        try:
+            SignReader(self._engine, self._run, self._holding.guarded, self._progress).read(binding, is_due=is_due)
+        except SystemFailure as failure:
+            self._report.failures.append(failure)
+            self._report.state = "failed"
 
     def _is_full_due(self, binding: SourceBinding) -> bool:
         every = min(self._engine.config.syncs[sync].full for sync in binding.syncs)

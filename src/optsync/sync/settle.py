@@ -92,6 +92,8 @@ class Settler:
             self._agree(unit, change, outcome, key)
             if change.write["left"] is not None:
                 unit.links.set_left(change.sync, key, left=change.write["left"])
+            if change.write.get("inactive") is not None:
+                unit.links.set_inactive(change.sync, key, inactive=change.write["inactive"])
 
     def _receipt(self, unit: Unit, change: Change, outcome: Outcome, old: Observed) -> None:
         """The record as it shows with our write in it: seen again, it makes no transition."""

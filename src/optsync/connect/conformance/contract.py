@@ -18,6 +18,7 @@ from optsync.connect.contract import (
     CanArchive,
     CanConfirmOptIn,
     CanRename,
+    CanReportActivity,
     CanScanIds,
     CanTag,
     Connector,
@@ -29,7 +30,7 @@ from optsync.errors import CredentialsRefused, OptsyncError
 from optsync.model.record import Side, Status
 
 _REQUIRED = ("check", "describe", "read", "read_ids", "write", "close")
-_POWERS = (CanArchive, CanConfirmOptIn, CanRename, CanScanIds, CanTag)
+_POWERS = (CanArchive, CanConfirmOptIn, CanRename, CanReportActivity, CanScanIds, CanTag)
 
 
 def _arguments(verb: Any) -> list[str]:

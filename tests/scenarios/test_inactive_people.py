@@ -1,0 +1,215 @@
+"""People who were mailed for long and gave no sign of life: tagged or taken off the list, and given back."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from optsync.connect.mock import Person
+from optsync.model.record import Status
+from optsync.sync.administer import opt_in, opt_out
+from optsync.sync.explain import explain
+from tests.scenarios.world import START, World, person
+
+pytestmark = pytest.mark.rule("nobody is opted in by accident")
+Make = Callable[..., World]
+ANN, BEN, SCOPE = "ann1@example.com", "ann2@example.com", "acme/marketing"
+DAY = 24
+TAG, EXCLUDE = {"inactive": "tag"}, {"inactive": "exclude"}
+
+
+def granted(number: int = 1) -> Person:
+    return person(number, opt_in=True, consent_at=START - timedelta(days=10))
+
+
+def silent_for(w: World, days: int, *, opens: tuple[str, ...] = (BEN,), mailed: bool = True) -> Any:
+    """A mail a month, which some open; then the full compare. Ends on the day asked for."""
+    for passed in range(0, days, 30):
+        w.wait(hours=DAY * min(30, days - passed) - 1)
+        if mailed:
+            w.esp.act("send_campaign", subject=f"News {passed}")
+        w.wait(hours=1)
+        for email in opens:
+            w.esp.act("open", email=email)
+    return w.sync(full=True)
+
+
+def tags(w: World, email: str = ANN) -> list[str]:
+    return list(w.esp_shows(email)["tags"])
+
+
+def status(w: World, email: str = ANN) -> str:
+    return str(w.esp_shows(email)["status"])
+
+
+def standing(w: World, email: str = ANN) -> str:
+    return str(explain(w.engine, email)["scopes"][SCOPE]["standing"])
+
+
+def test_nobody_is_touched_unless_the_policy_says_so(world: Make) -> None:
+    w = world(granted(), granted(2))
+    w.sync()
+    silent_for(w, 240)
+
+    assert (tags(w), status(w)) == ([], Status.IN)
+    w.settle()
+
+
+def test_who_was_mailed_and_stayed_silent_is_tagged_and_loses_the_tag_with_a_sign_of_life(world: Make) -> None:
+    w = world(granted(), granted(2), policy=TAG)
+    w.sync()
+    silent_for(w, 150)
+    assert tags(w) == []
+    silent_for(w, 60)
+    assert (tags(w), tags(w, BEN)) == (["inactive"], [])
+    assert (status(w), standing(w)) == (Status.IN, "in")
+    w.settle()
+
+    w.esp.act("open", email=ANN)
+    w.sync(full=True)
+    assert tags(w) == []
+    w.settle()
+    silent_for(w, 210)
+    assert tags(w) == ["inactive"]
+
+
+def test_who_is_excluded_is_archived_and_has_not_opted_out(world: Make) -> None:
+    w = world(granted(), granted(2), policy=EXCLUDE)
+    w.sync()
+    report = silent_for(w, 210)
+
+    assert (status(w), status(w, BEN)) == (Status.ARCHIVED, Status.IN)
+    assert standing(w) == "in"
+    assert not w.crm_shows(ANN)["opt_out"]
+    (change,) = report.syncs["newsletter"].changes
+    assert (change.kind, change.rule, change.before, change.after) == (
+        "archive",
+        "inactive",
+        {"status": "in"},
+        {"status": "archived"},
+    )
+    w.settle()
+
+
+def test_who_was_excluded_returns_with_a_sign_of_life(world: Make) -> None:
+    w = world(granted(), granted(2), policy=EXCLUDE)
+    w.sync()
+    silent_for(w, 210)
+    assert status(w) == Status.ARCHIVED
+    campaign = next(c.id for c in w.esp.account.campaigns.values())  # type: ignore[attr-defined]
+    w.esp.act("click", email=ANN, campaign=campaign)
+    report = w.sync(full=True)
+
+    assert status(w) == Status.IN
+    assert [(c.kind, c.rule) for c in report.syncs["newsletter"].changes] == [("opt_in", "sign_of_life")]
+    w.settle()
+
+
+def test_who_was_excluded_returns_with_a_newer_grant(world: Make) -> None:
+    w = world(granted(), granted(2), policy=EXCLUDE)
+    w.sync()
+    silent_for(w, 210)
+    opt_in(w.engine, ANN, scope=SCOPE, actor="Eve", evidence="a signed form")
+    w.settle()
+
+    assert status(w) == Status.IN
+
+
+def test_who_was_excluded_and_then_opted_out_does_not_return(world: Make) -> None:
+    w = world(granted(), granted(2), policy=EXCLUDE)
+    w.sync()
+    silent_for(w, 210)
+    opt_out(w.engine, ANN, scope=SCOPE, actor="Eve")
+    campaign = next(c.id for c in w.esp.account.campaigns.values())  # type: ignore[attr-defined]
+    w.esp.act("click", email=ANN, campaign=campaign)
+    w.sync(full=True)
+
+    assert status(w) == Status.ARCHIVED
+    w.settle()
+
+
+def test_who_signed_up_again_after_being_excluded_can_become_inactive_again(world: Make) -> None:
+    w = world(granted(), granted(2), policy=EXCLUDE)
+    w.sync()
+    silent_for(w, 210)
+    w.esp.act("resubscribe", email=ANN)
+    w.settle()
+    assert status(w) == Status.IN
+    silent_for(w, 150)
+    assert status(w) == Status.IN
+    silent_for(w, 60)
+
+    assert status(w) == Status.ARCHIVED
+    w.settle()
+
+
+def test_whom_people_put_back_is_left_alone(world: Make) -> None:
+    w = world(granted(), granted(2), policy=EXCLUDE)
+    w.sync()
+    silent_for(w, 210)
+    member = w.esp.account.audiences["4c1a9f02bb"].find(ANN)  # type: ignore[attr-defined]
+    stamp = member.timestamp_opt
+    w.esp.act("flip_in", email=ANN)
+    member.timestamp_opt = stamp
+    w.sync(full=True)
+
+    assert status(w) == Status.IN
+    w.settle()
+
+
+def test_where_no_mail_was_sent_nobody_is_inactive(world: Make) -> None:
+    w = world(granted(), granted(2), policy=EXCLUDE)
+    w.sync()
+    silent_for(w, 300, opens=(), mailed=False)
+
+    assert status(w) == Status.IN
+    w.settle()
+
+
+def test_who_joined_lately_is_not_inactive(world: Make) -> None:
+    w = world(granted(2), policy=EXCLUDE)
+    w.sync()
+    silent_for(w, 120)
+    at = w.clock.now()
+    w.crm.populate([person(1, in_esp=False, opt_in=True, consent_at=at, created_at=at)])
+    w.sync()
+    assert status(w) == Status.IN
+    silent_for(w, 120)
+
+    assert status(w) == Status.IN
+    w.settle()
+
+
+def test_who_gives_signs_of_life_is_unknown_while_the_platform_does_not_say(world: Make) -> None:
+    w = world(granted(), granted(2), policy=EXCLUDE)
+    w.sync()
+    silent_for(w, 150)
+    w.wait(hours=DAY * 60)
+    handle = w.esp.handle
+
+    def refuses(request: Any) -> Any:
+        if "/reports" in request.path:
+            w.esp.act("fail", kind="ResourceNotFound")
+        return handle(request)
+
+    w.esp.handle = refuses  # type: ignore[method-assign]
+    assert w.sync(full=True).state == "failed"
+    w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+    w.sync()
+    assert (status(w), w.esp_shows(ANN)["fields"]["city"]) == (Status.IN, "Oslo")
+
+    w.esp.handle = handle  # type: ignore[method-assign]
+    w.sync(full=True)
+    assert status(w) == Status.ARCHIVED
+    w.settle()
+
+
+def test_who_opened_a_mail_less_long_ago_than_the_limit_is_active(world: Make) -> None:
+    w = world(granted(), granted(2), policy=TAG)
+    w.sync()
+    silent_for(w, 170, opens=(BEN, ANN))
+    silent_for(w, 120)
+
+    assert tags(w) == []
+    w.settle()
