@@ -70,6 +70,11 @@ def grant(minutes: float = 60, *, strength: Strength = Strength.EVIDENCED, **par
     return say(StatementKind.GRANT, minutes, strength=strength, **parts)
 
 
+def retract(said: Statement, minutes: float = 10) -> Statement:
+    """An administrator's voiding of what was said."""
+    return say(StatementKind.RETRACT, minutes, scope=said.scope, source=Source.ADMIN, target=said.uid)
+
+
 def contact(key: int, points: Sequence[int] = (1,), *, is_gone: bool = False, **parts: Any) -> Seen:
     """A CRM record; ``fields`` and ``topics`` are blank unless given."""
     fields = {name: None for name in (*FLAGS, "REASON", "NAME") if not name.startswith("T_")}

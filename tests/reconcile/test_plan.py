@@ -13,7 +13,7 @@ from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.link import Agreed, Link
 from optsync.model.record import Status
 from optsync.model.scope import Basis
-from optsync.model.statement import StatementKind, Strength
+from optsync.model.statement import Source, StatementKind, Strength
 from optsync.reconcile.consent import Wish
 from optsync.reconcile.fields import Conflict, FieldRule
 from optsync.reconcile.plan import decide, first_sight_statements, priority
@@ -33,6 +33,7 @@ from tests.reconcile.places import (
     member,
     out,
     policy,
+    retract,
     say,
 )
 
@@ -40,6 +41,8 @@ NAME = FieldRule(crm="NAME", esp="FNAME")
 LINK = Link(crm=1, esp=2, agreed={NAME.key: Agreed("a", "a")})
 SUBSCRIBED: dict[str, Any] = {"IN": True, "OUT": False}
 HARD = say(StatementKind.HARD_BOUNCE, 90, scope="*")
+BEFORE = {"shown_before": "in", "opt_out_before": "no", "opt_in_before": "yes"}
+TICKED = replace(out(system="crm", record="r1", source=Source.CRM), evidence=BEFORE)
 Case = tuple[Neighbourhood, SyncPolicy, list[tuple[str, ChangeKind, dict[str, Any]]]]
 
 
@@ -168,6 +171,11 @@ SINGLE: dict[Rule, Case] = {
         around(contact(1), member(2), links=[replace(LINK, inactive=True)]),
         policy(inactive=Inactive.TAG),
         [("mc", ChangeKind.ARCHIVE, {"tag": None})],
+    ),
+    Rule.PUT_BACK: (
+        around(contact(1, fields={"OUT": True}), said={1: [TICKED, retract(TICKED)]}),
+        policy(),
+        [("crm", ChangeKind.OPT_IN, {"OUT": False, "IN": True})],
     ),
     Rule.ESP_ONLY: (
         around(member(2, fields={"FNAME": "a"})),

@@ -20,6 +20,7 @@ from optsync.cli import (
     issues,
     ledger,
     mock_server,
+    plans,
     runs,
     status,
     sync,
@@ -70,6 +71,8 @@ app.command("check")(check.check)
 app.command("fields")(check.fields)
 app.command("plan")(sync.plan)
 app.command("sync")(sync.sync)
+app.command("approve")(plans.approve)
+app.command("reject")(plans.reject)
 app.command("status")(status.status)
 app.command("explain")(explain.explain)
 app.command("opt-out")(wishes.opt_out)

@@ -30,14 +30,15 @@ def sync(
     from optsync.cli.progress import Bars
     from optsync.cli.report import show_sync
     from optsync.sync import check
+    from optsync.sync.word import Word
 
-    del yes
+    word = Word(actor="sync --yes", approves_first=True) if yes else None
     with of(context).engine() as engine, stoppable() as stopping:
         chosen = require_syncs(engine, names or [])
         if rebase is not None:
             check.rebase(engine, require_system(engine.config, rebase))
         with Bars() as bars:
-            report = check.run_on_known_accounts(engine, chosen, full=full, progress=bars, stopping=stopping)
+            report = check.run_on_known_accounts(engine, chosen, full=full, progress=bars, stopping=stopping, word=word)
     if as_json:
         print_json(report.to_json())
     else:

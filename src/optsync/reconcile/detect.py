@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from optsync.model.record import Origin, Record, Side, Status, Value
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
+from optsync.reconcile.putback import remembered
 from optsync.reconcile.representation import Representation, shown, topic_shown
 
 _IS_NOT_THERE = frozenset({Status.ABSENT, Status.ARCHIVED})
@@ -327,6 +328,8 @@ class _Teller:
         statement = self._statement(
             kind, scope, at=at, clock=clock, source=source, strength=strength, is_personal=is_personal
         )
+        if kind is StatementKind.OUT and self.before is not None:
+            statement = replace(statement, evidence=remembered(self.before, self.rep, scope))
         self.said.append(Said(statement, for_all=for_all))
 
     def _when(self, kind: StatementKind, scope: str) -> tuple[datetime, str]:

@@ -9,6 +9,7 @@ from optsync.model.statement import Source, Statement, StatementKind
 from optsync.reconcile.consent import Deliverability, Standing, Wish
 from optsync.reconcile.detect import parse_moment
 from optsync.reconcile.policy import SyncPolicy
+from optsync.reconcile.putback import put_back, topic_retracted
 from optsync.reconcile.representation import Representation, flags_for, shown, topic_shown
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.view import Intent, Neighbourhood, Point, Seen
@@ -68,12 +69,14 @@ def _status(
         wanted, rule, is_needed = Status.IN, Rule.GRANT_TRAVELS, _must_go_in(seen, representation)
         is_needed = is_needed and not (seen.side is Side.ESP and _is_hard(point, around, policy))
     else:
+        yield from _put_back(seen, around, point, representation)
         return
     if not is_needed:
         return
     status = shown(seen.record, representation).status
+    retracted = put_back(seen, around, representation) if wanted is Status.IN else None
     if wanted is Status.IN and status is Status.OUT:
-        rule = Rule.GRANT_LIFTS_OUT
+        rule = Rule.PUT_BACK if retracted else Rule.GRANT_LIFTS_OUT
     if wanted is Status.OUT and (seen.system, seen.record.id) in around.refused:
         rule = Rule.RESTRICTIVE_WINS
     flags = flags_for(wanted, seen.record, representation) if representation.uses_flags else {}
@@ -86,7 +89,7 @@ def _status(
         rule=rule,
         before=before,
         after=flags or {"status": wanted},
-        causes=_causes(decided),
+        causes=(*((retracted.cause,) if retracted else ()), *_causes(decided)),
         is_restrictive=wanted is Status.OUT,
         status=None if flags else wanted,
         fields=flags,
@@ -94,6 +97,28 @@ def _status(
     )
     if wanted is Status.OUT and representation.reason and seen.side is Side.CRM:
         yield from _reason(seen, point, decided, representation.reason)
+
+
+def _put_back(seen: Seen, around: Neighbourhood, point: Point, representation: Representation) -> Iterator[Intent]:
+    """Without a standing of its own the record shows again what it showed before a retracted out, once."""
+    found = put_back(seen, around, representation)
+    if found is None or seen.is_gone:
+        return
+    status = shown(seen.record, representation).status
+    intent = _intent(
+        seen,
+        point,
+        kind=ChangeKind.OPT_IN,
+        write=WriteKind.STATUS,
+        rule=Rule.PUT_BACK,
+        before={name: seen.record.fields.get(name) for name in found.flags} or {"status": status},
+        after=found.flags or {"status": found.status},
+        causes=(found.cause,),
+        status=found.status,
+        fields=found.flags,
+    )
+    if intent.fingerprint not in around.put_back:
+        yield intent
 
 
 def _must_go_out(seen: Seen, representation: Representation) -> bool:
@@ -149,20 +174,25 @@ def _topics(
     off: dict[str, Point] = {}
     on: dict[str, bool] = {}
     causes: dict[bool, list[str]] = {True: [], False: []}
+    rule = Rule.TOPIC_TRAVELS
     for scope, name in representation.topics:
         point, decided = _deciding(seen, around, policy, scope)
         value = topic_shown(seen.record, name)
         if decided.wish is Wish.OUT and value is True and _may_travel(decided.decided_by, seen.side, policy):
             off[name] = point
             causes[False].extend(_causes(decided))
-        elif decided.wish is Wish.IN and value is not True and status.wish is not Wish.OUT:
-            on[name] = True
-            causes[True].extend(_causes(decided))
+        elif value is not True and decided.wish is not Wish.OUT and status.wish is not Wish.OUT:
+            retraction = topic_retracted(seen, around, scope)
+            if decided.wish is Wish.IN or retraction:
+                on[name] = True
+                causes[True].extend((*((retraction,) if retraction else ()), *_causes(decided)))
+            if retraction:
+                rule = Rule.PUT_BACK
     if off and seen.record.status is not Status.ARCHIVED:  # who is archived is not mailed and cannot be edited
         topics = dict.fromkeys(off, False)
         yield _topic_intent(seen, next(iter(off.values())), topics, Rule.TOPIC_OUT_TRAVELS, causes[False])
     if on and _accepts_permission(seen):
-        yield _topic_intent(seen, around.points[seen.points[0]], on, Rule.TOPIC_TRAVELS, causes[True])
+        yield _topic_intent(seen, around.points[seen.points[0]], on, rule, causes[True])
 
 
 def _accepts_permission(seen: Seen) -> bool:

@@ -29,6 +29,7 @@ class Rule(StrEnum):
     INACTIVE = "inactive"
     SIGN_OF_LIFE = "sign_of_life"
     ESP_ONLY = "esp_only"
+    PUT_BACK = "put_back"
 
 
 TEXTS: dict[Rule, str] = {
@@ -54,5 +55,6 @@ TEXTS: dict[Rule, str] = {
     Rule.RETURNED_TO_LIST: "belongs to the list again, with the standing unchanged: what optsync did is taken back",
     Rule.INACTIVE: "was mailed and gave no sign of life for longer than the policy allows",
     Rule.SIGN_OF_LIFE: "gave a sign of life or opted in anew: what was done for inactivity is taken back",
+    Rule.PUT_BACK: "an administrator retracted the opt-out: what was shown before it is shown again",
     Rule.ESP_ONLY: "known to the e-mail platform only: created in the CRM",
 }

@@ -161,12 +161,12 @@ class Issues:
                 .values(state="resolved", closed_at=self._clock.now(), reason=reason)
             )
 
-    def close(self, kind: str, *, sync: str, blocks: str) -> None:
+    def close(self, kind: str, *, sync: str, blocks: str, reason: str) -> None:
         """Ends the issue of a kind about what it keeps back, dismissed or not: the matter is over."""
         self._connection.execute(
             sa.update(issue)
             .where(issue.c.kind == kind, issue.c.sync == sync, issue.c.blocks == blocks, issue.c.state != "resolved")
-            .values(state="resolved", closed_at=self._clock.now())
+            .values(state="resolved", closed_at=self._clock.now(), reason=reason)
         )
 
     def close_all(self, reasons: Mapping[int, str]) -> None:

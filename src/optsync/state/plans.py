@@ -20,6 +20,9 @@ REJECTED = "rejected"
 """Fact of a held change that a person rejected."""
 _IS_UNDONE = (ChangeState.PLANNED, ChangeState.READY, ChangeState.FAILED, ChangeState.SUPERSEDED)
 
+_HELD_NAMES = ("id", "plan", "point_id", "record_id", "fingerprint")
+_HELD = tuple(change.c[name] for name in _HELD_NAMES)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -96,6 +99,16 @@ class Plans:
 
     # their changes
 
+    def changes_held(self, uid: str) -> list[tuple[HeldChange, str, list[str]]]:
+        """What is still held of a plan: each change with its system and its causes."""
+        query = sa.select(*_HELD, change.c.system, change.c.causes).where(
+            change.c.plan == uid, change.c.state == ChangeState.HELD
+        )
+        return [
+            (HeldChange(**dict(zip(_HELD_NAMES, row, strict=False))), row.system, loads(row.causes))
+            for row in self._connection.execute(query)
+        ]
+
     def count_planned(self, run: str, sync: str) -> list[tuple[str, str, ChangeKind, int, int]]:
         """What a run has planned and nobody has approved: (system, collection, kind, priority, count)."""
         by = (change.c.system, change.c.collection, change.c.kind, change.c.priority)
@@ -141,10 +154,9 @@ class Plans:
 
     def held_at(self, sync: str, points: Collection[int]) -> list[HeldChange]:
         """The held changes of a sync at these points."""
-        wanted = (change.c.id, change.c.plan, change.c.point_id, change.c.record_id, change.c.fingerprint)
         found: list[HeldChange] = []
         for part in chunks(sorted(points)):
-            query = sa.select(*wanted).where(
+            query = sa.select(*_HELD).where(
                 change.c.point_id.in_(part), change.c.sync == sync, change.c.state == ChangeState.HELD
             )
             found.extend(HeldChange(**row) for row in self._connection.execute(query).mappings())
@@ -162,6 +174,19 @@ class Plans:
             )
             found.update((print_, (uid, state, fact)) for print_, uid, state, fact in self._connection.execute(query))
         return {print_: uid for print_, (uid, state, fact) in found.items() if state in _IS_UNDONE and fact != DROPPED}
+
+    def put_back_at(self, sync: str, points: Collection[int]) -> frozenset[str]:
+        """Fingerprints of what was put back at these points."""
+        found: set[str] = set()
+        for part in chunks(sorted(points)):
+            query = sa.select(change.c.fingerprint).where(
+                change.c.point_id.in_(part),
+                change.c.sync == sync,
+                change.c.rule == "put_back",
+                change.c.state.in_((ChangeState.APPLIED, ChangeState.SAME)),
+            )
+            found.update(self._connection.execute(query).scalars())
+        return frozenset(found)
 
     def rejected_at(self, sync: str, points: Collection[int]) -> set[str]:
         """Fingerprints at these points that were rejected, as long as the issue about it stands."""

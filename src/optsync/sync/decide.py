@@ -1,11 +1,12 @@
 """Working off the backlog: load what is around some points, decide, journal the plan."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from optsync.model.change import ChangeKind
 from optsync.model.masking import mask
 from optsync.model.record import Side
+from optsync.model.statement import Statement, StatementKind
 from optsync.reconcile.plan import decide, first_sight_statements, priority
 from optsync.reconcile.policy import Inactive, SyncPolicy
 from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Question, Seen
@@ -169,6 +170,7 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
         esp=esp,
         links=unit.links.of(policy.name, [s.key for s in esp]),
         ticked=frozenset((bindings[source].side, topic) for source, topic in ticked),
+        put_back=unit.plans.put_back_at(policy.name, _retracted(about)),
         blocked=unit.issues.blocked(policy.name) | unit.plans.rejected_at(policy.name, points),
         refused=unit.issues.subjects_of_run(REFUSED, run),
         mailed_at=_mailed(unit, engine, policy),
@@ -180,6 +182,10 @@ def _mailed(unit: Unit, engine: Engine, policy: SyncPolicy) -> datetime | None:
         return None
     source = unit.sources.require(policy.esp_system, policy.audience)
     return last_mailed(unit, source.id, now=engine.clock.now(), within=policy.inactive_after)
+
+
+def _retracted(about: Mapping[int, Sequence[Statement]]) -> set[int]:
+    return {key for key, said in about.items() if any(s.kind is StatementKind.RETRACT for s in said)}
 
 
 def seen_of(observed: Observed, binding: SourceBinding) -> Seen:

@@ -12,6 +12,7 @@ from optsync.state.plans import Plan
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
 from optsync.sync.held import HeldChanges
+from optsync.sync.reject import reject
 from optsync.sync.word import Word
 
 _log = structlog.get_logger(__name__)
@@ -45,20 +46,32 @@ class Guard:
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
             self._approving = self._approved(unit)
+            self._reject(unit)
             for uid in self._approving:
                 unit.points.mark([self._sync], unit.plans.points_of(uid))
         return HeldChanges(self._engine, self._sync, self._approving)
+
+    def _reject(self, unit: Unit) -> None:
+        uid = self._word.rejects if self._word else None
+        if uid is None or self._word is None:
+            return
+        reject(self._engine, unit, self._require(unit, uid), self._word, run=self._run)
+        unit.issues.close(HELD, sync=self._sync, blocks=uid, reason="rejected")
+        _log.info("plan rejected", sync=self._sync, run=self._run, plan=uid)
+
+    def _require(self, unit: Unit, uid: str) -> Plan:
+        plan = unit.plans.find(uid)
+        if plan is None or plan.state != "held":
+            raise CommandRefused(f"plan {uid} is not held any more; nothing was changed")
+        return plan
 
     def _approved(self, unit: Unit) -> tuple[str, ...]:
         word = self._word
         if word is None:
             return ()
-        held = {plan.uid: plan for plan in unit.plans.held(self._sync)}
         if word.approves is not None:
-            if word.approves not in held:
-                raise CommandRefused(f"plan {word.approves} is not held any more; nothing was changed")
-            return (word.approves,)
-        return tuple(uid for uid, plan in held.items() if plan.is_first and word.approves_first)
+            return (self._require(unit, word.approves).uid,)
+        return tuple(plan.uid for plan in unit.plans.held(self._sync) if plan.is_first and word.approves_first)
 
     def judge(self, *, is_cautious: bool, is_rehearsal: bool) -> None:
         """Holds what this run has planned, if it is too much and nobody has approved it. Answers by ``plan`` and
@@ -140,7 +153,7 @@ class Guard:
             unit.plans.plan_again(self._run, approving[-1])
         for uid in approving:
             unit.plans.close(uid, "approved", actor=self._word.actor if self._word else None)
-            unit.issues.close(HELD, sync=self._sync, blocks=uid)
+            unit.issues.close(HELD, sync=self._sync, blocks=uid, reason="approved")
             _log.info("plan approved", sync=self._sync, run=self._run, plan=uid)
 
     def _look_back(self, unit: Unit) -> None:
@@ -149,7 +162,7 @@ class Guard:
         for plan in unit.plans.held(self._sync):
             if unit.plans.count_held(plan.uid) == 0:
                 unit.plans.close(plan.uid, "superseded")
-                unit.issues.close(HELD, sync=self._sync, blocks=plan.uid)
+                unit.issues.close(HELD, sync=self._sync, blocks=plan.uid, reason="nothing of it is left")
                 _log.info("held plan dissolved", sync=self._sync, run=self._run, plan=plan.uid)
                 continue
             unit.issues.open(_issue(plan), run=self._run)

@@ -10,8 +10,10 @@ from optsync.model.link import Link
 from optsync.model.record import Record, Side
 from optsync.reconcile.fields import FieldRule, reopened
 from optsync.state.issues import Issue
+from optsync.state.plans import REJECTED
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
+from optsync.sync.reject import ISSUE as REJECTION
 
 _log = structlog.get_logger(__name__)
 _BY_HAND = "tried again by hand"
@@ -72,7 +74,9 @@ def _retry(engine: Engine, unit: Unit, issue: Issue) -> None:
         raise CommandRefused(f"issue {issue.id} is resolved already")
     unit.issues.set_state(issue.id, "resolved", reason=_BY_HAND)
     syncs = [issue.sync] if issue.sync in engine.bound.policies else list(engine.bound.policies)
-    if issue.point_id is not None:
+    if issue.kind == REJECTION:
+        unit.points.mark([s for s in syncs if s is not None], unit.plans.points_of(issue.values["plan"], fact=REJECTED))
+    elif issue.point_id is not None:
         _offer_again(engine, unit, issue)
         unit.points.mark([s for s in syncs if s is not None], {issue.point_id})
     elif issue.system is not None:

@@ -1,0 +1,121 @@
+"""Rejecting a held plan: what administrators said to cause it is retracted, what nobody said is dropped."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from optsync.model.change import ChangeState
+from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
+from optsync.state.issues import NewIssue
+from optsync.state.plans import REJECTED, HeldChange, Plan
+from optsync.state.unit import Unit
+from optsync.sync.engine import Engine
+from optsync.sync.word import Word
+
+_ADMINISTRATIVE = frozenset({Source.ADMIN, Source.API, Source.CRM, Source.ESP, Source.IMPORT, Source.LEGACY})
+_RETRACTABLE = frozenset({StatementKind.OUT, StatementKind.GRANT, StatementKind.HARD_BOUNCE})
+ISSUE = "plan_rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One change of the plan with what caused it. ``retracted``: those of the causes that are voided."""
+
+    change: HeldChange
+    system: str
+    causes: Sequence[str]
+    retracted: frozenset[str]
+
+
+def reject(engine: Engine, unit: Unit, plan: Plan, word: Word, *, run: str) -> None:
+    """Voids every administrative statement among the causes of the plan's changes (with ``word.system``: only what
+    that system said). What a person said stays and is planned anew; changes that no statement caused are not planned
+    again until the issue that is opened about them is retried."""
+    held = unit.plans.changes_held(plan.uid)
+    points = unit.plans.points_of(plan.uid)
+    about = unit.ledger.about(_with_speakers(engine, unit, points))
+    targets = _targets(about, {uid for _, _, causes in held for uid in causes}, word)
+    unit.ledger.append(_retractions(engine, plan, word, targets), run=run)
+    unit.points.mark(engine.bound.policies, {point for point, _ in targets} | points)
+    uids = frozenset(said.uid for _, said in targets)
+    parts = [_Part(change, system, causes, uids.intersection(causes)) for change, system, causes in held]
+    dropped = [p for p in parts if not p.retracted and _is_dropped(p, word, _wishes(about))]
+    now = engine.clock.now()
+    rejected = [p.change.id for p in parts if p.retracted] + [p.change.id for p in dropped]
+    unit.changes.set_state(rejected, ChangeState.SUPERSEDED, settled_at=now, fact=REJECTED)
+    unit.plans.close(plan.uid, "rejected", actor=word.actor)
+    if dropped:
+        unit.issues.open(_issue(plan, word, len(dropped)), run=run)
+
+
+def _with_speakers(engine: Engine, unit: Unit, points: set[int]) -> set[int]:
+    """The points, and those of the records that said something there: a record's flag speaks for all its
+    addresses."""
+    sources = {(b.system, unit.sources.require(b.system, b.collection).id) for b in engine.bound.sources.values()}
+    speakers: dict[str, set[str]] = {}
+    for statements in unit.ledger.about(points).values():
+        for said in statements:
+            if said.system and said.record:
+                speakers.setdefault(said.system, set()).add(said.record)
+    found = set(points)
+    for system, source in sources:
+        records = unit.records.by_rid(source, sorted(speakers.get(system, ())))
+        found.update(p for o in records.values() for p in o.points)
+    return found
+
+
+def _targets(about: Mapping[int, Sequence[Statement]], causes: set[str], word: Word) -> list[tuple[int, Statement]]:
+    return [
+        (point, said)
+        for point, statements in about.items()
+        for said in statements
+        if said.uid in causes and _is_administrative(said) and word.system in {None, said.system}
+    ]
+
+
+def _is_administrative(said: Statement) -> bool:
+    return not said.is_personal and said.source in _ADMINISTRATIVE and said.kind in _RETRACTABLE
+
+
+def _wishes(about: Mapping[int, Sequence[Statement]]) -> frozenset[str]:
+    kinds = (StatementKind.OUT, StatementKind.GRANT, StatementKind.COMPLAINT)
+    return frozenset(s.uid for said in about.values() for s in said if s.kind in kinds)
+
+
+def _is_dropped(part: _Part, word: Word, wishes: frozenset[str]) -> bool:
+    """Nobody's wish caused it; with a system named, it came from that system's values."""
+    is_wished = bool(wishes.intersection(part.causes))
+    return not is_wished and (word.system is None or word.system != part.system)
+
+
+def _retractions(
+    engine: Engine, plan: Plan, word: Word, targets: Iterable[tuple[int, Statement]]
+) -> list[tuple[int, Statement]]:
+    now = engine.clock.now()
+    return [
+        (
+            point,
+            state(
+                scope=said.scope,
+                kind=StatementKind.RETRACT,
+                at=now,
+                clock=OUR_CLOCK,
+                seen_at=now,
+                source=Source.ADMIN,
+                reason=f"plan {plan.uid} rejected",
+                target=said.uid,
+                evidence={"actor": word.actor},
+            ),
+        )
+        for point, said in targets
+    ]
+
+
+def _issue(plan: Plan, word: Word, count: int) -> NewIssue:
+    return NewIssue(
+        kind=ISSUE,
+        message=f"{count} changes of plan {plan.uid} were rejected and are not planned again: no wish "
+        "caused them, so there is nothing to retract. optsync issues retry on this lets them be planned again",
+        sync=plan.sync,
+        values={"plan": plan.uid, "changes": count, "actor": word.actor},
+        blocks=plan.uid,
+    )

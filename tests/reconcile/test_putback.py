@@ -1,0 +1,113 @@
+"""What a record shows again after the out that it said was retracted."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from optsync.model.change import ChangeKind
+from optsync.model.record import Origin, Status
+from optsync.model.statement import Source, Statement
+from optsync.reconcile.plan import decide
+from optsync.reconcile.putback import remembered
+from optsync.reconcile.view import Intent
+from tests.reconcile.places import CRM, ESP, NOW, OFFERS, SCOPE, around, contact, grant, member, out, policy, retract
+
+FLAGGED = {"shown_before": "in", "opt_out_before": "no", "opt_in_before": "yes"}
+
+
+def said(evidence: dict[str, str], *, system: str = "crm", record: str = "r1", **parts: Any) -> Statement:
+    return replace(out(system=system, record=record, source=Source.CRM, **parts), evidence=evidence)
+
+
+def intents(*seen: Any, said: list[Statement], **parts: Any) -> list[Intent]:
+    return list(decide([1], around(*seen, said={1: said}, **parts), policy()).intents)
+
+
+def test_flags_are_remembered_as_they_were() -> None:
+    before = contact(1, fields={"IN": True}).record
+
+    assert remembered(before, CRM, SCOPE) == FLAGGED
+    assert remembered(member(2).record, ESP, SCOPE) == {"shown_before": "in"}
+    assert remembered(before, CRM, OFFERS) == {"shown_before": "wanted"}
+
+
+def test_only_what_the_out_has_changed_is_put_back() -> None:
+    was = said({"shown_before": "unknown", "opt_out_before": "no", "opt_in_before": "no"})
+
+    (intent,) = intents(contact(1, fields={"OUT": True}), said=[was, retract(was)])
+    assert dict(intent.after) == {"OUT": False}
+
+
+@pytest.mark.parametrize("evidence", [{}, {"shown_before": "out", "opt_out_before": "yes", "opt_in_before": "no"}])
+def test_nothing_is_put_back_where_nothing_else_was_ever_shown(evidence: dict[str, str]) -> None:
+    was = said(evidence)
+
+    assert intents(contact(1, fields={"OUT": True}), said=[was, retract(was)]) == []
+
+
+def test_an_out_that_was_said_twice_goes_back_to_before_the_first() -> None:
+    first = said(FLAGGED, minutes=90)
+    again = said({"shown_before": "out", "opt_out_before": "yes", "opt_in_before": "no"}, minutes=60)
+
+    (intent,) = intents(contact(1, fields={"OUT": True}), said=[first, again, retract(first), retract(again)])
+    assert dict(intent.after) == {"OUT": False, "IN": True}
+    assert intent.causes == (retract(first).uid,)
+
+
+def test_another_out_keeps_everything_as_it_is() -> None:
+    was = said(FLAGGED)
+
+    found = intents(contact(1, fields={"OUT": True}), said=[was, retract(was), out(30, is_personal=True)])
+    assert ChangeKind.OPT_IN not in {i.kind for i in found}
+
+
+def test_what_another_record_said_is_not_this_records_to_put_back() -> None:
+    was = said(FLAGGED, record="r9")
+
+    assert intents(contact(1, fields={"OUT": True}), said=[was, retract(was)]) == []
+
+
+@pytest.mark.parametrize(
+    ("origin", "was", "count"),
+    [
+        (Origin.ADMIN, "in", 1),
+        (Origin.UNKNOWN, "in", 1),
+        (Origin.PERSON, "in", 0),
+        (Origin.COMPLAINT, "in", 0),
+        (Origin.ADMIN, "unknown", 0),
+        (Origin.ADMIN, "pending", 0),
+    ],
+)
+def test_a_member_is_subscribed_again_only_if_it_was_and_the_person_did_not_leave(
+    origin: Origin, was: str, count: int
+) -> None:
+    left = said({"shown_before": was}, system="mc", record="r2")
+
+    found = intents(member(2, status=Status.OUT, origin=origin), said=[left, retract(left)])
+    assert len(found) == count
+
+
+def test_what_was_put_back_once_is_not_put_back_again() -> None:
+    was = said(FLAGGED)
+    (intent,) = intents(contact(1, fields={"OUT": True}), said=[was, retract(was)])
+
+    assert intents(contact(1), said=[was, retract(was)], put_back=frozenset({intent.fingerprint})) == []
+
+
+def test_where_a_grant_stands_the_record_shows_it_and_names_the_retraction() -> None:
+    was = said(FLAGGED)
+
+    found = intents(contact(1, fields={"OUT": True}), said=[grant(90), was, retract(was)])
+    assert found[0].rule == "put_back"
+    assert found[0].causes == (retract(was).uid, grant(90).uid)
+    assert found[0].kind is ChangeKind.OPT_IN
+
+
+def test_a_topic_goes_on_again() -> None:
+    was = said({"shown_before": "wanted"}, scope=OFFERS)
+
+    (intent,) = intents(contact(1, topics={"T_OFFERS": False}), said=[was, retract(was)])
+    assert (intent.kind, intent.rule, dict(intent.after)) == (ChangeKind.TOPIC, "put_back", {"T_OFFERS": True})
+    assert not intent.is_restrictive
+    assert was.at < NOW
