@@ -11,6 +11,8 @@ from optsync.clock import ManualClock
 from optsync.state.schema import statement
 from optsync.state.store import Store
 from optsync.state.verify import Verdict
+from optsync.sync.consent_records import standings
+from optsync.sync.progress import Silent
 from tests.scenarios.world import World, person
 
 pytestmark = pytest.mark.rule("the ledger proves itself")
@@ -101,3 +103,19 @@ def test_a_plan_leaves_the_ledger_as_it_was(world: Worlds) -> None:
 
     assert verified(w).head == before
     w.sync()
+
+
+def test_never_asked_and_asked_without_an_answer_are_told_apart(world: Worlds) -> None:
+    w = world(person(1, in_esp=False), person(2), policy={"enter": "request"}, store=SigningStore)
+    w.sync()
+    with w.store.reading() as unit:
+        found = {row["email"]: row for row in standings(w.engine, unit, "acme/marketing", Silent())}
+
+    assert (found[ANN]["standing"], found[ANN]["request"]) == ("pending", "open")
+    assert (found["ann2@example.com"]["standing"], found["ann2@example.com"]["request"]) == ("unknown", "never")
+    w.sync()
+    w.esp.act("confirm", email=ANN)
+    w.sync()
+    with w.store.reading() as unit:
+        found = {row["email"]: row for row in standings(w.engine, unit, "acme/marketing", Silent())}
+    assert (found[ANN]["standing"], found[ANN]["request"]) == ("in", "answered")

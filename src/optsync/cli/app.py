@@ -19,6 +19,7 @@ from optsync.cli import (
     init,
     issues,
     ledger,
+    ledger_export,
     mock_server,
     plans,
     runs,
@@ -81,6 +82,7 @@ app.command("deliverable")(deliverable.deliverable)
 app.command("may-send")(wishes.may_send)
 app.add_typer(issues.app, name="issues")
 app.add_typer(runs.app, name="runs")
+ledger.app.command("export")(ledger_export.export)
 app.add_typer(ledger.app, name="ledger")
 app.command("import")(importing.import_wishes)
 app.command("mock-server")(mock_server.mock_server)

@@ -96,7 +96,7 @@ class Ledger:
                 .order_by(statement.c.point_id, statement.c.at, statement.c.uid)
             )
             for row in self._connection.execute(query).mappings():
-                found[row["point_id"]].append(_statement(row))
+                found[row["point_id"]].append(read_statement(row))
         return {key: tuple(said) for key, said in found.items()}
 
     def with_statements(self, points: Collection[int]) -> set[int]:
@@ -172,7 +172,8 @@ def _row(key: int, said: Statement, run: str | None) -> dict[str, Any]:
     }
 
 
-def _statement(row: RowMapping) -> Statement:
+def read_statement(row: RowMapping) -> Statement:
+    """From the columns of the statement and ``data`` of its evidence."""
     return Statement(
         uid=row["uid"],
         scope=row["scope"],

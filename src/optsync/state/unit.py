@@ -5,6 +5,7 @@ from sqlalchemy.engine import Connection
 from optsync.clock import Clock
 from optsync.state.chain import Chain
 from optsync.state.changes import Changes
+from optsync.state.events import Events
 from optsync.state.issues import Issues
 from optsync.state.leases import Leases
 from optsync.state.ledger import Ledger
@@ -26,6 +27,7 @@ class Unit:
         self.records = Records(connection)
         self.sources = Sources(connection)
         self.ledger = Ledger(connection, chain)
+        self.events = Events(connection)
         self.links = Links(connection)
         self.changes = Changes(connection, clock)
         self.plans = Plans(connection, clock)
