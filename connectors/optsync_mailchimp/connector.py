@@ -15,6 +15,7 @@ from optsync.connect.contract import (
 )
 from optsync.connect.settings import CrmSide, EspSide, SystemSettings
 from optsync.model.change import Outcome, Write
+from optsync.model.mailing import Mailing
 from optsync.model.page import Page, ReadSpec
 from optsync.model.record import Record, Side, Status
 from optsync.model.sign import SignPage
@@ -23,6 +24,7 @@ from optsync_mailchimp.bulk import LARGEST
 from optsync_mailchimp.checking import Checker
 from optsync_mailchimp.client import MailchimpClient
 from optsync_mailchimp.complaints import Complaints
+from optsync_mailchimp.mailings import MailingReader
 from optsync_mailchimp.mapping import MailchimpSide
 from optsync_mailchimp.moving import Mover
 from optsync_mailchimp.reading import PAGE_SIZE, Reader
@@ -69,6 +71,7 @@ class Mailchimp:
         self._mover = Mover(self._client, self._schemas, self._reader, single)
         self._checker = Checker(self._client, self._schemas)
         self._signs = SignReader(self._client)
+        self._mailings = MailingReader(self._client)
 
     @property
     def calls(self) -> int:
@@ -109,6 +112,9 @@ class Mailchimp:
 
     def activity(self, collection: str, cursor: str | None, since: datetime) -> Iterator[SignPage]:
         return self._signs.read(collection, cursor, since)
+
+    def templates(self) -> Iterator[Mailing]:
+        return self._mailings.read()
 
     def close(self) -> None:
         self._client.close()

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from optsync.cli import (
+    audit,
     check,
     deliverable,
     explain,
@@ -85,6 +86,7 @@ app.command("may-send")(wishes.may_send)
 app.add_typer(issues.app, name="issues")
 app.add_typer(runs.app, name="runs")
 ledger.app.command("export")(ledger_export.export)
+app.add_typer(audit.app, name="audit")
 app.add_typer(ledger.app, name="ledger")
 app.command("import")(importing.import_wishes)
 app.command("mock-server")(mock_server.mock_server)

@@ -16,6 +16,7 @@ from requests.adapters import BaseAdapter
 from optsync.clock import Clock
 from optsync.connect.settings import CrmSide, EspSide, SystemSettings
 from optsync.model.change import Outcome, Write
+from optsync.model.mailing import Mailing
 from optsync.model.page import Page, ReadSpec
 from optsync.model.record import Record, Side, Status
 from optsync.model.sign import SignPage
@@ -228,3 +229,10 @@ class CanReportActivity(Protocol):
 
         ``cursor`` None shows all of it; otherwise goes on where that cursor was given. A sign may be shown more than
         once and in any order; none is left out. An unusable cursor shows all of it again."""
+
+
+@runtime_checkable
+class CanListTemplates(Protocol):
+    def templates(self) -> Iterator[Mailing]:
+        """The account's own templates, and its mailings that were not sent yet, each with the tags that the vendor
+        replaces by an unsubscribe link."""

@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 from optsync.connect.contract import (
     CanArchive,
     CanConfirmOptIn,
+    CanListTemplates,
     CanRename,
     CanReportActivity,
     CanScanIds,
@@ -20,6 +21,7 @@ MOCKS = "optsync.mocks"
 _POWERS: dict[type, str] = {
     CanArchive: "archive",
     CanConfirmOptIn: "confirm_opt_in",
+    CanListTemplates: "templates",
     CanRename: "rename",
     CanReportActivity: "activity",
     CanScanIds: "scan_ids",

@@ -17,6 +17,7 @@ from optsync.connect.conformance.line import Trouble
 from optsync.connect.contract import (
     CanArchive,
     CanConfirmOptIn,
+    CanListTemplates,
     CanRename,
     CanReportActivity,
     CanScanIds,
@@ -30,7 +31,7 @@ from optsync.errors import CredentialsRefused, OptsyncError
 from optsync.model.record import Side, Status
 
 _REQUIRED = ("check", "describe", "read", "read_ids", "write", "close")
-_POWERS = (CanArchive, CanConfirmOptIn, CanRename, CanReportActivity, CanScanIds, CanTag)
+_POWERS = (CanArchive, CanConfirmOptIn, CanListTemplates, CanRename, CanReportActivity, CanScanIds, CanTag)
 
 
 def _arguments(verb: Any) -> list[str]:
