@@ -27,6 +27,7 @@ from optsync.cli import (
     runs,
     status,
     sync,
+    undo,
     wishes,
 )
 from optsync.cli.failures import STOPPED, describe
@@ -89,6 +90,7 @@ ledger.app.command("export")(ledger_export.export)
 app.add_typer(audit.app, name="audit")
 app.add_typer(ledger.app, name="ledger")
 app.command("import")(importing.import_wishes)
+app.command("undo")(undo.undo)
 app.command("mock-server")(mock_server.mock_server)
 
 

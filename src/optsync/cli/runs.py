@@ -60,8 +60,8 @@ def _list(context: typer.Context, *, limit: int, as_json: bool) -> None:
         print_json([_brief(r) for r in found])
         return
     table(
-        ("run", "started", "ended", "state", "syncs"),
-        [(r.uid, written(r.started_at), _ended(r), r.state, ", ".join(r.syncs)) for r in found],
+        ("run", "started", "ended", "state", "syncs", "undoes"),
+        [(r.uid, written(r.started_at), _ended(r), r.state, ", ".join(r.syncs), r.undoes) for r in found],
     )
 
 
@@ -78,6 +78,8 @@ def _brief(run: "Run") -> dict[str, Any]:
         "ended_at": run.ended_at.isoformat() if run.ended_at else None,
         "state": run.state,
         "syncs": run.syncs,
+        "undoes": run.undoes,
+        "actor": run.actor,
     }
 
 
@@ -94,6 +96,8 @@ def _show(run: "Run", changes: "list[Change]") -> None:
     from optsync.cli.report import diff, show_counts, whom, why
 
     line(f"{run.uid}: {run.state}, started {written(run.started_at)}, syncs: {', '.join(run.syncs)}", style="bold")
+    if run.undoes:
+        line(f"takes back run {run.undoes}, in the name of {run.actor}")
     for name, part in (run.summary or {}).get("syncs", {}).items():
         line(f"{name}: {part['state']}")
         show_counts(part)

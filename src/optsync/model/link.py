@@ -31,7 +31,8 @@ class Move:
 class Link:
     """A CRM record and a member that were joined in a sync; ``agreed`` and ``moves`` by field rule. A rule in
     ``frozen`` copies nothing until both sides show the same. ``left``: optsync archived or tagged the member when the
-    person left the list. ``inactive``: optsync did so for want of any sign of life."""
+    person left the list. ``is_kept``: that was undone; it is not done again before the person belongs to the list.
+    ``inactive``: optsync did so for want of any sign of life."""
 
     crm: int
     esp: int
@@ -40,3 +41,4 @@ class Link:
     moves: Mapping[str, Move] = field(default_factory=dict)
     left: bool = False
     inactive: bool = False
+    is_kept: bool = False

@@ -17,6 +17,7 @@ from optsync.reconcile.project import evidence_of
 from optsync.reconcile.representation import flags_for, topic_shown
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.transforms import canonical
+from optsync.reconcile.undo import no_longer_kept
 from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Question, Seen
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -58,7 +59,8 @@ def join(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
         intents = tuple(_leave(pair, around, policy))
         return Decision(intents=intents, skipped={pair.owner.key: "out_of_scope"})
     decision = _fields(pair.point, pair.owner, member, around, policy)
-    return replace(decision, intents=(*_return(pair, around, policy), *decision.intents))
+    settled = no_longer_kept(decision.settled, member, around)
+    return replace(decision, intents=(*_return(pair, around, policy), *decision.intents), settled=settled)
 
 
 def is_in_list(seen: Seen, policy: SyncPolicy) -> bool:
@@ -345,7 +347,7 @@ def _leave(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[
     if any(is_in_list(s, policy) for s in pair.holders):
         return
     links = [link for s in pair.holders if (link := around.links.get((s.key, member.key)))]
-    if not links or any(link.left for link in links):
+    if not links or any(link.left or link.is_kept for link in links):
         return
     intent = _place(pair.point, member, is_archive=policy.leave is Leave.ARCHIVE, left=True)
     if intent.fingerprint not in around.blocked:

@@ -30,6 +30,7 @@ class Rule(StrEnum):
     SIGN_OF_LIFE = "sign_of_life"
     ESP_ONLY = "esp_only"
     PUT_BACK = "put_back"
+    UNDONE = "undone"
 
 
 TEXTS: dict[Rule, str] = {
@@ -57,4 +58,5 @@ TEXTS: dict[Rule, str] = {
     Rule.SIGN_OF_LIFE: "gave a sign of life or opted in anew: what was done for inactivity is taken back",
     Rule.PUT_BACK: "an administrator retracted the opt-out: what was shown before it is shown again",
     Rule.ESP_ONLY: "known to the e-mail platform only: created in the CRM",
+    Rule.UNDONE: "an earlier run is taken back, where nobody has touched it since",
 }

@@ -190,6 +190,10 @@ class Changes:
             .values(state=ChangeState.READY, write=dumps(dict(write)), after=dumps(dict(after)))
         )
 
+    def note_kept(self, change_id: int, *, write: Mapping[str, Any]) -> None:
+        """Notes in the journal what a system made of the values that it was sent."""
+        self._connection.execute(sa.update(change).where(change.c.id == change_id).values(write=dumps(dict(write))))
+
     def open_of(self, sync: str, states: Sequence[ChangeState] = OPEN) -> list[Change]:
         """Changes of a sync that an earlier run left unfinished."""
         return self._select(_IS_OPEN, change.c.sync == sync, change.c.state.in_(states))

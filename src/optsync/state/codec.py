@@ -1,6 +1,7 @@
 """Records and small structures as bytes, compactly and canonically (the same value gives the same bytes)."""
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -107,6 +108,7 @@ class _Memory(msgspec.Struct, omit_defaults=True, frozen=True):
     moves: dict[str, Move] = {}
     left: bool = False
     inactive: bool = False
+    is_kept: bool = False
 
 
 _memory = msgspec.json.Decoder(_Memory)
@@ -114,12 +116,21 @@ _memory = msgspec.json.Decoder(_Memory)
 
 def encode_memory(link: Link) -> str | None:
     """None where there is nothing to remember."""
-    if not (link.frozen or link.moves or link.left or link.inactive):
+    if not (link.frozen or link.moves or link.left or link.inactive or link.is_kept):
         return None
-    return dumps(_Memory(tuple(sorted(link.frozen)), dict(link.moves), link.left, link.inactive))
+    return dumps(_Memory(tuple(sorted(link.frozen)), dict(link.moves), link.left, link.inactive, link.is_kept))
 
 
-def decode_memory(text: str | None) -> tuple[frozenset[str], dict[str, Move], bool, bool]:
-    """The frozen rules, the last moves, whether the person left the list, and whether they were inactive."""
-    stored = _Memory() if text is None else _memory.decode(text)
-    return frozenset(stored.frozen), stored.moves, stored.left, stored.inactive
+def decode_memory(link: Link, text: str | None) -> Link:
+    """The link with what ``encode_memory`` kept of it."""
+    if text is None:
+        return link
+    stored = _memory.decode(text)
+    return replace(
+        link,
+        frozen=frozenset(stored.frozen),
+        moves=stored.moves,
+        left=stored.left,
+        inactive=stored.inactive,
+        is_kept=stored.is_kept,
+    )

@@ -22,16 +22,8 @@ class Links:
         for part in chunks(esp_records):
             query = sa.select(link).where(link.c.sync == sync, link.c.esp_record.in_(part))
             for row in self._connection.execute(query).mappings():
-                frozen, moves, left, inactive = decode_memory(row["frozen"])
-                found[row["crm_record"], row["esp_record"]] = Link(
-                    crm=row["crm_record"],
-                    esp=row["esp_record"],
-                    agreed=decode_agreed(row["agreed"]),
-                    frozen=frozen,
-                    moves=moves,
-                    left=left,
-                    inactive=inactive,
-                )
+                plain = Link(crm=row["crm_record"], esp=row["esp_record"], agreed=decode_agreed(row["agreed"]))
+                found[plain.crm, plain.esp] = decode_memory(plain, row["frozen"])
         return found
 
     def save(self, sync: str, links: Iterable[Link]) -> None:
@@ -48,9 +40,10 @@ class Links:
         ]
         upsert(self._connection, link, rows, key=("sync", "crm_record", "esp_record"))
 
-    def set_left(self, sync: str, esp: int, *, left: bool) -> None:
-        """Notes that the member was taken off the list, or put back, because the person left or came back."""
-        self.save(sync, [replace(known, left=left) for known in self.of(sync, [esp]).values()])
+    def set_left(self, sync: str, esp: int, *, left: bool, is_kept: bool = False) -> None:
+        """Notes that the member was taken off the list, or put back, because the person left or came back; or
+        because that was undone (``is_kept``)."""
+        self.save(sync, [replace(known, left=left, is_kept=is_kept) for known in self.of(sync, [esp]).values()])
 
     def set_inactive(self, sync: str, esp: int, *, inactive: bool) -> None:
         """Notes that the member was tagged or archived for want of a sign of life, or given back."""

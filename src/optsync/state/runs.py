@@ -15,7 +15,8 @@ from optsync.state.schema import run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """``summary`` is the run's report without its single changes."""
+    """``summary`` is the run's report without its single changes. ``undoes``: the run that it takes back, in the name
+    of ``actor``."""
 
     uid: str
     started_at: datetime
@@ -23,6 +24,8 @@ class Run:
     state: str
     syncs: list[str]
     summary: dict[str, Any] | None
+    undoes: str | None = None
+    actor: str | None = None
 
 
 class Runs:
@@ -30,9 +33,16 @@ class Runs:
         self._connection = connection
         self._clock = clock
 
-    def begin(self, uid: str, syncs: Sequence[str]) -> None:
+    def begin(self, uid: str, syncs: Sequence[str], *, undoes: str | None = None, actor: str | None = None) -> None:
         self._connection.execute(
-            sa.insert(run).values(uid=uid, started_at=self._clock.now(), state="running", syncs=dumps(list(syncs)))
+            sa.insert(run).values(
+                uid=uid,
+                started_at=self._clock.now(),
+                state="running",
+                syncs=dumps(list(syncs)),
+                undoes=undoes,
+                actor=actor,
+            )
         )
 
     def end(self, uid: str, state: str, summary: dict[str, Any]) -> None:
@@ -50,6 +60,11 @@ class Runs:
         row = self._connection.execute(sa.select(run).where(run.c.uid == uid)).mappings().one_or_none()
         return _run(row) if row else None
 
+    def undoing(self, uid: str) -> Sequence[Run]:
+        """The runs that take this one back, newest first."""
+        query = sa.select(run).where(run.c.undoes == uid).order_by(run.c.id.desc())
+        return [_run(row) for row in self._connection.execute(query).mappings()]
+
     def list(self, *, limit: int = 50) -> list[Run]:
         """The newest runs, newest first."""
         rows = self._connection.execute(sa.select(run).order_by(run.c.id.desc()).limit(limit)).mappings()
@@ -64,4 +79,6 @@ def _run(row: RowMapping) -> Run:
         state=row["state"],
         syncs=loads(row["syncs"]),
         summary=loads(row["summary"]),
+        undoes=row["undoes"],
+        actor=row["actor"],
     )

@@ -250,7 +250,10 @@ run = Table(
     Column("state", String(20), nullable=False),
     Column("syncs", Text, nullable=False),
     Column("summary", Text),
+    Column("undoes", String(40), index=True),
+    Column("actor", String(200)),
 )
+"""``undoes``: the run that this one takes back, and ``actor`` who asked for it."""
 
 issue = Table(
     "issue",

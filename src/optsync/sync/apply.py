@@ -13,6 +13,9 @@ from optsync.model.change import ChangeKind, ChangeState, GrantEvidence, Outcome
 from optsync.model.record import Side, Status, Value
 from optsync.model.statement import OUR_CLOCK, Source, StatementKind, state
 from optsync.reconcile.representation import shown
+from optsync.reconcile.rules import Rule
+from optsync.reconcile.undo import may_return
+from optsync.reconcile.view import Point
 from optsync.state.changes import Change
 from optsync.state.records import Observed, Unsure
 from optsync.state.unit import Unit
@@ -75,14 +78,14 @@ class Applier:
     def _batch_size(self, first: Change) -> int:
         """As many as one call writes; of permissive ones, some calls' worth where one call re-reads so many."""
         capabilities = type(self._engine.connectors[first.system]).capabilities
-        if not _is_permissive(first):
+        if not _needs_another_look(first):
             return capabilities.write_batch
         return max(capabilities.write_batch, min(capabilities.reread_batch, _CALLS_A_REREAD * capabilities.write_batch))
 
     def _send(self, batch: Sequence[Change]) -> None:
         binding = self._engine.bound.sources[batch[0].system, batch[0].collection]
         try:
-            still = self._check_again(binding, batch) if _is_permissive(batch[0]) else list(batch)
+            still = self._check_again(binding, batch) if _needs_another_look(batch[0]) else list(batch)
             still = self._commit_intent(still)
             if not still:
                 return
@@ -108,15 +111,23 @@ class Applier:
             self._guarded(unit)
             observed = {o.key: o for o in unit.records.load(c.record_id for c in existing if c.record_id)}
             waiting = set(unit.points.still_waiting(self._sync, {c.point_id for c in existing}))
+            fresh = {c.id for c in existing if c.point_id not in waiting} | self._still_undone(unit, existing)
             stale = [
-                c
-                for c in existing
-                if c.point_id in waiting or not _shows(observed[c.record_id or 0], c.before, binding)
+                c for c in existing if c.id not in fresh or not _shows(observed[c.record_id or 0], c.before, binding)
             ]
             unit.changes.set_state((c.id for c in stale), ChangeState.SUPERSEDED, settled_at=self._engine.clock.now())
             unit.points.mark([self._sync], {c.point_id for c in stale})
         dropped = {c.id for c in stale}
         return [c for c in batch if c.id not in dropped]
+
+    def _still_undone(self, unit: Unit, existing: Sequence[Change]) -> set[int]:
+        """An undo decides nothing else about a person, so that something else waits to be decided is no obstacle:
+        whoever is put back on a list must be in, with all that was said until now."""
+        undone = [c for c in existing if c.rule == Rule.UNDONE]
+        policy = self._engine.bound.policies[self._sync]
+        about = unit.ledger.about({c.point_id for c in undone})
+        points = {k: Point(key=k, address="", statements=said) for k, said in about.items()}
+        return {c.id for c in undone if c.kind is not ChangeKind.OPT_IN or may_return(points[c.point_id], policy)}
 
     def _commit_intent(self, batch: Sequence[Change]) -> list[Change]:
         """Notes that these are about to be sent and how the records will show it; requests go into the ledger."""
@@ -175,7 +186,10 @@ class Applier:
             unit.points.mark([self._sync], {c.point_id for c in batch})
 
 
-def _is_permissive(change: Change) -> bool:
+def _needs_another_look(change: Change) -> bool:
+    """What gives more than there was, or takes back what somebody may have touched meanwhile."""
+    if change.rule == Rule.UNDONE:
+        return WriteKind(change.write["kind"]) is not WriteKind.TAG  # no reading shows tags
     return change.kind in {ChangeKind.OPT_IN, ChangeKind.REQUEST} or (
         change.kind is ChangeKind.TOPIC and not change.write["is_restrictive"]
     )

@@ -78,7 +78,7 @@ class Decider:
         decision = decide(keys, around, self._policy)
         wanted = self._held.sort_out(unit, keys, around.points, decision.intents)
         kept = [(intent, plan) for intent, plan in wanted if self._may_go(intent)]
-        unit.changes.plan(self._run, [self._change(intent, plan) for intent, plan in kept])
+        unit.changes.plan(self._run, [new_change(self._policy.name, intent, plan) for intent, plan in kept])
         unit.links.save(self._policy.name, decision.settled)
         self._ask(unit, decision.questions)
         self._note_skipped(unit, around, decision)
@@ -88,24 +88,6 @@ class Decider:
 
     def _may_go(self, intent: Intent) -> bool:
         return intent.system in self._available and (intent.is_restrictive or not self._is_cautious)
-
-    def _change(self, intent: Intent, plan: str | None) -> NewChange:
-        return NewChange(
-            sync=self._policy.name,
-            system=intent.system,
-            collection=intent.collection,
-            record_id=intent.record,
-            point_id=intent.point,
-            kind=intent.kind,
-            priority=priority(intent.kind, is_restrictive=intent.is_restrictive),
-            rule=intent.rule,
-            before=intent.before,
-            after=intent.after,
-            causes=intent.causes,
-            write=_write(intent),
-            fingerprint=intent.fingerprint,
-            plan=plan,
-        )
 
     def _ask(self, unit: Unit, questions: Sequence[Question]) -> None:
         asked = {o.key: o for o in unit.records.load({q.record for q in questions})}
@@ -198,6 +180,26 @@ def seen_of(observed: Observed, binding: SourceBinding) -> Seen:
         record=observed.record,
         points=observed.points,
         is_gone=observed.is_gone,
+    )
+
+
+def new_change(sync: str, intent: Intent, plan: str | None = None) -> NewChange:
+    """The intent as it is journaled; ``plan``: the held one that it belongs to."""
+    return NewChange(
+        sync=sync,
+        system=intent.system,
+        collection=intent.collection,
+        record_id=intent.record,
+        point_id=intent.point,
+        kind=intent.kind,
+        priority=priority(intent.kind, is_restrictive=intent.is_restrictive),
+        rule=intent.rule,
+        before=intent.before,
+        after=intent.after,
+        causes=intent.causes,
+        write=_write(intent),
+        fingerprint=intent.fingerprint,
+        plan=plan,
     )
 
 

@@ -55,14 +55,14 @@ def run_cycle(
                 cycle = _Cycle(engine, name, report.run, progress or Silent(), stopping, full=full, word=word)
                 report.syncs[name] = cycle.run(is_rehearsal=is_rehearsal)
         except Exception:
-            _end(engine, report, "failed")
+            end_run(engine, report, "failed")
             raise
-        _end(engine, report, report.state)
+        end_run(engine, report, report.state)
     return report
 
 
-def _end(engine: Engine, report: Report, state: str) -> None:
-    """Notes how the run ended; one that found every sync in other hands leaves no trace."""
+def end_run(engine: Engine, report: Report, state: str) -> None:
+    """Notes in the journal how the run ended; one that found every sync in other hands leaves no trace."""
     is_idle = bool(report.syncs) and all(sync.is_locked_out for sync in report.syncs.values())
     with engine.store.transaction() as unit:
         if is_idle:

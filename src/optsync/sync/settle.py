@@ -12,6 +12,7 @@ from optsync.model.masking import mask, mask_words
 from optsync.model.record import Record, Side, Status, Value
 from optsync.reconcile.fields import FieldRule
 from optsync.reconcile.representation import overlay
+from optsync.reconcile.rules import Rule
 from optsync.reconcile.transforms import same
 from optsync.state.changes import Change
 from optsync.state.codec import encode_record
@@ -88,10 +89,13 @@ class Settler:
         elif outcome.record_id is not None:
             key = self._created(unit, source_id, change, outcome)
         unit.changes.settle(change.id, state, record_id=key, message=outcome.message or None)
+        if kept := _kept_otherwise(change, outcome):
+            unit.changes.note_kept(change.id, write={**change.write, "kept": kept})
         if key is not None:
             self._agree(unit, change, outcome, key)
             if change.write["left"] is not None:
-                unit.links.set_left(change.sync, key, left=change.write["left"])
+                left = change.write["left"]
+                unit.links.set_left(change.sync, key, left=left, is_kept=change.rule == Rule.UNDONE and not left)
             if change.write.get("inactive") is not None:
                 unit.links.set_inactive(change.sync, key, inactive=change.write["inactive"])
 
@@ -143,6 +147,14 @@ class Settler:
         if change.kind is ChangeKind.CREATE or agreed:
             unit.links.agree(change.sync, crm, esp, agreed)
 
+    def _agree_as_before(self, unit: Unit, change: Change, key: int) -> None:
+        """What was agreed ahead of a write that was not applied is not agreed."""
+        counterpart, former = change.write["counterpart"], change.write.get("former")
+        if counterpart is None or not former:
+            return
+        crm, esp = (counterpart, key) if self._binding.side is Side.ESP else (key, counterpart)
+        unit.links.agree(change.sync, crm, esp, {k: Agreed(_tuple(a), _tuple(b)) for k, (a, b) in former.items()})
+
     def _warn_if_dropped(self, unit: Unit, change: Change, name: str, kept: Value) -> None:
         sent, before = _tuple(change.after.get(name)), _tuple(change.before.get(name))
         if same(kept, sent) or not same(kept, before) or change.record is None:
@@ -163,6 +175,7 @@ class Settler:
         unit.changes.settle(change.id, ChangeState.REFUSED, fact=fact, message=message)
         if change.record_id is not None:
             unit.records.clear_unsure([change.record_id])
+            self._agree_as_before(unit, change, change.record_id)
         if outcome.fact is Fact.GONE and change.record_id is not None:
             unit.records.set_missing([change.record_id], since=self._engine.clock.now(), is_gone=True)
         if outcome.fact in _RETRIED_BY_ITSELF:
@@ -241,6 +254,7 @@ class Settler:
         unit.changes.settle(change.id, state, message=_words(outcome, change))
         if outcome.result is Result.FAILED and change.record_id is not None:
             unit.records.clear_unsure([change.record_id])
+            self._agree_as_before(unit, change, change.record_id)
         unit.points.mark([change.sync], {change.point_id})
         if outcome.retry_at is not None and outcome.retry_at - self._engine.clock.now() > SOON:
             self._open(
@@ -305,6 +319,14 @@ def _as_shown(written: Record, outcome: Outcome) -> Record:
         opted_in_at=after.opted_in_at,
         status_at=after.status_at,
     )
+
+
+def _kept_otherwise(change: Change, outcome: Outcome) -> dict[str, Value]:
+    """The values that the vendor shows in another form than they were sent in."""
+    shown = outcome.record.fields if outcome.record is not None else {}
+    return {
+        n: shown[n] for n, sent in change.write["fields"].items() if n in shown and not same(shown[n], _tuple(sent))
+    }
 
 
 def _kept(outcome: Outcome, name: str, sent: Any) -> Value:

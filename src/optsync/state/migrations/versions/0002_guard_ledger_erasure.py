@@ -56,6 +56,9 @@ def upgrade() -> None:
     op.add_column("issue", sa.Column("reason", sa.Text()))
     op.add_column("issue", sa.Column("collection", sa.String(200)))
     op.create_index("ix_issue_subject", "issue", ["subject"])
+    op.add_column("run", sa.Column("undoes", sa.String(40)))
+    op.add_column("run", sa.Column("actor", sa.String(200)))
+    op.create_index(op.f("ix_run_undoes"), "run", ["undoes"])
     op.create_table(
         "erasure",
         sa.Column("id", _KEY, nullable=False),
@@ -69,6 +72,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("run") as batch:
+        batch.drop_index(op.f("ix_run_undoes"))
+        batch.drop_column("actor")
+        batch.drop_column("undoes")
     op.drop_table("erasure")
     op.drop_index("ix_issue_subject", table_name="issue")
     for name in ("collection", "reason", "last_at"):

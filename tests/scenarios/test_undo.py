@@ -1,0 +1,236 @@
+"""Taking a run back: what nobody touched since is as it was before, and nothing is done again by itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from optsync.errors import CommandRefused
+from optsync.model.record import Status
+from optsync.sync.administer import opt_out
+from optsync.sync.report import Report
+from optsync.sync.undo import undo
+from optsync.sync.undoing import UndoneSync, UndoReport
+from tests.scenarios.test_crashes import Killed, KillingTransport
+from tests.scenarios.world import World, person
+
+pytestmark = pytest.mark.rule("every write is explained")
+
+Make = Callable[..., World]
+ANN, BEN = "ann1@example.com", "ann2@example.com"
+
+
+def _undo(w: World, report: Report, **options: Any) -> UndoReport:
+    w.wait(minutes=5)
+    return undo(w.engine, report.run, actor="Kim", **options)
+
+
+def _part(report: UndoReport) -> UndoneSync:
+    part = report.syncs["newsletter"]
+    assert isinstance(part, UndoneSync)
+    assert sum(part.seen.values()) == part.outcome["changed"] + part.outcome["same"] + sum(
+        part.outcome["skipped"].values()
+    )
+    return part
+
+
+def _busy_run(w: World) -> Report:
+    """One run that writes three fields of two people, in both systems."""
+    w.sync()
+    w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+    w.crm.act("set_field", email=ANN, field="first_name", value="Anna")
+    w.esp.act("set_field", email=ANN, field="last_name", value="Lie")
+    w.esp.act("set_field", email=BEN, field="last_name", value="Bo")
+    w.crm.act("set_field", email=BEN, field="city", value="Bergen")
+    return w.sync()
+
+
+def test_what_a_run_copied_goes_back_and_stays_apart_until_one_side_changes_again(world: Make) -> None:
+    w = world(person(1), person(2))
+    busy = _busy_run(w)
+    report = _undo(w, busy)
+
+    assert (report.state, report.exit_code, report.undoes) == ("done", 0, busy.run)
+    assert _part(report).outcome == {"changed": 4, "same": 0, "skipped": {}, "quarantined": 0}
+    assert {c.rule for c in _part(report).changes} == {"undone"}
+    assert w.esp_shows(ANN)["fields"] | {"city": "Riga", "first_name": "Ann1"} == w.esp_shows(ANN)["fields"]
+    assert w.crm_shows(ANN)["fields"]["last_name"] == "Lee1"
+    assert w.crm_shows(ANN)["fields"]["city"] == "Oslo"
+    assert w.esp_shows(BEN)["fields"]["last_name"] == "Bo"
+    w.rest()
+    w.sync(full=True)
+    assert w.esp_shows(ANN)["fields"]["city"] == "Riga"
+    w.crm.act("set_field", email=ANN, field="city", value="Tromsø")
+    w.esp.act("set_field", email=BEN, field="last_name", value="Bø")
+    w.sync()
+    assert w.esp_shows(ANN)["fields"]["city"] == "Tromsø"
+    assert w.crm_shows(BEN)["fields"]["last_name"] == "Bø"
+
+
+def test_what_somebody_edited_since_is_left_and_said(world: Make) -> None:
+    w = world(person(1), person(2))
+    busy = _busy_run(w)
+    w.esp.act("set_field", email=ANN, field="city", value="Paris")
+    report = _undo(w, busy)
+
+    assert w.esp_shows(ANN)["fields"]["city"] == "Paris"
+    assert w.esp_shows(ANN)["fields"]["first_name"] == "Ann1"
+    [left] = _part(report).not_undone
+    assert (left.why, left.names, left.change.email) == ("touched_since", ("CITY",), ANN)
+    w.sync()
+    assert w.crm_shows(ANN)["fields"]["city"] == "Paris"
+
+
+def test_an_edit_on_the_other_side_still_travels_after_the_undo(world: Make) -> None:
+    w = world(person(1), person(2))
+    busy = _busy_run(w)
+    w.crm.act("set_field", email=ANN, field="city", value="Narvik")
+    _undo(w, busy)
+    assert w.esp_shows(ANN)["fields"]["city"] == "Riga"
+    w.sync()
+    assert w.esp_shows(ANN)["fields"]["city"] == "Narvik"
+
+
+def test_a_blank_that_was_filled_is_blank_again(world: Make) -> None:
+    w = world(person(1, city=""), person(2))
+    w.sync()
+    w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+    _undo(w, w.sync())
+    assert not w.esp_shows(ANN)["fields"]["city"]
+
+
+def test_undoing_an_undo_restores_what_the_run_had_written(world: Make) -> None:
+    w = world(person(1), person(2))
+    busy = _busy_run(w)
+    first = _undo(w, busy)
+    with pytest.raises(CommandRefused, match=f"undone already, by run {first.run}"):
+        _undo(w, busy)
+    _undo(w, first)
+    assert w.esp_shows(ANN)["fields"]["city"] == "Oslo"
+    assert w.crm_shows(ANN)["fields"]["last_name"] == "Lie"
+    w.rest()
+    _undo(w, busy)
+    assert w.esp_shows(ANN)["fields"]["city"] == "Riga"
+
+
+def test_opt_outs_stay_and_the_answer_says_what_to_do_instead(world: Make) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    report = _undo(w, w.sync())
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    [out] = [each for each in _part(report).not_undone if each.change.kind == "opt_out"]
+    assert "optsync opt-in" in out.to_json()["instead"]
+
+
+def test_a_run_that_changed_nothing_and_one_that_never_was_cannot_be_undone(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    quiet = w.sync()
+    with pytest.raises(CommandRefused, match="changed nothing"):
+        _undo(w, quiet)
+    with pytest.raises(CommandRefused, match="there is no run 01NONE"):
+        undo(w.engine, "01NONE", actor="Kim")
+
+
+def test_a_rehearsed_undo_writes_nothing_anywhere(world: Make) -> None:
+    w = world(person(1), person(2))
+    busy = _busy_run(w)
+    before = w.writes()
+    report = _undo(w, busy, is_rehearsal=True)
+    assert report.state == "planned"
+    assert len(_part(report).changes) == 4
+    assert w.writes() == before
+    w.rest()
+    assert _undo(w, busy).state == "done"
+
+
+@pytest.mark.parametrize("is_after", [False, True], ids=["before the request", "after the request"])
+def test_an_undo_that_was_killed_goes_on_when_it_is_called_again(world: Make, is_after: bool) -> None:
+    for at in range(1, 30):
+        w = world(person(1), person(2))
+        busy = _busy_run(w)
+        w._transport = KillingTransport(w, at=at, is_after=is_after)
+        w.engine = w.compose()
+        was_killed = False
+        try:
+            _undo(w, busy)
+        except Killed:
+            was_killed = True
+        w._transport = None
+        w.engine = w.compose()
+        if was_killed:
+            _undo(w, busy)
+        assert w.esp_shows(ANN)["fields"]["city"] == "Riga"
+        assert w.crm_shows(BEN)["fields"]["last_name"] == "Lee2"
+        w.rest()
+        if not was_killed:
+            assert at > 4
+            return
+
+
+# the place on the list
+
+
+def _leave(w: World) -> Report:
+    w.sync()
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"TYPE_ID": "SUPPLIER"})
+    return w.sync()
+
+
+def _come_back(w: World) -> None:
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"TYPE_ID": "CLIENT"})
+    w.sync()
+
+
+def test_a_tag_is_taken_off_again_and_given_once_more_when_the_person_leaves_anew(world: Make) -> None:
+    w = world(person(1), person(2), policy={"leave": "tag"})
+    left = _leave(w)
+    _undo(w, left)
+    assert w.esp_shows(ANN)["tags"] == []
+    w.rest()
+    _come_back(w)
+    w.rest()
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"TYPE_ID": "SUPPLIER"})
+    w.sync()
+    assert w.esp_shows(ANN)["tags"] == ["left list"]
+
+
+def test_an_archived_member_is_back_while_the_person_is_in_and_stays_until_they_leave_anew(world: Make) -> None:
+    w = world(person(1), person(2), policy={"leave": "archive", "existing": "legacy_grant"})
+    left = _leave(w)
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    back = _undo(w, left)
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    w.rest()
+    _undo(w, back)
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    w.rest()
+    _come_back(w)
+    assert w.esp_shows(ANN)["status"] == Status.IN
+
+
+@pytest.mark.rule("nobody is opted in by accident")
+def test_nobody_who_said_no_meanwhile_is_put_back_on_the_list(world: Make) -> None:
+    w = world(person(1), person(2), policy={"leave": "archive", "existing": "legacy_grant"})
+    left = _leave(w)
+    opt_out(w.engine, ANN, scope="acme/marketing", actor="Kim")
+    report = _undo(w, left)
+
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    assert [each.why for each in _part(report).not_undone] == ["not_in"]
+    w.sync()
+
+
+@pytest.mark.rule("nobody is opted in by accident")
+def test_an_opt_out_that_only_the_crm_shows_yet_keeps_a_member_archived(world: Make) -> None:
+    w = world(person(1), person(2), policy={"leave": "archive", "existing": "legacy_grant"})
+    left = _leave(w)
+    w.crm.act("opt_out", email=ANN)
+    report = _undo(w, left)
+
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    assert [each.why for each in _part(report).not_undone] == ["not_in"]
+    w.sync()
