@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from optsync.errors import CommandRefused
+from optsync.model.change import ChangeState
 from optsync.model.record import Status
 from optsync.sync.administer import opt_out
 from optsync.sync.report import Report
 from optsync.sync.undo import undo
 from optsync.sync.undoing import UndoneSync, UndoReport
+from optsync.sync.word import Word
 from tests.scenarios.test_crashes import Killed, KillingTransport
 from tests.scenarios.world import World, person
 
@@ -169,6 +171,27 @@ def test_an_undo_that_was_killed_goes_on_when_it_is_called_again(world: Make, is
         if not was_killed:
             assert at > 4
             return
+
+
+@pytest.mark.rule("suspicious volume stops")
+def test_an_undo_of_very_much_is_held_and_goes_on_when_a_person_says_so(world: Make) -> None:
+    w = world(person(1), person(2), guard={"updates": {"max": 1, "percent": 0, "cap": 1}})
+    w.sync(word=Word(actor="Kim", approves_first=True))
+    w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+    first = w.sync()
+    w.crm.act("set_field", email=BEN, field="city", value="Bergen")
+    w.sync()
+    with w.store.transaction() as unit:  # as if one run had written both
+        later = [c.id for c in unit.changes.of_points(unit.points.find([BEN]).values()) if c.kind == "field"]
+        unit.changes.set_state(later, ChangeState.APPLIED, run=first.run)
+    before = w.writes()
+    held = _undo(w, first)
+    assert (held.state, held.exit_code, w.writes()) == ("held", 4, before)
+    assert {c.state for c in _part(held).changes} == {"held"}
+    assert _part(held).held_for[0]["kind"] == "updates"
+    w.rest()
+    assert _undo(w, first, is_approved=True).state == "done"
+    assert [w.esp_shows(email)["fields"]["city"] for email in (ANN, BEN)] == ["Riga", "Riga"]
 
 
 # the place on the list

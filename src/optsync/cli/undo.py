@@ -21,6 +21,7 @@ def undo(
     actor: Annotated[str, typer.Option(metavar="A", help="Who answers for it.")],
     sync: Annotated[str | None, typer.Option("--sync", metavar="S", help="Only what it did in this sync.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be restored, and write nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Go on, however much it is.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Take back what a run wrote: fields, tags and archives that nobody has touched since."""
@@ -36,7 +37,14 @@ def undo(
         check.verify_accounts(engine, check.systems_of(engine, names), is_rehearsal=dry_run)
         with Bars() as bars:
             report = take_back(
-                engine, run, actor=actor, sync=sync, is_rehearsal=dry_run, progress=bars, stopping=stopping
+                engine,
+                run,
+                actor=actor,
+                sync=sync,
+                is_approved=yes,
+                is_rehearsal=dry_run,
+                progress=bars,
+                stopping=stopping,
             )
     if as_json:
         print_json(report.to_json())
@@ -58,7 +66,9 @@ def _show(report: "UndoReport", *, is_rehearsal: bool) -> None:
         if isinstance(part, UndoneSync) and part.not_undone:
             line(f"{name}: not undone", style="bold")
             _show_staying(part.not_undone)
-    if not is_rehearsal:
+    if any(part.held_for for part in report.syncs.values()):
+        line("This is a lot at once. If it is what you want: the same command with --yes.")
+    elif not is_rehearsal:
         line(f"This is run {report.run}; optsync undo {report.run} takes it back.")
 
 

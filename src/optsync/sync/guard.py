@@ -111,13 +111,16 @@ class Guard:
         known_meaning = unit.meta.get(meaning_key(self._sync))
         if known_meaning is not None and known_meaning != self._meaning():
             found.append({"reason": NEW_MEANING, "count": sum(row[-1] for row in planned)})
+        return [*found, *self.volume(unit, exempt=(GuardKind.CREATES,) if is_first else ())]
+
+    def volume(self, unit: Unit, *, exempt: Sequence[GuardKind] = ()) -> list[dict[str, Any]]:
+        """What the run has planned too much of, in the form of ``reasons``."""
         counts: dict[tuple[str, GuardKind], int] = {}
-        for system, _, kind, rank, count in planned:
+        for system, _, kind, rank, count in unit.plans.count_planned(self._run, self._sync):
             key = (system, guard_kind(kind, rank))
             counts[key] = counts.get(key, 0) + count
-        exempt = (GuardKind.CREATES,) if is_first else ()
         exceeded = excesses(counts, self._known(unit), self._limits(), exempt=exempt)
-        return [*found, *(_reason(excess) for excess in exceeded)]
+        return [_reason(excess) for excess in exceeded]
 
     def _known(self, unit: Unit) -> dict[str, int]:
         """The records of each system that this sync reads."""

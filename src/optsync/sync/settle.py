@@ -147,14 +147,6 @@ class Settler:
         if change.kind is ChangeKind.CREATE or agreed:
             unit.links.agree(change.sync, crm, esp, agreed)
 
-    def _agree_as_before(self, unit: Unit, change: Change, key: int) -> None:
-        """What was agreed ahead of a write that was not applied is not agreed."""
-        counterpart, former = change.write["counterpart"], change.write.get("former")
-        if counterpart is None or not former:
-            return
-        crm, esp = (counterpart, key) if self._binding.side is Side.ESP else (key, counterpart)
-        unit.links.agree(change.sync, crm, esp, {k: Agreed(_tuple(a), _tuple(b)) for k, (a, b) in former.items()})
-
     def _warn_if_dropped(self, unit: Unit, change: Change, name: str, kept: Value) -> None:
         sent, before = _tuple(change.after.get(name)), _tuple(change.before.get(name))
         if same(kept, sent) or not same(kept, before) or change.record is None:
@@ -175,7 +167,7 @@ class Settler:
         unit.changes.settle(change.id, ChangeState.REFUSED, fact=fact, message=message)
         if change.record_id is not None:
             unit.records.clear_unsure([change.record_id])
-            self._agree_as_before(unit, change, change.record_id)
+            agree_as_before(unit, change, is_esp=self._binding.side is Side.ESP)
         if outcome.fact is Fact.GONE and change.record_id is not None:
             unit.records.set_missing([change.record_id], since=self._engine.clock.now(), is_gone=True)
         if outcome.fact in _RETRIED_BY_ITSELF:
@@ -254,7 +246,7 @@ class Settler:
         unit.changes.settle(change.id, state, message=_words(outcome, change))
         if outcome.result is Result.FAILED and change.record_id is not None:
             unit.records.clear_unsure([change.record_id])
-            self._agree_as_before(unit, change, change.record_id)
+            agree_as_before(unit, change, is_esp=self._binding.side is Side.ESP)
         unit.points.mark([change.sync], {change.point_id})
         if outcome.retry_at is not None and outcome.retry_at - self._engine.clock.now() > SOON:
             self._open(
@@ -291,6 +283,15 @@ class Settler:
             blocks=blocks,
         )
         unit.issues.open(new, run=self._run)
+
+
+def agree_as_before(unit: Unit, change: Change, *, is_esp: bool) -> None:
+    """What was agreed ahead of a write that was not applied is not agreed. ``is_esp``: the side of the record."""
+    key, counterpart, former = change.record_id, change.write["counterpart"], change.write.get("former")
+    if key is None or counterpart is None or not former:
+        return
+    crm, esp = (counterpart, key) if is_esp else (key, counterpart)
+    unit.links.agree(change.sync, crm, esp, {k: Agreed(_tuple(a), _tuple(b)) for k, (a, b) in former.items()})
 
 
 def expected(record: Record, change: Change) -> Record:

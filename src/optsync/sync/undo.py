@@ -21,12 +21,14 @@ def undo(
     *,
     actor: str,
     sync: str | None = None,
+    is_approved: bool = False,
     is_rehearsal: bool = False,
     progress: Progress | None = None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> UndoReport:
     """Takes back what the run ``uid`` wrote (in one sync, or in all that it was about). Interrupted, it is called
-    again: what is restored already counts as same. A rehearsal writes nothing anywhere.
+    again: what is restored already counts as same. A rehearsal writes nothing anywhere. What exceeds the guard's limits
+    is held, and written when it is called again with ``is_approved``.
 
     Raises:
         CommandRefused: there is no such run, it is at work, it changed nothing, or it is undone already.
@@ -41,7 +43,7 @@ def undo(
             unit.runs.begin(report.run, names, undoes=uid, actor=actor.strip())
         try:
             for name in names:
-                undoing = Undoing(engine, name, report, stopping, progress or Silent())
+                undoing = Undoing(engine, name, report, stopping, progress or Silent(), is_approved=is_approved)
                 report.syncs[name] = undoing.run(is_rehearsal=is_rehearsal)
         except Exception:
             end_run(engine, report, "failed")

@@ -1,7 +1,7 @@
 """The work of an undo: reading what there is now, planning what goes back, sending it, saying what stays."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optsync.errors import StateLocked, SystemFailure
@@ -16,10 +16,12 @@ from optsync.state.unit import Unit
 from optsync.sync.apply import Applier, value_of
 from optsync.sync.decide import new_change, seen_of
 from optsync.sync.engine import Engine
+from optsync.sync.guard import Guard
 from optsync.sync.holding import Holding
 from optsync.sync.observe import Observer
 from optsync.sync.progress import Progress
 from optsync.sync.report import Report, SyncReport
+from optsync.sync.settle import agree_as_before
 
 _BATCH = 500
 
@@ -80,7 +82,14 @@ class Undoing:
     """One sync's part of an undo, under its leases."""
 
     def __init__(
-        self, engine: Engine, sync: str, report: UndoReport, stopping: Callable[[], bool], progress: Progress
+        self,
+        engine: Engine,
+        sync: str,
+        report: UndoReport,
+        stopping: Callable[[], bool],
+        progress: Progress,
+        *,
+        is_approved: bool,
     ) -> None:
         self._engine = engine
         self._policy = engine.bound.policies[sync]
@@ -92,6 +101,8 @@ class Undoing:
         self._observer = Observer(engine, self._run, self._holding.guarded, progress)
         self._report = UndoneSync()
         self._outcomes: dict[int, str] = {}
+        self._is_approved = is_approved
+        self._withdrawn: list[Change] = []
 
     def run(self, *, is_rehearsal: bool) -> UndoneSync:
         engine = self._engine
@@ -120,9 +131,10 @@ class Undoing:
             except SystemFailure as failure:
                 self._report.failures.append(failure)
                 self._report.state = "failed"
-        if is_rehearsal:
+        is_held = self._is_held()
+        if is_rehearsal and not is_held:
             self._report.state = "planned"
-        else:
+        elif not is_held:
             self._apply()
         self._observer.judge_claims()
         self._conclude()
@@ -207,6 +219,26 @@ class Undoing:
         if known == "same" or outcome == "changed":
             self._outcomes[key] = outcome
 
+    def _is_held(self) -> bool:
+        """Too much at once is not written before a person says so. Nothing is kept waiting: a held undo would be of
+        values that go on changing, and asking again finds them as they are then."""
+        with self._engine.store.transaction() as unit:
+            self._holding.guarded(unit)
+            guard = Guard(self._engine, self._policy.name, self._run, self._holding.guarded, word=None)
+            reasons = [] if self._is_approved else guard.volume(unit)
+            if not reasons:
+                return False
+            planned = [c for c in unit.changes.of_run(self._run) if c.sync == self._policy.name]
+            for change in planned:
+                agree_as_before(unit, change, is_esp=change.system == self._policy.esp_system)
+            withdrawn = (c.id for c in planned)
+            unit.changes.set_state(withdrawn, ChangeState.SUPERSEDED, settled_at=self._engine.clock.now())
+        self._withdrawn = [replace(c, state=ChangeState.HELD) for c in planned]
+        self._report.held_for = reasons
+        if self._report.state != "failed":
+            self._report.state = "held"
+        return True
+
     def _apply(self) -> None:
         available = {b.system for b in self._engine.bound.sources_of(self._policy.name)}
         with self._engine.store.transaction() as unit:
@@ -233,7 +265,7 @@ class Undoing:
             changes = [c for c in unit.changes.of_run(self._run) if c.sync == self._policy.name]
             report.issues = unit.issues.count_of_run(self._run, self._policy.name)
             sides = {o.key: o.system == self._policy.crm_system for o in unit.records.load(self._outcomes)}
-        report.changes = [c for c in changes if c.state is not ChangeState.SUPERSEDED]
+        report.changes = self._withdrawn or [c for c in changes if c.state is not ChangeState.SUPERSEDED]
         received = {c.record_id for c in report.changes}
         for late in changes:
             if late.state is ChangeState.SUPERSEDED and late.record_id not in received:
@@ -281,7 +313,4 @@ def _journaled(sync: str, intent: Intent, links: Sequence[Link]) -> NewChange:
     change = new_change(sync, intent)
     link = next((k for k in links if intent.counterpart in {k.crm, k.esp}), None)
     former = {key: [link.agreed[key].crm, link.agreed[key].esp] for key in intent.agreed} if link else {}
-    return NewChange(
-        **{name: getattr(change, name) for name in NewChange.__dataclass_fields__ if name != "write"},
-        write={**change.write, "former": former},
-    )
+    return replace(change, write={**change.write, "former": former})
