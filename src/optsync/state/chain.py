@@ -126,7 +126,8 @@ class Chain:
     # points
 
     def seals_of(self, points: Collection[int]) -> dict[int, bytes]:
-        """What binds these points to their addresses; made where nothing was said about a point before."""
+        """What binds these points to their addresses; made where nothing was said about a point before.
+        Under the lock of the head only."""
         found: dict[int, bytes] = {}
         for part in chunks(sorted(points)):
             query = sa.select(contact_point.c.id, contact_point.c.seal, contact_point.c.email, contact_point.c.hash)

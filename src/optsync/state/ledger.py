@@ -32,10 +32,12 @@ class Ledger:
             news.pop(known, None)
         if not news:
             return 0
-        if self._chain is None:
+        chain = self._chain
+        if chain is None:
             return len(self._insert(news, run, None, {}))
-        seals = self._chain.seals_of({key for key, _ in news})
-        return self._chain.add(lambda number: self._insert(news, run, number, seals))
+        points = {key for key, _ in news}
+        # Seals are looked up under the lock of the chain's head: else two writers could seal one point differently.
+        return chain.add(lambda number: self._insert(news, run, number, chain.seals_of(points)))
 
     def head(self) -> Head | None:
         """The newest block of the chain; None where nothing is sealed."""
