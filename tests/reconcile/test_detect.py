@@ -245,6 +245,7 @@ def test_members_of_the_first_connection_are_legacy_grants_only_when_asked_for()
 
     assert only(read(None, esp(Status.IN), legacy, is_first_run=True)).source is Source.LEGACY
     assert read(None, esp(Status.IN), legacy, is_first_run=False).said == ()
+    assert read(None, esp(Status.IN), legacy, is_first_run=True, was_read_before=True).said == ()
     assert read(None, esp(Status.UNKNOWN), legacy, is_first_run=True).said == ()
 
 

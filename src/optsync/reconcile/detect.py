@@ -20,12 +20,14 @@ _SHOWS_NO_IN = frozenset({Status.OUT, Status.PENDING, Status.ABSENT, Status.ARCH
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """The circumstances in which a record was read. ``offset`` is the system's clock minus ours, None while it
-    is unknown; ``is_first_run`` says that the collection was never read to its end before."""
+    is unknown; ``is_first_run`` says that the collection was never read to its end before under its present
+    meaning, ``was_read_before`` that it was under another."""
 
     system: str
     seen_at: datetime
     offset: timedelta | None = timedelta(0)
     is_first_run: bool = False
+    was_read_before: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +203,13 @@ class _Teller:
             return
         if self.evidence:
             self._say_grant(self.rep.scope, Strength.NOTHING)
-        elif status is Status.IN and self.rep.existing_is_grant and self.reading.is_first_run:
+        elif status is Status.IN and self.rep.existing_is_grant and self._is_first_connection():
             self._say(StatementKind.GRANT, self.rep.scope, source=Source.LEGACY)
         if status is Status.IN and not self.reading.is_first_run:
             self.claims.append(Claim(self.rep.scope, status))
+
+    def _is_first_connection(self) -> bool:
+        return self.reading.is_first_run and not self.reading.was_read_before
 
     def _say_turn(self, was: Status, status: Status) -> None:
         if was is Status.BOUNCED and status is Status.IN:  # nothing else shows that mail arrives

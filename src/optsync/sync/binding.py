@@ -69,12 +69,18 @@ def bind(config: Config, capabilities: Mapping[str, Capabilities]) -> Bound:
         spec = _esp_spec(sync)
         wanted.setdefault((sync.esp.system, sync.esp.audience), []).append((name, Side.ESP, spec, policy.esp))
     scopes = {name: policy.scope for name, policy in policies.items()}
-    sources = {key: replace(_source(key, parts, capabilities[key[0]]), scopes=scopes) for key, parts in wanted.items()}
+    digests = {name: sync.digest() for name, sync in config.syncs.items()}
+    sources = {
+        key: replace(_source(key, parts, capabilities[key[0]], digests), scopes=scopes) for key, parts in wanted.items()
+    }
     return Bound(policies=policies, sources=sources, purposes=config.purposes)
 
 
 def _source(
-    key: SourceKey, parts: list[tuple[str, Side, ReadSpec, Representation]], capabilities: Capabilities
+    key: SourceKey,
+    parts: list[tuple[str, Side, ReadSpec, Representation]],
+    capabilities: Capabilities,
+    digests: Mapping[str, str],
 ) -> SourceBinding:
     spec = ReadSpec(
         collection=key[1],
@@ -88,6 +94,8 @@ def _source(
             "fields": sorted(spec.fields),
             "topics": sorted(spec.topics),
             "lists": {name: dict(where) for name, where in spec.lists.items()},
+            # What changes on one side of a sync makes the other side's next read a first sight, too.
+            "syncs": sorted(digests[p[0]] for p in parts),
             "represents": [[r.scope, r.opt_out, r.opt_in, r.consent_date, list(r.topics)] for r in representations],
         }
     )

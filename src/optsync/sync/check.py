@@ -14,6 +14,7 @@ from optsync.errors import ConfigError, SystemFailure
 from optsync.reconcile.policy import Inactive, SyncPolicy
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
+from optsync.sync.guard import meaning_key
 from optsync.sync.report import Report
 from optsync.sync.run import run_cycle
 
@@ -163,6 +164,10 @@ def rebase(engine: Engine, system: str) -> None:
     former = f"{system} until {engine.clock.now():%Y-%m-%dT%H:%M:%S.%fZ}"
     with engine.store.transaction() as unit:
         unit.meta.put(_account(system), "")
+        for sync in engine.bound.policies:
+            is_planned = unit.meta.get(meaning_key(sync)) is not None
+            if is_planned and system in systems_of(engine, [sync]):
+                unit.meta.put(meaning_key(sync), f"rebased {system}")
         for source in unit.sources.all():
             if source.system == system:
                 unit.sources.retire(source.id, former)

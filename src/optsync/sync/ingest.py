@@ -89,6 +89,7 @@ class Ingest:
             seen_at=circumstances.seen_at,
             offset=circumstances.offset,
             is_first_run=not source.is_known,
+            was_read_before=source.full_at is not None,
         )
 
     def take(self, records: Iterable[Record], faults: Sequence[RowFault] = ()) -> int:

@@ -80,8 +80,8 @@ class Observer:
         with self._engine.store.reading() as unit:
             source = unit.sources.find(binding.system, binding.collection)
             observed = unit.records.load(unit.records.unsure(source.id)) if source else []
-        if not observed:
-            return
+        if not observed or source is None or source.spec != binding.digest:
+            return  # after a change of meaning everything is seen for the first time, by the read that follows
         shown = self.look_again(binding, [o.record.id for o in observed])
         with self._engine.store.transaction() as unit:
             self._guarded(unit)

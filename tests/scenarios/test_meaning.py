@@ -1,0 +1,191 @@
+"""A change of what readings mean makes the next read a first sight, lifts nothing, and holds its plan for a person."""
+
+import random
+from typing import Any
+
+import pytest
+
+from optsync.connect.mock import MockTransport
+from optsync.connect.registry import mocks
+from optsync.model.record import Status
+from optsync.model.statement import StatementKind
+from optsync.sync import check, plans
+from optsync.sync.guard import NEW_MEANING
+from tests.scenarios.plans import Make, held, issues, may_send, part
+from tests.scenarios.world import CRM, ESP, World, person
+
+pytestmark = pytest.mark.rule("suspicious volume stops")
+ANN, BEA, CLEO = (f"ann{n}@example.com" for n in (1, 2, 3))
+OTHER = "http://127.0.0.1:1/other"
+
+
+def _three(make: Make, **options: Any) -> World:
+    """Ann is out, Bea and Cleo are in."""
+    w = make(*(person(n, opt_in=True) for n in (1, 2, 3)), **options)
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    assert w.crm_shows(ANN)["opt_out"] is True
+    return w
+
+
+def _held(w: World) -> str:
+    """Runs a cycle that must hold everything; the plan's name."""
+    before = w.writes()
+    report = w.sync()
+    assert report.exit_code == 4
+    assert part(report).held_for[0]["reason"] == NEW_MEANING
+    assert w.writes() == before
+    uid = part(report).plan
+    assert uid is not None
+    return uid
+
+
+def _approve(w: World, uid: str) -> None:
+    w.wait(minutes=10)
+    assert plans.approve(w.engine, uid, actor="boss").exit_code == 0
+
+
+def _said(w: World, email: str) -> set[tuple[str, str]]:
+    with w.store.reading() as unit:
+        key = unit.points.find([email])[email]
+        return {(s.kind.value, s.uid) for s in unit.ledger.about([key])[key]}
+
+
+def _other_flag(w: World) -> None:
+    """The opt-out lives in another field from now on."""
+
+    def change(sync: dict[str, Any]) -> None:
+        field = sync["crm"]["topics"].pop("events")
+        sync["esp"]["topics"].pop("events", None)
+        sync["crm"]["opt_out"] = field
+
+    w.reconfigure(change)
+
+
+def test_another_opt_out_field_is_written_only_after_approval(world: Make) -> None:
+    w = _three(world)
+    w.crm.act("set_topic", email=BEA, topic="events", wanted=True)
+    _other_flag(w)
+    cleo = _said(w, CLEO)
+    uid = _held(w)
+
+    assert w.crm_shows(ANN)["topics"]["events"] is False
+    assert w.esp_shows(BEA)["status"] == Status.IN
+    assert not may_send(w, ANN)
+    assert not may_send(w, BEA)
+    assert {kind for kind, _ in _said(w, CLEO) - cleo} <= {"grant"}
+    assert issues(w, "refused_opt_in") == []
+    _approve(w, uid)
+    assert w.crm_shows(ANN)["topics"]["events"] is True
+    assert w.esp_shows(BEA)["status"] == Status.OUT
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    assert w.esp_shows(CLEO)["status"] == Status.IN
+
+
+def test_another_list_filter_moves_nobody_before_approval(world: Make) -> None:
+    w = _three(world, policy={"leave": "archive"})
+    w.reconfigure(lambda sync: sync["crm"].update(where={"TYPE_ID": "SUPPLIER"}))
+    uid = _held(w)
+
+    assert w.esp_shows(CLEO)["status"] == Status.IN
+    _approve(w, uid)
+    assert w.esp_shows(CLEO)["status"] == Status.ARCHIVED
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+
+
+def _other_account(w: World, *members: Any) -> Any:
+    """A further account of the e-mail platform."""
+    other: Any = mocks()["mailchimp"](clock=w.clock, rng=random.Random(9))
+    other.populate(members)
+    w.transport = MockTransport({CRM: w.crm, ESP: w.esp, OTHER: other})
+    return other
+
+
+def test_another_audience_gets_nothing_before_approval(world: Make) -> None:
+    w = _three(world)
+    other = _other_account(w, person(1), person(2, status=Status.OUT))
+    w.document["systems"]["second"] = other.config(OTHER).system
+    w.reconfigure(lambda sync: sync["esp"].update(system="second", audience=other.config(OTHER).side["audience"]))
+    before = [r for r in w.transport.requests if other.is_write(r)]
+    assert part(w.sync()).held_for[0]["reason"] == NEW_MEANING
+    uid = held(w)[0].uid
+
+    assert before == []
+    assert other.act("view", email=ANN)["status"] == Status.IN
+    assert w.crm_shows(BEA)["opt_out"] is False
+    assert not may_send(w, ANN)
+    _approve(w, uid)
+    assert other.act("view", email=ANN)["status"] == Status.OUT
+    assert w.crm_shows(BEA)["opt_out"] is True
+
+
+def test_another_scope_starts_with_what_is_shown_and_waits_for_approval(world: Make) -> None:
+    w = _three(world)
+    w.esp.act("unsubscribe", email=CLEO)
+    w.document["brands"]["acme"]["purposes"] = {
+        **w.document["brands"]["acme"]["purposes"],
+        "press": w.document["brands"]["acme"]["purposes"]["marketing"],
+    }
+    w.reconfigure(lambda sync: sync.update(scope="acme/press"))
+    uid = _held(w)
+
+    assert w.crm_shows(CLEO)["opt_out"] is False
+    assert w.esp_shows(BEA)["status"] == Status.IN
+    _approve(w, uid)
+    assert w.crm_shows(CLEO)["opt_out"] is True
+    assert w.crm_shows(BEA)["opt_out"] is False
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+
+
+def test_a_rebased_account_waits_for_approval(world: Make) -> None:
+    w = _three(world)
+    other = _other_account(w, person(1), person(2, status=Status.OUT), person(3))
+    w.document["systems"]["esp"] = other.config(OTHER).system
+    w.reconfigure(lambda sync: sync["esp"].update(audience=other.config(OTHER).side["audience"]))
+    check.rebase(w.engine, "esp")
+    assert part(w.sync()).held_for[0]["reason"] == NEW_MEANING
+    uid = held(w)[0].uid
+
+    assert other.act("view", email=ANN)["status"] == Status.IN
+    assert w.crm_shows(BEA)["opt_out"] is False
+    _approve(w, uid)
+    assert other.act("view", email=ANN)["status"] == Status.OUT
+    assert other.act("view", email=CLEO)["status"] == Status.IN
+    w.esp = other
+
+
+def test_a_new_meaning_that_changes_nothing_holds_nothing(world: Make) -> None:
+    w = _three(world)
+    w.reconfigure(lambda sync: sync["crm"].pop("reason"))
+    report = w.sync()
+
+    assert (report.exit_code, part(report).changes) == (0, [])
+    assert part(report).seen == {"crm": 3, "esp": 3}
+    w.crm.act("opt_out", email=BEA)
+    assert w.sync().exit_code == 0
+    assert w.esp_shows(BEA)["status"] == Status.OUT
+
+
+def test_a_new_meaning_gives_no_legacy_grants_again(world: Make) -> None:
+    w = _three(world, policy={"existing": "legacy_grant"})
+    w.esp.populate([person(9, in_crm=False)])
+    w.sync()
+    w.reconfigure(lambda sync: sync["crm"].pop("reason"))
+    w.sync()
+
+    assert not any(kind == StatementKind.GRANT for kind, _ in _said(w, "ann9@example.com"))
+    assert may_send(w, CLEO)
+    assert not may_send(w, "ann9@example.com")
+
+
+def test_the_plan_after_an_approved_new_meaning_is_an_ordinary_one(world: Make) -> None:
+    w = _three(world)
+    _other_flag(w)
+    uid = _held(w)
+    w.esp.act("unsubscribe", email=BEA)
+
+    assert w.sync().exit_code == 0
+    assert w.crm_shows(BEA)["topics"]["events"] is True
+    _approve(w, uid)
+    assert w.crm_shows(ANN)["topics"]["events"] is True
