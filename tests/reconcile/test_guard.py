@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optsync.model.change import ChangeKind
-from optsync.reconcile.guard import GuardKind, GuardLimit, excesses, guard_kind
+from optsync.reconcile.guard import GuardKind, GuardLimit, excesses, guard_kind, has_shrunk
 from optsync.reconcile.plan import priority
 
 LIMIT = GuardLimit(max=50, percent=5, cap=1000)
@@ -70,3 +70,23 @@ def test_each_system_and_kind_is_judged_by_itself() -> None:
         ("mc", GuardKind.CREATES, 51, 100),
     ]
     assert [e.system for e in excesses(planned, {"crm": 100}, limits, exempt=[GuardKind.CREATES])] == ["crm"]
+
+
+@pytest.mark.parametrize(
+    ("known", "missing", "is_suspicious"),
+    [
+        (0, 0, False),
+        (1, 1, False),
+        (2, 2, True),
+        (2, 1, False),
+        (100, 50, False),
+        (100, 51, True),
+        (255, 51, False),
+        (254, 51, True),
+        (10**6, 200_000, False),
+    ],
+)
+def test_a_source_that_shows_none_or_misses_very_many_is_not_believed(
+    known: int, missing: int, is_suspicious: bool
+) -> None:
+    assert has_shrunk(known=known, missing=missing) is is_suspicious

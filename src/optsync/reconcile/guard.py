@@ -73,3 +73,13 @@ def excesses(
         for (system, kind), count in sorted(counts.items())
         if kind not in spared and limits[kind].is_exceeded(count, known.get(system, 0))
     )
+
+
+_FEW = 50
+_SHARE = 20
+
+
+def has_shrunk(*, known: int, missing: int) -> bool:
+    """Whether a complete read is not believed: it shows none of several known records, or misses more than 50 and
+    more than 20 % of them. A broken filter or a wrong account looks like this; people leave one by one."""
+    return (known > 1 and missing == known) or (missing > _FEW and missing * 100 > _SHARE * known)

@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from optsync.state.rows import insert_new
+from optsync.state.rows import chunks, insert_new
 from optsync.state.schema import scan, source, system_record, ticked
 
 
@@ -96,6 +96,26 @@ class Sources:
             .limit(limit)
         )
         return list(self._connection.execute(query).scalars())
+
+    def count_missing(self, source_id: int, *, before: datetime | None) -> tuple[int, int]:
+        """How many records are known (of those first seen before the time given), and how many of them the current
+        read has not shown."""
+        was_shown = sa.exists().where(scan.c.source_id == source_id, scan.c.record_id == system_record.c.id)
+        where = [system_record.c.source_id == source_id, ~system_record.c.is_gone]
+        if before is not None:
+            where.append(system_record.c.first_seen_at < before)
+        count = sa.select(sa.func.count()).select_from(system_record)
+        known = self._connection.execute(count.where(*where)).scalar_one()
+        missing = self._connection.execute(count.where(*where, ~was_shown)).scalar_one()
+        return int(known), int(missing)
+
+    def shown(self, source_id: int, keys: Iterable[int]) -> set[int]:
+        """Those of the records that the current read has shown."""
+        found: set[int] = set()
+        for part in chunks(keys):
+            query = sa.select(scan.c.record_id).where(scan.c.source_id == source_id, scan.c.record_id.in_(part))
+            found.update(self._connection.execute(query).scalars())
+        return found
 
     def count_shown(self, source_id: int) -> int:
         query = sa.select(sa.func.count()).select_from(scan).where(scan.c.source_id == source_id)

@@ -16,6 +16,7 @@ from optsync.sync.clocks import settled_offset
 from optsync.sync.engine import Engine
 from optsync.sync.ingest import Circumstances, Ingest, NeedsConfirmation, PendingClaim
 from optsync.sync.progress import Progress
+from optsync.sync.shrinkage import is_believed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,8 +173,13 @@ class Observer:
             before = None if is_new_meaning else source.cursor
             return unit.sources.require(binding.system, binding.collection), before
 
+    def _is_believed(self, binding: SourceBinding, source: Source) -> bool:
+        with self._engine.store.transaction() as unit:
+            self._guarded(unit)
+            return is_believed(unit, binding, source, run=self._run)
+
     def _finish(self, binding: SourceBinding, source: Source, cursor: str | None, *, is_full: bool) -> None:
-        if is_full:
+        if is_full and self._is_believed(binding, source):
             Absences(self._engine, binding, source, self._run, self._guarded, self.take).judge()
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
