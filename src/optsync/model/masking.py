@@ -25,8 +25,10 @@ def mask(value: Value) -> str | None:
 
 def mask_words(words: str, values: Iterable[Value] = ()) -> str:
     """A vendor's words, with every address and every quotation of the ``values`` masked."""
-    texts = {str(part) for value in values for part in (value if isinstance(value, tuple) else (value,))}
-    for text in sorted(texts - {"", "None", "True", "False"}, key=len, reverse=True):
+    parts = (part for value in values for part in (value if isinstance(value, tuple) else (value,)))
+    # Yes, no and nothing are words like any other, and tell nobody apart.
+    texts = {str(part) for part in parts if part is not None and not isinstance(part, bool)} - {""}
+    for text in sorted(texts, key=len, reverse=True):
         # A short value may be part of any word; it is a quotation only where it stands alone.
         pattern = re.escape(text) if len(text) > _SHORT else rf"(?<!\w){re.escape(text)}(?!\w)"
         words = re.sub(pattern, mask(text) or "", words, flags=re.IGNORECASE)
