@@ -1,6 +1,7 @@
 """People who were mailed for long and gave no sign of life: tagged or taken off the list, and given back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 
 from optsync.connect.mock import Person
 from optsync.model.record import Status
+from optsync.reconcile.policy import Inactive
 from optsync.sync.administer import opt_in, opt_out
 from optsync.sync.explain import explain
+from optsync.sync.signs import find_look
 from tests.scenarios.world import START, World, person
 
 pytestmark = pytest.mark.rule("nobody is opted in by accident")
@@ -212,4 +215,28 @@ def test_who_opened_a_mail_less_long_ago_than_the_limit_is_active(world: Make) -
     silent_for(w, 120)
 
     assert tags(w) == []
+    w.settle()
+
+
+def test_a_policy_that_is_switched_on_later_looks_back_before_it_calls_anybody_inactive(world: Make) -> None:
+    w = world(granted(), granted(2))
+    w.sync()
+    silent_for(w, 60)
+    policies = dict(w.engine.bound.policies)
+    policies["newsletter"] = replace(policies["newsletter"], inactive=Inactive.TAG)
+    w.engine = replace(w.engine, bound=replace(w.engine.bound, policies=policies))
+
+    def reach() -> timedelta:
+        with w.store.reading() as unit:
+            look = find_look(unit, unit.sources.require("esp", "4c1a9f02bb").id)
+        assert look is not None
+        return w.clock.now() - look.reaches
+
+    assert reach() < timedelta(days=100)
+    w.sync(full=True)
+    assert reach() == timedelta(days=180)
+    silent_for(w, 100)
+    assert tags(w) == []
+    silent_for(w, 60)
+    assert (tags(w), tags(w, BEN)) == (["inactive"], [])
     w.settle()

@@ -21,15 +21,15 @@ def attend(decision: Decision, pair: Couple, around: Neighbourhood, policy: Sync
     created or matched are touched."""
     member, owner = pair.member, pair.owner
     link = around.links.get((owner.key, member.key)) if owner and member and not member.is_gone else None
-    if member is None or link is None or not member.points:
+    if member is None or link is None or not (link.inactive or policy.inactive is not Inactive.KEEP):
         return decision
-    if _is_alive(pair.point, member, around.now, policy):
-        if not link.inactive:
-            return decision
+    is_alive = _is_alive(pair.point, member, around.now, policy)
+    if link.inactive and is_alive:
         if _shows_it(member, policy):
             return replace(decision, intents=(*decision.intents, *_give_back(pair.point, member, around, policy)))
         return replace(decision, settled=_forgotten(decision, link))
-    if link.inactive or any(i.record == member.key and i.left is not None for i in decision.intents):
+    is_moved = any(i.record == member.key and i.left is not None for i in decision.intents)
+    if link.inactive or is_alive or is_moved:
         return decision
     return replace(decision, intents=(*decision.intents, *_take(pair.point, member, around, policy)))
 

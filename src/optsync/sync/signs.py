@@ -91,17 +91,19 @@ class SignReader:
             known = find_look(unit, source_id)
         if not is_due and not (known and known.is_open):
             return
-        look, since = self._begin(known)
+        look, since = self._begin(binding, known)
         shown = 0
         for page in connector.activity(binding.collection, look.cursor, since):
             look = self._take(binding, source_id, look, page)
             shown += len(page.signs)
             self._progress.step(f"signs {binding.system}/{binding.collection}", shown, None)
 
-    def _begin(self, known: Look | None) -> tuple[Look, datetime]:
-        """The look to go on with, and since when signs matter at all."""
-        rules = self._engine.config.consent
-        since = self._engine.clock.now() - max(rules.inactive_after, rules.soft_bounces.within)
+    def _begin(self, binding: SourceBinding, known: Look | None) -> tuple[Look, datetime]:
+        """The look to go on with, and since when signs matter at all. Where that is longer ago than what is known
+        reaches, all of it is read anew."""
+        policies = [self._engine.bound.policies[sync] for sync in binding.syncs]
+        silence = (p.inactive_after for p in policies if p.inactive is not Inactive.KEEP)
+        since = self._engine.clock.now() - max([self._engine.config.consent.soft_bounces.within, *silence])
         if known is None or known.reaches > since + timedelta(days=1):
             return Look(reaches=since), since
         return known, since
