@@ -13,6 +13,7 @@ from optsync_bitrix24.catalog import fields_command
 from optsync_bitrix24.checking import check
 from optsync_bitrix24.client import Client
 from optsync_bitrix24.creating import Creator
+from optsync_bitrix24.forgetting import forget
 from optsync_bitrix24.listing import Listing
 from optsync_bitrix24.looking_up import read_ids
 from optsync_bitrix24.mapping import ENTITIES, field_infos
@@ -108,6 +109,10 @@ class Bitrix24:
     def rename(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
         """Changes the primary address in place, by the id of its row; the record keeps its id."""
         return self.write(writes, spec)
+
+    def forget(self, collection: str, record: str) -> Outcome:
+        """To the recycle bin, which the portal empties by itself."""
+        return forget(self._client, collection, record)
 
     def close(self) -> None:
         self._client.close()

@@ -24,6 +24,7 @@ from optsync_mailchimp.bulk import LARGEST
 from optsync_mailchimp.checking import Checker
 from optsync_mailchimp.client import MailchimpClient
 from optsync_mailchimp.complaints import Complaints
+from optsync_mailchimp.forgetting import forget
 from optsync_mailchimp.mailings import MailingReader
 from optsync_mailchimp.mapping import MailchimpSide
 from optsync_mailchimp.moving import Mover
@@ -115,6 +116,10 @@ class Mailchimp:
 
     def templates(self) -> Iterator[Mailing]:
         return self._mailings.read()
+
+    def forget(self, collection: str, record: str) -> Outcome:
+        """Permanent deletion; the address can only come back by a sign-up form."""
+        return forget(self._client, self._reader, collection, record)
 
     def close(self) -> None:
         self._client.close()

@@ -102,6 +102,11 @@ class World:
             is_read_only=is_read_only,
         )
 
+    def use(self, transport: BaseAdapter) -> None:
+        """From now on requests go this way, from a process that was just started."""
+        self._transport = transport
+        self.engine = self.compose()
+
     def _document(self, policy: Mapping[str, Any], changes: Mapping[str, Any], state_url: str) -> dict[str, Any]:
         crm: MockConfig = self.crm.config(CRM)
         esp: MockConfig = self.esp.config(ESP)

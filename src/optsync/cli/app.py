@@ -16,6 +16,7 @@ from optsync.cli import (
     check,
     deliverable,
     explain,
+    forget,
     importing,
     init,
     issues,
@@ -23,7 +24,6 @@ from optsync.cli import (
     ledger_export,
     mock_server,
     plans,
-    report_command,
     runs,
     status,
     sync,
@@ -78,11 +78,11 @@ app.command("sync")(sync.sync)
 app.command("approve")(plans.approve)
 app.command("reject")(plans.reject)
 app.command("status")(status.status)
-app.command("report")(report_command.report)
 app.command("explain")(explain.explain)
 app.command("opt-out")(wishes.opt_out)
 app.command("opt-in")(wishes.opt_in)
 app.command("deliverable")(deliverable.deliverable)
+app.command("forget")(forget.forget)
 app.command("may-send")(wishes.may_send)
 app.add_typer(issues.app, name="issues")
 app.add_typer(runs.app, name="runs")

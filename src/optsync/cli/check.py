@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 def check(context: typer.Context, *, as_json: AsJson = False) -> None:
     """Validate the file, connect to every system, check permissions, fields, audiences and clocks."""
     from optsync.cli.output import print_json
-    from optsync.sync.check import check_systems, warnings
+    from optsync.sync.check import check_systems, keys_in_use, warnings
 
     with of(context).engine() as engine:
         results = check_systems(engine)
-        cautions = warnings(engine)
+        cautions, keys = warnings(engine), keys_in_use(engine)
         syncs = list(engine.bound.policies)
     is_ok = all(r.is_ok for r in results)
     if as_json:
         systems = {r.system: r.to_json() for r in results}
-        print_json({"ok": is_ok, "systems": systems, "syncs": syncs, "warnings": cautions})
+        print_json({"ok": is_ok, "systems": systems, "syncs": syncs, "warnings": cautions, "secret_keys": keys})
     else:
         _show(results, cautions, syncs)
+        _show_keys(keys)
     raise typer.Exit(_exit_code(results))
 
 
@@ -64,6 +65,15 @@ def _show(results: "Sequence[SystemCheck]", cautions: Sequence[str], syncs: Sequ
         line(f"warning: {caution}")
     if all(r.is_ok for r in results):
         line("Everything that is configured is there. Next: optsync plan")
+
+
+def _show_keys(keys: "Sequence[dict[str, Any]]") -> None:
+    from optsync.cli.output import line
+
+    for key in keys[1:]:
+        people = key["forgotten"]
+        says = f"{people} forgotten people are known by it alone: keep it" if people else "nobody is known by it"
+        line(f"secret key {key['key']} (an older one): {says}")
 
 
 def _clock(offset: float | None) -> str:

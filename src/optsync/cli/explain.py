@@ -33,7 +33,11 @@ def explain(
 def in_words(document: Mapping[str, Any]) -> Iterator[str]:
     """The document of ``explain --json`` as lines for people."""
     yield f"{document['email']}    deliverability: {document['deliverability']}"
-    if not document["records"] and not any(s["statements"] for s in document["scopes"].values()):
+    if document.get("forgotten_at"):
+        from optsync.cli.moments import written
+
+        yield f"This person was forgotten on {written(document['forgotten_at'])}: only a keyed hash and outs are left."
+    elif not document["records"] and not any(s["statements"] for s in document["scopes"].values()):
         yield "Nothing is known about this address: no system has shown it and nothing was said about it."
     yield ""
     for scope, about in document["scopes"].items():

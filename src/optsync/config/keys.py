@@ -2,10 +2,12 @@
 
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from optsync.config.schema import Config
 from optsync.errors import ConfigError
+from optsync.state.pseudonyms import fingerprint
 
 _SUFFIX = ".key"
 
@@ -56,6 +58,32 @@ def known_keys(config: Config) -> tuple[bytes, ...]:
 
 def _beside(database: Path) -> Path:
     return database.with_name(database.name + _SUFFIX)
+
+
+def require_keys(config: Config, hashed: Mapping[str, int]) -> None:
+    """Refuses to work without a key by which forgotten people are known: a new one in its place would let them be
+    mailed again. ``hashed``: how many there are, by the fingerprint of the key.
+
+    Raises:
+        ConfigError: which key is to be put back.
+    """
+    if not hashed:
+        return
+    database = config.state.file
+    file = _beside(database) if database else None
+    if not config.secret_keys and file is not None and not file.exists():
+        raise ConfigError(
+            f"{file}: the secret key is gone, and {sum(hashed.values())} forgotten people are known by it alone; put "
+            f"the file back from the backup (its fingerprint is {', '.join(sorted(hashed))}). No new key was made"
+        )
+    lost = {key: count for key, count in hashed.items() if key not in map(fingerprint, secret_keys(config))}
+    if lost:
+        named = ", ".join(f"{key} ({count} people)" for key, count in sorted(lost.items()))
+        place = "secret_keys" if config.secret_keys else file
+        raise ConfigError(
+            f"{place}: forgotten people are known by a key that is not here, by fingerprint: {named}; put it back (in "
+            "secret_keys after the first one). A key may go when `optsync check` shows that nobody hangs on it"
+        )
 
 
 def _kept(file: Path) -> bytes:

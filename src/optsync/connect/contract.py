@@ -236,3 +236,9 @@ class CanListTemplates(Protocol):
     def templates(self) -> Iterator[Mailing]:
         """The account's own templates, and its mailings that were not sent yet, each with the tags that the vendor
         replaces by an unsubscribe link."""
+
+
+@runtime_checkable
+class CanForget(Protocol):
+    def forget(self, collection: str, record: str) -> Outcome:
+        """Deletes a person's record as completely as the system can; the outcome's key is the record's id."""

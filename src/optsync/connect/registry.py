@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 from optsync.connect.contract import (
     CanArchive,
     CanConfirmOptIn,
+    CanForget,
     CanListTemplates,
     CanRename,
     CanReportActivity,
@@ -21,6 +22,7 @@ MOCKS = "optsync.mocks"
 _POWERS: dict[type, str] = {
     CanArchive: "archive",
     CanConfirmOptIn: "confirm_opt_in",
+    CanForget: "forget",
     CanListTemplates: "templates",
     CanRename: "rename",
     CanReportActivity: "activity",

@@ -1,16 +1,17 @@
 """All decisions around some contact points, restrictive ones first."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from optsync.model.change import ChangeKind
 from optsync.model.link import Link
 from optsync.model.statement import Statement
 from optsync.reconcile.activity import attend
+from optsync.reconcile.erasure import FORGOTTEN
 from optsync.reconcile.membership import couple, disagreements, join
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.project import project
-from optsync.reconcile.view import Decision, Intent, Neighbourhood, Question
+from optsync.reconcile.view import Decision, Intent, Neighbourhood, Question, Seen
 
 _ORDER = {
     ChangeKind.OPT_OUT: 0,
@@ -39,6 +40,8 @@ def first_sight_statements(
     """Statements that follow from joining two sides for the first time; they come before any decision."""
     found: list[tuple[int, Statement]] = []
     for key in keys:
+        if around.points[key].is_forgotten:
+            continue
         pair = couple(around.points[key], around, policy)
         found.extend((key, statement) for statement in disagreements(pair, around, policy))
     return found
@@ -53,8 +56,11 @@ def decide(keys: Sequence[int], around: Neighbourhood, policy: SyncPolicy) -> De
     wanted = frozenset(keys)
     for seen in (*around.crm, *around.esp):
         if wanted.intersection(seen.points):
-            intents.extend(i for i in project(seen, around, policy) if i.fingerprint not in around.blocked)
+            intents.extend(i for i in _projected(seen, around, policy) if i.fingerprint not in around.blocked)
     for key in keys:
+        if around.points[key].is_forgotten:
+            skipped.update((seen.key, FORGOTTEN) for seen in around.by_primary.get(key, ()))
+            continue
         pair = couple(around.points[key], around, policy)
         decision = attend(join(pair, around, policy), pair, around, policy)
         intents.extend(decision.intents)
@@ -65,6 +71,15 @@ def decide(keys: Sequence[int], around: Neighbourhood, policy: SyncPolicy) -> De
     intents = [i for i in _one_a_kind(intents) if i.fingerprint not in around.blocked]
     intents.sort(key=lambda i: priority(i.kind, is_restrictive=i.is_restrictive))
     return Decision(intents=tuple(intents), settled=tuple(settled), questions=tuple(questions), skipped=skipped)
+
+
+def _projected(seen: Seen, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
+    """What the record must show; one of a forgotten person only gets outs."""
+    is_closed = seen.primary is not None and around.points[seen.primary].is_forgotten
+    for intent in project(seen, around, policy):
+        is_out = intent.is_restrictive and intent.kind in {ChangeKind.OPT_OUT, ChangeKind.TOPIC}
+        if is_out or not is_closed:
+            yield intent
 
 
 def _one_a_kind(intents: Iterable[Intent]) -> list[Intent]:

@@ -33,13 +33,15 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A contact point with everything that was said about it."""
+    """A contact point with everything that was said about it. ``is_forgotten``: its address was erased, and it gets
+    nothing but outs."""
 
     key: int
     address: str
     statements: tuple[Statement, ...] = ()
     active_at: datetime | None = None
     """The newest sign of life, where it is asked for and known."""
+    is_forgotten: bool = False
 
     def standing(self, scope: str, policy: SyncPolicy, *, needs_own_grant: bool = False) -> Standing:
         return standing(self.statements, scope, tolerance=policy.clock_tolerance, needs_own_grant=needs_own_grant)

@@ -12,6 +12,7 @@ from optsync.clock import Clock
 from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.record import Value
 from optsync.state.codec import dumps, loads
+from optsync.state.erasures import NAME
 from optsync.state.rows import chunks
 from optsync.state.schema import backlog, change, contact_point, system_record
 
@@ -167,6 +168,20 @@ class Changes:
         for part in chunks(ids):
             self._connection.execute(sa.update(change).where(change.c.id.in_(part)).values(state=state, **values))
 
+    def start(self, ids: Iterable[int], *, at: datetime) -> set[int]:
+        """Notes that these are about to be sent. Returns those that still were to be sent: a person may have been
+        forgotten meanwhile."""
+        started: set[int] = set()
+        for part in chunks(ids):
+            statement = (
+                sa.update(change)
+                .where(change.c.id.in_(part), change.c.state == ChangeState.READY)
+                .values(state=ChangeState.SENDING, sent_at=at)
+                .returning(change.c.id)
+            )
+            started.update(self._connection.execute(statement).scalars())
+        return started
+
     def settle(
         self,
         change_id: int,
@@ -230,7 +245,7 @@ class Changes:
 
     def _select(self, *where: sa.ColumnElement[bool] | sa.TextClause, limit: int | None = None) -> list[Change]:
         query = (
-            sa.select(change, system_record.c.rid, contact_point.c.email)
+            sa.select(change, system_record.c.rid, sa.func.coalesce(contact_point.c.email, NAME).label("email"))
             .outerjoin(system_record, system_record.c.id == change.c.record_id)
             .join(contact_point, contact_point.c.id == change.c.point_id)
             .where(*where)

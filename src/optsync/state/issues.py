@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from optsync.clock import Clock
 from optsync.state.codec import dumps, loads
+from optsync.state.erasures import NAME
 from optsync.state.rows import CHUNK, chunks
 from optsync.state.schema import contact_point, issue
 
@@ -262,8 +263,9 @@ class Issues:
         )
 
     def _select(self, *where: sa.ColumnElement[bool], limit: int | None = None) -> list[Issue]:
+        shown = sa.func.coalesce(contact_point.c.email, NAME)
         query = (
-            sa.select(issue, contact_point.c.email)
+            sa.select(issue, sa.case((issue.c.point_id.is_(None), None), else_=shown).label("email"))
             .outerjoin(contact_point, contact_point.c.id == issue.c.point_id)
             .where(*where)
             .order_by(issue.c.id)
@@ -286,13 +288,6 @@ class Issues:
             where.append(issue.c.point_id.in_(points))
         where += [issue.c[n] == wanted for n, wanted in (("kind", kind), ("system", system)) if wanted is not None]
         return self._select(*where)
-
-    def standing_at(self, points: Collection[int]) -> Sequence[Issue]:
-        """The issues about these points that are open or dismissed."""
-        found: dict[int, Issue] = {}
-        for part in chunks(sorted(points)):
-            found.update((i.id, i) for i in self._select(issue.c.point_id.in_(part), issue.c.state != "resolved"))
-        return list(found.values())
 
     def count_open(self) -> int:
         query = sa.select(sa.func.count()).select_from(issue).where(issue.c.state == "open")

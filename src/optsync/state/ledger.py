@@ -8,11 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from optsync.model.statement import Source, Statement, StatementKind, Strength
+from optsync.reconcile.erasure import may_be_kept, without_private_part
 from optsync.state import seal
 from optsync.state.chain import Chain, Head, as_raw, new_salts
 from optsync.state.codec import dumps, loads
 from optsync.state.rows import chunks, insert_new, insert_returning
-from optsync.state.schema import backlog, evidence, statement
+from optsync.state.schema import backlog, contact_point, evidence, statement
 from optsync.state.verify import Verdict, Verification
 
 
@@ -24,9 +25,10 @@ class Ledger:
 
     def append(self, said: Iterable[tuple[int, Statement]], *, run: str | None) -> int:
         """Adds statements to points and seals them; one that is there already stays as it is, evidence included.
-        Returns how many were new."""
+        Returns how many were new. About forgotten people only what counts without a grant is added, and nothing that
+        tells of them."""
         news: dict[tuple[int, str], Statement] = {}
-        for key, s in said:
+        for key, s in self._permitted(list(said)):
             news.setdefault((key, s.uid), s)
         for known in self._known({key for key, _ in news}):
             news.pop(known, None)
@@ -38,6 +40,21 @@ class Ledger:
         points = {key for key, _ in news}
         # Seals are looked up under the lock of the chain's head: else two writers could seal one point differently.
         return chain.add(lambda number: self._insert(news, run, number, chain.seals_of(points)))
+
+    def _permitted(self, said: Sequence[tuple[int, Statement]]) -> Iterator[tuple[int, Statement]]:
+        forgotten: set[int] = set()
+        anybody = sa.select(contact_point.c.id).where(contact_point.c.hash.is_not(None))
+        if said and self._connection.execute(anybody.limit(1)).first():
+            for part in chunks(sorted({key for key, _ in said})):
+                query = sa.select(contact_point.c.id).where(
+                    contact_point.c.id.in_(part), contact_point.c.email.is_(None)
+                )
+                forgotten.update(self._connection.execute(query).scalars())
+        for key, each in said:
+            if key not in forgotten:
+                yield key, each
+            elif may_be_kept(each):
+                yield key, without_private_part(each)
 
     def head(self) -> Head | None:
         """The newest block of the chain; None where nothing is sealed."""

@@ -4,19 +4,30 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.engine import Connection
 
 from optsync.model.statement import StatementKind
+from optsync.state.pseudonyms import Pseudonyms
 from optsync.state.rows import chunks, insert_from, insert_new
 from optsync.state.schema import backlog, contact_point, link, record_point, standing, statement, system_record
 
+_log = structlog.get_logger(__name__)
+
 
 class Points:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, pseudonyms: Pseudonyms) -> None:
+        """``pseudonyms`` recognise forgotten addresses; they are asked only where somebody was forgotten."""
         self._connection = connection
+        self._pseudonyms = pseudonyms
+        self._has_forgotten: bool | None = None
 
     def find(self, addresses: Collection[str]) -> dict[str, int]:
-        """Keys of the normalised addresses that are known."""
+        """Keys of the normalised addresses that are known, those of forgotten people included."""
+        found = self._by_address(addresses)
+        return found | self.forgotten_among(set(addresses) - found.keys())
+
+    def _by_address(self, addresses: Collection[str]) -> dict[str, int]:
         found: dict[str, int] = {}
         for part in chunks(sorted(addresses)):
             rows = self._connection.execute(
@@ -26,12 +37,16 @@ class Points:
         return found
 
     def require(self, addresses: Collection[str]) -> dict[str, int]:
-        """Keys of the normalised addresses; unknown ones are made."""
-        found = self.find(addresses)
+        """Keys of the normalised addresses; unknown ones are made. Forgotten ones are hashed anew where an older key
+        had done it: the address is at hand now."""
+        found = self._by_address(addresses)
+        forgotten = self.forgotten_among(set(addresses) - found.keys())
+        self._hash_anew(forgotten)
+        found |= forgotten
         missing = sorted(set(addresses) - found.keys())
         if missing:
             insert_new(self._connection, contact_point, [{"email": a} for a in missing])
-            found.update(self.find(missing))
+            found.update(self._by_address(missing))
         return found
 
     def addresses(self, keys: Iterable[int]) -> dict[int, str]:
@@ -67,7 +82,7 @@ class Points:
             is_news = sa.or_(contact_point.c.active_at.is_(None), contact_point.c.active_at < sa.bindparam("at"))
             self._connection.execute(
                 sa.update(contact_point)
-                .where(contact_point.c.id == sa.bindparam("key"), is_news)
+                .where(contact_point.c.id == sa.bindparam("key"), contact_point.c.email.is_not(None), is_news)
                 .values(active_at=sa.bindparam("at")),
                 rows,
             )
@@ -100,6 +115,93 @@ class Points:
             .distinct()
         )
         insert_from(self._connection, backlog, ["sync", "point_id"], query)
+
+    # forgotten people
+
+    def has_forgotten(self) -> bool:
+        """Whether anybody is known by a keyed hash."""
+        if self._has_forgotten is None:
+            query = sa.select(contact_point.c.id).where(contact_point.c.hash.is_not(None)).limit(1)
+            self._has_forgotten = self._connection.execute(query).first() is not None
+        return self._has_forgotten
+
+    def forgotten_among(self, addresses: Collection[str]) -> dict[str, int]:
+        """Keys of those of the normalised addresses that were forgotten, by any of the secret keys."""
+        if not addresses or not self.has_forgotten():
+            return {}
+        hashes = {made: address for address in addresses for made in self._pseudonyms.each(address)}
+        found: dict[str, int] = {}
+        for part in chunks(sorted(hashes)):
+            rows = self._connection.execute(
+                sa.select(contact_point.c.hash, contact_point.c.id).where(contact_point.c.hash.in_(part))
+            )
+            found.update((hashes[bytes(made)], key) for made, key in rows)
+        return found
+
+    def forgotten(self, keys: Iterable[int]) -> frozenset[int]:
+        """Those of the points whose address was erased."""
+        found: set[int] = set()
+        for part in chunks(sorted(set(keys))):
+            query = sa.select(contact_point.c.id).where(contact_point.c.id.in_(part), contact_point.c.email.is_(None))
+            found.update(self._connection.execute(query).scalars())
+        return frozenset(found)
+
+    def forgotten_since(self, key: int) -> datetime | None:
+        """When the point's person was forgotten; None if they are not."""
+        query = sa.select(contact_point.c.forgotten_at).where(
+            contact_point.c.id == key, contact_point.c.email.is_(None)
+        )
+        found: datetime | None = self._connection.execute(query).scalar_one_or_none()
+        return found
+
+    def forget(self, address: str, *, at: datetime) -> int:
+        """Keeps the keyed hash of an address in its place; one that nobody knew is known by its hash from now on.
+        Returns the point."""
+        key = self.require([address])[address]
+        self._connection.execute(
+            sa.update(contact_point)
+            .where(contact_point.c.id == key, contact_point.c.email.is_not(None))
+            .values(
+                email=None,
+                salt=None,
+                hash=self._pseudonyms.of(address),
+                hash_key=self._pseudonyms.first,
+                forgotten_at=at,
+                active_at=None,
+            )
+        )
+        self._has_forgotten = True
+        return key
+
+    def remember(self, address: str) -> int:
+        """A forgotten person came back: a new point has their address, and the old one stays without a name.
+        Returns the new point, about which nothing was said yet."""
+        old = self.forgotten_among([address])[address]
+        self._connection.execute(
+            sa.update(contact_point).where(contact_point.c.id == old).values(hash=None, hash_key=None)
+        )
+        self._has_forgotten = None
+        return self.require([address])[address]
+
+    def hash_keys(self) -> dict[str, int]:
+        """How many forgotten people are known by each key, by the key's fingerprint."""
+        query = (
+            sa.select(contact_point.c.hash_key, sa.func.count())
+            .where(contact_point.c.hash.is_not(None))
+            .group_by(contact_point.c.hash_key)
+        )
+        return {str(key): int(count) for key, count in self._connection.execute(query)}
+
+    def _hash_anew(self, forgotten: Mapping[str, int]) -> None:
+        renewed = 0
+        for address, key in forgotten.items():
+            renewed += self._connection.execute(
+                sa.update(contact_point)
+                .where(contact_point.c.id == key, contact_point.c.hash_key != self._pseudonyms.first)
+                .values(hash=self._pseudonyms.of(address), hash_key=self._pseudonyms.first)
+            ).rowcount
+        if renewed:
+            _log.info("forgotten people hashed with the first key", people=renewed)
 
     # the backlog
 

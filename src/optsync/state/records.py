@@ -69,6 +69,12 @@ class Records:
                 found[rid] = Known(key=key, fingerprint=bytes(fingerprint), is_plain=is_plain)
         return found
 
+    def stored_ids(self, rids: Sequence[str]) -> set[str]:
+        """Those of the ids that some record is stored under, in whatever source."""
+        return set(
+            self._connection.execute(sa.select(system_record.c.rid).where(system_record.c.rid.in_(rids))).scalars()
+        )
+
     def insert(self, source_id: int, records: Sequence[tuple[Record, bytes, bytes]], *, at: datetime) -> dict[str, int]:
         """Stores records seen for the first time, each with its stored form and fingerprint."""
         keys: dict[str, int] = {}
@@ -209,36 +215,6 @@ class Records:
         query = (
             sa.select(system_record.c.id)
             .where(system_record.c.source_id == source_id, system_record.c.id > after)
-            .order_by(system_record.c.id)
-            .limit(limit)
-        )
-        return list(self._connection.execute(query).scalars())
-
-    def primary_points(self, source_ids: Sequence[int], *, after: int = 0, limit: int = CHUNK) -> list[int]:
-        """The next points, by key, that are the primary address of a record in one of these sources."""
-        query = (
-            sa.select(record_point.c.point_id)
-            .join(system_record, system_record.c.id == record_point.c.record_id)
-            .where(
-                record_point.c.position == 0, record_point.c.point_id > after, system_record.c.source_id.in_(source_ids)
-            )
-            .group_by(record_point.c.point_id)
-            .order_by(record_point.c.point_id)
-            .limit(limit)
-        )
-        return list(self._connection.execute(query).scalars())
-
-    def without_points(self, source_id: int, *, after: int = 0, limit: int = CHUNK) -> list[int]:
-        """The next records of a source, by key, that are there and hold no address that can be used."""
-        has_point = sa.exists().where(record_point.c.record_id == system_record.c.id)
-        query = (
-            sa.select(system_record.c.id)
-            .where(
-                system_record.c.source_id == source_id,
-                system_record.c.id > after,
-                ~system_record.c.is_gone,
-                ~has_point,
-            )
             .order_by(system_record.c.id)
             .limit(limit)
         )

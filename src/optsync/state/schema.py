@@ -82,13 +82,14 @@ contact_point = Table(
     Column("id", Key, primary_key=True),
     Column("email", String(320), unique=True),
     Column("hash", LargeBinary(32), unique=True),
+    Column("hash_key", String(16)),
     Column("salt", LargeBinary(16)),
     Column("seal", LargeBinary(32)),
     Column("forgotten_at", Moment),
     Column("active_at", Moment),
 )
-"""``hash`` is keyed and kept for forgotten points only. ``seal`` binds the ledger to the address: it is the digest of
-``salt`` and address, and stays when both are erased."""
+"""``hash`` is keyed and kept for forgotten points only; ``hash_key`` is the fingerprint of its key. ``seal`` binds the
+ledger to the address: it is the digest of ``salt`` and address, and stays when both are erased."""
 
 system_record = Table(
     "system_record",

@@ -1,9 +1,11 @@
 """The state database: opening, migrating, transactions, rehearsals."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
@@ -19,6 +21,8 @@ from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 from optsync.clock import Clock
 from optsync.errors import CommandRefused, ConfigError
 from optsync.state.chain import Chain, Keys
+from optsync.state.erasures import TOUCHED
+from optsync.state.pseudonyms import Pseudonyms
 from optsync.state.unit import Unit
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -30,6 +34,8 @@ _PRAGMAS = (
     "PRAGMA busy_timeout=10000",
     "PRAGMA cache_size=-65536",
     "PRAGMA journal_size_limit=67108864",
+    # What is deleted or replaced is overwritten, so that forgotten people are not left in free pages.
+    "PRAGMA secure_delete=ON",
 )
 
 DatabaseError = SQLAlchemyError
@@ -40,7 +46,7 @@ class Store:
     """One state database. Writing transactions are short; SQLite's begin with BEGIN IMMEDIATE."""
 
     def __init__(self, url: str, clock: Clock, keys: Keys | None = None) -> None:
-        """Opens nothing yet. ``keys`` is asked for the secret keys when the ledger is first sealed.
+        """Opens nothing yet. ``keys`` is asked for the secret keys when they are first needed.
 
         Raises:
             ConfigError: the URL is of no supported database.
@@ -62,7 +68,7 @@ class Store:
             else:
                 event.listen(self._engine, "connect", _no_driver_transactions)
         self._clock = clock
-        self._keys = keys
+        self.keys = keys
         self._rehearsal: Connection | None = None
         self._rehearsal_lock = threading.RLock()
 
@@ -89,6 +95,10 @@ class Store:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
+    @property
+    def _pseudonyms(self) -> Pseudonyms:
+        return Pseudonyms(self.keys)
+
     # transactions
 
     @contextmanager
@@ -96,10 +106,10 @@ class Store:
         """Commits at the end of the block, rolls back when it raises. Not nestable."""
         if self._rehearsal is not None:
             with self._rehearsal_lock, self._rehearsal.begin_nested():
-                yield Unit(self._rehearsal, self._clock)
+                yield Unit(self._rehearsal, self._clock, self._pseudonyms)
             return
         with self._engine.connect() as connection, connection.begin():
-            yield Unit(connection, self._clock, Chain(connection, self._clock, self._keys))
+            yield Unit(connection, self._clock, self._pseudonyms, Chain(connection, self._clock, self.keys))
 
     @contextmanager
     def reading(self) -> Iterator[Unit]:
@@ -107,14 +117,14 @@ class Store:
         writing fails at once when somebody else is writing, instead of waiting for its turn.)"""
         if self._rehearsal is not None:
             with self._rehearsal_lock:
-                yield Unit(self._rehearsal, self._clock)
+                yield Unit(self._rehearsal, self._clock, self._pseudonyms)
             return
         with (
             self._engine.connect().execution_options(optsync_reading=True) as connection,
             connection.begin(),
             _refusing_writes(connection),
         ):
-            yield Unit(connection, self._clock, Chain(connection, self._clock, self._keys))
+            yield Unit(connection, self._clock, self._pseudonyms, Chain(connection, self._clock, self.keys))
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
@@ -128,8 +138,40 @@ class Store:
                 self._rehearsal = None
                 outer.rollback()
 
+    def wipe(self) -> bool:
+        """Takes what was deleted before out of the database's files too: SQLite's file is written anew and its log
+        emptied (both take the time and the room of a copy); PostgreSQL is told to free the touched tables' rows.
+        False if others were using the database all the while: it is to be done again."""
+        raw = self._engine.raw_connection()
+        try:
+            driver = raw.driver_connection
+            if driver is None:
+                raise AssertionError("a connection without a driver")
+            return _wipe_sqlite(driver) if self.is_sqlite else _vacuum(driver)
+        finally:
+            raw.close()
+
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _wipe_sqlite(connection: Any) -> bool:
+    try:
+        connection.execute("VACUUM")
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.OperationalError:
+        return False
+    return not busy
+
+
+def _vacuum(connection: Any) -> bool:
+    connection.rollback()
+    connection.autocommit = True
+    try:
+        connection.execute(f"VACUUM {', '.join(TOUCHED)}")
+    finally:
+        connection.autocommit = False
+    return True
 
 
 @contextmanager

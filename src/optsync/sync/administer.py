@@ -10,6 +10,7 @@ from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind,
 from optsync.reconcile.consent import Deliverability, Standing, Wish
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
+from optsync.sync.forgotten import remember
 from optsync.sync.permission import Permissions, permissions
 
 
@@ -125,6 +126,9 @@ def _actor(actor: str) -> str:
 def _say(engine: Engine, asked: Permissions, address: str, said: Statement) -> Administered:
     with engine.store.transaction() as unit:
         key = unit.points.require([address])[address]
+        if said.kind is StatementKind.GRANT and unit.points.forgotten([key]):
+            # A new consent with evidence lets a forgotten person back in.
+            key = remember(unit, address)
         unit.ledger.append([(key, said)], run=None)
         unit.points.mark(engine.bound.policies, {key})
         return _outcome(unit, asked, key, said)

@@ -134,7 +134,8 @@ class Applier:
         now = self._engine.clock.now()
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
-            unit.changes.set_state((c.id for c in batch), ChangeState.SENDING, sent_at=now)
+            started = unit.changes.start((c.id for c in batch), at=now)
+            batch = [c for c in batch if c.id in started]
             unit.records.set_unsure(
                 {c.record_id: _unsure(c, now) for c in batch if c.record_id is not None and _leaves_doubt(c)}
             )
@@ -162,13 +163,17 @@ class Applier:
 
     def _write(self, binding: SourceBinding, batch: Sequence[Change]) -> Sequence[Outcome]:
         connector = self._engine.connectors[binding.system]
-        writes = [build_write(c) for c in batch]
+        writes = [self._named(build_write(c)) for c in batch]
         verb = _verb(connector, writes[0].kind)
         if verb is None:
             return [
                 Outcome(key=w.key, result=Result.REFUSED, message=f"{binding.system} cannot {w.kind}") for w in writes
             ]
         return verb(writes, binding.spec)
+
+    def _named(self, write: Write) -> Write:
+        """With the record's true id, where the state only has a pseudonym of it."""
+        return replace(write, record=self._engine.true_ids.get(write.record or "", write.record))
 
     def _give_up(self, batch: Sequence[Change], failure: SystemFailure) -> None:
         """The system is out of reach: nothing of the batch is lost, the next cycle derives it again."""

@@ -8,10 +8,11 @@ from typing import Any
 
 import structlog
 
-from optsync.config.keys import secret_keys
+from optsync.config.keys import known_keys, secret_keys
 from optsync.connect.contract import CanArchive, CanReportActivity, CanTag, Health, Problem, Severity
 from optsync.errors import ConfigError, SystemFailure
 from optsync.reconcile.policy import Inactive, SyncPolicy
+from optsync.state.pseudonyms import fingerprint
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
 from optsync.sync.guard import meaning_key
@@ -113,6 +114,15 @@ def _without_effect(engine: Engine, policy: SyncPolicy) -> Iterator[str]:
             f"sync {policy.name}: policy.inactive: {policy.inactive} has no effect: "
             f"the connector of {policy.esp_system} {lacks}"
         )
+
+
+def keys_in_use(engine: Engine) -> list[dict[str, Any]]:
+    """The secret keys by fingerprint, the first one first, with the number of forgotten people that are known by each:
+    one by which nobody is known may go."""
+    with engine.store.reading() as unit:
+        hashed = unit.points.hash_keys()
+    listed = [fingerprint(key) for key in known_keys(engine.config)]
+    return [{"key": key, "forgotten": hashed.get(key, 0)} for key in listed]
 
 
 # the account behind a system's name

@@ -7,7 +7,7 @@ from functools import cache, partial
 from requests.adapters import BaseAdapter
 
 from optsync.clock import Clock, SystemClock
-from optsync.config.keys import ledger_keys
+from optsync.config.keys import ledger_keys, require_keys
 from optsync.config.schema import Config
 from optsync.connect import registry
 from optsync.connect.contract import Connector, Context
@@ -29,15 +29,19 @@ def compose(
     """An engine for the configuration; the state database is migrated. ``beats``: see :class:`Engine`.
 
     Raises:
-        ConfigError: the state URL is not usable. ConnectorBroken: a connector cannot be imported.
+        ConfigError: the state URL is not usable, or a key is gone that forgotten people are known by.
+        ConnectorBroken: a connector cannot be imported.
         CommandRefused: the state database belongs to a newer optsync.
     """
     clock = clock or SystemClock()
     rng = rng or random.Random()
     connectors = connect(config, config.systems, clock=clock, rng=rng, transport=transport, is_read_only=is_read_only)
     bound = bind(config, {name: type(c).capabilities for name, c in connectors.items()})
-    store = store or Store(config.state.url, clock, keys=cache(partial(ledger_keys, config)))
+    store = store or Store(config.state.url, clock)
+    store.keys = store.keys or cache(partial(ledger_keys, config))
     store.migrate()
+    with store.reading() as unit:
+        require_keys(config, unit.points.hash_keys())
     if not is_read_only:
         with store.transaction() as unit:
             unit.ledger.catch_up()

@@ -81,7 +81,7 @@ class Decider:
         unit.changes.plan(self._run, [new_change(self._policy.name, intent, plan) for intent, plan in kept])
         unit.links.save(self._policy.name, decision.settled)
         self._ask(unit, decision.questions)
-        self._note_skipped(unit, around, decision)
+        self._note_skipped(unit, around, decision, keys)
         self._cache(unit, around, keys)
         if not self._is_cautious and len(kept) == len(wanted):
             unit.points.done(self._policy.name, keys)
@@ -107,8 +107,9 @@ class Decider:
                 run=self._run,
             )
 
-    def _note_skipped(self, unit: Unit, around: Neighbourhood, decision: Decision) -> None:
-        looked_at = {seen.key: decision.skipped.get(seen.key) for seen in around.crm}
+    def _note_skipped(self, unit: Unit, around: Neighbourhood, decision: Decision, keys: Sequence[int]) -> None:
+        judged = (seen for key in keys for seen in around.by_primary.get(key, ()))
+        looked_at = {seen.key: decision.skipped.get(seen.key) for seen in judged}
         unit.records.set_skipped(looked_at)
 
     def _cache(self, unit: Unit, around: Neighbourhood, keys: Sequence[int]) -> None:
@@ -145,7 +146,13 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
     return Neighbourhood(
         now=engine.clock.now(),
         points={
-            key: Point(key=key, address=addresses.get(key, ""), statements=about[key], active_at=active.get(key))
+            key: Point(
+                key=key,
+                address=addresses.get(key, ""),
+                statements=about[key],
+                is_forgotten=key not in addresses,
+                active_at=active.get(key),
+            )
             for key in points
         },
         crm=tuple(s for s in seen if s.side is Side.CRM),

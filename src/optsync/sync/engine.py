@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optsync.clock import Clock
 from optsync.config.schema import Config
@@ -27,6 +27,8 @@ class Engine:
     rng: random.Random
     holder: str = "optsync"
     beats: bool = False
+    true_ids: dict[str, str] = field(default_factory=dict)
+    """The ids of records that are stored under a pseudonym, as this process has read them; they are nowhere else."""
 
     def new_id(self) -> str:
         """A run's id: sortable by time, 26 characters."""

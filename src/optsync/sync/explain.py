@@ -11,6 +11,7 @@ from optsync.model.statement import Statement, StatementKind
 from optsync.reconcile.consent import deliverability, effective
 from optsync.reconcile.representation import Representation, shown, topic_shown
 from optsync.state.changes import Change
+from optsync.state.erasures import NAME
 from optsync.state.issues import Issue
 from optsync.state.records import Observed
 from optsync.state.unit import Unit
@@ -27,7 +28,8 @@ _KINDS = {
 
 def explain(engine: Engine, address: str) -> dict[str, Any]:
     """The document of ``explain --json``; times are ISO 8601 in UTC. ``address`` is normalised. An address that
-    was never heard of has every configured scope, as unknown."""
+    was never heard of has every configured scope, as unknown; that of a forgotten person is not repeated, and
+    ``forgotten_at`` says since when they are."""
     now = engine.clock.now()
     with engine.store.reading() as unit:
         key = unit.points.find([address]).get(address)
@@ -36,11 +38,13 @@ def explain(engine: Engine, address: str) -> dict[str, Any]:
         changes = unit.changes.of_points([key]) if key is not None else []
         issues = unit.issues.list(points=[key]) if key is not None else []
         waiting = _waiting(engine, unit, key)
+        forgotten_at = unit.points.forgotten_since(key) if key is not None else None
     rules = engine.config.consent.soft_bounces
     mailbox = deliverability(said, now=now, soft_limit=rules.limit, soft_within=rules.within)
     kept = [c for c in changes if c.state is not ChangeState.SUPERSEDED]
     return {
-        "email": address,
+        "email": NAME if forgotten_at else address,
+        "forgotten_at": forgotten_at.isoformat() if forgotten_at else None,
         "deliverability": mailbox,
         "scopes": _scopes(permissions(engine), said, now),
         "records": [entry for record in records for entry in _shows(engine, record, said, kept)],

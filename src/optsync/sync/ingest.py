@@ -19,6 +19,7 @@ from optsync.state.records import Known, Observed
 from optsync.state.sources import Source
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
+from optsync.sync.forgotten import Screen
 
 LATE = timedelta(minutes=10)
 """A request whose answer was lost may still be carried out this much later."""
@@ -84,6 +85,7 @@ class Ingest:
         self._source = source
         self._now = circumstances
         self.claims: list[PendingClaim] = []
+        self.screen = Screen(unit, binding)
         self._reading = Reading(
             system=binding.system,
             seen_at=circumstances.seen_at,
@@ -104,8 +106,15 @@ class Ingest:
         changed = [rid for rid in by_id if self._is_news(known.get(rid), coded[rid][1])]
         if self._now.keeps_lists:
             changed = [rid for rid in by_id if rid in known or rid in changed]
-        olds = {o.record.id: o for o in self._unit.records.load(known[r].key for r in changed if r in known)}
-        news = [n for rid in changed if (n := self._examine(by_id[rid], olds.get(rid))) is not None]
+        self.screen = Screen(self._unit, self._binding, [by_id[rid] for rid in changed])
+        fresh = self.screen.rename({rid: by_id[rid] for rid in changed})
+        if self.screen.true_ids:
+            by_id = {rid: r for rid, r in by_id.items() if rid not in self.screen.true_ids.values()} | dict(fresh)
+            known |= self._unit.records.known(self._source.id, list(self.screen.true_ids))
+        olds = {o.record.id: o for o in self._unit.records.load(known[r].key for r in fresh if r in known)}
+        news = [n for rid, record in fresh.items() if (n := self._examine(record, olds.get(rid))) is not None]
+        self._let_back(news)
+        news = [replace(n, record=self.screen.keep(n.record)) for n in news]
         keys = {rid: k.key for rid, k in known.items()} | self._store(news)
         self._speak(news)
         self._note_faults(faults)
@@ -134,6 +143,8 @@ class Ingest:
             if is_plain and encode_record(record)[1] == encode_record(old.record)[1]:
                 return None
         before = self._before(old)
+        if self._source.is_known:
+            before = self.screen.before(record, before)
         found = [
             detect(before, record, representation, self._reading, unsure=self._unsure(old))
             for representation in self._binding.representations
@@ -145,6 +156,21 @@ class Ingest:
             doubts=(*doubts, *(x for d in found for x in d.doubts), *self._word_doubt(record)),
         )
         return _News(record=record, old=old, points=points, detected=merged)
+
+    def _let_back(self, news: Sequence[_News]) -> None:
+        """Forgotten people who signed up again, and whose platform vouches for it, are let back in."""
+        found = [r for n in news for r in self.screen.returns(n.record, n.detected.said, self._now.tolerance)]
+        confirmed = self._now.confirmed
+        asked = [r for r in found if not r.is_certain and r.statement.uid not in confirmed]
+        if asked:
+            raise NeedsConfirmation(
+                [Nomination(record=self._true_id(r.record), uid=r.statement.uid, since=r.since) for r in asked]
+            )
+        for address in {r.address for r in found if r.is_certain or confirmed[r.statement.uid]}:
+            self.screen.let_back(address)
+
+    def _true_id(self, rid: str) -> str:
+        return self.screen.true_ids.get(rid, rid)
 
     def _before(self, old: Observed | None) -> Record | None:
         if old is None or not self._source.is_known:
@@ -287,7 +313,7 @@ class Ingest:
                 yield point, replace(statement, strength=Strength.NOTHING)
             elif statement.uid not in self._now.confirmed:
                 since = current.decided_by.at if current.decided_by else statement.at
-                missing.append(Nomination(record=item.record.id, uid=statement.uid, since=since))
+                missing.append(Nomination(record=self._true_id(item.record.id), uid=statement.uid, since=since))
             elif self._now.confirmed[statement.uid]:
                 yield point, statement
         if missing:

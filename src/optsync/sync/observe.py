@@ -126,6 +126,7 @@ class Observer:
                 circumstances = replace(circumstances, confirmed=confirmed)
             else:
                 self._claims.extend(ingest.claims)
+                self._engine.true_ids.update(ingest.screen.true_ids)
                 return
 
     def judge_claims(self) -> None:

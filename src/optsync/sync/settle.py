@@ -21,6 +21,7 @@ from optsync.state.records import Observed
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
 from optsync.sync.engine import Engine
+from optsync.sync.forgotten import quiet
 from optsync.sync.observe import Observer
 
 SOON = timedelta(hours=1)
@@ -56,8 +57,8 @@ class Settler:
             self._guarded(unit)
             source = unit.sources.require(self._binding.system, self._binding.collection)
             observed = {o.key: o for o in unit.records.load(c.record_id for c in changes if c.record_id)}
-            for change in changes:
-                outcome = by_key.get(str(change.id)) or _no_answer(change)
+            for change, answer in quiet(unit, changes, by_key):
+                outcome = answer or _no_answer(change)
                 old = observed.get(change.record_id or 0)
                 self._settle_one(unit, source.id, change, outcome, old)
         shown = [
@@ -121,7 +122,8 @@ class Settler:
         keys = unit.records.insert(source_id, [(written, data, fingerprint)], at=self._engine.clock.now())
         key = keys[written.id]
         points = unit.points.require(_usable(written.addresses))
-        unit.records.set_points({key: [points[a] for a in _usable(written.addresses)]})
+        # Who was forgotten while the record was made has no address here any more.
+        unit.records.set_points({key: [points[a] for a in _usable(written.addresses)] or [change.point_id]})
         return key
 
     def _lists(self) -> frozenset[str]:

@@ -48,6 +48,7 @@ def upgrade() -> None:
         batch.add_column(sa.Column("block", _KEY))
         batch.create_foreign_key(op.f("fk_statement_block_block"), "block", ["block"], ["id"])
         batch.create_index(op.f("ix_statement_block"), ["block"])
+    op.add_column("contact_point", sa.Column("hash_key", sa.String(16)))
     op.add_column("contact_point", sa.Column("salt", sa.LargeBinary(16)))
     op.add_column("contact_point", sa.Column("seal", sa.LargeBinary(32)))
     op.add_column("contact_point", sa.Column("forgotten_at", sa.BigInteger()))
@@ -80,7 +81,7 @@ def downgrade() -> None:
     op.drop_index("ix_issue_subject", table_name="issue")
     for name in ("collection", "reason", "last_at"):
         op.drop_column("issue", name)
-    for name in ("active_at", "forgotten_at", "seal", "salt"):
+    for name in ("active_at", "forgotten_at", "seal", "salt", "hash_key"):
         op.drop_column("contact_point", name)
     with op.batch_alter_table("statement") as batch:
         batch.drop_index(op.f("ix_statement_block"))

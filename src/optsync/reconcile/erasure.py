@@ -1,0 +1,98 @@
+"""What may be kept of a record that holds a forgotten person's address."""
+
+import hashlib
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from optsync.model.contact_point import InvalidAddress, normalise
+from optsync.model.record import Record, Value
+from optsync.model.statement import Statement, StatementKind
+from optsync.reconcile.representation import Representation
+
+FORGOTTEN = "forgotten"
+"""Why a record gets nothing but outs."""
+
+
+def usable(addresses: Iterable[str]) -> tuple[str, ...]:
+    """The normalised addresses, each once, in their order; what is none is left out."""
+    found: dict[str, None] = {}
+    for raw in addresses:
+        try:
+            found.setdefault(normalise(raw))
+        except InvalidAddress:
+            continue
+    return tuple(found)
+
+
+def is_owner(record: Record, forgotten: Collection[str]) -> bool:
+    """Whether the record is the forgotten person's own: its primary address is theirs, and with it its fields."""
+    return usable(record.addresses)[:1] in [(address,) for address in forgotten]
+
+
+def own_part(record: Record, forgotten: Collection[str], representations: Iterable[Representation]) -> Record:
+    """A forgotten person's own record: its id and what it shows about wishes, so that outs can still be written. The
+    addresses of other people stay, since their wishes bind the record, too."""
+    flags = {name for r in representations for name in (r.opt_out, r.opt_in, r.bounce) if name}
+    return Record(
+        id=record.id,
+        addresses=tuple(a for a in record.addresses if usable([a]) and not _is_of(a, forgotten)),
+        status=record.status,
+        origin=record.origin,
+        topics=record.topics,
+        fields={name: value for name, value in record.fields.items() if name in flags},
+        word=record.word,
+        is_word_known=record.is_word_known,
+    )
+
+
+def others_part(record: Record, forgotten: Collection[str]) -> Record:
+    """A record of somebody else that holds the address, too: all but the address, wherever it is spelled."""
+    return replace(
+        record,
+        addresses=tuple(a for a in record.addresses if not _is_of(a, forgotten)),
+        reason=None if mentions(record.reason, forgotten) else record.reason,
+        fields={name: None if mentions(value, forgotten) else value for name, value in record.fields.items()},
+    )
+
+
+def kept(record: Record, forgotten: Collection[str], representations: Iterable[Representation]) -> Record:
+    """What is stored of a record that holds forgotten addresses."""
+    if is_owner(record, forgotten):
+        return own_part(record, forgotten, representations)
+    return others_part(record, forgotten)
+
+
+def mentions(value: Value, forgotten: Collection[str]) -> bool:
+    """Whether a text, or one of several, spells one of the addresses."""
+    texts = value if isinstance(value, tuple) else (value,)
+    lowered = [text.lower() for text in texts if isinstance(text, str)]
+    return any(address in text for address in forgotten for text in lowered)
+
+
+def gives_away(record: str, address: str) -> bool:
+    """Whether a record's id names the address: it is the address, or a plain digest of it that anybody can guess."""
+    plain = record.strip().lower()
+    return address in plain or plain in guessable(address)
+
+
+def guessable(address: str) -> frozenset[str]:
+    """The plain digests under which lists of addresses are passed around."""
+    return frozenset(
+        hashlib.new(name, spelling.encode(), usedforsecurity=False).hexdigest()
+        for name in ("md5", "sha1", "sha256", "sha512")
+        for spelling in (address, address.upper())
+    )
+
+
+def without_private_part(said: Statement) -> Statement:
+    """A statement about a forgotten person: what counts, without what tells of them."""
+    return replace(said, reason=None, evidence={})
+
+
+def may_be_kept(said: Statement) -> bool:
+    """Grants of forgotten people are void: only what restricts, and what tells whether mail arrives, is added."""
+    return said.kind is not StatementKind.GRANT
+
+
+def _is_of(raw: str, forgotten: Collection[str]) -> bool:
+    return any(address in forgotten for address in usable([raw])) or mentions(raw, forgotten)

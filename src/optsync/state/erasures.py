@@ -1,0 +1,245 @@
+"""Taking a person's clear text out of every table, and the proof that it was done."""
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from optsync.clock import Clock
+from optsync.model.change import ChangeKind, ChangeState
+from optsync.model.record import Record
+from optsync.state.codec import dumps, encode_record, loads
+from optsync.state.rows import chunks
+from optsync.state.schema import (
+    change,
+    contact_point,
+    erasure,
+    evidence,
+    inbox,
+    issue,
+    link,
+    run,
+    standing,
+    statement,
+    system_record,
+)
+
+TOUCHED = tuple(
+    table.name
+    for table in (contact_point, statement, evidence, system_record, link, change, issue, run, standing, inbox)
+)
+"""The tables that an erasure takes clear text from."""
+
+NAME = "(forgotten)"
+"""What people read in an address's place."""
+
+_ABOUT_WISHES = frozenset({ChangeKind.OPT_OUT, ChangeKind.OPT_IN, ChangeKind.TOPIC, ChangeKind.BOUNCE})
+_WITH_VALUES = ("before", "after", "write", "fingerprint", "message")
+_NOT_SENT = (ChangeState.PLANNED, ChangeState.READY, ChangeState.HELD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure:
+    """``systems``: what became of each record that a system held: system, collection, record, outcome."""
+
+    id: int
+    point_id: int
+    at: datetime
+    actor: str | None
+    systems: list[dict[str, Any]]
+
+
+class Erasures:
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def stop_others(self) -> None:
+        """Until the end of this transaction no cycle commits: what it has in memory must not come back."""
+        if self._connection.dialect.name == "postgresql":
+            # Every commit of a cycle begins with a beat of its leases.
+            self._connection.execute(sa.text("LOCK TABLE lease IN SHARE ROW EXCLUSIVE MODE"))
+
+    # the ledger
+
+    def blank_statements(self, point: int) -> None:
+        """Erases what tells of the person from the statements; what counts, and the chain, stays."""
+        mine = sa.select(statement.c.id).where(statement.c.point_id == point)
+        self._connection.execute(sa.delete(evidence).where(evidence.c.statement_id.in_(mine)))
+        self._connection.execute(
+            sa.update(statement).where(statement.c.point_id == point).values(salt=None, reason=None, record=None)
+        )
+        self._connection.execute(sa.delete(standing).where(standing.c.point_id == point))
+
+    # what was observed, agreed and written
+
+    def replace_records(self, records: Mapping[int, Record]) -> None:
+        """Stores what is kept of these records, under the id that it has now; nothing is unsure about them."""
+        for key, record in records.items():
+            data, fingerprint = encode_record(record)
+            self._connection.execute(
+                sa.update(system_record)
+                .where(system_record.c.id == key)
+                .values(rid=record.id, data=data, fp=fingerprint, unsure=None)
+            )
+
+    def drop_links(self, records: Collection[int]) -> None:
+        """What these records had in common with others is forgotten."""
+        for part in chunks(sorted(records)):
+            self._connection.execute(
+                sa.delete(link).where(sa.or_(link.c.crm_record.in_(part), link.c.esp_record.in_(part)))
+            )
+
+    def blank_links(self, records: Collection[int], texts: Collection[str]) -> None:
+        """Where an agreed value of these records spells one of the texts, nothing is agreed any more."""
+        for part in chunks(sorted(records)):
+            mine = sa.or_(link.c.crm_record.in_(part), link.c.esp_record.in_(part))
+            for row in self._connection.execute(sa.select(link).where(mine)).mappings().all():
+                if _holds(f"{row['agreed']} {row['frozen']}", texts):
+                    named = [link.c[name] == row[name] for name in ("sync", "crm_record", "esp_record")]
+                    self._connection.execute(sa.update(link).where(*named).values(agreed=dumps({}), frozen=None))
+
+    def blank_changes(self, point: int, own: Collection[int], shared: Collection[int], texts: Collection[str]) -> None:
+        """What was not sent yet never is; of what was, the journal keeps what was done and not the values. Of the
+        ``shared`` records that is so where a change spells one of the texts."""
+        queries = [sa.select(change).where(change.c.point_id == point)]
+        queries += [sa.select(change).where(change.c.record_id.in_(part)) for part in chunks(sorted({*own, *shared}))]
+        for query in queries:
+            for row in self._connection.execute(query).mappings().all():
+                is_theirs = row["point_id"] == point or row["record_id"] in own
+                if not is_theirs and not _holds(" ".join(str(row[c]) for c in _WITH_VALUES), texts):
+                    continue
+                values = _blank_change(dict(row))
+                if row["state"] in _NOT_SENT:
+                    values |= {"state": ChangeState.SUPERSEDED, "settled_at": self._clock.now()}
+                self._connection.execute(sa.update(change).where(change.c.id == row["id"]).values(**values))
+
+    def blank_issues(self, point: int, records: Collection[tuple[str, str]]) -> None:
+        """Closes and empties the issues about the person and about these (system, record id)."""
+        mine = sa.or_(
+            issue.c.point_id == point,
+            *(sa.and_(issue.c.system == system, issue.c.record == rid) for system, rid in records),
+        )
+        self._blank_issues(list(self._connection.execute(sa.select(issue.c.id).where(mine)).scalars()))
+
+    def _blank_issues(self, ids: Sequence[int]) -> None:
+        for key in ids:
+            self._connection.execute(
+                sa.update(issue)
+                .where(issue.c.id == key)
+                .values(
+                    subject=f"forgotten {key}",
+                    message=NAME,
+                    values=None,
+                    record=None,
+                    blocks=None,
+                    reason=NAME,
+                    state="resolved",
+                    closed_at=sa.func.coalesce(
+                        issue.c.closed_at, sa.literal(self._clock.now(), issue.c.closed_at.type)
+                    ),
+                )
+            )
+
+    # texts in which somebody may be named by the way
+
+    def blank_texts(self, texts: Collection[str]) -> None:
+        """Takes the texts out of vendors' words, run summaries and issues, and empties hooks that hold one."""
+        self._rewrite(change, "message", texts)
+        self._rewrite(run, "summary", texts)
+        named: set[int] = set()
+        for column in ("message", "values", "record", "reason"):
+            named.update(self._holding(issue, column, texts))
+        self._blank_issues(sorted(named))
+        self._empty_hooks(texts)
+
+    def _rewrite(self, table: sa.Table, column: str, texts: Collection[str]) -> None:
+        pattern = re.compile("|".join(re.escape(text) for text in sorted(texts)), re.IGNORECASE)
+        for key, value in self._holding(table, column, texts).items():
+            self._connection.execute(
+                sa.update(table).where(table.c.id == key).values(**{column: pattern.sub(NAME, value)})
+            )
+
+    def _holding(self, table: sa.Table, column: str, texts: Collection[str]) -> dict[int, str]:
+        lowered = sa.func.lower(table.c[column])
+        spelled = sa.or_(*(lowered.contains(text, autoescape=True) for text in sorted(texts)))
+        rows = self._connection.execute(sa.select(table.c.id, table.c[column]).where(spelled)).all()
+        return dict(tuple(row) for row in rows)
+
+    def _empty_hooks(self, texts: Collection[str]) -> None:
+        wanted = [text.encode() for text in texts]
+        found = [
+            key
+            for key, body in self._connection.execute(sa.select(inbox.c.id, inbox.c.body))
+            if any(text in spelled for spelled in _spellings(bytes(body)) for text in wanted)
+        ]
+        for part in chunks(found):
+            now = self._clock.now()
+            self._connection.execute(sa.update(inbox).where(inbox.c.id.in_(part)).values(body=b"", done_at=now))
+
+    # the proof
+
+    def note(self, point: int, *, actor: str, systems: Sequence[Mapping[str, Any]]) -> int:
+        """Adds a line to the proof; returns its number."""
+        result = self._connection.execute(
+            sa.insert(erasure).values(point_id=point, at=self._clock.now(), actor=actor, systems=dumps(list(systems)))
+        )
+        key: int = result.inserted_primary_key[0] if result.inserted_primary_key else 0
+        return key
+
+    def set_systems(self, erasure_id: int, systems: Sequence[Mapping[str, Any]]) -> None:
+        """What became of the systems' records."""
+        self._connection.execute(
+            sa.update(erasure).where(erasure.c.id == erasure_id).values(systems=dumps(list(systems)))
+        )
+
+    def of(self, point: int) -> list[Erasure]:
+        """The proof about one point, oldest first."""
+        rows = self._connection.execute(
+            sa.select(erasure).where(erasure.c.point_id == point).order_by(erasure.c.id)
+        ).mappings()
+        return [Erasure(**{**row, "systems": loads(row["systems"])}) for row in rows]
+
+
+def without_values(kind: ChangeKind, write: Mapping[str, Any]) -> dict[str, Any]:
+    """A change's write without what tells of the person; flags and topics stay, since undoing an out needs them."""
+    fields = write["fields"] if kind in _ABOUT_WISHES else {}
+    empty: dict[str, Any] = {
+        "address": None,
+        "tags": {},
+        "evidence": None,
+        "agreed": {},
+        "counterpart": None,
+        "left": None,
+    }
+    return {**write, **empty, "fields": fields}
+
+
+def _blank_change(row: dict[str, Any]) -> dict[str, Any]:
+    kind = ChangeKind(row["kind"])
+    is_wish = kind in _ABOUT_WISHES
+    return {
+        "before": row["before"] if is_wish else dumps({}),
+        "after": row["after"] if is_wish else dumps({}),
+        "write": dumps(without_values(kind, loads(row["write"]))),
+        "fingerprint": f"forgotten {row['id']}",
+        "message": None,
+    }
+
+
+def _holds(text: str, texts: Collection[str]) -> bool:
+    lowered = text.lower()
+    return any(one in lowered for one in texts)
+
+
+_DECODERS: tuple[Callable[[bytes], bytes], ...] = (bytes, unquote_to_bytes)
+
+
+def _spellings(body: bytes) -> list[bytes]:
+    """A hook's body in lower case, as it came and without the encoding of forms."""
+    return [decode(body).lower() for decode in _DECODERS]
