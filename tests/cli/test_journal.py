@@ -62,6 +62,53 @@ def test_a_record_that_was_set_aside_is_read_again_with_everything_when_retried(
     assert desk.optsync("sync", "--json").json["syncs"]["newsletter"]["seen"]["esp"] == 3
 
 
+def with_issues(desk: Desk, *issues: NewIssue) -> None:
+    desk.optsync("sync")
+    store = Store(f"sqlite:///{desk.database}", SystemClock())
+    with store.transaction() as unit:
+        for issue in issues:
+            unit.issues.open(issue, run=None)
+    store.close()
+
+
+def quarantined(number: int, *, system: str = "mc") -> NewIssue:
+    return NewIssue(
+        kind="quarantined_record", message=f"row {number}", sync="newsletter", system=system, record=str(number)
+    )
+
+
+def test_many_issues_are_counted_by_kind_and_listed_when_the_kind_is_asked_for(desk: Desk) -> None:
+    odd = NewIssue(kind="clock_skew", message="unknown clock", sync="newsletter", system="crm", record="1")
+    with_issues(desk, odd, *(quarantined(number) for number in range(1, 26)))
+    grouped = desk.optsync("issues").out
+    assert "26 issues" in grouped
+    assert "row 1\n" not in grouped
+    assert "clock_skew" in grouped
+    listed = desk.optsync("issues", "list", "--kind", "quarantined_record", "--system", "mc").out
+    assert listed.count("quarantined_record") == 25
+    assert len(desk.optsync("issues", "--kind", "clock_skew", "--json").json) == 1
+    assert desk.optsync("issues", "--system", "nobody", "--json").json == []
+    assert "No open issues about nobody." in desk.optsync("issues", "--system", "nobody").out
+
+
+def test_several_issues_are_answered_at_once_or_not_at_all(desk: Desk) -> None:
+    with_issues(desk, *(quarantined(number) for number in (1, 2, 3)))
+    numbers = [str(issue["id"]) for issue in desk.optsync("issues", "--json").json]
+    assert desk.optsync("issues", "dismiss", numbers[0], "99", "--actor", "Eve").code == 1
+    assert len(desk.optsync("issues", "--json").json) == 3
+    dismissed = desk.optsync("issues", "dismiss", *numbers[:2], "--actor", "Eve", "--json").json
+    assert [issue["state"] for issue in dismissed] == ["dismissed", "dismissed"]
+    retried = desk.optsync("issues", "retry", numbers[2], numbers[1], "--json").json
+    assert [issue["values"]["resolved"] for issue in retried] == ["tried again by hand", "tried again by hand"]
+
+
+def test_an_issue_says_since_when_and_how_often(desk: Desk) -> None:
+    with_issues(desk, quarantined(1), quarantined(1))
+    (issue,) = desk.optsync("issues", "--json").json
+    assert (issue["count"], issue["opened_at"] <= issue["last_at"]) == (2, True)
+    assert "times" in desk.optsync("issues").out
+
+
 @pytest.mark.parametrize("arguments", [["retry"], ["retry", "1", "--all"], ["list", "--state", "new"]])
 def test_an_unclear_answer_to_issues_is_a_usage_error(lonely: Desk, arguments: list[str]) -> None:
     assert lonely.optsync("issues", *arguments).code == 2

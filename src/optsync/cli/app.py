@@ -24,6 +24,7 @@ from optsync.cli import (
     ledger_export,
     mock_server,
     plans,
+    report_command,
     runs,
     status,
     sync,
@@ -78,6 +79,7 @@ app.command("sync")(sync.sync)
 app.command("approve")(plans.approve)
 app.command("reject")(plans.reject)
 app.command("status")(status.status)
+app.command("report")(report_command.report)
 app.command("explain")(explain.explain)
 app.command("opt-out")(wishes.opt_out)
 app.command("opt-in")(wishes.opt_in)

@@ -43,7 +43,7 @@ def couple(point: Point, around: Neighbourhood, policy: SyncPolicy) -> Couple:
     sign = -1.0 if policy.prefers_newest else 1.0
     holders.sort(key=lambda s: (s.record.rank, sign * (s.record.created_at or _EPOCH).timestamp(), s.key))
     members = sorted((s for s in here if s.side is Side.ESP), key=lambda s: (s.is_gone, s.key))
-    listed = [s for s in holders if _is_in_list(s, policy)] or holders
+    listed = [s for s in holders if is_in_list(s, policy)] or holders
     return Couple(point, listed[0] if listed else None, members[0] if members else None, tuple(holders))
 
 
@@ -55,7 +55,7 @@ def join(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
         return Decision(intents=intents)
     if member is None:
         return _enter(pair, around, policy)
-    if not _is_in_list(pair.owner, policy):
+    if not is_in_list(pair.owner, policy):
         intents = tuple(_leave(pair, around, policy))
         return Decision(intents=intents, skipped={pair.owner.key: "out_of_scope"})
     decision = _fields(pair.point, pair.owner, member, around, policy)
@@ -63,7 +63,7 @@ def join(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
     return replace(decision, intents=(*_return(pair, around, policy), *decision.intents), settled=settled)
 
 
-def _is_in_list(seen: Seen, policy: SyncPolicy) -> bool:
+def is_in_list(seen: Seen, policy: SyncPolicy) -> bool:
     return not policy.has_list_scope or policy.name in seen.record.lists
 
 
@@ -120,7 +120,7 @@ def _topic_out(scope: str, denying: Seen, now: datetime) -> Statement:
 
 def _fields(point: Point, owner: Seen, member: Seen, around: Neighbourhood, policy: SyncPolicy) -> Decision:
     link = around.links.get((owner.key, member.key)) or Link(crm=owner.key, esp=member.key)
-    if not _fields_flow(point, member, policy):
+    if not fields_flow(point, member, policy):
         return Decision(settled=() if (owner.key, member.key) in around.links else (link,))
     merged = _merge_all(link, point, owner, member, around.now, policy)
     intents = [
@@ -172,7 +172,7 @@ def _merge_all(link: Link, point: Point, owner: Seen, member: Seen, now: datetim
     return _Merged(pending, link, tuple(questions))
 
 
-def _fields_flow(point: Point, member: Seen, policy: SyncPolicy) -> bool:
+def fields_flow(point: Point, member: Seen, policy: SyncPolicy) -> bool:
     if member.record.status in {Status.ARCHIVED, Status.ABSENT}:
         return False
     return policy.fields_after_opt_out or point.standing(policy.scope, policy).wish is not Wish.OUT
@@ -217,7 +217,7 @@ def _question(kind: str, owner: Seen, point: Point, name: str, values: Mapping[s
 def _enter(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
     if pair.owner is None:
         return Decision()
-    listed = [s for s in pair.holders if _is_in_list(s, policy)]
+    listed = [s for s in pair.holders if is_in_list(s, policy)]
     if not listed:
         return Decision(skipped={pair.owner.key: "out_of_scope"})
     decided = pair.point.standing(policy.scope, policy)
@@ -344,7 +344,7 @@ def _leave(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[
     member = pair.member
     if policy.leave is Leave.KEEP or member is None or member.record.status is not Status.IN:
         return
-    if any(_is_in_list(s, policy) for s in pair.holders):
+    if any(is_in_list(s, policy) for s in pair.holders):
         return
     links = [link for s in pair.holders if (link := around.links.get((s.key, member.key)))]
     if not links or any(link.left or link.is_kept for link in links):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -288,6 +288,13 @@ class Issues:
             where.append(issue.c.point_id.in_(points))
         where += [issue.c[n] == wanted for n, wanted in (("kind", kind), ("system", system)) if wanted is not None]
         return self._select(*where)
+
+    def standing_at(self, points: Collection[int]) -> Sequence[Issue]:
+        """The issues about these points that are open or dismissed."""
+        found: dict[int, Issue] = {}
+        for part in chunks(sorted(points)):
+            found.update((i.id, i) for i in self._select(issue.c.point_id.in_(part), issue.c.state != "resolved"))
+        return list(found.values())
 
     def count_open(self) -> int:
         query = sa.select(sa.func.count()).select_from(issue).where(issue.c.state == "open")

@@ -220,6 +220,36 @@ class Records:
         )
         return list(self._connection.execute(query).scalars())
 
+    def primary_points(self, source_ids: Sequence[int], *, after: int = 0, limit: int = CHUNK) -> list[int]:
+        """The next points, by key, that are the primary address of a record in one of these sources."""
+        query = (
+            sa.select(record_point.c.point_id)
+            .join(system_record, system_record.c.id == record_point.c.record_id)
+            .where(
+                record_point.c.position == 0, record_point.c.point_id > after, system_record.c.source_id.in_(source_ids)
+            )
+            .group_by(record_point.c.point_id)
+            .order_by(record_point.c.point_id)
+            .limit(limit)
+        )
+        return list(self._connection.execute(query).scalars())
+
+    def without_points(self, source_id: int, *, after: int = 0, limit: int = CHUNK) -> list[int]:
+        """The next records of a source, by key, that are there and hold no address that can be used."""
+        has_point = sa.exists().where(record_point.c.record_id == system_record.c.id)
+        query = (
+            sa.select(system_record.c.id)
+            .where(
+                system_record.c.source_id == source_id,
+                system_record.c.id > after,
+                ~system_record.c.is_gone,
+                ~has_point,
+            )
+            .order_by(system_record.c.id)
+            .limit(limit)
+        )
+        return list(self._connection.execute(query).scalars())
+
     def outcomes(self, source_id: int, *, sync: str, run: str) -> dict[str, int]:
         """The records of the current scan by outcome: ``changed`` (they received a change of the run, or their
         reading was news about a point that has one), a reason why they were skipped, or ``same``."""

@@ -1,0 +1,176 @@
+"""The report names exactly those who are mailed without a basis, kept from what they want, or shown differently."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from optsync.model.record import Status
+from optsync.model.statement import Source, StatementKind, state
+from optsync.sync.standings import report
+from tests.scenarios.world import World, person
+
+pytestmark = pytest.mark.rule("every write is explained")
+
+Make = Callable[..., World]
+
+
+def ann(number: int) -> str:
+    return f"ann{number}@example.com"
+
+
+def reported(w: World, **options: Any) -> dict[str, Any]:
+    part: dict[str, Any] = report(w.engine, **options)["syncs"]["newsletter"]
+    return part
+
+
+def who(entries: list[dict[str, Any]]) -> dict[str, str]:
+    """The reasons by address; an address is listed once only."""
+    found = {entry["email"]: str(entry["reason"]) for entry in entries}
+    assert len(found) == len(entries)
+    return found
+
+
+def consenting(number: int, **details: Any) -> Any:
+    """Somebody whose consent is known from the start."""
+    return person(number, opt_in=True, consent_at=person().created_at, **details)
+
+
+def test_when_all_is_well_every_list_is_empty_and_every_record_is_counted(world: Make) -> None:
+    w = world(consenting(1), consenting(2), consenting(3, opt_out=True, status=Status.OUT))
+    w.sync()
+    w.sync()
+    part = reported(w)
+
+    assert (part["mailed_without_basis"], part["blocked_although_allowed"], part["mismatches"]) == ([], [], [])
+    assert {(c["standing"], c["system"], c["shows"]): c["count"] for c in part["counts"]} == {
+        ("in", "crm", "in"): 2,
+        ("in", "esp", "in"): 2,
+        ("out", "crm", "out"): 1,
+        ("out", "esp", "out"): 1,
+    }
+
+
+def test_before_the_first_run_nothing_is_known(world: Make) -> None:
+    w = world(person(1))
+
+    assert reported(w)["counts"] == []
+    w.sync()
+
+
+def test_each_disagreement_is_named_with_its_reason_and_nobody_else(world: Make) -> None:
+    w = world(
+        consenting(1),
+        person(2),  # subscribed there, and nobody knows why
+        consenting(3),
+        consenting(4, status=Status.BOUNCED),
+        consenting(5, status=Status.PENDING),
+        consenting(6),
+        person(7, in_esp=False),  # no consent, so not entered: nothing to complain about
+        person(8, addresses=("no address",), in_esp=False),
+        changes={"opt_out": {"crm_to_esp": False, "esp_to_crm": True}},
+    )
+    w.sync()
+    w.crm.act("opt_out", email=ann(3))
+    w.esp.act("archive", email=ann(6))
+    w.sync()
+    w.sync()
+    part = reported(w)
+
+    assert who(part["mailed_without_basis"]) == {
+        ann(2): "no consent known",
+        ann(3): "opted out; opt_out.crm_to_esp: false",
+    }
+    assert who(part["blocked_although_allowed"]) == {
+        ann(6): "archived: taken off the list there",
+    }
+    assert who(part["mismatches"]) == {ann(3): "opt_out.crm_to_esp: false"}
+    counts = {(c["standing"], c["system"], c["shows"]): c["count"] for c in part["counts"]}
+    assert counts["no_address", "crm", "unknown"] == 1
+    assert sum(n for (_, system, _), n in counts.items() if system == "crm") == 8
+    assert sum(n for (_, system, _), n in counts.items() if system == "esp") == 6
+
+
+def test_a_field_that_differs_says_why_and_shows_no_whole_value(world: Make) -> None:
+    w = world(consenting(1), consenting(2))
+    w.sync()
+    esp: Any = w.esp
+    next(f for f in esp.audience.merge_fields.values() if f.tag == "CITY").type = "number"
+    w.crm.act("set_field", email=ann(1), field="city", value="Tartu")
+    w.sync()
+    w.sync()
+    (entry,) = reported(w)["mismatches"]
+
+    assert (entry["email"], entry["system"], entry["about"], entry["field"]) == (ann(1), "esp", "field", "CITY")
+    assert entry["shows"] == "R…a (4)"
+    assert entry["reason"].startswith("quarantined_field: ")
+    assert entry["since"] is not None
+
+
+def test_what_the_vendor_refuses_is_blocked_although_allowed_with_the_refusal(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email=ann(1))
+    w.sync()
+    w.wait(hours=1)
+    w.crm.act("opt_in", email=ann(1), at=w.clock.now().isoformat())
+    w.sync()
+    part = reported(w)
+
+    (blocked,) = part["blocked_although_allowed"]
+    assert (blocked["email"], blocked["system"], blocked["shows"]) == (ann(1), "esp", "out")
+    assert blocked["reason"].startswith("refused: ")
+    assert [m["about"] for m in part["mismatches"]] == ["status"]
+
+
+def test_what_was_read_and_is_not_written_yet_waits(world: Make) -> None:
+    w = world(consenting(1))
+    w.sync()
+    w.sync()
+    with w.store.transaction() as unit:
+        now = w.clock.now()
+        out = state(
+            scope="acme/marketing", kind=StatementKind.OUT, at=now, clock=None, seen_at=now, source=Source.ADMIN
+        )
+        (key,) = unit.points.find([ann(1)]).values()
+        unit.ledger.append([(key, out)], run=None)
+        unit.points.mark(["newsletter"], [key])
+    part = reported(w)
+
+    assert who(part["mailed_without_basis"]) == {ann(1): "opted out; waiting: the next cycle writes it"}
+    assert {m["system"]: m["reason"] for m in part["mismatches"]} == {
+        "crm": "waiting: the next cycle writes it",
+        "esp": "waiting: the next cycle writes it",
+    }
+    w.sync()
+    w.sync()
+    assert reported(w)["mismatches"] == []
+
+
+def test_a_held_plan_is_the_reason_why_things_stand(world: Make) -> None:
+    w = world(*(consenting(number) for number in range(1, 61)))
+    w.sync()
+    w.sync()
+    for number in range(1, 61):
+        w.crm.act("opt_out", email=ann(number))
+    report_of_run = w.sync()
+    plan = report_of_run.syncs["newsletter"].plan
+    part = reported(w, limit=5)
+
+    assert plan is not None
+    assert (part["mailed_without_basis_total"], len(part["mailed_without_basis"])) == (60, 5)
+    assert part["mismatches_total"] == 60
+    assert {m["reason"] for m in part["mismatches"]} == {f"held: plan {plan}"}
+
+
+def test_a_topic_that_is_shown_against_the_persons_word_is_a_mismatch(world: Make) -> None:
+    ticked = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
+    w = world(consenting(1, **ticked), changes={"opt_out": {"crm_to_esp": False, "esp_to_crm": True}})
+    w.sync()
+    w.crm.act("set_topic", email=ann(1), topic="news", wanted=False)
+    w.sync()
+    w.sync()
+    (entry,) = reported(w)["mismatches"]
+
+    assert (entry["about"], entry["system"], entry["shows"]) == ("topic", "esp", True)
+    assert entry["reason"] == "opt_out.crm_to_esp: false"
