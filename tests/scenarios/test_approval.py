@@ -361,3 +361,16 @@ def test_a_plan_of_creations_that_were_rejected_does_not_come_back(world: Make) 
 
     assert w.esp.act("view", email="ann11@example.com") is None
     assert held(w) == []
+
+
+@retraction
+def test_what_was_retracted_does_not_follow_to_a_new_address(world: Make) -> None:
+    w = crowd(world, guard=ROOM)
+    _reject(w, hold_opt_outs(w))
+    w.crm.act("add_address", email=ANN, address="ann.new@example.com")
+    w.sync()
+
+    with w.store.reading() as unit:
+        key = unit.points.find(["ann.new@example.com"])["ann.new@example.com"]
+        assert [s for s in unit.ledger.about([key])[key] if s.kind is StatementKind.OUT] == []
+    assert w.esp_shows(ANN)["status"] == Status.IN

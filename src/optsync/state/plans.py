@@ -80,6 +80,11 @@ class Plans:
         row = self._connection.execute(sa.select(plan).where(plan.c.uid == uid)).mappings().one_or_none()
         return _plan(row) if row else None
 
+    def has_any(self, sync: str) -> bool:
+        """Whether plans of the sync are held, or were approved."""
+        query = sa.select(plan.c.uid).where(plan.c.sync == sync, plan.c.state.in_(("held", "approved"))).limit(1)
+        return self._connection.execute(query).first() is not None
+
     def held(self, sync: str) -> list[Plan]:
         """The held plans of a sync, oldest first."""
         query = sa.select(plan).where(plan.c.sync == sync, plan.c.state == "held").order_by(plan.c.held_at, plan.c.uid)

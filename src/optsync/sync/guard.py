@@ -49,7 +49,8 @@ class Guard:
             self._reject(unit)
             for uid in self._approving:
                 unit.points.mark([self._sync], unit.plans.points_of(uid))
-        return HeldChanges(self._engine, self._sync, self._approving)
+            has_plans = unit.plans.has_any(self._sync)
+        return HeldChanges(self._engine, self._sync, self._approving, has_plans=has_plans)
 
     def _reject(self, unit: Unit) -> None:
         uid = self._word.rejects if self._word else None

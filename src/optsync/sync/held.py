@@ -11,18 +11,21 @@ from optsync.sync.engine import Engine
 
 class HeldChanges:
     """The held plans of one sync, as deciding meets their changes again. ``approving``: plans whose changes are
-    planned anew, with what the systems show now."""
+    planned anew, with what the systems show now. ``has_plans``: whether anything was ever held or approved."""
 
-    def __init__(self, engine: Engine, sync: str, approving: Collection[str] = ()) -> None:
+    def __init__(self, engine: Engine, sync: str, approving: Collection[str] = (), *, has_plans: bool = True) -> None:
         self._engine = engine
         self._sync = sync
         self._approving = frozenset(approving)
+        self._has_plans = has_plans
 
     def sort_out(
         self, unit: Unit, keys: Collection[int], points: Collection[int], derived: Sequence[Intent]
     ) -> list[tuple[Intent, str | None]]:
         """The changes to plan now, each with the plan by which a person has approved it. ``derived``: all that
         follows for the points ``keys``, sendable or not; ``points``: everybody around them."""
+        if not self._has_plans:
+            return [(intent, None) for intent in derived]
         held = unit.plans.held_at(self._sync, points)
         approved = unit.plans.approved_at(self._sync, points)
         self._drop(unit, held, keys, {intent.fingerprint for intent in derived})

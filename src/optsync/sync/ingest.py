@@ -10,7 +10,7 @@ from optsync.model.masking import mask, mask_words
 from optsync.model.page import RowFault
 from optsync.model.record import Record, Side, Status
 from optsync.model.statement import Statement, StatementKind, Strength
-from optsync.reconcile.consent import Standing, Wish, standing
+from optsync.reconcile.consent import Standing, Wish, effective, standing
 from optsync.reconcile.detect import Claim, Detected, Doubt, Reading, Said, detect
 from optsync.reconcile.representation import overlay
 from optsync.state.codec import encode_record
@@ -285,7 +285,7 @@ class Ingest:
         stays = [p for p in item.old.points if p in listed]
         about = self._unit.ledger.about({*vanished, *stays})
         for origin, statements in about.items():
-            for said in statements:
+            for said in effective(statements):
                 if said.kind not in {StatementKind.OUT, StatementKind.COMPLAINT}:
                     continue
                 is_flag = said.system == self._binding.system and said.record == item.record.id
