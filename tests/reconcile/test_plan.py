@@ -186,6 +186,8 @@ SINGLE: dict[Rule, Case] = {
 ELSEWHERE = {
     Rule.TOPICS_DISAGREE: "the statement of a first joining, tested in test_membership",
     Rule.UNDONE: "no rule of a cycle, tested in test_undo",
+    Rule.HANDLED_OPT_OUT: "after the cycle's writes, tested in test_handling",
+    Rule.HANDLED_OPT_IN: "after the cycle's writes, tested in test_handling",
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from optsync.config import wording
+from optsync.config.handling_checks import handling_problems
 from optsync.config.places import Path
 from optsync.config.problem import Problem
 from optsync.config.schema import Config, SyncConfig
@@ -22,6 +23,7 @@ def problems(config: Config, connectors: Connectors) -> Iterator[Problem]:
     """Everything the checks find, in no particular order. ``connectors`` are by system."""
     for check in _CHECKS:
         yield from check(config)
+    yield from handling_problems(config)
     for sync in config.syncs.values():
         yield from _entities(sync, connectors.get(sync.crm.system))
         for sync_check in SYNC_CHECKS:

@@ -154,6 +154,22 @@ class FieldRule(Settings):
         return self.direction != "to_esp"
 
 
+Setting = str | bool | int | float | None
+"""What a CRM field is set to; a text may hold placeholders such as {date}."""
+
+
+class HandlerEntry(Settings):
+    """A handler of one's own: an installed function, called after an opt-out or opt-in."""
+
+    name: str = Field(description="As it is installed under the entry points optsync.handlers.")
+    fields: tuple[str, ...] = Field(default=(), description="CRM fields it may set besides those named for scopes.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+
 class SoftBounces(Settings):
     """How many temporary failures, within what time, make an address undeliverable."""
 

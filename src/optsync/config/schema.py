@@ -10,7 +10,19 @@ from pydantic import Field, PrivateAttr, SecretStr, SerializeAsAny, field_valida
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from optsync.config.duration import Duration
-from optsync.config.parts import Brand, ConsentRules, FieldRule, Guard, Log, Policy, State, Travel, Web
+from optsync.config.parts import (
+    Brand,
+    ConsentRules,
+    FieldRule,
+    Guard,
+    HandlerEntry,
+    Log,
+    Policy,
+    Setting,
+    State,
+    Travel,
+    Web,
+)
 from optsync.config.schedule import checked_cron
 from optsync.connect.settings import CrmSide, EspSide, Settings, SystemSettings
 from optsync.model.scope import Purpose, purpose_of
@@ -33,6 +45,15 @@ class SyncConfig(Settings):
     crm: SerializeAsAny[CrmSide]
     esp: SerializeAsAny[EspSide]
     opt_out: Travel = Travel()
+    on_opt_out: Mapping[str, Mapping[str, Setting]] = Field(
+        default_factory=dict, description="Scope -> CRM fields to set once when somebody's standing there becomes out."
+    )
+    on_opt_in: Mapping[str, Mapping[str, Setting]] = Field(
+        default_factory=dict, description="Scope -> CRM fields to set once when somebody's standing there becomes in."
+    )
+    handlers: tuple[HandlerEntry, ...] = Field(
+        default=(), description="Installed handlers to call after an opt-out or opt-in: names, or name and fields."
+    )
     policy: Policy = Policy()
     fields: tuple[FieldRule, ...] = ()
     _name: str = PrivateAttr(default="")

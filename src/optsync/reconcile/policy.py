@@ -36,6 +36,26 @@ class Inactive(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CustomHandling:
+    """What an organisation adds to opt-outs and opt-ins: CRM fields to set, by scope, and handlers of its own with the
+    further fields that each may set."""
+
+    on_opt_out: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    on_opt_in: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    handlers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The CRM fields named for scopes."""
+        return frozenset(n for by in (self.on_opt_out, self.on_opt_in) for fields in by.values() for n in fields)
+
+    @property
+    def all_fields(self) -> frozenset[str]:
+        """Every CRM field that may be set."""
+        return self.fields.union(*self.handlers.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SyncPolicy:
     """One sync. ``crm_defaults`` are field values that new CRM records get (the list scope's equalities)."""
 
@@ -64,6 +84,18 @@ class SyncPolicy:
     clock_tolerance: timedelta = timedelta(minutes=5)
     soft_limit: int = 5
     soft_within: timedelta = timedelta(days=30)
+    handling: CustomHandling = field(default_factory=CustomHandling)
+
+    @property
+    def handled_scopes(self) -> tuple[str, ...]:
+        """Whose turns are handled: the scopes named, and with handlers all that this sync is about."""
+        own = (self.scope, *self.mapped_topics) if self.handling.handlers else ()
+        return tuple(sorted({*self.handling.on_opt_out, *self.handling.on_opt_in, *own}))
+
+    @property
+    def mapped_topics(self) -> frozenset[str]:
+        """Scopes of the topics that some side shows."""
+        return frozenset(scope for scope, _ in (*self.crm.topics, *self.esp.topics))
 
     @property
     def needs_grant(self) -> bool:

@@ -31,6 +31,8 @@ class Rule(StrEnum):
     ESP_ONLY = "esp_only"
     PUT_BACK = "put_back"
     UNDONE = "undone"
+    HANDLED_OPT_OUT = "handled_opt_out"
+    HANDLED_OPT_IN = "handled_opt_in"
 
 
 TEXTS: dict[Rule, str] = {
@@ -58,5 +60,7 @@ TEXTS: dict[Rule, str] = {
     Rule.SIGN_OF_LIFE: "gave a sign of life or opted in anew: what was done for inactivity is taken back",
     Rule.PUT_BACK: "an administrator retracted the opt-out: what was shown before it is shown again",
     Rule.ESP_ONLY: "known to the e-mail platform only: created in the CRM",
+    Rule.HANDLED_OPT_OUT: "what this organisation sets when somebody opts out",
+    Rule.HANDLED_OPT_IN: "what this organisation sets when somebody opts in",
     Rule.UNDONE: "an earlier run is taken back, where nobody has touched it since",
 }

@@ -20,6 +20,7 @@ from optsync.state.schema import (
     contact_point,
     erasure,
     evidence,
+    handled,
     inbox,
     issue,
     link,
@@ -31,7 +32,7 @@ from optsync.state.schema import (
 
 TOUCHED = tuple(
     table.name
-    for table in (contact_point, statement, evidence, system_record, link, change, issue, run, standing, inbox)
+    for table in (contact_point, statement, evidence, system_record, link, change, issue, run, standing, inbox, handled)
 )
 """The tables that an erasure takes clear text from."""
 
@@ -90,6 +91,7 @@ class Erasures:
 
     def drop_links(self, records: Collection[int]) -> None:
         """What these records had in common with others is forgotten."""
+        self._blank_handled(records)
         for part in chunks(sorted(records)):
             self._connection.execute(
                 sa.delete(link).where(sa.or_(link.c.crm_record.in_(part), link.c.esp_record.in_(part)))
@@ -97,12 +99,19 @@ class Erasures:
 
     def blank_links(self, records: Collection[int], texts: Collection[str]) -> None:
         """Where an agreed value of these records spells one of the texts, nothing is agreed any more."""
+        self._blank_handled(records)
         for part in chunks(sorted(records)):
             mine = sa.or_(link.c.crm_record.in_(part), link.c.esp_record.in_(part))
             for row in self._connection.execute(sa.select(link).where(mine)).mappings().all():
                 if _holds(f"{row['agreed']} {row['frozen']}", texts):
                     named = [link.c[name] == row[name] for name in ("sync", "crm_record", "esp_record")]
                     self._connection.execute(sa.update(link).where(*named).values(agreed=dumps({}), frozen=None))
+
+    def _blank_handled(self, records: Collection[int]) -> None:
+        """What was handled stays known; the values that the records showed then do not."""
+        nothing = dumps({"before": {}, "applied": [], "tries": {}, "ended": []})
+        for part in chunks(sorted(records)):
+            self._connection.execute(sa.update(handled).where(handled.c.record_id.in_(part)).values(data=nothing))
 
     def blank_changes(self, point: int, own: Collection[int], shared: Collection[int], texts: Collection[str]) -> None:
         """What was not sent yet never is; of what was, the journal keeps what was done and not the values. Of the

@@ -211,6 +211,14 @@ class Records:
         )
         return list(self._connection.execute(query).scalars())
 
+    def first_seen(self, keys: Collection[int]) -> dict[int, datetime]:
+        """When each of these records was seen for the first time."""
+        found: dict[int, datetime] = {}
+        for part in chunks(sorted(keys)):
+            query = sa.select(system_record.c.id, system_record.c.first_seen_at).where(system_record.c.id.in_(part))
+            found.update((key, at) for key, at in self._connection.execute(query))
+        return found
+
     def all_keys(self, source_id: int, *, after: int = 0, limit: int = CHUNK) -> list[int]:
         query = (
             sa.select(system_record.c.id)

@@ -336,6 +336,19 @@ inbox = Table(
     Column("done_at", Moment),
 )
 
+handled = Table(
+    "handled",
+    metadata,
+    Column("sync", String(100), primary_key=True),
+    Column("record_id", ForeignKey("system_record.id"), primary_key=True),
+    Column("scope", String(300), primary_key=True),
+    Column("wish", String(10), nullable=False),
+    Column("uid", String(32), nullable=False),
+    Column("is_done", Boolean, nullable=False),
+    Column("data", Text, nullable=False),
+)
+"""Which turn of a standing the custom handling has dealt with at a record."""
+
 erasure = Table(
     "erasure",
     metadata,

@@ -7,6 +7,7 @@ from optsync.state.chain import Chain
 from optsync.state.changes import Changes
 from optsync.state.erasures import Erasures
 from optsync.state.events import Events
+from optsync.state.handled import HandledTurns
 from optsync.state.issues import Issues
 from optsync.state.leases import Leases
 from optsync.state.ledger import Ledger
@@ -38,6 +39,7 @@ class Unit:
         self.changes = Changes(connection, clock)
         self.plans = Plans(connection, clock)
         self.issues = Issues(connection, clock)
+        self.handled = HandledTurns(connection)
         self.runs = Runs(connection, clock)
         self.leases = Leases(connection, clock)
         self.meta = Meta(connection)

@@ -12,7 +12,7 @@ from optsync.model.record import Side, Value
 from optsync.model.scope import Purpose, contains
 from optsync.model.statement import Strength
 from optsync.reconcile.fields import Conflict, FieldRule
-from optsync.reconcile.policy import Enter, Inactive, Leave, SyncPolicy
+from optsync.reconcile.policy import CustomHandling, Enter, Inactive, Leave, SyncPolicy
 from optsync.reconcile.representation import Representation
 from optsync.reconcile.transforms import chain
 from optsync.state.codec import dumps
@@ -115,6 +115,7 @@ def _crm_spec(sync: SyncConfig, entity: str) -> ReadSpec:
     crm = sync.crm
     named = (crm.opt_out, crm.opt_in, crm.bounce, crm.reason, crm.consent.date, crm.consent.source, crm.consent.text)
     fields = {name for name in named if name} | {rule.crm for rule in sync.fields}
+    fields |= _handling(sync).all_fields
     for rule in sync.fields:
         for name, parameters in rule.transform:
             if name == "join":
@@ -138,7 +139,6 @@ def _esp_spec(sync: SyncConfig) -> ReadSpec:
 
 def _policy(sync: SyncConfig, config: Config, capabilities: Mapping[str, Capabilities]) -> SyncPolicy:
     policy = sync.policy
-    has_list_scope = any(sync.filters().values())
     return SyncPolicy(
         name=sync.name,
         scope=sync.scope,
@@ -149,7 +149,7 @@ def _policy(sync: SyncConfig, config: Config, capabilities: Mapping[str, Capabil
         audience=sync.esp.audience,
         crm=_crm(sync),
         esp=_esp(sync, capabilities[sync.esp.system], policy.existing == "legacy_grant"),
-        has_list_scope=has_list_scope,
+        has_list_scope=any(sync.filters().values()),
         outs_to_esp=sync.opt_out.crm_to_esp,
         outs_to_crm=sync.opt_out.esp_to_crm,
         enter=Enter(policy.enter),
@@ -176,6 +176,15 @@ def _policy(sync: SyncConfig, config: Config, capabilities: Mapping[str, Capabil
         clock_tolerance=config.consent.clock_tolerance,
         soft_limit=config.consent.soft_bounces.limit,
         soft_within=config.consent.soft_bounces.within,
+        handling=_handling(sync),
+    )
+
+
+def _handling(sync: SyncConfig) -> CustomHandling:
+    return CustomHandling(
+        on_opt_out=sync.on_opt_out,
+        on_opt_in=sync.on_opt_in,
+        handlers={handler.name: frozenset(handler.fields) for handler in sync.handlers},
     )
 
 

@@ -85,6 +85,8 @@ class Decider:
         self._cache(unit, around, keys)
         if not self._is_cautious and len(kept) == len(wanted):
             unit.points.done(self._policy.name, keys)
+        if self._policy.handled_scopes:
+            unit.points.mark([handling_queue(self._policy.name)], keys)
 
     def _may_go(self, intent: Intent) -> bool:
         return intent.system in self._available and (intent.is_restrictive or not self._is_cautious)
@@ -121,6 +123,11 @@ class Decider:
             for scope in {scope for scope, _ in (*policy.crm.topics, *policy.esp.topics)}:
                 wishes[key, scope] = point.standing(scope, policy, needs_own_grant=policy.needs_grant).wish.value
         unit.points.cache_standings(wishes)
+
+
+def handling_queue(sync: str) -> str:
+    """The backlog of points whose custom handling is to be looked at; no sync can have this name."""
+    return f"handling/{sync}"
 
 
 def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection[int], *, run: str) -> Neighbourhood:

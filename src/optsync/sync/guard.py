@@ -79,7 +79,7 @@ class Guard:
         ``reasons``. ``is_cautious``: one side was not read."""
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
-            is_first = unit.meta.get(_applied(self._sync)) is None
+            is_first = unit.meta.get(applied_key(self._sync)) is None
             reasons = self._reasons(unit, is_first=is_first)
             if reasons and not (is_first and self._word and self._word.approves_first):
                 self._hold(unit, reasons, is_first=is_first)
@@ -100,7 +100,7 @@ class Guard:
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
             if unit.points.count_waiting(self._sync) == 0:
-                unit.meta.put(_applied(self._sync), self._run)
+                unit.meta.put(applied_key(self._sync), self._run)
 
     # judging
 
@@ -182,7 +182,8 @@ def meaning_key(sync: str) -> str:
     return f"meaning:{sync}"
 
 
-def _applied(sync: str) -> str:
+def applied_key(sync: str) -> str:
+    """Where the run is kept that ended the first run of a sync."""
     return f"applied:{sync}"
 
 

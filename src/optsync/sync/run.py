@@ -14,6 +14,7 @@ from optsync.sync.binding import SourceBinding, SourceKey
 from optsync.sync.decide import Decider
 from optsync.sync.engine import Engine
 from optsync.sync.guard import Guard
+from optsync.sync.handling import CustomHandler
 from optsync.sync.holding import Holding
 from optsync.sync.observe import Observer
 from optsync.sync.progress import Progress, Silent
@@ -98,6 +99,7 @@ class _Cycle:
         self._quarantined = {Side.CRM: 0, Side.ESP: 0}
         self._guard = Guard(engine, sync, run, self._holding.guarded, word=word)
         self._full_reads: dict[SourceKey, datetime] = {}
+        self._handler = CustomHandler(engine, sync, run, self._holding.guarded)
         self._observer = Observer(engine, run, self._holding.guarded, progress)
 
     def run(self, *, is_rehearsal: bool) -> SyncReport:
@@ -125,6 +127,7 @@ class _Cycle:
         began = self._engine.clock.now()
         self._holding.recover()
         held = self._guard.begin()
+        self._handler.begin()
         bindings = self._engine.bound.sources_of(self._sync)
         unread = self._observe(bindings)
         self._observer.judge_claims()
@@ -145,6 +148,8 @@ class _Cycle:
             self._report.state = "planned"
         else:
             self._apply(available)
+        self._handler.work_off(lambda: self._apply(available), is_rehearsal=is_rehearsal)
+        if not is_rehearsal:
             self._guard.conclude(is_cautious=bool(unread or self._report.failures))
         self._observer.judge_claims()
         if not unread:

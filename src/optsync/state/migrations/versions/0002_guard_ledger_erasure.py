@@ -57,6 +57,18 @@ def upgrade() -> None:
     op.add_column("issue", sa.Column("reason", sa.Text()))
     op.add_column("issue", sa.Column("collection", sa.String(200)))
     op.create_index("ix_issue_subject", "issue", ["subject"])
+    op.create_table(
+        "handled",
+        sa.Column("sync", sa.String(100), nullable=False),
+        sa.Column("record_id", _KEY, nullable=False),
+        sa.Column("scope", sa.String(300), nullable=False),
+        sa.Column("wish", sa.String(10), nullable=False),
+        sa.Column("uid", sa.String(32), nullable=False),
+        sa.Column("is_done", sa.Boolean(), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["record_id"], ["system_record.id"], name=op.f("fk_handled_record_id_system_record")),
+        sa.PrimaryKeyConstraint("sync", "record_id", "scope", name=op.f("pk_handled")),
+    )
     op.add_column("run", sa.Column("undoes", sa.String(40)))
     op.add_column("run", sa.Column("actor", sa.String(200)))
     op.create_index(op.f("ix_run_undoes"), "run", ["undoes"])
@@ -77,6 +89,7 @@ def downgrade() -> None:
         batch.drop_index(op.f("ix_run_undoes"))
         batch.drop_column("actor")
         batch.drop_column("undoes")
+    op.drop_table("handled")
     op.drop_table("erasure")
     op.drop_index("ix_issue_subject", table_name="issue")
     for name in ("collection", "reason", "last_at"):

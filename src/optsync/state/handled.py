@@ -1,0 +1,76 @@
+"""What was handled: the memory of custom handling, by record and scope."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from optsync.model.record import Value
+from optsync.state.codec import dumps, loads
+from optsync.state.rows import chunks, upsert
+from optsync.state.schema import handled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handling:
+    """One turn of a standing at a record. ``before``: what the fields showed when it was handled first; ``applied``:
+    fields that are set; ``tries``: failed calls by handler; ``ended``: handlers that are done or given up."""
+
+    record: int
+    scope: str
+    wish: str
+    uid: str
+    is_done: bool = False
+    before: Mapping[str, Value] = field(default_factory=dict)
+    applied: frozenset[str] = frozenset()
+    tries: Mapping[str, int] = field(default_factory=dict)
+    ended: frozenset[str] = frozenset()
+
+
+class HandledTurns:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def of(self, sync: str, records: Collection[int]) -> dict[tuple[int, str], Handling]:
+        """The last turn of each of these records, by (record, scope)."""
+        found: dict[tuple[int, str], Handling] = {}
+        for part in chunks(sorted(records)):
+            query = sa.select(handled).where(handled.c.sync == sync, handled.c.record_id.in_(part))
+            for row in self._connection.execute(query).mappings():
+                data = loads(row["data"])
+                found[row["record_id"], row["scope"]] = Handling(
+                    record=row["record_id"],
+                    scope=row["scope"],
+                    wish=row["wish"],
+                    uid=row["uid"],
+                    is_done=row["is_done"],
+                    before={n: tuple(v) if isinstance(v, list) else v for n, v in data["before"].items()},
+                    applied=frozenset(data["applied"]),
+                    tries=data["tries"],
+                    ended=frozenset(data["ended"]),
+                )
+        return found
+
+    def save(self, sync: str, turns: Iterable[Handling]) -> None:
+        """Stores them as they are given."""
+        rows = [
+            {
+                "sync": sync,
+                "record_id": turn.record,
+                "scope": turn.scope,
+                "wish": turn.wish,
+                "uid": turn.uid,
+                "is_done": turn.is_done,
+                "data": dumps(
+                    {
+                        "before": dict(turn.before),
+                        "applied": sorted(turn.applied),
+                        "tries": dict(turn.tries),
+                        "ended": sorted(turn.ended),
+                    }
+                ),
+            }
+            for turn in turns
+        ]
+        upsert(self._connection, handled, rows, key=("sync", "record_id", "scope"))

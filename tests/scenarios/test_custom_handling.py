@@ -1,0 +1,269 @@
+"""What an organisation adds to an opt-out: fields of its own and handlers, which never delay the opt-out itself."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from optsync.connect import handlers
+from optsync.connect.mock import MockRequest
+from optsync.model.record import Status
+from optsync.state.issues import Issue
+from optsync.sync import handling
+from optsync.sync.administer import opt_in, opt_out
+from optsync.sync.undo import undo
+from tests.scenarios import own_handlers
+from tests.scenarios.test_crashes import Killed, KillingTransport
+from tests.scenarios.world import CRM, World, person
+
+pytestmark = pytest.mark.rule("custom handling blocks nothing")
+
+Make = Callable[..., World]
+ANN, BEN = "ann1@example.com", "ann2@example.com"
+TYPES = {"STOP": "boolean", "STAGE": "string", "LEFT_AT": "datetime", "OFFERS_STOP": "string", "OWNER": "string"}
+OUT = {"UF_CRM_STOP": True, "UF_CRM_STAGE": "left by {source}", "UF_CRM_LEFT_AT": "{at}"}
+ON = {
+    "on_opt_out": {"acme/marketing": OUT, "acme/marketing/offers": {"UF_CRM_OFFERS_STOP": "{date}"}},
+    "on_opt_in": {"acme/marketing": {"UF_CRM_STOP": False}},
+}
+TOPICS = {"crm_topics": {"offers": True, "news": True}, "esp_topics": {"offers": True, "news": True}}
+
+
+@pytest.fixture(autouse=True)
+def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(handlers, "installed", own_handlers.installed)
+    own_handlers.CALLS.clear()
+    own_handlers.BROKEN.clear()
+    own_handlers.RELEASE.clear()
+    yield
+    own_handlers.RELEASE.set()
+
+
+def _world(world: Make, *people: Any, **changes: Any) -> World:
+    w = world(*(people or (person(1, **TOPICS), person(2, **TOPICS))), changes={**ON, **changes})
+    base = str(w.document["systems"]["crm"]["webhook_url"]).removeprefix(CRM)
+    for name, kind in TYPES.items():
+        fields = {"fields": {"FIELD_NAME": name, "USER_TYPE_ID": kind, "LABEL": name}}
+        request = MockRequest(
+            method="POST",
+            path=f"{base}crm.contact.userfield.add.json",
+            headers={"content-type": "application/json"},
+            body=json.dumps(fields).encode(),
+        )
+        assert w.crm.handle(request).status == 200
+    return w
+
+
+def _fields(w: World, email: str = ANN) -> dict[str, Any]:
+    row = w.crm.act("dump", id=w.crm_id(email))
+    return {name: row.get(f"UF_CRM_{name}") or "" for name in TYPES}
+
+
+def _issues(w: World) -> list[Issue]:
+    with w.store.reading() as unit:
+        return [i for i in unit.issues.list() if i.kind == "handler_failed"]
+
+
+def test_the_fields_of_a_scope_are_set_once_after_the_opt_out_and_a_later_edit_stays(world: Make) -> None:
+    w = _world(world)
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    report = w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert _fields(w)["STOP"] in (1, "1", True)
+    assert _fields(w)["STAGE"] == "left by esp"
+    assert _fields(w)["LEFT_AT"]
+    assert not any(_fields(w, BEN).values())
+    changes = report.syncs["newsletter"].changes
+    [handled] = [c for c in changes if c.rule == "handled_opt_out" and "UF_CRM_STOP" in c.after]
+    [out] = [c for c in changes if c.kind == "opt_out"]
+    assert handled.causes == out.causes
+    assert out.settled_at is not None
+    assert handled.sent_at is not None
+    assert (out.id, out.settled_at) <= (handled.id, handled.sent_at)
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"UF_CRM_STAGE": "won back?"})
+    w.rest()
+    w.sync(full=True)
+    assert _fields(w)["STAGE"] == "won back?"
+
+
+def test_a_topic_has_fields_of_its_own(world: Make) -> None:
+    w = _world(world)
+    w.sync()
+    w.esp.act("set_topic", email=ANN, topic="offers", wanted=False)
+    w.sync()
+    assert _fields(w)["OFFERS_STOP"] == "2026-11-22"
+    assert _fields(w)["STAGE"] == ""
+
+
+def test_an_opt_in_sets_its_fields_and_the_next_opt_out_sets_the_others_again(world: Make) -> None:
+    w = _world(world)
+    w.sync()
+    w.wait(minutes=5)
+    opt_out(w.engine, ANN, scope="acme/marketing", actor="Kim")
+    w.sync()
+    assert _fields(w)["STAGE"] == "left by admin"
+    w.wait(hours=1)
+    opt_in(w.engine, ANN, scope="acme/marketing", actor="Kim", evidence="by phone")
+    w.sync()
+    assert not int(_fields(w)["STOP"] or 0)
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"UF_CRM_STAGE": "client"})
+    w.wait(hours=1)
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    assert _fields(w)["STAGE"] == "left by esp"
+
+
+def test_one_more_opt_out_of_somebody_who_is_out_sets_nothing_again(world: Make) -> None:
+    w = _world(world)
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"UF_CRM_STAGE": "spoken to"})
+    w.wait(hours=1)
+    opt_out(w.engine, ANN, scope="*", actor="Kim")
+    w.sync()
+    assert _fields(w)["STAGE"] == "spoken to"
+
+
+def test_whoever_was_out_at_first_sight_is_left_as_people_made_them(world: Make) -> None:
+    w = _world(world, person(1, opt_out=True), person(2, status=Status.OUT))
+    w.sync()
+    assert not any(_fields(w).values())
+    assert not any(_fields(w, BEN).values())
+    w.crm.populate([person(3, opt_out=True, in_esp=False, created_at=w.clock.now())])
+    w.sync()
+    assert not any(_fields(w, "ann3@example.com").values())
+
+
+def test_every_record_that_holds_the_address_gets_the_fields_in_list_scope_or_not(world: Make) -> None:
+    w = _world(world, person(1), person(5, addresses=(ANN,), is_client=False, in_esp=False))
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    with w.store.reading() as unit:
+        keys = unit.records.holding(unit.points.find([ANN]).values())
+        ids = [o.record.id for o in unit.records.load(keys) if o.system == "crm"]
+    assert len(ids) == 2
+    assert {w.crm.act("dump", id=each).get("UF_CRM_STAGE") for each in ids} == {"left by esp"}
+
+
+def test_a_rehearsal_shows_the_fields_and_calls_no_handler(world: Make) -> None:
+    w = _world(world, handlers=["notify_sales"])
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    report = w.sync(is_rehearsal=True)
+    assert "handled_opt_out" in {c.rule for c in report.syncs["newsletter"].changes}
+    assert own_handlers.CALLS == []
+    w.sync()
+    assert len(own_handlers.CALLS) == 1
+
+
+def test_what_was_set_can_be_undone_and_is_not_set_again(world: Make) -> None:
+    w = _world(world)
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    report = w.sync()
+    w.wait(minutes=5)
+    undo(w.engine, report.run, actor="Kim")
+    assert _fields(w)["STAGE"] == ""
+    assert w.crm_shows(ANN)["opt_out"] is True
+    w.rest()
+
+
+@pytest.mark.parametrize("is_after", [False, True], ids=["before the request", "after the request"])
+def test_a_process_killed_at_any_request_sets_the_fields_after_its_restart(world: Make, is_after: bool) -> None:
+    for at in range(1, 40):
+        w = _world(world, handlers=["notify_sales"])
+        w.sync()
+        w.esp.act("unsubscribe", email=ANN)
+        w._transport = KillingTransport(w, at=at, is_after=is_after)
+        w.engine = w.compose()
+        try:
+            w.sync()
+        except Killed:
+            was_killed = True
+        else:
+            was_killed = False
+        w._transport = None
+        w.engine = w.compose()
+        w.sync()
+        w.sync()
+        assert _fields(w)["STAGE"] == "left by esp"
+        assert {c.uid for c in own_handlers.CALLS} == {own_handlers.CALLS[0].uid}
+        own_handlers.CALLS.clear()
+        w.rest()
+        if not was_killed:
+            assert at > 5
+            return
+
+
+# handlers
+
+
+def test_a_handler_is_told_once_and_may_set_fields(world: Make) -> None:
+    w = _world(world, handlers=["notify_sales", {"name": "set_owner", "fields": ["UF_CRM_OWNER"]}])
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    told, _ = own_handlers.CALLS
+    assert (told.sync, told.scope, told.standing, told.address) == ("newsletter", "acme/marketing", "out", ANN)
+    assert (told.system, told.record, told.source) == ("crm", w.crm_id(ANN), "esp")
+    assert told.fields["UF_CRM_OWNER"] in (None, "")
+    assert _fields(w)["OWNER"] == "kim, about out"
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"UF_CRM_OWNER": "eve"})
+    w.rest()
+    assert len(own_handlers.CALLS) == 2
+    assert _fields(w)["OWNER"] == "eve"
+
+
+def test_a_handler_that_fails_keeps_nobody_waiting_and_is_called_again_until_it_works(world: Make) -> None:
+    own_handlers.BROKEN.add("notify_sales")
+    w = _world(world, handlers=["notify_sales"])
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    report = w.sync()
+    assert report.exit_code == 1
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert _fields(w)["STAGE"] == "left by esp"
+    [issue] = _issues(w)
+    assert issue.values == {"handler": "notify_sales", "error": "ConnectionError"}
+    assert ANN not in issue.message
+    own_handlers.BROKEN.clear()
+    w.sync()
+    assert len({c.uid for c in own_handlers.CALLS}) == 1
+    assert len(own_handlers.CALLS) == 2
+    w.rest()
+    assert len(own_handlers.CALLS) == 2
+
+
+def test_a_handler_that_never_works_is_given_up(world: Make) -> None:
+    own_handlers.BROKEN.add("notify_sales")
+    w = _world(world, handlers=["notify_sales"])
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    for _ in range(handling.TRIES + 2):
+        w.sync()
+    assert len(own_handlers.CALLS) == handling.TRIES
+    assert any("given up" in issue.message for issue in _issues(w))
+
+
+@pytest.mark.parametrize(
+    ("name", "error"), [("return_nonsense", "UnusableAnswer"), ("leave", "SystemExit"), ("hang", "TimeoutError")]
+)
+def test_whatever_a_handler_does_the_opt_outs_are_carried(
+    world: Make, monkeypatch: pytest.MonkeyPatch, name: str, error: str
+) -> None:
+    monkeypatch.setattr(handling, "PATIENCE", 0.05)
+    w = _world(world, handlers=[name])
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.esp.act("unsubscribe", email=BEN)
+    w.sync()
+    for email in (ANN, BEN):
+        assert w.crm_shows(email)["opt_out"] is True
+        assert _fields(w, email)["STAGE"] == "left by esp"
+    assert {issue.values["error"] for issue in _issues(w)} == {error}
+    assert len(own_handlers.CALLS) == (1 if name == "hang" else 0)
