@@ -13,6 +13,7 @@ from optsync.reconcile.policy import Inactive
 from optsync.sync.administer import opt_in, opt_out
 from optsync.sync.explain import explain
 from optsync.sync.signs import find_look
+from optsync.sync.undo import undo
 from tests.scenarios.world import START, World, person
 
 pytestmark = pytest.mark.rule("nobody is opted in by accident")
@@ -239,4 +240,30 @@ def test_a_policy_that_is_switched_on_later_looks_back_before_it_calls_anybody_i
     assert tags(w) == []
     silent_for(w, 60)
     assert (tags(w), tags(w, BEN)) == (["inactive"], [])
+    w.settle()
+
+
+@pytest.mark.rule("suspicious volume stops")
+def test_many_who_fall_silent_at_once_wait_for_a_person(world: Make) -> None:
+    guard = {"archives": {"max": 1, "percent": 10, "cap": 100}}
+    w = world(*(granted(n) for n in range(1, 6)), policy=EXCLUDE, guard=guard)
+    w.sync()
+    report = silent_for(w, 210)
+
+    assert report.state == "held"
+    assert {status(w, f"ann{n}@example.com") for n in range(1, 6)} == {Status.IN}
+    w.settle()
+
+
+@pytest.mark.rule("every write is explained")
+@pytest.mark.parametrize("policy", [TAG, EXCLUDE])
+def test_what_was_done_for_inactivity_can_be_undone_and_is_not_done_again(world: Make, policy: dict[str, str]) -> None:
+    w = world(granted(), granted(2), policy=policy)
+    w.sync()
+    report = silent_for(w, 210)
+    undo(w.engine, report.run, actor="Kim")
+    assert (status(w), tags(w)) == (Status.IN, [])
+    w.sync(full=True)
+
+    assert (status(w), tags(w)) == (Status.IN, [])
     w.settle()
