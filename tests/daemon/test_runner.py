@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 from optsync.connect.mock import MockTransport
 from optsync.daemon.runner import Runner
 from optsync.metrics import Metrics
+from optsync.sync.plans import approve
 from optsync.sync.run import run_cycle
 from optsync_mock.faults import FaultInjector, FaultKind, FaultyMock, Rule
 from tests.scenarios.world import CRM, ESP, World, person
@@ -80,6 +81,28 @@ def test_an_opt_out_that_waits_for_a_system_shows_its_age(tmp_path: Path) -> Non
     Runner(world.compose(), metrics, lambda: False).run("newsletter")
     assert count(metrics, "optsync_oldest_unpropagated_opt_out_seconds", sync="newsletter") > age
     run_cycle(world.engine)
+    assert count(metrics, "optsync_oldest_unpropagated_opt_out_seconds", sync="newsletter") == 0
+
+
+def test_a_held_plan_shows_its_age_until_somebody_decides(tmp_path: Path) -> None:
+    people = [person(n) for n in (1, 2, 3)]
+    world = World(tmp_path, people, guard={"opt_outs": {"max": 1, "percent": 5, "cap": 100}})
+    metrics = metrics_of(world)
+    run_cycle(world.engine)
+    for one in people[:2]:
+        world.wait(minutes=1)
+        world.crm.act("opt_out", email=one.addresses[0])
+    with capture_logs() as logs:
+        Runner(world.engine, metrics, lambda: False).run("newsletter")
+    assert {"plan is held", "sync held"} <= {entry["event"] for entry in logs if entry["log_level"] == "warning"}
+    assert count(metrics, "optsync_runs_total", sync="newsletter", state="held") == 1
+    assert count(metrics, "optsync_oldest_held_plan_seconds", sync="newsletter") == 0
+    world.wait(hours=2)
+    assert count(metrics, "optsync_oldest_held_plan_seconds", sync="newsletter") == 7200
+    with world.store.reading() as unit:
+        (plan,) = unit.plans.held("newsletter")
+    approve(world.engine, plan.uid, actor="boss")
+    assert count(metrics, "optsync_oldest_held_plan_seconds", sync="newsletter") == 0
     assert count(metrics, "optsync_oldest_unpropagated_opt_out_seconds", sync="newsletter") == 0
 
 
