@@ -31,8 +31,9 @@ class Move:
 class Link:
     """A CRM record and a member that were joined in a sync; ``agreed`` and ``moves`` by field rule. A rule in
     ``frozen`` copies nothing until both sides show the same. ``left``: optsync archived or tagged the member when the
-    person left the list. ``is_kept``: that was undone; it is not done again before the person belongs to the list.
-    ``inactive``: optsync did so for want of any sign of life."""
+    person left the list, or the address. ``is_kept``: that was undone; it is not done again before the person belongs
+    to the list. ``inactive``: optsync did so for want of any sign of life. ``point``: the contact point at which both
+    were last joined, None if that was not noted."""
 
     crm: int
     esp: int
@@ -42,3 +43,4 @@ class Link:
     left: bool = False
     inactive: bool = False
     is_kept: bool = False
+    point: int | None = None

@@ -109,6 +109,7 @@ class _Memory(msgspec.Struct, omit_defaults=True, frozen=True):
     left: bool = False
     inactive: bool = False
     is_kept: bool = False
+    point: int | None = None
 
 
 _memory = msgspec.json.Decoder(_Memory)
@@ -116,9 +117,10 @@ _memory = msgspec.json.Decoder(_Memory)
 
 def encode_memory(link: Link) -> str | None:
     """None where there is nothing to remember."""
-    if not (link.frozen or link.moves or link.left or link.inactive or link.is_kept):
+    if not (link.frozen or link.moves or link.left or link.inactive or link.is_kept or link.point):
         return None
-    return dumps(_Memory(tuple(sorted(link.frozen)), dict(link.moves), link.left, link.inactive, link.is_kept))
+    frozen, moves = tuple(sorted(link.frozen)), dict(link.moves)
+    return dumps(_Memory(frozen, moves, link.left, link.inactive, link.is_kept, link.point))
 
 
 def decode_memory(link: Link, text: str | None) -> Link:
@@ -133,4 +135,5 @@ def decode_memory(link: Link, text: str | None) -> Link:
         left=stored.left,
         inactive=stored.inactive,
         is_kept=stored.is_kept,
+        point=stored.point,
     )

@@ -26,6 +26,22 @@ class Links:
                 found[plain.crm, plain.esp] = decode_memory(plain, row["frozen"])
         return found
 
+    def partners(self, sync: str, records: Iterable[int]) -> set[int]:
+        """The other ends of these records' links, whichever side they are on."""
+        found: set[int] = set()
+        for part in chunks(records):
+            for near, far in ((link.c.crm_record, link.c.esp_record), (link.c.esp_record, link.c.crm_record)):
+                query = sa.select(far).where(link.c.sync == sync, near.in_(part))
+                found.update(self._connection.execute(query).scalars())
+        return found
+
+    def drop(self, sync: str, pairs: Iterable[tuple[int, int]]) -> None:
+        """Forgets that these (CRM record, member) were joined."""
+        for crm, esp in pairs:
+            self._connection.execute(
+                sa.delete(link).where(link.c.sync == sync, link.c.crm_record == crm, link.c.esp_record == esp)
+            )
+
     def save(self, sync: str, links: Iterable[Link]) -> None:
         """Stores the links as they are given."""
         rows = [
@@ -49,7 +65,8 @@ class Links:
         """Notes that the member was tagged or archived for want of a sign of life, or given back."""
         self.save(sync, [replace(known, inactive=inactive) for known in self.of(sync, [esp]).values()])
 
-    def agree(self, sync: str, crm: int, esp: int, agreed: dict[str, Agreed]) -> None:
-        """Merges into what the two records agreed on."""
+    def agree(self, sync: str, crm: int, esp: int, agreed: dict[str, Agreed], *, point: int | None = None) -> None:
+        """Merges into what the two records agreed on; ``point`` (when given) is where they are joined now."""
         known = self.of(sync, [esp]).get((crm, esp), Link(crm=crm, esp=esp))
-        self.save(sync, [replace(known, agreed={**known.agreed, **agreed})])
+        joined = known.point if point is None else point
+        self.save(sync, [replace(known, agreed={**known.agreed, **agreed}, point=joined)])

@@ -22,6 +22,8 @@ class Unsure:
     status: str | None
     topics: Mapping[str, bool]
     fields: Mapping[str, Any]
+    address: str | None = None
+    """The new primary address, of a rename."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,10 @@ class Records:
                 ),
                 rows,
             )
+
+    def set_rid(self, key: int, rid: str) -> None:
+        """Notes that the system gave the record another id."""
+        self._connection.execute(sa.update(system_record).where(system_record.c.id == key).values(rid=rid))
 
     def set_unsure(self, keys: Mapping[int, Unsure]) -> None:
         """Notes, before a write is sent, what the records show if it is applied."""
@@ -318,6 +324,7 @@ def _dump_unsure(unsure: Unsure) -> str:
             "status": unsure.status,
             "topics": dict(unsure.topics),
             "fields": dict(unsure.fields),
+            "address": unsure.address,
         }
     )
 
@@ -331,4 +338,5 @@ def _load_unsure(text: str | None) -> Unsure | None:
         status=value["status"],
         topics=value["topics"],
         fields={k: tuple(v) if isinstance(v, list) else v for k, v in value["fields"].items()},
+        address=value.get("address"),
     )
