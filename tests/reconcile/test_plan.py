@@ -38,6 +38,7 @@ from tests.reconcile.places import (
 )
 
 NAME = FieldRule(crm="NAME", esp="FNAME")
+JOINED = Link(crm=1, esp=2, point=1)
 LINK = Link(crm=1, esp=2, agreed={NAME.key: Agreed("a", "a")})
 SUBSCRIBED: dict[str, Any] = {"IN": True, "OUT": False}
 HARD = say(StatementKind.HARD_BOUNCE, 90, scope="*")
@@ -97,6 +98,16 @@ SINGLE: dict[Rule, Case] = {
         ),
         policy(),
         [("mc", ChangeKind.TOPIC, {"Offers": True})],
+    ),
+    Rule.ADDRESS_CHANGED: (
+        around(contact(1, (5,), fields=SUBSCRIBED), member(2), said={5: [grant(system="crm")]}, links=[JOINED]),
+        policy(renames_members=True),
+        [("mc", ChangeKind.RENAME, {"address": "p5@example.com"})],
+    ),
+    Rule.ADDRESS_LEFT: (
+        around(contact(1, (5,)), member(2), said={5: []}, links=[JOINED]),
+        policy(renames_members=True, archives_members=True),
+        [("mc", ChangeKind.ARCHIVE, {"status": Status.ARCHIVED})],
     ),
     Rule.BOUNCE_MARKED: (
         around(contact(1), said={1: [HARD]}),

@@ -65,6 +65,14 @@ def standing(
     return Standing(Wish.PENDING, request) if request else Standing(Wish.UNKNOWN)
 
 
+def unbeaten(statements: Iterable[Statement], *, tolerance: timedelta) -> tuple[Statement, ...]:
+    """The outs and complaints that no grant lifts at their own scope."""
+    said = effective(statements)
+    grants = [s for s in said if s.kind is StatementKind.GRANT]
+    outs = (s for s in said if s.kind in _OUTS)
+    return tuple(o for o in outs if not any(g.scope == o.scope and _beats(g, o, tolerance) for g in grants))
+
+
 def _beats(grant: Statement, out: Statement, tolerance: timedelta) -> bool:
     """Whether the grant lifts the out for the scopes on the grant's path and below."""
     return (

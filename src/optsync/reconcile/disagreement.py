@@ -12,12 +12,13 @@ from optsync.model.change import ChangeKind
 from optsync.model.link import Link
 from optsync.model.record import Side, Status, Value
 from optsync.reconcile.fields import FieldRule, are_equal, merge
-from optsync.reconcile.membership import Couple, couple, fields_flow, is_in_list
+from optsync.reconcile.membership import Couple, couple
+from optsync.reconcile.pairing import fields_flow
 from optsync.reconcile.plan import decide
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.representation import shown
 from optsync.reconcile.transforms import canonical
-from optsync.reconcile.view import Decision, Intent, Neighbourhood, Seen
+from optsync.reconcile.view import Decision, Intent, Neighbourhood, Seen, is_in_list
 
 _STATUS = frozenset({ChangeKind.OPT_OUT, ChangeKind.OPT_IN})
 

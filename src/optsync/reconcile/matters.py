@@ -15,6 +15,7 @@ from optsync.model.record import Status
 from optsync.reconcile.consent import Wish
 from optsync.reconcile.detect import parse_moment
 from optsync.reconcile.fields import FieldRule, are_equal, merge
+from optsync.reconcile.identity import resolve
 from optsync.reconcile.membership import Couple, couple
 from optsync.reconcile.plan import decide
 from optsync.reconcile.policy import SyncPolicy
@@ -164,6 +165,14 @@ def _oscillation(matter: Matter, facts: Facts) -> str | None:
     return None if rule.key in link.frozen else "the value is copied again"
 
 
+def _ambiguous(_: Matter, facts: Facts) -> str | None:
+    if facts.is_gone or facts.record is None:
+        return _GONE
+    questions = resolve(facts.record.points, facts.around, facts.policy).questions
+    is_asked = facts.record.key in {question.record for question in questions}
+    return None if is_asked else "it is clear again who has which address"
+
+
 def _joined(matter: Matter, facts: Facts) -> tuple[FieldRule, Link, tuple[Mapping[str, Any], Mapping[str, Any]]] | None:
     rule, pair = _rule(matter, facts.policy), facts.couple(matter)
     if rule is None or pair is None or pair.owner is None or pair.member is None or pair.member.is_gone:
@@ -247,6 +256,7 @@ _EXAMINERS: Mapping[str, Callable[[Matter, Facts], str | None]] = {
     "field_not_kept": _field,
     "field_conflict": _field_conflict,
     "oscillation": _oscillation,
+    "ambiguous": _ambiguous,
     "refused": _not_wanted,
     "put_off": _put_off,
     "refused_opt_in": _refused_opt_in,

@@ -1,24 +1,23 @@
-"""Joining the two sides at one contact point: fields, entering and leaving the list."""
+"""Joining the two sides at one contact point: who owns it, entering and leaving the list."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from optsync.model.change import ChangeKind, WriteKind
-from optsync.model.contact_point import InvalidAddress, normalise, sendable
-from optsync.model.link import Agreed, Link
+from optsync.model.link import Agreed
 from optsync.model.record import Side, Status, Value
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
 from optsync.reconcile.consent import Deliverability, Standing, Wish
-from optsync.reconcile.fields import are_equal, merge
-from optsync.reconcile.oscillation import is_oscillating, moved
+from optsync.reconcile.identity import Apart
+from optsync.reconcile.pairing import pair_fields
 from optsync.reconcile.policy import Enter, Leave, SyncPolicy
 from optsync.reconcile.project import evidence_of
 from optsync.reconcile.representation import flags_for, topic_shown
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.transforms import canonical
 from optsync.reconcile.undo import no_longer_kept
-from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Question, Seen
+from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Seen, is_in_list, spelled
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LEFT_TAG = "left list"
@@ -44,12 +43,17 @@ def couple(point: Point, around: Neighbourhood, policy: SyncPolicy) -> Couple:
     holders.sort(key=lambda s: (s.record.rank, sign * (s.record.created_at or _EPOCH).timestamp(), s.key))
     members = sorted((s for s in here if s.side is Side.ESP), key=lambda s: (s.is_gone, s.key))
     listed = [s for s in holders if is_in_list(s, policy)] or holders
-    return Couple(point, listed[0] if listed else None, members[0] if members else None, tuple(holders))
+    owner = listed[0] if listed else None
+    former = around.removed.get(owner.key) if owner else None
+    return Couple(point, owner, members[0] if members else former, tuple(holders))
 
 
 def join(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
     """What happens to the fields and to the membership of one contact point."""
-    member = pair.member if pair.member and not pair.member.is_gone else None
+    if around.engaged.intersection(s.key for s in (*pair.holders, pair.member) if s):
+        return Decision()  # decided with the counterpart that has another address
+    is_here = pair.member is not None and not pair.member.is_gone and pair.member.primary == pair.point.key
+    member = pair.member if is_here else None
     if pair.owner is None:
         intents = tuple(_create_in_crm(pair, around, policy)) if member else ()
         return Decision(intents=intents)
@@ -58,13 +62,24 @@ def join(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
     if not is_in_list(pair.owner, policy):
         intents = tuple(_leave(pair, around, policy))
         return Decision(intents=intents, skipped={pair.owner.key: "out_of_scope"})
-    decision = _fields(pair.point, pair.owner, member, around, policy)
+    decision = pair_fields(pair.point, pair.owner, member, around, policy)
     settled = no_longer_kept(decision.settled, member, around)
     return replace(decision, intents=(*_return(pair, around, policy), *decision.intents), settled=settled)
 
 
-def is_in_list(seen: Seen, policy: SyncPolicy) -> bool:
-    return not policy.has_list_scope or policy.name in seen.record.lists
+def follow(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> Decision:
+    """The fields of two records that will have one address again, if the CRM record is whom they follow."""
+    point = around.points[pair.points[0]]
+    if couple(point, around, policy).owner != pair.record:
+        return Decision()
+    return pair_fields(point, pair.record, pair.member, around, policy)
+
+
+def leave(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> Decision:
+    """A pair that came apart and does not belong to the list."""
+    point = around.points[pair.points[1]]
+    left = Couple(point, pair.record, pair.member, (pair.record,))
+    return Decision(intents=tuple(_leave(left, around, policy)), skipped={pair.record.key: "out_of_scope"})
 
 
 # first sight of both sides
@@ -115,102 +130,6 @@ def _topic_out(scope: str, denying: Seen, now: datetime) -> Statement:
     )
 
 
-# fields
-
-
-def _fields(point: Point, owner: Seen, member: Seen, around: Neighbourhood, policy: SyncPolicy) -> Decision:
-    link = around.links.get((owner.key, member.key)) or Link(crm=owner.key, esp=member.key)
-    if not fields_flow(point, member, policy):
-        return Decision(settled=() if (owner.key, member.key) in around.links else (link,))
-    merged = _merge_all(link, point, owner, member, around.now, policy)
-    intents = [
-        _field_intent(point, *((member, owner) if side is Side.ESP else (owner, member)), changes)
-        for side, changes in merged.pending.items()
-        if changes
-    ]
-    kept = tuple(i for i in intents if i.fingerprint not in around.blocked)
-    is_news = (owner.key, member.key) not in around.links or merged.link != link
-    settled = (merged.link,) if is_news else ()
-    return Decision(intents=kept, settled=settled, questions=merged.questions)
-
-
-@dataclass(frozen=True, slots=True)
-class _Merged:
-    """``pending``: what is written to either side, by field name. ``link``: what is remembered without a write."""
-
-    pending: Mapping[Side, Mapping[str, tuple[str, Value, Rule, Agreed]]]
-    link: Link
-    questions: tuple[Question, ...]
-
-
-def _merge_all(link: Link, point: Point, owner: Seen, member: Seen, now: datetime, policy: SyncPolicy) -> _Merged:
-    agreed, moves, frozen = dict(link.agreed), dict(link.moves), set(link.frozen)
-    pending: dict[Side, dict[str, tuple[str, Value, Rule, Agreed]]] = {Side.CRM: {}, Side.ESP: {}}
-    questions = []
-    for rule in policy.fields:
-        key = rule.key
-        verdict = merge(rule, owner.record.fields, member.record.fields, link.agreed.get(key))
-        values = {"crm": owner.record.fields.get(rule.crm), "esp": member.record.fields.get(rule.esp)}
-        if key in frozen:
-            if not are_equal(rule, owner.record.fields, member.record.fields):
-                continue
-            frozen.discard(key)
-            moves.pop(key, None)
-        if verdict.is_conflict:
-            questions.append(_question("field_conflict", owner, point, rule.crm, values))
-        elif verdict.target and verdict.rule and verdict.agreed:
-            moves[key] = moved(moves.get(key), link.agreed.get(key), verdict.agreed.esp, verdict.target, now)
-            if is_oscillating(moves[key]):
-                frozen.add(key)
-                questions.append(_question("oscillation", owner, point, rule.crm, values))
-                continue
-            name = rule.esp if verdict.target is Side.ESP else rule.crm
-            pending[verdict.target][name] = (key, verdict.value, verdict.rule, verdict.agreed)
-        elif verdict.agreed:
-            agreed[key] = verdict.agreed
-    link = replace(link, agreed=agreed, moves=moves, frozen=frozenset(frozen))
-    return _Merged(pending, link, tuple(questions))
-
-
-def fields_flow(point: Point, member: Seen, policy: SyncPolicy) -> bool:
-    if member.record.status in {Status.ARCHIVED, Status.ABSENT}:
-        return False
-    return policy.fields_after_opt_out or point.standing(policy.scope, policy).wish is not Wish.OUT
-
-
-def _field_intent(
-    point: Point, target: Seen, other: Seen, changes: Mapping[str, tuple[str, Value, Rule, Agreed]]
-) -> Intent:
-    values = {name: value for name, (_, value, _, _) in changes.items()}
-    rules = [rule for _, _, rule, _ in changes.values()]
-    return Intent(
-        kind=ChangeKind.FIELD,
-        write=WriteKind.FIELDS,
-        system=target.system,
-        collection=target.collection,
-        record=target.key,
-        point=point.key,
-        rule=rules[0],
-        before={name: target.record.fields.get(name) for name in values},
-        after=values,
-        fields=values,
-        address=target.record.addresses[0] if target.record.addresses else None,
-        agreed={key: agreement for key, _, _, agreement in changes.values()},
-        counterpart=other.key,
-    )
-
-
-_QUESTIONS = {
-    "field_conflict": "both sides changed this field and differ; the sync asks for review: make both equal",
-    "oscillation": "this value keeps bouncing between two forms: something on each side takes the other's back; it is "
-    "frozen until both sides show the same",
-}
-
-
-def _question(kind: str, owner: Seen, point: Point, name: str, values: Mapping[str, Value]) -> Question:
-    return Question(kind=kind, record=owner.key, point=point.key, field=name, message=_QUESTIONS[kind], values=values)
-
-
 # entering and leaving
 
 
@@ -224,7 +143,8 @@ def _enter(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
     refusal = _why_not_enter(pair, decided, around, policy)
     if refusal:
         return Decision(skipped={pair.owner.key: refusal})
-    if pair.member is not None and pair.member.record.status is Status.ABSENT:
+    is_here = pair.member is not None and pair.member.primary == pair.point.key
+    if pair.member is not None and is_here and pair.member.record.status is Status.ABSENT:
         return Decision()  # the record of somebody who left is there still: the opt-in is written to it
     is_request = decided.wish is not Wish.IN and policy.needs_grant
     intent = _create_in_esp(pair.point, listed[0], decided, policy, is_request=is_request)
@@ -271,7 +191,7 @@ def _create_in_esp(point: Point, owner: Seen, decided: Standing, policy: SyncPol
             values[rule.esp] = forward
             agreed[rule.key] = Agreed(rule.remembered(owner.record.fields), forward)
     topics = {name: True for scope, name in policy.esp.topics if point.topic_standing(scope, policy).wish is Wish.IN}
-    address = _address(point, owner)
+    address = spelled(point, owner)
     return Intent(
         kind=ChangeKind.REQUEST if is_request else ChangeKind.CREATE,
         write=WriteKind.CREATE,
@@ -290,17 +210,6 @@ def _create_in_esp(point: Point, owner: Seen, decided: Standing, policy: SyncPol
         agreed=agreed,
         counterpart=owner.key,
     )
-
-
-def _address(point: Point, seen: Seen) -> str:
-    """The point as the record spells it, without what does not belong to an address."""
-    for raw in seen.record.addresses:
-        try:
-            if normalise(raw) == point.address:
-                return sendable(raw)
-        except InvalidAddress:
-            continue
-    return point.address
 
 
 def _create_in_crm(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
@@ -329,9 +238,9 @@ def _create_in_crm(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> I
         record=None,
         point=pair.point.key,
         rule=Rule.ESP_ONLY,
-        after={"address": _address(pair.point, member), **values},
+        after={"address": spelled(pair.point, member), **values},
         fields=values,
-        address=_address(pair.point, member),
+        address=spelled(pair.point, member),
         agreed=agreed,
         counterpart=member.key,
     )

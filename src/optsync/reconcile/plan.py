@@ -1,6 +1,6 @@
 """All decisions around some contact points, restrictive ones first."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from optsync.model.change import ChangeKind
@@ -8,7 +8,8 @@ from optsync.model.link import Link
 from optsync.model.statement import Statement
 from optsync.reconcile.activity import attend
 from optsync.reconcile.erasure import FORGOTTEN
-from optsync.reconcile.membership import couple, disagreements, join
+from optsync.reconcile.identity import resolve, shared_restrictions
+from optsync.reconcile.membership import couple, disagreements, follow, join, leave
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.project import project
 from optsync.reconcile.view import Decision, Intent, Neighbourhood, Question, Seen
@@ -35,10 +36,11 @@ def priority(kind: ChangeKind, *, is_restrictive: bool) -> int:
 
 
 def first_sight_statements(
-    keys: Iterable[int], around: Neighbourhood, policy: SyncPolicy
+    keys: Collection[int], around: Neighbourhood, policy: SyncPolicy
 ) -> list[tuple[int, Statement]]:
-    """Statements that follow from joining two sides for the first time; they come before any decision."""
-    found: list[tuple[int, Statement]] = []
+    """Statements that follow from joining two sides for the first time, or from their coming apart; they come before
+    any decision."""
+    found = list(shared_restrictions(keys, around, policy))
     for key in keys:
         if around.points[key].is_forgotten:
             continue
@@ -57,12 +59,14 @@ def decide(keys: Sequence[int], around: Neighbourhood, policy: SyncPolicy) -> De
     for seen in (*around.crm, *around.esp):
         if wanted.intersection(seen.points):
             intents.extend(i for i in _projected(seen, around, policy) if i.fingerprint not in around.blocked)
-    for key in keys:
-        if around.points[key].is_forgotten:
-            skipped.update((seen.key, FORGOTTEN) for seen in around.by_primary.get(key, ()))
-            continue
-        pair = couple(around.points[key], around, policy)
-        decision = attend(join(pair, around, policy), pair, around, policy)
+    apart = resolve(keys, around, policy)
+    if apart.engaged or apart.removed:
+        around = replace(around, engaged=apart.engaged, removed=apart.removed)
+    intents.extend(apart.intents)
+    decisions = [follow(pair, around, policy) for pair in apart.following]
+    decisions += [leave(pair, around, policy) for pair in apart.leaving]
+    decisions += [_joined_at(key, around, policy) for key in keys]
+    for decision in decisions:
         intents.extend(decision.intents)
         settled.extend(decision.settled)
         questions.extend(decision.questions)
@@ -70,7 +74,20 @@ def decide(keys: Sequence[int], around: Neighbourhood, policy: SyncPolicy) -> De
     # Joined changes have a fingerprint of their own, which may be the one that was refused.
     intents = [i for i in _one_a_kind(intents) if i.fingerprint not in around.blocked]
     intents.sort(key=lambda i: priority(i.kind, is_restrictive=i.is_restrictive))
-    return Decision(intents=tuple(intents), settled=tuple(settled), questions=tuple(questions), skipped=skipped)
+    return Decision(
+        intents=tuple(intents),
+        settled=tuple(settled),
+        questions=(*apart.questions, *questions),
+        skipped=skipped,
+        dropped=apart.dropped,
+    )
+
+
+def _joined_at(key: int, around: Neighbourhood, policy: SyncPolicy) -> Decision:
+    if around.points[key].is_forgotten:
+        return Decision(skipped={seen.key: FORGOTTEN for seen in around.by_primary.get(key, ())})
+    pair = couple(around.points[key], around, policy)
+    return attend(join(pair, around, policy), pair, around, policy)
 
 
 def _projected(seen: Seen, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:

@@ -80,6 +80,12 @@ class SyncPolicy:
     fields_after_opt_out: bool = False
     topics_first_sight_union: bool = False
     prefers_newest: bool = False
+    carries_grants: bool = True
+    """Whether a grant follows a changed address, with evidence."""
+    renames_members: bool = False
+    """Whether the ESP can give a member another address, and further what its connectors can do."""
+    archives_members: bool = False
+    renames_records: bool = False
     fields: tuple[FieldRule, ...] = ()
     clock_tolerance: timedelta = timedelta(minutes=5)
     soft_limit: int = 5

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from optsync.model.contact_point import same_mailbox
 from optsync.model.record import Record, Side, Status, Value
 from optsync.model.statement import Strength
 
@@ -85,6 +86,13 @@ def overlay(
         status=record.status if status is None else status,
         topics={**record.topics, **topics},
         fields={**record.fields, **fields},
+    )
+
+
+def with_address(record: Record, address: str) -> Record:
+    """The record as it shows once ``address`` is its primary one in place of the former."""
+    return replace(
+        record, addresses=(address, *(other for other in record.addresses[1:] if not same_mailbox(other, address)))
     )
 
 

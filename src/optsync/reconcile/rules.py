@@ -33,6 +33,8 @@ class Rule(StrEnum):
     UNDONE = "undone"
     HANDLED_OPT_OUT = "handled_opt_out"
     HANDLED_OPT_IN = "handled_opt_in"
+    ADDRESS_CHANGED = "address_changed"
+    ADDRESS_LEFT = "address_left"
 
 
 TEXTS: dict[Rule, str] = {
@@ -59,6 +61,8 @@ TEXTS: dict[Rule, str] = {
     Rule.INACTIVE: "was mailed and gave no sign of life for longer than the policy allows",
     Rule.SIGN_OF_LIFE: "gave a sign of life or opted in anew: what was done for inactivity is taken back",
     Rule.PUT_BACK: "an administrator retracted the opt-out: what was shown before it is shown again",
+    Rule.ADDRESS_CHANGED: "the person's address changed on the other side: the record is given the new one",
+    Rule.ADDRESS_LEFT: "the person has another address and nobody holds this one: taken off the list",
     Rule.ESP_ONLY: "known to the e-mail platform only: created in the CRM",
     Rule.HANDLED_OPT_OUT: "what this organisation sets when somebody opts out",
     Rule.HANDLED_OPT_IN: "what this organisation sets when somebody opts in",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from optsync.model.change import ChangeKind, GrantEvidence, WriteKind
+from optsync.model.contact_point import InvalidAddress, normalise, sendable
 from optsync.model.link import Agreed, Link
 from optsync.model.record import Record, Side, Status, Value
 from optsync.model.statement import Statement
@@ -56,6 +57,22 @@ class Point:
         return deliverability(self.statements, now=now, soft_limit=policy.soft_limit, soft_within=policy.soft_within)
 
 
+def is_in_list(seen: Seen, policy: SyncPolicy) -> bool:
+    """Whether a CRM record belongs to the list scope."""
+    return not policy.has_list_scope or policy.name in seen.record.lists
+
+
+def spelled(point: Point, seen: Seen) -> str:
+    """The point as the record spells it, without what does not belong to an address."""
+    for raw in seen.record.addresses:
+        try:
+            if normalise(raw) == point.address:
+                return sendable(raw)
+        except InvalidAddress:
+            continue
+    return point.address
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbourhood:
     """The records around some points, loaded together. ``ticked``: topics that some record of a side has
@@ -74,6 +91,10 @@ class Neighbourhood:
     mailed_at: datetime | None = None
     """When the audience was last mailed; None too while it is not known who gives signs of life."""
     put_back: frozenset[str] = frozenset()
+    engaged: frozenset[int] = frozenset()
+    """Records whose linked counterpart shows another address: what happens to them is decided there."""
+    removed: Mapping[int, Seen] = field(default_factory=dict)
+    """By CRM record: a member at a former address whom people took away."""
     by_primary: Mapping[int, Sequence[Seen]] = field(init=False, repr=False, compare=False)
     """The records of both sides by their primary point."""
 
@@ -121,6 +142,8 @@ class Intent:
         """Names the same wish for the same record again: what was refused is not tried twice."""
         subject = self.record if self.record is not None else f"point {self.point}"
         values = "" if self.kind is not ChangeKind.FIELD else repr(sorted(self.fields.items(), key=lambda f: f[0]))
+        if self.kind is ChangeKind.RENAME:
+            values = str(self.address)
         return f"{self.system}|{self.collection}|{subject}|{self.kind}|{','.join(self.causes)}|{values}"
 
 
@@ -145,3 +168,5 @@ class Decision:
     settled: tuple[Link, ...] = ()
     questions: tuple[Question, ...] = ()
     skipped: Mapping[int, str] = field(default_factory=dict)
+    dropped: frozenset[tuple[int, int]] = frozenset()
+    """Links, by (CRM record, member), of two who are not one person any more."""

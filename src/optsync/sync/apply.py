@@ -23,6 +23,7 @@ from optsync.sync.binding import SourceBinding
 from optsync.sync.engine import Engine
 from optsync.sync.observe import Observer
 from optsync.sync.progress import Progress
+from optsync.sync.renaming import may_rename
 from optsync.sync.settle import Settler
 
 _log = structlog.get_logger(__name__)
@@ -30,7 +31,7 @@ _LOOK_UPS = 20
 """Up to so many calls re-read records before a permissive write; more is done by one reading of the changes."""
 _CALLS_A_REREAD = 5
 """How many writing calls may follow one re-read: few enough that what it showed is seconds old."""
-_SHOWS_STATE = frozenset({WriteKind.STATUS, WriteKind.TOPICS})
+_SHOWS_STATE = frozenset({WriteKind.STATUS, WriteKind.TOPICS, WriteKind.RENAME})
 
 
 class Applier:
@@ -112,9 +113,7 @@ class Applier:
             observed = {o.key: o for o in unit.records.load(c.record_id for c in existing if c.record_id)}
             waiting = set(unit.points.still_waiting(self._sync, {c.point_id for c in existing}))
             fresh = {c.id for c in existing if c.point_id not in waiting} | self._still_undone(unit, existing)
-            stale = [
-                c for c in existing if c.id not in fresh or not _shows(observed[c.record_id or 0], c.before, binding)
-            ]
+            stale = [c for c in existing if c.id not in fresh or not _shows(observed[c.record_id or 0], c, binding)]
             unit.changes.set_state((c.id for c in stale), ChangeState.SUPERSEDED, settled_at=self._engine.clock.now())
             unit.points.mark([self._sync], {c.point_id for c in stale})
         dropped = {c.id for c in stale}
@@ -195,13 +194,13 @@ def _needs_another_look(change: Change) -> bool:
     """What gives more than there was, or takes back what somebody may have touched meanwhile."""
     if change.rule == Rule.UNDONE:
         return WriteKind(change.write["kind"]) is not WriteKind.TAG  # no reading shows tags
-    return change.kind in {ChangeKind.OPT_IN, ChangeKind.REQUEST} or (
+    return change.kind in {ChangeKind.OPT_IN, ChangeKind.REQUEST, ChangeKind.RENAME} or (
         change.kind is ChangeKind.TOPIC and not change.write["is_restrictive"]
     )
 
 
 def _leaves_doubt(change: Change) -> bool:
-    """Whether a lost answer would leave it open what the record shows about wishes."""
+    """Whether a lost answer would leave it open what the record shows about wishes, or whose it is."""
     return WriteKind(change.write["kind"]) in _SHOWS_STATE or change.kind in {ChangeKind.GRANT, ChangeKind.BOUNCE}
 
 
@@ -211,15 +210,18 @@ def _unsure(change: Change, now: datetime) -> Unsure:
         status=change.write["status"],
         topics=change.write["topics"],
         fields=values_of(change.write["fields"]),
+        address=change.write["address"] if change.kind is ChangeKind.RENAME else None,
     )
 
 
-def _shows(observed: Observed, before: dict[str, Any], binding: SourceBinding) -> bool:
+def _shows(observed: Observed, change: Change, binding: SourceBinding) -> bool:
     """Whether the record still shows what the change was decided on."""
+    if change.kind is ChangeKind.RENAME:
+        return may_rename(observed, change, binding)
     if observed.is_gone and binding.side is Side.CRM:
         return False
     representation = binding.representations[0]
-    for name, value in before.items():
+    for name, value in change.before.items():
         if name == "status":
             if shown(observed.record, replace(representation, opt_out=None, opt_in=None)).status != value:
                 return False

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optsync.config.schema import Config, SyncConfig
-from optsync.connect.contract import Absence, Capabilities, OptInStamp
+from optsync.connect.contract import Absence, CanArchive, CanRename, Capabilities, Connector, OptInStamp
 from optsync.model.page import ReadSpec
 from optsync.model.record import Side, Value
 from optsync.model.scope import Purpose, contains
@@ -57,9 +57,10 @@ class Bound:
         return [self.sources[key] for key in (*keys, (policy.esp_system, policy.audience))]
 
 
-def bind(config: Config, capabilities: Mapping[str, Capabilities]) -> Bound:
-    """``capabilities`` by system name, of every system that a sync uses."""
-    policies = {name: _policy(sync, config, capabilities) for name, sync in config.syncs.items()}
+def bind(config: Config, connectors: Mapping[str, type[Connector]]) -> Bound:
+    """``connectors`` by system name, of every system that a sync uses."""
+    capabilities = {name: connector.capabilities for name, connector in connectors.items()}
+    policies = {name: _policy(sync, config, connectors) for name, sync in config.syncs.items()}
     wanted: dict[SourceKey, list[tuple[str, Side, ReadSpec, Representation]]] = {}
     for name, sync in config.syncs.items():
         policy = policies[name]
@@ -137,8 +138,9 @@ def _esp_spec(sync: SyncConfig) -> ReadSpec:
     )
 
 
-def _policy(sync: SyncConfig, config: Config, capabilities: Mapping[str, Capabilities]) -> SyncPolicy:
+def _policy(sync: SyncConfig, config: Config, connectors: Mapping[str, type[Connector]]) -> SyncPolicy:
     policy = sync.policy
+    crm, esp = connectors[sync.crm.system], connectors[sync.esp.system]
     return SyncPolicy(
         name=sync.name,
         scope=sync.scope,
@@ -148,7 +150,7 @@ def _policy(sync: SyncConfig, config: Config, capabilities: Mapping[str, Capabil
         esp_system=sync.esp.system,
         audience=sync.esp.audience,
         crm=_crm(sync),
-        esp=_esp(sync, capabilities[sync.esp.system], policy.existing == "legacy_grant"),
+        esp=_esp(sync, esp.capabilities, policy.existing == "legacy_grant"),
         has_list_scope=any(sync.filters().values()),
         outs_to_esp=sync.opt_out.crm_to_esp,
         outs_to_crm=sync.opt_out.esp_to_crm,
@@ -161,18 +163,11 @@ def _policy(sync: SyncConfig, config: Config, capabilities: Mapping[str, Capabil
         fields_after_opt_out=policy.after_opt_out == "continue",
         topics_first_sight_union=policy.topics_first_sight == "union",
         prefers_newest=policy.primary == "newest",
-        fields=tuple(
-            FieldRule(
-                crm=rule.crm,
-                esp=rule.esp,
-                to_esp=rule.to_esp,
-                to_crm=rule.to_crm,
-                conflict=Conflict(rule.conflict),
-                clears=rule.blank == "clear",
-                transform=chain(rule.transform),
-            )
-            for rule in sync.fields
-        ),
+        carries_grants=policy.carry_grant == "with_evidence",
+        renames_members=issubclass(esp, CanRename),
+        archives_members=issubclass(esp, CanArchive),
+        renames_records=issubclass(crm, CanRename),
+        fields=_field_rules(sync),
         clock_tolerance=config.consent.clock_tolerance,
         soft_limit=config.consent.soft_bounces.limit,
         soft_within=config.consent.soft_bounces.within,
@@ -185,6 +180,21 @@ def _handling(sync: SyncConfig) -> CustomHandling:
         on_opt_out=sync.on_opt_out,
         on_opt_in=sync.on_opt_in,
         handlers={handler.name: frozenset(handler.fields) for handler in sync.handlers},
+    )
+
+
+def _field_rules(sync: SyncConfig) -> tuple[FieldRule, ...]:
+    return tuple(
+        FieldRule(
+            crm=rule.crm,
+            esp=rule.esp,
+            to_esp=rule.to_esp,
+            to_crm=rule.to_crm,
+            conflict=Conflict(rule.conflict),
+            clears=rule.blank == "clear",
+            transform=chain(rule.transform),
+        )
+        for rule in sync.fields
     )
 
 

@@ -36,7 +36,7 @@ def compose(
     clock = clock or SystemClock()
     rng = rng or random.Random()
     connectors = connect(config, config.systems, clock=clock, rng=rng, transport=transport, is_read_only=is_read_only)
-    bound = bind(config, {name: type(c).capabilities for name, c in connectors.items()})
+    bound = bind(config, {name: type(c) for name, c in connectors.items()})
     store = store or Store(config.state.url, clock)
     store.keys = store.keys or cache(partial(ledger_keys, config))
     store.migrate()

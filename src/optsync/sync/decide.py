@@ -7,6 +7,7 @@ from optsync.model.change import ChangeKind
 from optsync.model.masking import mask
 from optsync.model.record import Side
 from optsync.model.statement import Statement, StatementKind
+from optsync.reconcile.identity import together
 from optsync.reconcile.plan import decide, first_sight_statements, priority
 from optsync.reconcile.policy import Inactive, SyncPolicy
 from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Question, Seen
@@ -69,6 +70,7 @@ class Decider:
 
     def _decide(self, unit: Unit, keys: Sequence[int]) -> None:
         around = load_around(unit, self._engine, self._policy, keys, run=self._run)
+        asked, keys = keys, together(keys, around)
         found = first_sight_statements(keys, around, self._policy)
         if found:
             unit.ledger.append(found, run=self._run)
@@ -80,11 +82,13 @@ class Decider:
         kept = [(intent, plan) for intent, plan in wanted if self._may_go(intent)]
         unit.changes.plan(self._run, [new_change(self._policy.name, intent, plan) for intent, plan in kept])
         unit.links.save(self._policy.name, decision.settled)
+        if not self._is_cautious:
+            unit.links.drop(self._policy.name, decision.dropped)
         self._ask(unit, decision.questions)
         self._note_skipped(unit, around, decision, keys)
         self._cache(unit, around, keys)
         if not self._is_cautious and len(kept) == len(wanted):
-            unit.points.done(self._policy.name, keys)
+            unit.points.done(self._policy.name, asked)
         if self._policy.handled_scopes:
             unit.points.mark([handling_queue(self._policy.name)], keys)
 
@@ -138,7 +142,7 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
         if source is not None:
             bindings[source.id] = binding
     ids = list(bindings)
-    first = unit.records.load(unit.records.holding(keys, ids))
+    keys, first = _with_partners(unit, policy, keys, ids)
     others = {p for o in first for p in o.points} - set(keys)
     known = {o.key for o in first}
     second = unit.records.load(unit.records.holding(others, ids) - known) if others else []
@@ -182,6 +186,19 @@ def _mailed(unit: Unit, engine: Engine, policy: SyncPolicy) -> datetime | None:
 
 def _retracted(about: Mapping[int, Sequence[Statement]]) -> set[int]:
     return {key for key, said in about.items() if any(s.kind is StatementKind.RETRACT for s in said)}
+
+
+def _with_partners(
+    unit: Unit, policy: SyncPolicy, keys: Collection[int], sources: Sequence[int]
+) -> tuple[Collection[int], list[Observed]]:
+    """The records that hold one of the points. Where one is linked with a record that shows another address, that
+    address is looked at as well, as if it had been asked for."""
+    found = unit.records.holding(keys, sources)
+    partners = unit.links.partners(policy.name, found) - found
+    if not partners:
+        return keys, unit.records.load(found)
+    wider = {o.points[0] for o in unit.records.load(partners) if o.points and o.source_id in sources} | set(keys)
+    return wider, unit.records.load(unit.records.holding(wider, sources) | found)
 
 
 def seen_of(observed: Observed, binding: SourceBinding) -> Seen:

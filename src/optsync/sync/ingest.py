@@ -1,24 +1,25 @@
 """One page of readings into the state: statements, observations, backlog — all in one transaction."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from optsync.connect.contract import Absence
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.masking import mask, mask_words
 from optsync.model.page import RowFault
-from optsync.model.record import Record, Side, Status
-from optsync.model.statement import Statement, StatementKind, Strength
-from optsync.reconcile.consent import Standing, Wish, effective, standing
+from optsync.model.record import Record, Status
+from optsync.model.statement import Statement, Strength
+from optsync.reconcile.consent import Standing, Wish, standing
 from optsync.reconcile.detect import Claim, Detected, Doubt, Reading, Said, detect
-from optsync.reconcile.representation import overlay
+from optsync.reconcile.representation import overlay, with_address
 from optsync.state.codec import encode_record
 from optsync.state.issues import NewIssue
 from optsync.state.records import Known, Observed
 from optsync.state.sources import Source
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
+from optsync.sync.carrying import Carrier, Terms
 from optsync.sync.forgotten import Screen
 
 LATE = timedelta(minutes=10)
@@ -46,7 +47,8 @@ class NeedsConfirmation(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
     """Of a reading. ``confirmed``: uids of nominations and whether the person's activity confirmed them.
-    ``keeps_lists``: the reading does not say which list scopes the records belong to."""
+    ``keeps_lists``: the reading does not say which list scopes the records belong to. ``there`` and ``no_grants``: see
+    :class:`optsync.sync.carrying.Terms`."""
 
     run: str
     seen_at: datetime
@@ -54,6 +56,8 @@ class Circumstances:
     tolerance: timedelta
     confirmed: Mapping[str, bool]
     keeps_lists: bool = False
+    there: Mapping[str, bool] = field(default_factory=dict)
+    no_grants: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +97,20 @@ class Ingest:
             is_first_run=not source.is_known,
             was_read_before=source.full_at is not None,
         )
+        terms = Terms(
+            seen_at=circumstances.seen_at,
+            offset=circumstances.offset,
+            tolerance=circumstances.tolerance,
+            there=circumstances.there,
+            no_grants=circumstances.no_grants,
+        )
+        self._carrier = Carrier(unit, binding, source.id, terms)
 
     def take(self, records: Iterable[Record], faults: Sequence[RowFault] = ()) -> int:
         """Stores the readings; returns how many were news.
 
         Raises:
-            NeedsConfirmation: see there.
+            NeedsConfirmation, NeedsLookUp: see there.
         """
         by_id = {record.id: record for record in records}
         known = self._unit.records.known(self._source.id, list(by_id))
@@ -115,6 +127,8 @@ class Ingest:
         news = [n for rid, record in fresh.items() if (n := self._examine(record, olds.get(rid))) is not None]
         self._let_back(news)
         news = [replace(n, record=self.screen.keep(n.record)) for n in news]
+        if self._source.is_known:
+            self._carrier.find_merged(news, by_id.keys())
         keys = {rid: k.key for rid, k in known.items()} | self._store(news)
         self._speak(news)
         self._note_faults(faults)
@@ -184,7 +198,8 @@ class Ingest:
         if old is None or old.unsure is None:
             return None
         status = None if old.unsure.status is None else Status(old.unsure.status)
-        return overlay(old.record, status=status, topics=old.unsure.topics, fields=old.unsure.fields)
+        shown = overlay(old.record, status=status, topics=old.unsure.topics, fields=old.unsure.fields)
+        return shown if old.unsure.address is None else with_address(shown, old.unsure.address)
 
     def _addresses(self, record: Record) -> tuple[tuple[str, ...], tuple[Doubt, ...]]:
         usable: dict[str, None] = {}
@@ -233,7 +248,8 @@ class Ingest:
             dict(item.record.topics),
             dict(item.record.fields),
         )
-        return is_young and not shows_it
+        is_renamed = item.old.unsure.address is None or self._carrier.is_ours(item)
+        return is_young and not (shows_it and is_renamed)
 
     # statements
 
@@ -243,14 +259,15 @@ class Ingest:
         touched: set[int] = set()
         nominated: list[tuple[_News, int, Said]] = []
         for item in news:
-            listed = [points[a] for a in item.points]
+            listed, before = [points[a] for a in item.points], len(said)
             touched.update(listed, item.old.points if item.old else ())
             for each in item.detected.said:
                 if each.needs_confirmation and listed:
                     nominated.append((item, listed[0], each))
                 else:
-                    said.extend((p, each.statement) for p in (listed if each.for_all else listed[:1]))
-            said.extend(self._carried(item, listed))
+                    said.extend((p, each.statement) for p in self._carrier.spoken_for(item, each, listed))
+            about_primary = [s for p, s in said[before:] if p in listed[:1]]
+            said.extend(self._carrier.carried(item, listed, about_primary))
         said.extend(self._judge_nominations(nominated, said))
         self._unit.ledger.append(said, run=self._now.run)
         self._unit.points.mark(self._binding.syncs, touched)
@@ -272,30 +289,6 @@ class Ingest:
                     heard.setdefault(sync, set()).add(key)
         for sync, keys in heard.items():
             self._unit.points.mark([sync], keys)
-
-    def _carried(self, item: _News, listed: Sequence[int]) -> Iterable[tuple[int, Statement]]:
-        """An address that appears on a record inherits restrictions: those of the addresses that vanished in
-        the same reading, and what a person's flag on this record said about all of its addresses."""
-        if item.old is None:
-            return
-        appeared = [p for p in listed if p not in item.old.points]
-        vanished = [p for p in item.old.points if p not in listed]
-        if not appeared:
-            return
-        stays = [p for p in item.old.points if p in listed]
-        about = self._unit.ledger.about({*vanished, *stays})
-        for origin, statements in about.items():
-            for said in effective(statements):
-                if said.kind not in {StatementKind.OUT, StatementKind.COMPLAINT}:
-                    continue
-                is_flag = said.system == self._binding.system and said.record == item.record.id
-                if self._binding.side is not Side.CRM and origin in stays:
-                    continue
-                if (origin in vanished or is_flag) and self._still_out(statements, said):
-                    yield from ((p, said) for p in appeared)
-
-    def _still_out(self, statements: Sequence[Statement], said: Statement) -> bool:
-        return standing(statements, said.scope, tolerance=self._now.tolerance).wish is Wish.OUT
 
     def _judge_nominations(
         self, nominated: Sequence[tuple[_News, int, Said]], said: Sequence[tuple[int, Statement]]

@@ -11,6 +11,7 @@ from optsync.state.sources import Source
 from optsync.state.unit import Unit
 from optsync.sync.absence import Absences
 from optsync.sync.binding import SourceBinding
+from optsync.sync.carrying import NeedsLookUp
 from optsync.sync.claims import judge_claims
 from optsync.sync.clocks import settled_offset
 from optsync.sync.engine import Engine
@@ -109,6 +110,7 @@ class Observer:
             tolerance=self._engine.config.consent.clock_tolerance,
             confirmed={},
             keeps_lists=keeps_lists,
+            no_grants=frozenset(p.scope for p in self._engine.bound.policies.values() if not p.carries_grants),
         )
         while True:
             try:
@@ -124,6 +126,10 @@ class Observer:
                 answers = self._confirm(binding, needed, offset or timedelta(0))
                 confirmed = {**circumstances.confirmed, **answers}
                 circumstances = replace(circumstances, confirmed=confirmed)
+            except NeedsLookUp as needed:
+                found = {r.id for r in self._engine.connectors[binding.system].read_ids(binding.spec, needed.records)}
+                there = {rid: rid in found for rid in needed.records}
+                circumstances = replace(circumstances, there={**circumstances.there, **there})
             else:
                 self._claims.extend(ingest.claims)
                 self._engine.true_ids.update(ingest.screen.true_ids)

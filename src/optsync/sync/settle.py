@@ -11,7 +11,7 @@ from optsync.model.link import Agreed
 from optsync.model.masking import mask, mask_words
 from optsync.model.record import Record, Side, Status, Value
 from optsync.reconcile.fields import FieldRule
-from optsync.reconcile.representation import overlay
+from optsync.reconcile.representation import overlay, with_address
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.transforms import same
 from optsync.state.changes import Change
@@ -23,6 +23,7 @@ from optsync.sync.binding import SourceBinding
 from optsync.sync.engine import Engine
 from optsync.sync.forgotten import quiet
 from optsync.sync.observe import Observer
+from optsync.sync.renaming import renamed
 
 SOON = timedelta(hours=1)
 """What a vendor puts off for less is simply part of the next cycle."""
@@ -109,6 +110,8 @@ class Settler:
         if is_gone:
             written = replace(written, status=Status.ABSENT)
         unit.records.replace([(old.key, written)], at=self._engine.clock.now(), is_gone=is_gone)
+        if change.kind is ChangeKind.RENAME:
+            renamed(unit, self._binding, old, written, _usable(written.addresses), rid=outcome.record_id)
 
     def _created(self, unit: Unit, source_id: int, change: Change, outcome: Outcome) -> int:
         record = outcome.record or Record(id=str(outcome.record_id), addresses=(change.write["address"],))
@@ -146,8 +149,9 @@ class Settler:
             kept = _kept(outcome, name, esp_value if is_esp else crm_value)
             agreed[rule_key] = Agreed(_tuple(crm_value), kept) if is_esp else Agreed(kept, _tuple(esp_value))
             self._warn_if_dropped(unit, change, name, kept)
-        if change.kind is ChangeKind.CREATE or agreed:
-            unit.links.agree(change.sync, crm, esp, agreed)
+        if change.kind in {ChangeKind.CREATE, ChangeKind.RENAME} or agreed:
+            is_joined = change.kind in {ChangeKind.CREATE, ChangeKind.REQUEST, ChangeKind.RENAME}
+            unit.links.agree(change.sync, crm, esp, agreed, point=change.point_id if is_joined else None)
 
     def _warn_if_dropped(self, unit: Unit, change: Change, name: str, kept: Value) -> None:
         sent, before = _tuple(change.after.get(name)), _tuple(change.before.get(name))
@@ -301,8 +305,9 @@ def expected(record: Record, change: Change) -> Record:
     status = change.write["status"]
     if change.kind is ChangeKind.ARCHIVE and change.write["kind"] == WriteKind.ARCHIVE:
         status = Status.ARCHIVED
+    shown = record if change.kind is not ChangeKind.RENAME else with_address(record, change.write["address"])
     return overlay(
-        record,
+        shown,
         status=None if status is None else Status(status),
         topics=change.write["topics"],
         fields={name: _tuple(value) for name, value in change.write["fields"].items()},

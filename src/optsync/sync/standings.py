@@ -11,10 +11,10 @@ from optsync.model.masking import mask
 from optsync.model.record import Side, Status
 from optsync.reconcile.consent import Wish
 from optsync.reconcile.disagreement import About, Cause, Look, Mismatch, look, mismatches
-from optsync.reconcile.membership import couple, is_in_list
+from optsync.reconcile.membership import couple
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.representation import shown
-from optsync.reconcile.view import Point, Seen
+from optsync.reconcile.view import Point, Seen, is_in_list
 from optsync.state.issues import Issue
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding

@@ -1,0 +1,119 @@
+"""What follows a person from one address to another: restrictions always, grants only with evidence."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from optsync.model.scope import contains
+from optsync.model.statement import Statement, StatementKind, state
+from optsync.reconcile.consent import Wish, standing, unbeaten
+
+_CARRIED = "carried"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A change of address: when it happened by whose clock, when it was seen, and on which record."""
+
+    at: datetime
+    clock: str | None
+    seen_at: datetime
+    system: str
+    record: str
+
+    @property
+    def noted(self) -> dict[str, str]:
+        """What a carried statement's evidence says about it; no address, which an erasure would have to find."""
+        return {"carried_at": self.at.isoformat(), "carried_by": f"{self.system} {self.record}"}
+
+
+def restrictions(
+    left: Iterable[Statement], moved: Moved, *, tolerance: timedelta, said_now: Sequence[Statement] = ()
+) -> Iterator[Statement]:
+    """What the new address inherits of the outs and complaints that stand at the one that was ``left``, dated at
+    the change. ``said_now``: what the reading that shows the change says besides; it may lift them."""
+    statements = tuple(left)
+    standing_still = {s.uid for s in unbeaten((*statements, *said_now), tolerance=tolerance)}
+    for said in statements:
+        if said.uid in standing_still:
+            yield restated(said, moved)
+
+
+def restated(said: Statement, moved: Moved) -> Statement:
+    """The restriction for another address, dated at the change."""
+    return state(
+        scope=said.scope,
+        kind=said.kind,
+        at=moved.at,
+        clock=moved.clock,
+        seen_at=moved.seen_at,
+        source=said.source,
+        is_personal=said.is_personal,
+        reason=said.reason,
+        system=said.system,
+        record=said.record,
+        evidence={**said.evidence, **moved.noted, _CARRIED: root(said)},
+    )
+
+
+def root(said: Statement) -> str:
+    """The statement that this one was carried from, itself if it was not."""
+    return said.evidence.get(_CARRIED, said.uid)
+
+
+def missing(
+    source: Iterable[Statement], target: Iterable[Statement], moved: Moved, *, tolerance: timedelta
+) -> list[Statement]:
+    """The restrictions of one of a person's addresses that the other one never had, each to be carried once."""
+    known = {root(said) for said in target}
+    return [s for s in restrictions(source, moved, tolerance=tolerance) if root(s) not in known]
+
+
+def grants(
+    left: Sequence[Statement],
+    moved: Moved,
+    *,
+    tolerance: timedelta,
+    within: str | None = None,
+    but: Collection[str] = (),
+) -> Iterator[Statement]:
+    """The grants that stand at the address that was ``left``, with their own time, strength and evidence: at the new
+    address they lift nothing that they would not lift by themselves.
+
+    ``within``: only what is about this scope, a wider grant narrowed to it. ``but``: scopes of syncs in which no
+    grant follows."""
+    for said in left:
+        if said.kind is not StatementKind.GRANT:
+            continue
+        if standing(left, said.scope, tolerance=tolerance).wish is not Wish.IN:
+            continue
+        scope = said.scope if within is None else _narrowed(said.scope, within)
+        if scope is None or any(contains(kept, scope) or contains(scope, kept) for kept in but):
+            continue
+        yield _for_scope(said, scope, moved)
+
+
+def _narrowed(scope: str, within: str) -> str | None:
+    if contains(within, scope):
+        return scope
+    return within if contains(scope, within) else None
+
+
+def _for_scope(said: Statement, scope: str, moved: Moved) -> Statement:
+    evidence = {**said.evidence, **moved.noted, _CARRIED: root(said)}
+    if scope == said.scope:
+        return replace(said, evidence=evidence)
+    return state(
+        scope=scope,
+        kind=said.kind,
+        at=said.at,
+        clock=said.clock,
+        seen_at=said.seen_at,
+        source=said.source,
+        strength=said.strength,
+        is_personal=said.is_personal,
+        reason=said.reason,
+        system=said.system,
+        record=said.record,
+        evidence=evidence,
+    )

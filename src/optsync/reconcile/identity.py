@@ -1,0 +1,277 @@
+"""Records that were joined and whose addresses have come apart: who follows whom, and what both keep.
+
+They are matched by their link first. The contact point at which they were joined tells which side changed."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from optsync.model.change import ChangeKind, WriteKind
+from optsync.model.link import Link
+from optsync.model.record import Side, Status
+from optsync.model.statement import OUR_CLOCK, Statement
+from optsync.reconcile.carry import Moved, missing
+from optsync.reconcile.consent import Wish, may_mail
+from optsync.reconcile.policy import SyncPolicy
+from optsync.reconcile.rules import Rule
+from optsync.reconcile.view import Intent, Neighbourhood, Question, Seen, is_in_list, spelled
+
+_TAKEN_AWAY = frozenset({Status.ARCHIVED, Status.ABSENT})
+_AMBIGUOUS = (
+    "{crm} {collection} {contact} and {esp} member {member} were one person and now have different addresses, and both "
+    "sides changed or somebody else holds one of them; nothing was overwritten, and an opt-out of either counts for "
+    "both: give both the same address in one of the systems"
+)
+
+
+class Way(StrEnum):
+    """How a pair whose addresses have come apart goes on."""
+
+    MEMBER_FOLLOWS = "member_follows"
+    RECORD_FOLLOWS = "record_follows"
+    ANEW = "anew"
+    """Each is matched by its own address from now on."""
+    AMBIGUOUS = "ambiguous"
+    OUT_OF_LIST = "out_of_list"
+    """The record does not belong to the list: it limits everything but restrictions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apart:
+    """A linked CRM record and a member with different primary addresses."""
+
+    link: Link
+    record: Seen
+    member: Seen
+
+    @property
+    def points(self) -> tuple[int, int]:
+        """The primary points of the record and of the member."""
+        return self.record.points[0], self.member.points[0]
+
+    @property
+    def is_crm_changed(self) -> bool:
+        return self.link.point == self.member.primary
+
+    @property
+    def is_esp_changed(self) -> bool:
+        return self.link.point == self.record.primary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What follows for the pairs around some points. ``following``: those that will have one address again;
+    ``engaged`` and ``removed`` as in :class:`Neighbourhood`; ``leaving``: pairs out of the list."""
+
+    intents: tuple[Intent, ...] = ()
+    questions: tuple[Question, ...] = ()
+    dropped: frozenset[tuple[int, int]] = frozenset()
+    following: tuple[Apart, ...] = ()
+    leaving: tuple[Apart, ...] = ()
+    engaged: frozenset[int] = frozenset()
+    removed: dict[int, Seen] = field(default_factory=dict)
+
+
+def apart(around: Neighbourhood) -> list[Apart]:
+    """The linked pairs with different primary addresses; whom optsync archived is at rest."""
+    seen = {s.key: s for s in (*around.crm, *around.esp)}
+    found = []
+    for link in around.links.values():
+        record, member = seen.get(link.crm), seen.get(link.esp)
+        if record is None or member is None or record.is_gone or not record.points or not member.points:
+            continue
+        is_at_rest = (link.left or link.inactive) and member.record.status is Status.ARCHIVED
+        if record.primary != member.primary and not is_at_rest:
+            found.append(Apart(link=link, record=record, member=member))
+    return sorted(found, key=lambda pair: (pair.link.crm, pair.link.esp))
+
+
+def together(keys: Collection[int], around: Neighbourhood) -> list[int]:
+    """The points, and those of pairs that came apart at one of them: they are decided in one go."""
+    wanted = set(keys)
+    for pair in apart(around):
+        if wanted.intersection(pair.points):
+            wanted.update(pair.points)
+    return sorted(wanted)
+
+
+def shared_restrictions(
+    keys: Collection[int], around: Neighbourhood, policy: SyncPolicy
+) -> Iterator[tuple[int, Statement]]:
+    """Outs that a pair which came apart still has in common: from the former address to the new one, and back as long
+    as the two may stay apart. Each is carried once, so a later grant can lift it."""
+    for pair in apart(around):
+        if _is_taken_away(pair.member) or not set(keys).intersection(pair.points):
+            continue
+        record, member = (around.points[key] for key in pair.points)
+        ways = [(member, record), (record, member)] if _may_last(pair, policy) else [(member, record)]
+        for source, target in ways:
+            moved = Moved(
+                at=around.now,
+                clock=OUR_CLOCK,
+                seen_at=around.now,
+                system=pair.record.system,
+                record=pair.record.record.id,
+            )
+            said = missing(source.statements, target.statements, moved, tolerance=policy.clock_tolerance)
+            yield from ((target.key, statement) for statement in said)
+
+
+def _may_last(pair: Apart, policy: SyncPolicy) -> bool:
+    """A change in the CRM is followed or the member taken off the list at once, where both is possible."""
+    return not (pair.is_crm_changed and is_in_list(pair.record, policy) and policy.archives_members)
+
+
+def resolve(keys: Collection[int], around: Neighbourhood, policy: SyncPolicy) -> Resolution:
+    """Decides every pair that came apart at one of the points."""
+    asked = [pair for pair in apart(around) if set(keys).intersection(pair.points)]
+    # Of who was forgotten nothing but restrictions goes anywhere.
+    pairs = [pair for pair in asked if not any(around.points[key].is_forgotten for key in pair.points)]
+    intents: list[Intent] = []
+    dropped: set[tuple[int, int]] = set()
+    engaged: set[int] = set()
+    ways: dict[Way, list[Apart]] = {way: [] for way in Way}
+    live = [pair for pair in pairs if not _is_taken_away(pair.member)]
+    for pair in live:
+        way = _way(pair, live, around, policy)
+        ways[way].append(pair)
+        if way is not Way.ANEW:
+            engaged.update((pair.record.key, pair.member.key))
+        if way is Way.MEMBER_FOLLOWS:
+            intents.append(_rename(pair.member, pair.record, around))
+        elif way is Way.RECORD_FOLLOWS:
+            intents.append(_rename(pair.record, pair.member, around))
+        elif way is Way.ANEW and _is_nobodys(pair, around, policy):
+            # Kept linked until it is off the list: nobody else is to be found in it meanwhile.
+            engaged.add(pair.member.key)
+            intents.extend(_let_go(pair, around, policy))
+        elif way is Way.ANEW:
+            dropped.add((pair.link.crm, pair.link.esp))
+    return Resolution(
+        intents=tuple(intents),
+        questions=tuple(_question(pair) for pair in ways[Way.AMBIGUOUS]),
+        dropped=frozenset(dropped),
+        following=(*ways[Way.MEMBER_FOLLOWS], *ways[Way.RECORD_FOLLOWS]),
+        leaving=tuple(ways[Way.OUT_OF_LIST]),
+        engaged=frozenset(engaged),
+        removed={pair.record.key: pair.member for pair in pairs if _is_taken_away(pair.member)},
+    )
+
+
+def _is_taken_away(member: Seen) -> bool:
+    return member.is_gone or member.record.status in _TAKEN_AWAY
+
+
+def _way(pair: Apart, live: Sequence[Apart], around: Neighbourhood, policy: SyncPolicy) -> Way:
+    if pair.is_crm_changed:
+        if _holders(pair.points[1], around, but=pair.record):
+            return Way.ANEW
+        if not is_in_list(pair.record, policy):
+            return Way.OUT_OF_LIST
+        follows = _is_alone(pair, live) and _may_member_follow(pair, around, policy)
+        return Way.MEMBER_FOLLOWS if follows else Way.ANEW
+    if pair.is_esp_changed and not is_in_list(pair.record, policy):
+        return Way.OUT_OF_LIST
+    follows = pair.is_esp_changed and _is_alone(pair, live) and _may_record_follow(pair, around, policy)
+    return Way.RECORD_FOLLOWS if follows else Way.AMBIGUOUS
+
+
+def _is_alone(pair: Apart, live: Sequence[Apart]) -> bool:
+    """Whether neither of the two has come apart from somebody else as well."""
+    return [pair] == [p for p in live if p.record.key == pair.record.key or p.member.key == pair.member.key]
+
+
+def _may_member_follow(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> bool:
+    """The member is active, the new address is no member, not even a former one, and may be mailed."""
+    point = around.points[pair.points[0]]
+    wish = point.standing(policy.scope, policy).wish
+    permission = may_mail(wish, point.mailbox(around.now, policy), policy.purpose)
+    return (
+        policy.renames_members
+        and pair.member.record.status is Status.IN
+        and not any(point.key in seen.points for seen in around.esp)
+        and wish is not Wish.OUT
+        and permission.may_send
+        and _rename(pair.member, pair.record, around).fingerprint not in around.blocked
+    )
+
+
+def _may_record_follow(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> bool:
+    """Nobody else in the CRM holds either address, and the former one is no other member's."""
+    former, present = pair.points
+    return (
+        policy.renames_records
+        and not _holders(former, around, but=pair.record)
+        and not _holders(present, around, but=pair.record)
+        and not any(former in seen.points for seen in around.esp)
+        and _rename(pair.record, pair.member, around).fingerprint not in around.blocked
+    )
+
+
+def _holders(point: int, around: Neighbourhood, *, but: Seen) -> list[Seen]:
+    return [s for s in around.crm if point in s.points and not s.is_gone and s.key != but.key]
+
+
+def _is_nobodys(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> bool:
+    """Whether an active member was left behind at an address that no record holds and nobody took out."""
+    former = pair.points[1]
+    is_out = around.points[former].standing(policy.scope, policy).wish is Wish.OUT
+    is_held = former in pair.record.points or bool(_holders(former, around, but=pair.record))
+    return pair.member.record.status is Status.IN and not is_out and not is_held
+
+
+def _let_go(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
+    if not policy.archives_members or not is_in_list(pair.record, policy):
+        return
+    intent = Intent(
+        kind=ChangeKind.ARCHIVE,
+        write=WriteKind.ARCHIVE,
+        system=pair.member.system,
+        collection=pair.member.collection,
+        record=pair.member.key,
+        point=pair.points[1],
+        rule=Rule.ADDRESS_LEFT,
+        before={"status": pair.member.record.status},
+        after={"status": Status.ARCHIVED},
+        address=pair.member.record.addresses[0],
+        left=True,
+    )
+    if intent.fingerprint not in around.blocked:
+        yield intent
+
+
+def _rename(target: Seen, other: Seen, around: Neighbourhood) -> Intent:
+    """``target`` is given the primary address of ``other``."""
+    point = around.points[other.points[0]]
+    address = spelled(point, other)
+    return Intent(
+        kind=ChangeKind.RENAME,
+        write=WriteKind.RENAME,
+        system=target.system,
+        collection=target.collection,
+        record=target.key,
+        point=point.key,
+        rule=Rule.ADDRESS_CHANGED,
+        before={"address": spelled(around.points[target.points[0]], target)},
+        after={"address": address},
+        address=address,
+        counterpart=other.key,
+    )
+
+
+def _question(pair: Apart) -> Question:
+    sides = {Side.CRM: pair.record, Side.ESP: pair.member}
+    return Question(
+        kind="ambiguous",
+        record=pair.record.key,
+        point=pair.points[0],
+        field="address",
+        message=_AMBIGUOUS.format(
+            crm=pair.record.system,
+            collection=pair.record.collection,
+            contact=pair.record.record.id,
+            esp=pair.member.system,
+            member=pair.member.record.id,
+        ),
+        values={side.value: seen.record.addresses[0] for side, seen in sides.items()},
+    )

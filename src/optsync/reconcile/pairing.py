@@ -1,0 +1,113 @@
+"""The mapped fields of two joined records: what is copied, what is remembered, what a person is asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from optsync.model.change import ChangeKind, WriteKind
+from optsync.model.link import Agreed, Link
+from optsync.model.record import Side, Status, Value
+from optsync.reconcile.consent import Wish
+from optsync.reconcile.fields import are_equal, merge
+from optsync.reconcile.oscillation import is_oscillating, moved
+from optsync.reconcile.policy import SyncPolicy
+from optsync.reconcile.rules import Rule
+from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Question, Seen
+
+
+def pair_fields(point: Point, owner: Seen, member: Seen, around: Neighbourhood, policy: SyncPolicy) -> Decision:
+    """The field changes of a CRM record and a member of one person, and the link as it is to be remembered; ``point``
+    is the person's address. The link notes it once both have it."""
+    known = around.links.get((owner.key, member.key))
+    link = known or Link(crm=owner.key, esp=member.key)
+    if owner.primary == member.primary:
+        link = replace(link, point=point.key)
+    if not fields_flow(point, member, policy):
+        return Decision(settled=() if link == known else (link,))
+    merged = _merge_all(link, point, owner, member, around.now, policy)
+    intents = [
+        _field_intent(point, *((member, owner) if side is Side.ESP else (owner, member)), changes)
+        for side, changes in merged.pending.items()
+        if changes
+    ]
+    kept = tuple(i for i in intents if i.fingerprint not in around.blocked)
+    settled = () if merged.link == known else (merged.link,)
+    return Decision(intents=kept, settled=settled, questions=merged.questions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """``pending``: what is written to either side, by field name. ``link``: what is remembered without a write."""
+
+    pending: Mapping[Side, Mapping[str, tuple[str, Value, Rule, Agreed]]]
+    link: Link
+    questions: tuple[Question, ...]
+
+
+def _merge_all(link: Link, point: Point, owner: Seen, member: Seen, now: datetime, policy: SyncPolicy) -> _Merged:
+    agreed, moves, frozen = dict(link.agreed), dict(link.moves), set(link.frozen)
+    pending: dict[Side, dict[str, tuple[str, Value, Rule, Agreed]]] = {Side.CRM: {}, Side.ESP: {}}
+    questions = []
+    for rule in policy.fields:
+        key = rule.key
+        verdict = merge(rule, owner.record.fields, member.record.fields, link.agreed.get(key))
+        values = {"crm": owner.record.fields.get(rule.crm), "esp": member.record.fields.get(rule.esp)}
+        if key in frozen:
+            if not are_equal(rule, owner.record.fields, member.record.fields):
+                continue
+            frozen.discard(key)
+            moves.pop(key, None)
+        if verdict.is_conflict:
+            questions.append(_question("field_conflict", owner, point, rule.crm, values))
+        elif verdict.target and verdict.rule and verdict.agreed:
+            moves[key] = moved(moves.get(key), link.agreed.get(key), verdict.agreed.esp, verdict.target, now)
+            if is_oscillating(moves[key]):
+                frozen.add(key)
+                questions.append(_question("oscillation", owner, point, rule.crm, values))
+                continue
+            name = rule.esp if verdict.target is Side.ESP else rule.crm
+            pending[verdict.target][name] = (key, verdict.value, verdict.rule, verdict.agreed)
+        elif verdict.agreed:
+            agreed[key] = verdict.agreed
+    link = replace(link, agreed=agreed, moves=moves, frozen=frozenset(frozen))
+    return _Merged(pending, link, tuple(questions))
+
+
+def fields_flow(point: Point, member: Seen, policy: SyncPolicy) -> bool:
+    """Whether field changes go on for a member: not once they are off the list or, unless configured, out."""
+    if member.record.status in {Status.ARCHIVED, Status.ABSENT}:
+        return False
+    return policy.fields_after_opt_out or point.standing(policy.scope, policy).wish is not Wish.OUT
+
+
+def _field_intent(
+    point: Point, target: Seen, other: Seen, changes: Mapping[str, tuple[str, Value, Rule, Agreed]]
+) -> Intent:
+    values = {name: value for name, (_, value, _, _) in changes.items()}
+    rules = [rule for _, _, rule, _ in changes.values()]
+    return Intent(
+        kind=ChangeKind.FIELD,
+        write=WriteKind.FIELDS,
+        system=target.system,
+        collection=target.collection,
+        record=target.key,
+        point=point.key,
+        rule=rules[0],
+        before={name: target.record.fields.get(name) for name in values},
+        after=values,
+        fields=values,
+        address=target.record.addresses[0] if target.record.addresses else None,
+        agreed={key: agreement for key, _, _, agreement in changes.values()},
+        counterpart=other.key,
+    )
+
+
+_QUESTIONS = {
+    "field_conflict": "both sides changed this field and differ; the sync asks for review: make both equal",
+    "oscillation": "this value keeps bouncing between two forms: something on each side takes the other's back; it is "
+    "frozen until both sides show the same",
+}
+
+
+def _question(kind: str, owner: Seen, point: Point, name: str, values: Mapping[str, Value]) -> Question:
+    return Question(kind=kind, record=owner.key, point=point.key, field=name, message=_QUESTIONS[kind], values=values)

@@ -1,0 +1,187 @@
+"""Addresses that appear on records: what follows them there, and whether a merge brought them."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from optsync.model.contact_point import same_mailbox
+from optsync.model.record import Record, Side
+from optsync.model.statement import OUR_CLOCK, Statement, StatementKind
+from optsync.reconcile.carry import Moved, grants, restated, restrictions
+from optsync.reconcile.consent import unbeaten
+from optsync.reconcile.detect import Said
+from optsync.state.records import Observed
+from optsync.state.unit import Unit
+from optsync.sync.binding import SourceBinding
+
+
+class NeedsLookUp(Exception):
+    """Addresses appeared on records while these others held them; nothing of the page was stored. Look whether the
+    others are still there and take the page again."""
+
+    def __init__(self, records: Collection[str]) -> None:
+        super().__init__(f"{len(records)} records to look up")
+        self.records = tuple(sorted(records))
+
+
+class Reading(Protocol):
+    """A record that was read, what was stored of it, and its usable addresses."""
+
+    @property
+    def record(self) -> Record: ...
+
+    @property
+    def old(self) -> Observed | None: ...
+
+    @property
+    def points(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """``there``: record ids that were looked up and whether they still exist. ``no_grants``: scopes of syncs in which
+    no grant follows an address. ``offset``: see :class:`optsync.reconcile.detect.Reading`."""
+
+    seen_at: datetime
+    offset: timedelta | None
+    tolerance: timedelta
+    there: Mapping[str, bool]
+    no_grants: Collection[str] = ()
+
+
+class Carrier:
+    """Carries statements between the addresses of one source's records."""
+
+    def __init__(self, unit: Unit, binding: SourceBinding, source_id: int, terms: Terms) -> None:
+        self._unit = unit
+        self._binding = binding
+        self._source_id = source_id
+        self._terms = terms
+        self._lost: dict[str, list[Observed]] = {}
+        """By address: records that held it and were merged away."""
+
+    def find_merged(self, news: Sequence[Reading], page: Collection[str]) -> None:
+        """Finds out which addresses came with a merge. ``page``: the ids of all records that were read.
+
+        Raises:
+            NeedsLookUp: see there.
+        """
+        if self._binding.side is not Side.CRM:
+            return
+        names = {key: address for address, key in self._appeared(news).items()}
+        held = self._unit.records.load(self._unit.records.holding(names, [self._source_id])) if names else []
+        others = [o for o in held if o.record.id not in page and not o.is_gone]
+        # A forgotten person's record may be stored under another id than its own.
+        forgotten = self._unit.points.forgotten({p for o in others for p in o.points}) if others else frozenset()
+        others = [o for o in others if not forgotten.intersection(o.points)]
+        unknown = {o.record.id for o in others} - self._terms.there.keys()
+        if unknown:
+            raise NeedsLookUp(unknown)
+        lost = [o for o in others if not self._terms.there[o.record.id]]
+        for each in lost:
+            for key in names.keys() & set(each.points):
+                self._lost.setdefault(names[key], []).append(each)
+        self._unit.records.set_missing((o.key for o in lost), since=self._terms.seen_at, is_gone=True)
+        self._unit.points.mark(self._binding.syncs, {p for o in lost for p in o.points})
+
+    def _appeared(self, news: Sequence[Reading]) -> dict[str, int]:
+        """The addresses that records did not have before and that are known, with their keys."""
+        keys = self._unit.points.find({a for item in news for a in item.points})
+        had = {item.record.id: set(item.old.points) if item.old else set() for item in news}
+        return {a: keys[a] for item in news for a in item.points if a in keys and keys[a] not in had[item.record.id]}
+
+    def is_ours(self, item: Reading) -> bool:
+        """Whether the record shows the address that we gave it by a write whose answer was lost."""
+        old = item.old
+        address = old.unsure.address if old and old.unsure else None
+        return address is not None and bool(item.points) and same_mailbox(item.points[0], address)
+
+    def spoken_for(self, item: Reading, each: Said, listed: Sequence[int]) -> Sequence[int]:
+        """The points about which a statement of this reading is: the primary, or all addresses, those that vanished
+        with it included."""
+        if not listed:
+            return ()
+        former = item.old.points if item.old and not self.is_ours(item) else ()
+        if each.for_all:
+            is_out = each.statement.kind is StatementKind.OUT
+            return [*listed, *(p for p in former if is_out and p not in listed)]
+        if self._is_of_former(item, each.statement, listed, former):
+            return former[:1]
+        return listed[:1]
+
+    def _is_of_former(self, item: Reading, said: Statement, listed: Sequence[int], former: Sequence[int]) -> bool:
+        """A consent that a CRM dates before the change was given for the address that the record had then."""
+        is_moved = self._binding.side is Side.CRM and bool(former) and former[0] not in listed
+        is_consent = said.kind is StatementKind.GRANT and bool(said.evidence.get("consent_date"))
+        return is_moved and is_consent and said.at < self._moved(item).at
+
+    def carried(
+        self, item: Reading, listed: Sequence[int], said: Sequence[Statement]
+    ) -> Iterator[tuple[int, Statement]]:
+        """What the addresses of a record inherit. ``said``: what the reading says about its primary address."""
+        moved = self._moved(item)
+        yield from self._merged(item, listed, moved)
+        if item.old is None or self.is_ours(item):
+            return
+        appeared = [p for p in listed if p not in item.old.points]
+        if not appeared:
+            return
+        vanished = [p for p in item.old.points if p not in listed]
+        stays = [p for p in item.old.points if p in listed] if self._binding.side is Side.CRM else []
+        about = self._unit.ledger.about({*vanished, *stays})
+        tolerance = self._terms.tolerance
+        for origin in vanished:
+            follows = list(restrictions(about[origin], moved, tolerance=tolerance, said_now=said))
+            yield from ((p, s) for p in appeared for s in follows)
+        for origin in stays:
+            # A flag of this record speaks for addresses that are added later, as of when it was set.
+            flagged = [s for s in unbeaten(about[origin], tolerance=tolerance) if self._is_flag(s, item.record.id)]
+            yield from ((p, s) for p in appeared for s in flagged)
+        if item.old.points and item.old.points[0] in vanished and listed[0] in appeared:
+            follows = list(self._grants(about[item.old.points[0]], moved, said))
+            yield from ((listed[0], s) for s in follows)
+
+    def _grants(self, left: Sequence[Statement], moved: Moved, said: Sequence[Statement]) -> Iterable[Statement]:
+        """Grants follow if the person made the change, which is so at the ESP, or consented at or after it."""
+        if self._terms.offset is None:
+            return
+        if self._binding.side is Side.ESP:
+            yield from grants(left, moved, tolerance=self._terms.tolerance, but=self._terms.no_grants)
+            return
+        consented = {
+            s.scope
+            for s in said
+            if s.kind is StatementKind.GRANT and s.evidence.get("consent_date") and s.at >= moved.at
+        }
+        for scope in sorted(consented):
+            no_grants = self._terms.no_grants
+            yield from grants(left, moved, tolerance=self._terms.tolerance, within=scope, but=no_grants)
+
+    def _merged(self, item: Reading, listed: Sequence[int], moved: Moved) -> Iterator[tuple[int, Statement]]:
+        """The flag of a record that was merged into this one speaks for all addresses of this one."""
+        lost = {o.key: o for address in item.points for o in self._lost.get(address, ())}
+        if not lost or (item.old and item.record.id in {o.record.id for o in lost.values()}):
+            return
+        about = self._unit.ledger.about({p for o in lost.values() for p in o.points})
+        for each in lost.values():
+            for point in each.points:
+                for said in unbeaten(about[point], tolerance=self._terms.tolerance):
+                    if self._is_flag(said, each.record.id):
+                        yield from ((p, restated(said, moved)) for p in listed)
+
+    def _is_flag(self, said: Statement, record: str) -> bool:
+        return said.system == self._binding.system and said.record == record
+
+    def _moved(self, item: Reading) -> Moved:
+        """When the addresses changed: at the record's stamp if it moved, else now."""
+        stamp = item.record.modified_at
+        is_told = stamp is not None and (item.old is None or stamp != item.old.record.modified_at)
+        at = stamp - (self._terms.offset or timedelta(0)) if stamp is not None and is_told else self._terms.seen_at
+        return Moved(
+            at=at,
+            clock=self._binding.system if is_told else OUR_CLOCK,
+            seen_at=self._terms.seen_at,
+            system=self._binding.system,
+            record=item.record.id,
+        )

@@ -1,0 +1,347 @@
+"""A person's address changes on one side: what follows to the other side, and what never does."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from optsync.model.record import Origin, Status
+from optsync.model.statement import StatementKind
+from tests.scenarios import world as worlds
+from tests.scenarios.world import World, person
+
+pytestmark = pytest.mark.rule("restrictions follow the person")
+
+Make = Callable[..., World]
+OLD, NEW, THIRD = "ann1@example.com", "new@example.com", "third@example.com"
+LEGACY = {"existing": "legacy_grant"}
+
+
+@pytest.fixture
+def interest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The purpose needs no grant."""
+    marketing = {"kind": "commercial", "basis": "legitimate_interest", "topics": ["news", "offers", "events"]}
+    monkeypatch.setitem(worlds.BRANDS, "acme", {"purposes": {"marketing": marketing}})
+
+
+def changes(w: World, **which: Any) -> list[tuple[str, str, str]]:
+    """What the next cycle does: system, kind and state."""
+    report = w.sync(**which)
+    assert not report.syncs["newsletter"].failures
+    return [(c.system, c.kind, c.state) for c in report.syncs["newsletter"].changes]
+
+
+def member(w: World, email: str) -> Any:
+    return w.esp.act("view", email=email)
+
+
+def issues(w: World, kind: str = "ambiguous") -> list[Any]:
+    with w.store.reading() as unit:
+        return [issue for issue in unit.issues.list() if issue.kind == kind]
+
+
+def said(w: World, email: str) -> list[Any]:
+    with w.store.reading() as unit:
+        key = unit.points.find([email])[email]
+        return list(unit.ledger.about([key])[key])
+
+
+def move(w: World, to: str = NEW, *, consents: bool = False) -> None:
+    """The contact is given another address; ``consents``: with a new consent date."""
+    w.crm.act("change_address", email=OLD, to=to)
+    if consents:
+        w.crm.act("opt_in", email=to, at=w.clock.now().isoformat())
+
+
+def test_a_new_address_in_the_crm_renames_the_member_once(world: Make, interest: None) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    move(w)
+
+    assert changes(w) == [("esp", "rename", "applied")]
+    assert member(w, NEW)["status"] == Status.IN
+    assert member(w, OLD) is None
+    w.rest()
+
+
+def test_fields_that_change_with_the_address_arrive_in_the_same_cycle(world: Make, interest: None) -> None:
+    w = world(person(1))
+    w.sync()
+    move(w)
+    w.crm.act("set_field", email=NEW, field="city", value="Oslo")
+
+    assert sorted(changes(w)) == [("esp", "field", "applied"), ("esp", "rename", "applied")]
+    assert member(w, NEW)["fields"]["city"] == "Oslo"
+
+
+def test_a_rename_is_explained_by_both_addresses(world: Make, interest: None) -> None:
+    w = world(person(1))
+    w.sync()
+    move(w)
+    change = w.sync().syncs["newsletter"].changes[0]
+
+    assert (change.before, change.after) == ({"address": OLD}, {"address": NEW})
+    assert change.rule == "address_changed"
+
+
+def test_another_letter_case_is_the_same_address(world: Make, interest: None) -> None:
+    w = world(person(1))
+    w.sync()
+    move(w, to="ANN1@Example.com ")
+
+    assert changes(w) == []
+
+
+def test_without_a_new_consent_no_grant_follows_and_the_former_member_is_archived(world: Make) -> None:
+    w = world(person(1), policy=LEGACY)
+    w.sync()
+    move(w)
+
+    assert changes(w) == [("esp", "archive", "applied")]
+    assert member(w, OLD)["status"] == Status.ARCHIVED
+    assert member(w, NEW) is None
+    assert StatementKind.GRANT not in {s.kind for s in said(w, NEW)}
+
+
+def test_a_typo_taken_back_brings_the_archived_member_back(world: Make) -> None:
+    w = world(person(1), policy=LEGACY)
+    w.sync()
+    move(w)
+    w.sync()
+    w.crm.act("change_address", email=NEW, to=OLD)
+    w.sync()
+
+    assert member(w, OLD)["status"] == Status.IN
+    assert member(w, NEW) is None
+
+
+def test_a_consent_given_with_the_new_address_is_followed_by_the_member(world: Make) -> None:
+    w = world(person(1, opt_in=True), policy=LEGACY)
+    w.sync()
+    move(w, consents=True)
+
+    assert ("esp", "rename", "applied") in changes(w)
+    assert member(w, NEW)["status"] == Status.IN
+    assert member(w, OLD) is None
+
+
+def test_a_consent_dated_before_the_change_belongs_to_the_former_address(world: Make) -> None:
+    w = world(person(1, opt_in=True), policy=LEGACY)
+    w.sync()
+    earlier = w.clock.now().isoformat()
+    w.wait(minutes=5)
+    w.crm.act("change_address", email=OLD, to=NEW)
+    w.crm.act("opt_in", email=NEW, at=earlier)
+    w.sync()
+
+    assert member(w, NEW) is None
+    assert StatementKind.GRANT not in {s.kind for s in said(w, NEW)}
+
+
+def test_no_grant_follows_where_none_may(world: Make) -> None:
+    w = world(person(1), policy={**LEGACY, "carry_grant": "never"})
+    w.sync()
+    w.esp.act("change_address", email=OLD, to=NEW)
+    w.sync()
+
+    assert w.crm_shows(NEW)["address"] == NEW
+    assert StatementKind.GRANT not in {s.kind for s in said(w, NEW)}
+
+
+def test_a_change_in_the_profile_changes_the_contact_and_the_grant_follows(world: Make) -> None:
+    w = world(person(1), policy=LEGACY)
+    w.sync()
+    w.esp.act("change_address", email=OLD, to=NEW)
+
+    assert ("crm", "rename", "applied") in changes(w)
+    assert w.crm_shows(NEW)["address"] == NEW
+    assert w.crm.act("view", email=OLD) is None
+    assert member(w, NEW)["status"] == Status.IN
+    grant = next(s for s in said(w, NEW) if s.kind is StatementKind.GRANT)
+    assert grant.evidence["carried_by"].startswith("esp ")
+    assert StatementKind.GRANT in {s.kind for s in said(w, OLD)}
+    w.rest()
+
+
+def test_no_second_member_is_made_for_the_address_that_the_person_left(world: Make, interest: None) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("change_address", email=OLD, to=NEW)
+    w.crm.act("fault", kind="error", method="crm.contact.update", times=2)
+    w.sync()
+    w.sync()
+
+    assert member(w, OLD) is None
+    for _ in range(3):
+        w.sync()
+    assert w.crm_shows(NEW)["address"] == NEW
+
+
+@pytest.mark.parametrize("side", ["crm", "esp"])
+def test_an_opt_out_at_the_former_address_follows(world: Make, interest: None, side: str) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email=OLD)
+    w.sync()
+    (w.crm if side == "crm" else w.esp).act("change_address", email=OLD, to=NEW)
+    w.sync()
+    w.sync()
+
+    assert w.crm_shows(NEW)["opt_out"] is True
+    assert member(w, NEW) is None or member(w, NEW)["status"] == Status.OUT
+    assert StatementKind.OUT in {s.kind for s in said(w, NEW)}
+    assert StatementKind.OUT in {s.kind for s in said(w, OLD)}
+
+
+def test_a_complaint_follows_as_a_complaint(world: Make, interest: None) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("complain", email=OLD)
+    w.sync()
+    move(w)
+    w.sync()
+
+    assert StatementKind.COMPLAINT in {s.kind for s in said(w, NEW)}
+    assert member(w, NEW) is None
+
+
+def test_a_bounce_stays_with_the_former_address(world: Make, interest: None) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("bounce", email=OLD)
+    w.sync()
+    assert w.crm.act("dump", id=w.crm_id(OLD))["UF_CRM_EMAIL_BOUNCED"] in ("1", True)
+    move(w)
+    w.sync()
+
+    assert member(w, NEW)["status"] == Status.IN
+    assert w.crm.act("dump", id=w.crm_id(NEW))["UF_CRM_EMAIL_BOUNCED"] not in ("1", True)
+    assert member(w, OLD)["status"] == Status.BOUNCED
+
+
+def test_an_opt_out_in_the_same_edit_as_the_new_address_reaches_the_member(world: Make, interest: None) -> None:
+    w = world(person(1))
+    w.sync()
+    move(w)
+    w.crm.act("opt_out", email=NEW)
+    w.sync()
+
+    assert member(w, NEW) is None
+    assert member(w, OLD)["status"] != Status.IN
+
+
+def test_an_address_that_is_out_is_never_given_to_a_member(world: Make, interest: None) -> None:
+    w = world(person(1), person(2, addresses=(NEW,), in_esp=False, opt_out=True))
+    w.sync()
+    w.crm.act("delete", email=NEW)
+    w.sync(full=True)
+    w.wait(hours=2)
+    w.sync(full=True)
+    move(w)
+
+    assert ("esp", "archive", "applied") in changes(w)
+    assert member(w, NEW) is None
+    assert w.crm_shows(NEW)["opt_out"] is True
+
+
+def test_a_new_address_that_is_a_member_already_is_joined_with_that_member(world: Make, interest: None) -> None:
+    w = world(person(1), person(2, in_crm=False, addresses=(NEW,), status=Status.OUT, origin=Origin.PERSON))
+    w.sync()
+    move(w)
+    done = changes(w)
+
+    assert "rename" not in {kind for _, kind, _ in done}
+    assert w.crm_shows(NEW)["opt_out"] is True
+    assert member(w, NEW)["status"] == Status.OUT
+    assert member(w, OLD)["status"] == Status.ARCHIVED
+
+
+def test_the_former_address_of_another_contact_keeps_its_member(world: Make, interest: None) -> None:
+    w = world(person(1), person(2, addresses=("Ann1@example.com",), in_esp=False))
+    w.sync()
+    w.crm.act("change_address", email=OLD, to=NEW)
+    w.sync()
+
+    assert member(w, OLD)["status"] == Status.IN
+    assert member(w, NEW)["status"] == Status.IN
+    w.rest()
+
+
+def test_a_contact_whose_address_changed_on_both_sides_is_asked_about(world: Make, interest: None) -> None:
+    w = world(person(1))
+    w.sync()
+    move(w)
+    w.esp.act("change_address", email=OLD, to=THIRD)
+
+    assert changes(w) == []
+    assert len(issues(w)) == 1
+    assert "crm contact" in issues(w)[0].message
+    assert "esp member" in issues(w)[0].message
+    w.esp.act("unsubscribe", email=THIRD)
+    w.sync()
+    assert w.crm_shows(NEW)["opt_out"] is True
+    assert member(w, NEW) is None
+
+
+def test_an_opt_out_in_the_crm_reaches_a_member_that_came_apart(world: Make, interest: None) -> None:
+    w = world(person(1))
+    w.sync()
+    move(w)
+    w.esp.act("change_address", email=OLD, to=THIRD)
+    w.sync()
+    w.crm.act("opt_out", email=NEW)
+    w.sync()
+
+    assert member(w, THIRD)["status"] == Status.OUT
+
+
+def test_the_question_is_answered_by_giving_both_the_same_address(world: Make, interest: None) -> None:
+    w = world(person(1))
+    w.sync()
+    move(w)
+    w.esp.act("change_address", email=OLD, to=THIRD)
+    w.sync()
+    w.crm.act("change_address", email=NEW, to=THIRD)
+    w.sync()
+
+    assert issues(w) == []
+    w.crm.act("set_field", email=THIRD, field="city", value="Oslo")
+    w.sync()
+    assert member(w, THIRD)["fields"]["city"] == "Oslo"
+
+
+def test_a_profile_changed_to_an_address_that_another_contact_holds_is_asked_about(world: Make, interest: None) -> None:
+    w = world(person(1), person(2, addresses=(NEW,), in_esp=False, opt_out=True))
+    w.sync()
+    w.esp.act("change_address", email=OLD, to=NEW)
+    w.sync()
+
+    assert len(issues(w)) == 1
+    assert w.crm_shows(OLD)["opt_out"] is True
+    assert member(w, OLD) is None
+    assert member(w, NEW)["status"] == Status.OUT
+    assert member(w, NEW)["fields"]["first_name"] == "Ann1"
+
+
+def test_a_contact_out_of_the_list_scope_keeps_its_member_where_it_is(world: Make, interest: None) -> None:
+    w = world(person(1))
+    w.sync()
+    w.crm.act("edit", id=w.crm_id(OLD), fields={"TYPE_ID": "SUPPLIER"})
+    w.sync()
+    move(w)
+    assert changes(w) == []
+    w.crm.act("opt_out", email=NEW)
+    w.sync()
+
+    assert member(w, OLD)["status"] == Status.OUT
+
+
+def test_a_member_that_people_archived_is_not_made_again_at_the_new_address(world: Make, interest: None) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("archive", email=OLD)
+    w.sync()
+    move(w)
+    w.sync()
+
+    assert member(w, NEW) is None

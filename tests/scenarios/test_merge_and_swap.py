@@ -1,0 +1,202 @@
+"""Contacts that are merged, swapped, deleted, restored or made anew: restrictions stay with the people."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optsync.clock import ManualClock
+from optsync.connect.registry import mocks
+from optsync.model.record import Status
+from optsync.sync.run import run_cycle
+from tests.scenarios import world as worlds
+from tests.scenarios.two_audiences import TwoAudiences
+from tests.scenarios.world import World, person
+
+pytestmark = pytest.mark.rule("restrictions follow the person")
+
+Make = Callable[..., World]
+ANN, BEN, CAT = "ann1@example.com", "ann2@example.com", "ann3@example.com"
+
+
+@pytest.fixture
+def interest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The purpose needs no grant."""
+    marketing = {"kind": "commercial", "basis": "legitimate_interest", "topics": ["news", "offers", "events"]}
+    monkeypatch.setitem(worlds.BRANDS, "acme", {"purposes": {"marketing": marketing}})
+
+
+def kinds(w: World) -> list[tuple[str, str]]:
+    return [(c.system, c.kind) for c in w.sync().syncs["newsletter"].changes]
+
+
+def status(w: World, email: str) -> Any:
+    return w.esp_shows(email)["status"]
+
+
+@pytest.mark.parametrize("survivor", [ANN, BEN])
+def test_a_merge_that_loses_the_flag_loses_no_opt_out(world: Make, interest: None, survivor: str) -> None:
+    loser = BEN if survivor == ANN else ANN
+    w = world(person(1), person(2), person(3))
+    w.sync()
+    w.crm.act("opt_out", email=loser)
+    w.sync()
+    w.crm.act("edit", id=w.crm_id(survivor), fields={"UF_CRM_OPT_OUT": 0})
+    w.crm.act("merge", keep=survivor, lose=loser)
+    assert not w.crm_shows(survivor)["opt_out"]
+    w.sync()
+
+    assert w.crm_shows(survivor)["opt_out"] is True
+    assert status(w, ANN) == status(w, BEN) == Status.OUT
+    assert status(w, CAT) == Status.IN
+
+
+def test_a_topic_switched_off_by_the_lost_contact_stays_off(world: Make) -> None:
+    topics = {"news": True, "offers": True}
+    w = world(*(person(n, crm_topics=topics, esp_topics=topics) for n in (1, 2)), policy={"existing": "legacy_grant"})
+    w.sync()
+    w.crm.act("set_topic", email=BEN, topic="offers", wanted=False)
+    w.sync()
+    w.crm.act("merge", keep=ANN, lose=BEN)
+    w.sync()
+
+    assert w.esp_shows(ANN)["topics"]["offers"] is False
+    assert w.esp_shows(ANN)["topics"]["news"] is True
+    assert status(w, ANN) == Status.IN
+
+
+def test_a_merge_of_two_who_never_said_no_opts_nobody_out(world: Make, interest: None) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.crm.act("merge", keep=ANN, lose=BEN)
+    w.sync()
+
+    assert not w.crm_shows(ANN)["opt_out"]
+    assert status(w, ANN) == status(w, BEN) == Status.IN
+
+
+def test_an_address_that_two_contacts_come_to_share_is_no_merge(world: Make, interest: None) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.crm.act("opt_out", email=BEN)
+    w.sync()
+    w.crm.act("add_address", email=ANN, address=BEN)
+    w.sync()
+
+    assert status(w, ANN) == Status.IN
+    assert w.crm_shows(ANN)["opt_out"] is True, "one of its addresses is a member and out"
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"UF_CRM_CITY": "Oslo"})
+    w.sync()
+    assert status(w, ANN) == Status.IN, "the flag that we set speaks for that address only"
+
+
+def test_two_contacts_that_swap_their_addresses_share_the_restriction(world: Make, interest: None) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.crm.act("opt_out", email=ANN)
+    w.sync()
+    w.crm.act("change_address", email=ANN, to="between@example.com")
+    w.crm.act("change_address", email=BEN, to=ANN)
+    w.crm.act("change_address", email="between@example.com", to=BEN)
+
+    assert "rename" not in {kind for _, kind in kinds(w)}
+    assert status(w, ANN) == status(w, BEN) == Status.OUT
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.crm_shows(BEN)["opt_out"] is True
+    for _ in range(3):
+        w.rest()
+
+
+def test_members_that_swap_their_addresses_are_asked_about_and_left(world: Make, interest: None) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.esp.act("change_address", email=ANN, to="between@example.com")
+    w.esp.act("change_address", email=BEN, to=ANN)
+    w.esp.act("change_address", email="between@example.com", to=BEN)
+
+    assert kinds(w) == []
+    with w.store.reading() as unit:
+        assert [issue.kind for issue in unit.issues.list()] == ["ambiguous", "ambiguous"]
+
+
+@pytest.mark.parametrize("way", ["restore", "create"])
+def test_an_opt_out_survives_deletion_and_a_new_id(world: Make, interest: None, way: str) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.crm.act("opt_out", email=ANN)
+    w.sync()
+    gone = w.crm.act("delete", email=ANN)
+    w.sync()
+    if way == "restore":
+        w.crm.act("restore", id=gone[0])
+        w.crm.act("edit", id=_id(w, ANN), fields={"UF_CRM_OPT_OUT": 0})
+    else:
+        w.crm.act("create", email=ANN, first_name="Ann", opt_in=True)
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert status(w, ANN) == Status.OUT
+
+
+def _id(w: World, email: str) -> int:
+    """The id of the contact with this address, which may not have been read yet."""
+    for number in range(1, 50):
+        try:
+            shown = w.crm.act("dump", id=number)
+        except KeyError:
+            continue
+        if any(row["VALUE"].casefold() == email for row in shown["EMAIL"]):
+            return number
+    raise AssertionError(email)
+
+
+def test_a_contact_made_anew_with_further_addresses_brings_its_opt_out_to_them(world: Make, interest: None) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.crm.act("opt_out", email=ANN)
+    w.sync()
+    w.crm.act("delete", email=ANN)
+    w.crm.act("create", addresses=("other@example.com", ANN), first_name="Ann")
+    w.sync()
+
+    assert w.crm_shows("other@example.com")["opt_out"] is True
+    assert w.esp.act("view", email="other@example.com") is None
+
+
+def test_a_lead_that_becomes_a_contact_leaves_it_the_fields_and_the_opt_out_reaches_both(world: Make) -> None:
+    lead = person(1, crm_entity="lead", city="Riga")
+    w = world(lead, changes={"crm": {**_crm(), "entity": ["lead", "contact"], "where": {}}})
+    w.sync()
+    w.crm.act("create", email=ANN, first_name="Anna", city="Oslo")
+    w.sync()
+    assert w.esp_shows(ANN)["fields"]["city"] == "Oslo"
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+
+    assert [view["opt_out"] for view in w.crm.act("view", email=ANN, all=True)] == [True, True]
+
+
+def _crm() -> dict[str, Any]:
+    mock = mocks()["bitrix24"](clock=ManualClock(worlds.START), rng=random.Random(1))
+    return {"system": "crm", **mock.config(worlds.CRM).side}
+
+
+def test_an_address_changed_at_one_platform_is_followed_by_the_other(tmp_path: Path, interest: None) -> None:
+    people = [person(1), person(2)]
+    two = TwoAudiences(tmp_path, people, people)
+    two.sync()
+    two.w.esp.act("change_address", email=ANN, to="new@example.com")
+    two.sync()
+    two.sync()
+
+    assert two.w.crm_shows("new@example.com")["address"] == "new@example.com"
+    assert two.other.act("view", email="new@example.com")["status"] == Status.IN
+    assert two.other.act("view", email=ANN) is None
+    two.settle()
+    two.other.act("unsubscribe", email="new@example.com")
+    two.sync()
+    two.sync()
+    assert two.w.esp_shows("new@example.com")["status"] == Status.OUT
+    assert run_cycle(two.engine).state == "done"

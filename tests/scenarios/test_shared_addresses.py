@@ -1,0 +1,113 @@
+"""Several contacts with one address, one contact with several: who is restricted, and whose fields count."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from optsync.model.change import ChangeState
+from optsync.model.record import Status
+from tests.scenarios.world import START, World, person
+
+pytestmark = pytest.mark.rule("restrictions follow the person")
+
+Make = Callable[..., World]
+FAMILY, SECOND = "family@example.com", "second@example.com"
+
+
+def test_the_same_address_twice_in_one_contact_is_one(world: Make) -> None:
+    w = world(person(1, addresses=("ann1@example.com", "Ann1@Example.com", "ann1@example.com ")))
+    w.sync()
+    w.esp.act("unsubscribe", email="ann1@example.com")
+    report = w.sync()
+
+    assert sum(c.kind == "opt_out" for c in report.syncs["newsletter"].changes) == 1
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True
+
+
+@pytest.mark.parametrize(("primary", "city"), [("oldest", "Riga"), ("newest", "Oslo")])
+def test_the_fields_of_a_shared_address_follow_the_declared_owner(world: Make, primary: str, city: str) -> None:
+    w = world(
+        person(1, addresses=(FAMILY,), city="Riga"),
+        person(2, addresses=(FAMILY,), city="Oslo", in_esp=False, created_at=START - timedelta(days=1)),
+        policy={"primary": primary},
+    )
+    w.sync()
+    w.sync()
+    assert w.esp_shows(FAMILY)["fields"]["city"] == city
+
+    before = w.writes()
+    for _ in range(10):
+        w.sync(full=True)
+    assert w.writes() == before
+
+
+def test_an_opt_out_of_one_holder_reaches_every_other(world: Make) -> None:
+    w = world(*(person(n, addresses=(FAMILY,), in_esp=n == 1) for n in range(1, 5)), person(9))
+    w.sync()
+    w.crm.act("opt_out", email=FAMILY)
+    w.sync()
+
+    assert all(view["opt_out"] is True for view in w.crm.act("view", email=FAMILY, all=True))
+    assert w.esp_shows(FAMILY)["status"] == Status.OUT
+    assert not w.crm_shows("ann9@example.com")["opt_out"]
+
+
+def test_only_the_primary_address_of_a_contact_enters_the_list(world: Make) -> None:
+    grant: dict[str, Any] = {"opt_in": True, "consent_at": START - timedelta(days=3)}
+    w = world(person(1, addresses=("ann1@example.com", SECOND), in_esp=False, **grant))
+    w.sync()
+
+    assert w.esp_shows("ann1@example.com")["status"] == Status.IN
+    assert w.esp.act("view", email=SECOND) is None
+
+
+def test_a_further_address_that_is_a_member_and_out_shows_in_the_flag_and_speaks_for_itself(world: Make) -> None:
+    w = world(
+        person(1, addresses=("ann1@example.com", SECOND)),
+        person(2, addresses=(SECOND,), in_crm=False),
+    )
+    w.sync()
+    w.esp.act("unsubscribe", email=SECOND)
+    w.sync()
+
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True
+    assert w.esp_shows("ann1@example.com")["status"] == Status.IN
+    w.crm.act("add_address", email="ann1@example.com", address="third@example.com")
+    w.sync()
+    with w.store.reading() as unit:
+        key = unit.points.find(["third@example.com"])["third@example.com"]
+        assert unit.ledger.about([key])[key] == ()
+
+
+def test_a_flag_set_by_a_person_speaks_for_all_addresses_and_those_added_later(world: Make) -> None:
+    w = world(
+        person(1, addresses=("ann1@example.com", SECOND)),
+        person(2, addresses=(SECOND,), in_crm=False),
+        person(3, addresses=("third@example.com",), in_crm=False),
+    )
+    w.sync()
+    w.crm.act("opt_out", email="ann1@example.com")
+    w.sync()
+    assert w.esp_shows(SECOND)["status"] == Status.OUT
+    w.crm.act("add_address", email="ann1@example.com", address="third@example.com")
+    w.sync()
+
+    assert w.esp_shows("third@example.com")["status"] == Status.OUT
+
+
+def test_an_address_that_moves_up_to_first_place_is_followed_by_the_member(world: Make) -> None:
+    w = world(person(1, addresses=("ann1@example.com", SECOND), opt_in=True), policy={"existing": "legacy_grant"})
+    w.sync()
+    number = w.crm_id("ann1@example.com")
+    rows = w.crm.act("dump", id=number)["EMAIL"]
+    first = next(row for row in rows if row["VALUE"] == "ann1@example.com")
+    w.crm.act("edit", id=number, fields={"EMAIL": [{"ID": first["ID"], "DELETE": "Y"}]})
+    w.crm.act("opt_in", email=SECOND, at=w.clock.now().isoformat())
+    report = w.sync()
+
+    assert [c.kind for c in report.syncs["newsletter"].changes if c.system == "esp"] == ["rename"]
+    assert w.esp_shows(SECOND)["status"] == Status.IN
+    with w.store.reading() as unit:
+        assert not unit.changes.open_of("newsletter", (ChangeState.SENDING,))
