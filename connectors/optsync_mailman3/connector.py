@@ -40,6 +40,7 @@ class Mailman3:
         write_shows_state=False,
         opt_in_stamp=OptInStamp.NONE,
         can_ask=True,
+        takes_back_leavers=True,
     )
     settings: ClassVar[type[SystemSettings]] = MailmanSettings
     crm_side: ClassVar[type[CrmSide] | None] = None

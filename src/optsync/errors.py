@@ -80,14 +80,6 @@ class RecordInvalid(OptsyncError):
         super().__init__(message)
 
 
-class VendorRefusal(OptsyncError):
-    """The vendor refused a write for a reason that is a fact about the person (self-unsubscribed, forgotten …)."""
-
-    def __init__(self, fact: str, message: str) -> None:
-        self.fact = fact
-        super().__init__(message)
-
-
 class PlanHeld(OptsyncError):
     """The guard holds the plan until a person approves it."""
 

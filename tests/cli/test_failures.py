@@ -29,7 +29,6 @@ EXIT_CODES = {
     "RateLimited": 3,
     "OutcomeUnknown": 1,
     "RecordInvalid": 1,
-    "VendorRefusal": 1,
     "PlanHeld": 4,
     "StateLocked": 1,
 }
@@ -38,7 +37,7 @@ EXIT_CODES = {
 @pytest.mark.parametrize("kind", sorted(k for k in EXIT_CODES))
 def test_every_error_has_its_exit_code_and_keeps_its_sentence(kind: str) -> None:
     made = getattr(errors, kind)
-    error = made("crm", "a sentence") if EXIT_CODES[kind] == 3 or kind == "VendorRefusal" else made("a sentence")
+    error = made("crm", "a sentence") if EXIT_CODES[kind] == 3 else made("a sentence")
     failure = describe(error)
     assert failure.exit_code == EXIT_CODES[kind]
     assert "a sentence" in failure.text

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.link import Agreed, Link
-from optsync.model.record import Status
+from optsync.model.record import Origin, Status
 from optsync.model.scope import Basis
 from optsync.model.statement import Source, StatementKind, Strength
 from optsync.reconcile.consent import Wish
@@ -156,6 +156,15 @@ SINGLE: dict[Rule, Case] = {
         around(contact(1)),
         policy(enter=Enter.REQUEST),
         [("mc", ChangeKind.REQUEST, {"address": "p1@example.com", "status": Status.PENDING})],
+    ),
+    Rule.ASKED_FOR_GRANT: (
+        around(
+            contact(1, fields=SUBSCRIBED),
+            member(2, status=Status.OUT, origin=Origin.PERSON),
+            said={1: [out(90, system="mc", is_personal=True), grant(30, system="crm")]},
+        ),
+        policy(),
+        [("mc", ChangeKind.REQUEST, {"status": Status.PENDING})],
     ),
     Rule.LEFT_LIST: (
         around(contact(1), member(2), links=[LINK]),

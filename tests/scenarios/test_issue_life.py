@@ -110,23 +110,24 @@ def test_a_refused_opt_in_closes_after_seven_days_in_which_the_record_stayed_out
     assert reasons(w) == {"refused_opt_in": "out again, and left so for 7 days"}
 
 
-def test_an_opt_in_that_the_vendor_refused_closes_when_the_person_comes_back_there(world: Make) -> None:
+def test_an_opt_in_that_only_the_person_can_give_there_closes_when_they_come_back(world: Make) -> None:
     w = world(person(1))
     w.sync()
     w.esp.act("unsubscribe", email=ANN)
     w.sync()
+    w.esp.act("archive", email=ANN)
     w.wait(hours=1)
     w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
     w.sync()
-    assert kinds(w) == ["refused"]
+    assert kinds(w) == ["needs_confirmation"]
     w.sync()
-    assert kinds(w) == ["refused"]
+    assert kinds(w) == ["needs_confirmation"]
     w.wait(hours=1)
     w.esp.act("resubscribe", email=ANN)
     w.sync()
 
     assert kinds(w) == []
-    assert reasons(w) == {"refused": "the change is not needed any more"}
+    assert reasons(w) == {"needs_confirmation": "nothing keeps the person out there any more"}
 
 
 def test_a_conflict_left_for_review_closes_when_both_sides_are_made_equal(world: Make) -> None:

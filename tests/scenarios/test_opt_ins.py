@@ -105,23 +105,6 @@ def test_a_sign_up_by_the_person_herself_lifts_her_opt_out_in_the_crm(world: Mak
     w.settle()
 
 
-@pytest.mark.rule("a refusal is a fact")
-def test_a_refusal_by_the_vendor_is_a_fact_and_not_tried_again(world: Make) -> None:
-    w = world(person(1))
-    w.sync()
-    w.esp.act("unsubscribe", email=ANN)
-    w.sync()
-    w.wait(hours=1)
-    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
-    report = w.sync()
-
-    assert w.esp_shows(ANN)["status"] == Status.OUT
-    refused = [c for c in report.syncs["newsletter"].changes if c.state == "refused"]
-    assert [(c.kind, c.fact) for c in refused] == [("opt_in", "self_unsubscribed")]
-    assert "refused" in open_issues(w)
-    w.settle()
-
-
 def test_unknown_is_not_consent_and_the_first_sync_sets_nothing(world: Make) -> None:
     w = world(
         person(1, in_esp=False),

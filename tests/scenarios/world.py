@@ -63,6 +63,7 @@ class World:
         transport: BaseAdapter | None = None,
         store: type[Store] = Store,
         esp_ahead: float = 0,
+        brands: Mapping[str, Any] | None = None,
     ) -> None:
         self.clock = ManualClock(START)
         found = mocks()
@@ -73,6 +74,7 @@ class World:
         self.esp.populate(population)
         self.transport = MockTransport({CRM: self.crm, ESP: self.esp})
         self.document = self._document(policy or {}, changes or {}, state_url)
+        self.document["brands"] = brands or BRANDS
         if guard is not None:
             self.document["guard"] = dict(guard)
         self._path = folder / "config.yaml"
@@ -126,7 +128,6 @@ class World:
         return {
             "state": {"url": state_url},
             "secret_keys": ["a secret of the tests"],
-            "brands": BRANDS,
             "systems": {"crm": crm.system, "esp": esp.system},
             "syncs": {"newsletter": sync},
         }

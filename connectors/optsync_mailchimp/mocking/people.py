@@ -157,6 +157,9 @@ class Hands:
             "set_field": self.set_field,
             "set_topic": self.set_topic,
             "throttle": self.throttle,
+            "let_lapse": self.let_lapse,
+            "unlist": self.unlist,
+            "asked": self.asked,
         }
 
     def _member(self, email: str) -> Member:
@@ -265,6 +268,22 @@ class Hands:
         with self._audience.edit(member, now):
             move(self._audience, member, "subscribed", now)
         return True
+
+    def let_lapse(self, email: str) -> None:
+        """Nobody clicks the link of the confirmation mail for so long that the service discards the contact."""
+        member = self._member(email)
+        if member.status == "pending":
+            self._audience.discard(member)
+
+    def unlist(self, email: str) -> None:
+        """Another integration makes the contact a non-subscribed one."""
+        member = self._member(email)
+        with self._audience.edit(member, self._account.now()):
+            move(self._audience, member, "transactional", self._account.now())
+
+    def asked(self, email: str) -> int:
+        """How many confirmation mails the address was sent so far."""
+        return [address.lower() for address in self._audience.confirmations].count(email.strip().lower())
 
     def archive(self, email: str) -> None:
         """In the web interface, where deleting a contact archives it, whatever its status."""

@@ -237,13 +237,17 @@ class Audience:
 
     def forget(self, member: Member) -> None:
         """Erases the contact and blocks its address."""
+        self.discard(member)
+        self.forgotten.add(member.id)
+
+    def discard(self, member: Member) -> None:
+        """Erases the contact."""
         self.index.remove(member)
         del self.members[member.contact_id], self._by_hash[member.id]
         for tag_id in member.tags:
             self.tags[tag_id].holders.discard(member.contact_id)
         for kept in (self.feed, self.activity, self.notes, self.events):
             kept.pop(member.contact_id, None)
-        self.forgotten.add(member.id)
 
     def interests(self) -> dict[str, Interest]:
         return {key: item for category in self.categories.values() for key, item in category.interests.items()}

@@ -47,6 +47,7 @@ def in_words(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _section("Changes", changes[-_SHOWN:])
     if len(changes) > _SHOWN:
         yield f"  … and {len(changes) - _SHOWN} earlier ones, --json shows all"
+    yield from _section("Refused or put off", list(map(_refusal, document["refusals"])))
     yield from _section("Open issues", [f"{i['id']}: {i['kind']}: {i['message']}" for i in document["issues"]])
     if document["waiting_in"]:
         yield ""
@@ -61,12 +62,45 @@ def _scope(scope: str, about: Mapping[str, Any]) -> Iterator[str]:
     decided = about["decided_by"]
     if decided:
         yield f"  {_about(decided, scope)}{sentence(decided)}"
+    yield from _request(about["request"])
     # What was said about more than this scope is told once, under its purpose.
     told = [s for s in about["statements"] if s["scope"] == scope or scope.count("/") == 1]
     others = [s for s in told if decided is None or s["id"] != decided["id"]]
     for said in reversed(others):
         void = "retracted: " if said["is_void"] else "also: "
         yield f"    {void}{_about(said, scope)}{sentence(said)}"
+
+
+_ANSWERS = {
+    "waiting": "no answer yet",
+    "confirmed": "confirmed",
+    "opted_out": "opted out since",
+    "no_answer": "no answer",
+    "refused": "which the platform refused",
+}
+
+
+def _request(request: Mapping[str, Any]) -> Iterator[str]:
+    """Whether the person was asked to confirm, and what came of it."""
+    from optsync.cli.moments import written
+
+    if request["state"] == "never":
+        return
+    ended = f" on {written(request['ended_at'])}" if request["ended_at"] else ""
+    if request["state"] == "no_answer":
+        ended = f": it ended{ended}"
+    what = "to confirm an opt-in" if request["grant"] else "for consent"
+    fact = f" ({request['fact']})" if request["fact"] else ""
+    answer = f"{_ANSWERS[request['state']]}{fact}{ended}"
+    yield f"  asked {what} on {written(request['asked_at'])} at {request['system']}, {answer}"
+
+
+def _refusal(refusal: Mapping[str, Any]) -> str:
+    from optsync.cli.moments import written
+
+    fact = f" ({refusal['fact']})" if refusal["fact"] else ""
+    words = f': "{refusal["words"]}"' if refusal["words"] else ""
+    return f"{written(refusal['at'])}  {refusal['system']}  {refusal['kind']}{fact}{words}; next: {refusal['next']}"
 
 
 def _about(said: Mapping[str, Any], scope: str) -> str:

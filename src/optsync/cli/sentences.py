@@ -10,7 +10,7 @@ _VERBS = {
     "complaint": "reported a mail as spam",
     "grant": "opted in",
     "request": "was asked to confirm",
-    "request_expired": "did not answer the request to confirm",
+    "request_expired": "had a request to confirm end without an answer",
     "hard_bounce": "could not be reached for good (hard bounce)",
     "soft_bounce": "could not be reached for the moment (soft bounce)",
     "delivered": "was reached",
@@ -30,7 +30,7 @@ _BY = {
     "import": "by an import",
     "legacy": "as a subscriber from before optsync",
 }
-_SAID_OTHERWISE = ("actor", "evidence")
+_SAID_OTHERWISE = ("actor", "evidence", "collection", "change", "fact", "not_sent")
 
 
 def sentence(said: Mapping[str, Any]) -> str:

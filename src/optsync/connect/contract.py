@@ -62,6 +62,9 @@ class Capabilities:
     opt_in_stamp: OptInStamp = OptInStamp.NONE
     can_ask: bool = False
     """Whether a STATUS write of PENDING sends a confirmation request."""
+    takes_back_leavers: bool = False
+    """Whether an opt-in by us brings back somebody who left by themself. Otherwise only their own confirmation does,
+    and a STATUS write of IN is not even tried."""
     entities: tuple[str, ...] = ()
     """A CRM's collections, first owner of fields first; empty where collections are audiences."""
 

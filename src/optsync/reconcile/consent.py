@@ -55,7 +55,7 @@ def standing(
     path = scopes.path(scope)
     said = [s for s in effective(statements) if s.scope in path]
     grants = [s for s in said if s.kind is StatementKind.GRANT]
-    unbeaten = [o for o in said if o.kind in _OUTS and not any(_beats(g, o, tolerance) for g in grants)]
+    unbeaten = [o for o in said if o.kind in _OUTS and not any(beats(g, o, tolerance) for g in grants)]
     if unbeaten:
         return Standing(Wish.OUT, unbeaten[-1])
     counting = [g for g in grants if g.scope == scope] if needs_own_grant else grants
@@ -70,11 +70,12 @@ def unbeaten(statements: Iterable[Statement], *, tolerance: timedelta) -> tuple[
     said = effective(statements)
     grants = [s for s in said if s.kind is StatementKind.GRANT]
     outs = (s for s in said if s.kind in _OUTS)
-    return tuple(o for o in outs if not any(g.scope == o.scope and _beats(g, o, tolerance) for g in grants))
+    return tuple(o for o in outs if not any(g.scope == o.scope and beats(g, o, tolerance) for g in grants))
 
 
-def _beats(grant: Statement, out: Statement, tolerance: timedelta) -> bool:
-    """Whether the grant lifts the out for the scopes on the grant's path and below."""
+def beats(grant: Statement, out: Statement, tolerance: timedelta) -> bool:
+    """Whether the grant lifts the out for the grant's scope and those below: it names the out's scope or one within,
+    is strong enough and is later. ``tolerance`` as for :func:`standing`."""
     return (
         scopes.contains(out.scope, grant.scope) and _is_strong_enough(grant, out) and _is_later(grant, out, tolerance)
     )

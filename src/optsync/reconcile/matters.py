@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from optsync.model.change import ChangeKind
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.link import Link
 from optsync.model.record import Status
+from optsync.reconcile.asking import Answer, hindrance, request
 from optsync.reconcile.consent import Wish
 from optsync.reconcile.detect import parse_moment
 from optsync.reconcile.fields import FieldRule, are_equal, merge
@@ -197,11 +199,29 @@ def _not_wanted(matter: Matter, facts: Facts) -> str | None:
         return _GONE
     if matter.point is None or matter.point not in facts.around.points or "change" not in matter.values:
         return None
-    unblocked = replace(facts.around, blocked=frozenset())
+    if matter.values["change"] == ChangeKind.REQUEST and _is_still_refused(matter.point, facts):
+        return None
+    unblocked = replace(facts.around, blocked=frozenset(), refused_for_good=frozenset())
     intents = decide([matter.point], unblocked, facts.policy).intents
     key = facts.record.key if facts.record else None
     wanted = {(i.kind.value, i.system, i.record) for i in intents}
     return None if (matter.values["change"], matter.system, key) in wanted else "the change is not needed any more"
+
+
+def _is_still_refused(point: int, facts: Facts) -> bool:
+    """Nobody is asked a second time, so that the request is not derived again as another change would be."""
+    said, scope = facts.around.points[point].statements, facts.policy.scope
+    is_out = facts.around.points[point].standing(scope, facts.policy).wish is Wish.OUT
+    pair = couple(facts.around.points[point], facts.around, facts.policy)
+    is_there = pair.member is not None and pair.member.record.status in {Status.IN, Status.PENDING}
+    return request(said, scope).answer is Answer.REFUSED and pair.owner is not None and not is_out and not is_there
+
+
+def _needs_confirmation(matter: Matter, facts: Facts) -> str | None:
+    pair = facts.couple(matter)
+    if pair and hindrance(pair.point, pair.member, facts.around, facts.policy):
+        return None
+    return "nothing keeps the person out there any more"
 
 
 def _put_off(matter: Matter, facts: Facts) -> str | None:
@@ -258,6 +278,7 @@ _EXAMINERS: Mapping[str, Callable[[Matter, Facts], str | None]] = {
     "oscillation": _oscillation,
     "ambiguous": _ambiguous,
     "refused": _not_wanted,
+    "needs_confirmation": _needs_confirmation,
     "put_off": _put_off,
     "refused_opt_in": _refused_opt_in,
     "fighting_writer": _fighting_writer,

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.link import Agreed
-from optsync.model.record import Side, Status, Value
+from optsync.model.record import Record, Side, Status, Value
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
+from optsync.reconcile.asking import enters_asked, must_confirm, to_confirm, why_not_ask
 from optsync.reconcile.consent import Deliverability, Standing, Wish
 from optsync.reconcile.identity import Apart
 from optsync.reconcile.pairing import pair_fields
@@ -146,7 +147,7 @@ def _enter(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
     is_here = pair.member is not None and pair.member.primary == pair.point.key
     if pair.member is not None and is_here and pair.member.record.status is Status.ABSENT:
         return Decision()  # the record of somebody who left is there still: the opt-in is written to it
-    is_request = decided.wish is not Wish.IN and policy.needs_grant
+    is_request = enters_asked(pair.point, decided, _record(pair), around, policy)
     intent = _create_in_esp(pair.point, listed[0], decided, policy, is_request=is_request)
     if intent.fingerprint in around.blocked:
         return Decision(skipped={pair.owner.key: "refused"})
@@ -162,16 +163,14 @@ def _why_not_enter(pair: Couple, decided: Standing, around: Neighbourhood, polic
         return "undeliverable"
     if pair.member is not None and not _is_newer_than_absence(decided, pair.member):
         return "removed_there"
-    may_be_mailed = decided.wish is Wish.IN or not policy.needs_grant
-    return None if may_be_mailed else _why_not_ask(pair.point, policy)
+    if pair.point.key in around.refused_for_good:
+        return "refused"
+    is_request = enters_asked(pair.point, decided, _record(pair), around, policy)
+    return why_not_ask(pair.point, decided, policy) if is_request else None
 
 
-def _why_not_ask(point: Point, policy: SyncPolicy) -> str | None:
-    if policy.enter is Enter.SUBSCRIBE:
-        return "no_consent"
-    # Asked once per address and scope, ever: an ended request is not repeated either.
-    was_asked = any(s.kind is StatementKind.REQUEST and s.scope == policy.scope for s in point.statements)
-    return "asked" if was_asked else None
+def _record(pair: Couple) -> Record | None:
+    return pair.member.record if pair.member else None
 
 
 def _is_newer_than_absence(decided: Standing, member: Seen) -> bool:
@@ -190,6 +189,8 @@ def _create_in_esp(point: Point, owner: Seen, decided: Standing, policy: SyncPol
         if rule.to_esp and forward is not None:
             values[rule.esp] = forward
             agreed[rule.key] = Agreed(rule.remembered(owner.record.fields), forward)
+    grant = to_confirm(point, policy) if is_request and decided.wish is Wish.IN else decided.decided_by
+    why = Rule.ENTERED_LIST if not is_request else Rule.ASKED_FOR_GRANT if grant else Rule.ASKED_ONCE
     topics = {name: True for scope, name in policy.esp.topics if point.topic_standing(scope, policy).wish is Wish.IN}
     address = spelled(point, owner)
     return Intent(
@@ -199,14 +200,14 @@ def _create_in_esp(point: Point, owner: Seen, decided: Standing, policy: SyncPol
         collection=policy.audience,
         record=None,
         point=point.key,
-        rule=Rule.ASKED_ONCE if is_request else Rule.ENTERED_LIST,
+        rule=why,
         after={"address": address, "status": status, **topics, **values},
-        causes=(decided.decided_by.uid,) if decided.decided_by else (),
+        causes=(grant.uid,) if grant else (),
         status=status,
         topics=topics,
         fields=values,
         address=address,
-        evidence=evidence_of(decided.decided_by),
+        evidence=evidence_of(grant),
         agreed=agreed,
         counterpart=owner.key,
     )
@@ -271,6 +272,8 @@ def _return(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator
         return
     is_archived = member.record.status is Status.ARCHIVED
     if is_archived and not _may_return(pair.point, around, policy):
+        return
+    if is_archived and must_confirm(pair.point, member.record, around, policy):
         return
     intent = _place(pair.point, member, is_archive=is_archived, left=False)
     if intent.fingerprint not in around.blocked:

@@ -7,6 +7,7 @@ from optsync.model.change import ChangeKind
 from optsync.model.link import Link
 from optsync.model.statement import Statement
 from optsync.reconcile.activity import attend
+from optsync.reconcile.asking import hindrance
 from optsync.reconcile.erasure import FORGOTTEN
 from optsync.reconcile.identity import resolve, shared_restrictions
 from optsync.reconcile.membership import couple, disagreements, follow, join, leave
@@ -73,6 +74,7 @@ def decide(keys: Sequence[int], around: Neighbourhood, policy: SyncPolicy) -> De
         skipped.update(decision.skipped)
     # Joined changes have a fingerprint of their own, which may be the one that was refused.
     intents = [i for i in _one_a_kind(intents) if i.fingerprint not in around.blocked]
+    intents = [i for i in intents if not _is_refused_for_good(i, around, policy)]
     intents.sort(key=lambda i: priority(i.kind, is_restrictive=i.is_restrictive))
     return Decision(
         intents=tuple(intents),
@@ -87,7 +89,9 @@ def _joined_at(key: int, around: Neighbourhood, policy: SyncPolicy) -> Decision:
     if around.points[key].is_forgotten:
         return Decision(skipped={seen.key: FORGOTTEN for seen in around.by_primary.get(key, ())})
     pair = couple(around.points[key], around, policy)
-    return attend(join(pair, around, policy), pair, around, policy)
+    question = hindrance(pair.point, pair.member, around, policy)
+    decision = attend(join(pair, around, policy), pair, around, policy)
+    return replace(decision, questions=(*decision.questions, question)) if question else decision
 
 
 def _projected(seen: Seen, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
@@ -97,6 +101,11 @@ def _projected(seen: Seen, around: Neighbourhood, policy: SyncPolicy) -> Iterato
         is_out = intent.is_restrictive and intent.kind in {ChangeKind.OPT_OUT, ChangeKind.TOPIC}
         if is_out or not is_closed:
             yield intent
+
+
+def _is_refused_for_good(intent: Intent, around: Neighbourhood, policy: SyncPolicy) -> bool:
+    is_there = intent.system == policy.esp_system and intent.collection == policy.audience
+    return is_there and not intent.is_restrictive and intent.point in around.refused_for_good
 
 
 def _one_a_kind(intents: Iterable[Intent]) -> list[Intent]:

@@ -87,6 +87,10 @@ class SyncPolicy:
     archives_members: bool = False
     renames_records: bool = False
     fields: tuple[FieldRule, ...] = ()
+    can_ask: bool = True
+    """Whether the ESP can be told to ask somebody for a confirmation."""
+    takes_back: bool = False
+    """Whether the ESP subscribes somebody again who left by themself, without asking them."""
     clock_tolerance: timedelta = timedelta(minutes=5)
     soft_limit: int = 5
     soft_within: timedelta = timedelta(days=30)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from optsync.model.change import ChangeKind, GrantEvidence, WriteKind
 from optsync.model.record import Side, Status, Value
 from optsync.model.statement import Source, Statement, StatementKind
+from optsync.reconcile.asking import ask, must_confirm
 from optsync.reconcile.consent import Deliverability, Standing, Wish
 from optsync.reconcile.detect import parse_moment
 from optsync.reconcile.policy import SyncPolicy
@@ -72,6 +73,9 @@ def _status(
         yield from _put_back(seen, around, point, representation)
         return
     if not is_needed:
+        return
+    if wanted is Status.IN and seen.side is Side.ESP and must_confirm(point, seen.record, around, policy):
+        yield from ask(seen, point, around, policy)
         return
     status = shown(seen.record, representation).status
     retracted = put_back(seen, around, representation) if wanted is Status.IN else None

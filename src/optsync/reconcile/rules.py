@@ -24,6 +24,7 @@ class Rule(StrEnum):
     CONFLICT_NON_EMPTY = "conflict_non_empty"
     ENTERED_LIST = "entered_list"
     ASKED_ONCE = "asked_once"
+    ASKED_FOR_GRANT = "asked_for_grant"
     LEFT_LIST = "left_list"
     RETURNED_TO_LIST = "returned_to_list"
     INACTIVE = "inactive"
@@ -56,6 +57,7 @@ TEXTS: dict[Rule, str] = {
     Rule.CONFLICT_NON_EMPTY: "both sides changed and differ: the filled value wins",
     Rule.ENTERED_LIST: "belongs to the list and may be mailed: added to the audience",
     Rule.ASKED_ONCE: "belongs to the list without a known consent: asked once for it",
+    Rule.ASKED_FOR_GRANT: "the person left there by themself and opted in elsewhere: asked once to confirm it there",
     Rule.LEFT_LIST: "no longer belongs to the list",
     Rule.RETURNED_TO_LIST: "belongs to the list again, with the standing unchanged: what optsync did is taken back",
     Rule.INACTIVE: "was mailed and gave no sign of life for longer than the policy allows",

@@ -95,6 +95,10 @@ class Neighbourhood:
     """Records whose linked counterpart shows another address: what happens to them is decided there."""
     removed: Mapping[int, Seen] = field(default_factory=dict)
     """By CRM record: a member at a former address whom people took away."""
+    left_by_self: Mapping[int, datetime] = field(default_factory=dict)
+    """When the ESP last refused an opt-in of a point, because the person had left there by themself."""
+    refused_for_good: frozenset[int] = frozenset()
+    """Points of which the ESP takes neither opt-ins nor values: forgotten there, banned, no usable address."""
     by_primary: Mapping[int, Sequence[Seen]] = field(init=False, repr=False, compare=False)
     """The records of both sides by their primary point."""
 
@@ -149,14 +153,17 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A field conflict that a person must decide."""
+    """Something that a person must decide. ``system`` is the record's, the CRM if None; the same question ``about``
+    something else is another one."""
 
     kind: str
     record: int
     point: int
-    field: str
+    field: str | None
     message: str
     values: Mapping[str, Value]
+    system: str | None = None
+    about: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

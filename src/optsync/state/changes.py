@@ -219,6 +219,23 @@ class Changes:
     def of_points(self, points: Collection[int]) -> list[Change]:
         return self._select(change.c.point_id.in_(sorted(points)))
 
+    def refused_since(self, points: Collection[int], *, system: str, collection: str, fact: str) -> dict[int, datetime]:
+        """When a system last refused a change of these points for that reason; the others are left out."""
+        found: dict[int, datetime] = {}
+        for part in chunks(sorted(points)):
+            query = (
+                sa.select(change.c.point_id, sa.func.max(change.c.settled_at))
+                .where(
+                    change.c.point_id.in_(part),
+                    change.c.fact == fact,
+                    change.c.system == system,
+                    change.c.collection == collection,
+                )
+                .group_by(change.c.point_id)
+            )
+            found.update((key, at) for key, at in self._connection.execute(query) if at is not None)
+        return found
+
     def counts(self, run: str) -> dict[tuple[str, str, str, str], int]:
         """How many changes of a run there are, by (sync, system, kind, state)."""
         query = (

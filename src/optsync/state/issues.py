@@ -170,6 +170,14 @@ class Issues:
             .values(state="resolved", closed_at=self._clock.now(), reason=reason)
         )
 
+    def let_go(self, sync: str, *, reason: str) -> set[int]:
+        """Ends what was put off until now: it may be tried again. Returns the points that it is about."""
+        now = self._clock.now()
+        put_off = self._select(issue.c.sync == sync, issue.c.kind == "put_off", issue.c.state != "resolved")
+        due = [i for i in put_off if _is_due(i.values, now)]
+        self.close_all({i.id: reason for i in due})
+        return {i.point_id for i in due if i.point_id is not None}
+
     def close_all(self, reasons: Mapping[int, str]) -> None:
         """Closes these issues, by number, each for its reason."""
         rows = [{"key": key, "why": why, "now": self._clock.now()} for key, why in reasons.items()]

@@ -11,7 +11,6 @@ from optsync.connect.contract import CanArchive, CanRename, CanTag, Connector
 from optsync.errors import CredentialsRefused, SystemFailure
 from optsync.model.change import ChangeKind, ChangeState, GrantEvidence, Outcome, Result, Write, WriteKind
 from optsync.model.record import Side, Status, Value
-from optsync.model.statement import OUR_CLOCK, Source, StatementKind, state
 from optsync.reconcile.representation import shown
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.undo import may_return
@@ -19,6 +18,7 @@ from optsync.reconcile.view import Point
 from optsync.state.changes import Change
 from optsync.state.records import Observed, Unsure
 from optsync.state.unit import Unit
+from optsync.sync.asking import end_unsent, note_requests
 from optsync.sync.binding import SourceBinding
 from optsync.sync.engine import Engine
 from optsync.sync.observe import Observer
@@ -99,21 +99,17 @@ class Applier:
     # before
 
     def _check_again(self, binding: SourceBinding, batch: Sequence[Change]) -> list[Change]:
-        """A permissive write is preceded by a re-read; what no longer shows what was decided on drops out."""
+        """A permissive write is preceded by a re-read; what no longer shows what was decided on drops out, and so does
+        whoever said something meanwhile."""
         existing = [c for c in batch if c.record is not None and c.record_id is not None]
-        if not existing:
-            return list(batch)
-        capabilities = type(self._engine.connectors[binding.system]).capabilities
-        if len(existing) > _LOOK_UPS * capabilities.reread_batch and capabilities.has_delta:
-            self._observer.read(binding, full=False, adds=True)
-        else:
-            self._observer.look_again(binding, [c.record for c in existing if c.record is not None])
+        self._read_again(binding, [c.record for c in existing if c.record is not None])
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
             observed = {o.key: o for o in unit.records.load(c.record_id for c in existing if c.record_id)}
-            waiting = set(unit.points.still_waiting(self._sync, {c.point_id for c in existing}))
-            fresh = {c.id for c in existing if c.point_id not in waiting} | self._still_undone(unit, existing)
-            stale = [c for c in existing if c.id not in fresh or not _shows(observed[c.record_id or 0], c, binding)]
+            waiting = set(unit.points.still_waiting(self._sync, {c.point_id for c in batch}))
+            fresh = {c.id for c in batch if c.point_id not in waiting} | self._still_undone(unit, existing)
+            changed = {c.id for c in existing if not _shows(observed[c.record_id or 0], c, binding)}
+            stale = [c for c in batch if c.id not in fresh or c.id in changed]
             unit.changes.set_state((c.id for c in stale), ChangeState.SUPERSEDED, settled_at=self._engine.clock.now())
             unit.points.mark([self._sync], {c.point_id for c in stale})
         dropped = {c.id for c in stale}
@@ -128,6 +124,13 @@ class Applier:
         points = {k: Point(key=k, address="", statements=said) for k, said in about.items()}
         return {c.id for c in undone if c.kind is not ChangeKind.OPT_IN or may_return(points[c.point_id], policy)}
 
+    def _read_again(self, binding: SourceBinding, rids: Sequence[str]) -> None:
+        capabilities = type(self._engine.connectors[binding.system]).capabilities
+        if len(rids) > _LOOK_UPS * capabilities.reread_batch and capabilities.has_delta:
+            self._observer.read(binding, full=False, adds=True)
+        else:
+            self._observer.look_again(binding, rids)
+
     def _commit_intent(self, batch: Sequence[Change]) -> list[Change]:
         """Notes that these are about to be sent and how the records will show it; requests go into the ledger."""
         now = self._engine.clock.now()
@@ -138,24 +141,7 @@ class Applier:
             unit.records.set_unsure(
                 {c.record_id: _unsure(c, now) for c in batch if c.record_id is not None and _leaves_doubt(c)}
             )
-            scope = self._engine.bound.policies[self._sync].scope
-            requests = [
-                (
-                    c.point_id,
-                    state(
-                        scope=scope,
-                        kind=StatementKind.REQUEST,
-                        at=now,
-                        clock=OUR_CLOCK,
-                        seen_at=now,
-                        source=Source.API,
-                        system=c.system,
-                    ),
-                )
-                for c in batch
-                if c.kind is ChangeKind.REQUEST
-            ]
-            unit.ledger.append(requests, run=self._run)
+            note_requests(unit, self._engine.bound.policies[self._sync], batch, at=now, run=self._run)
         return list(batch)
 
     # the call
@@ -188,6 +174,7 @@ class Applier:
                 message=f"{kind}: sent again in the next cycle",
             )
             unit.points.mark([self._sync], {c.point_id for c in batch})
+            end_unsent(unit, batch, at=self._engine.clock.now(), run=self._run)
 
 
 def _needs_another_look(change: Change) -> bool:

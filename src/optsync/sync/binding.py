@@ -159,6 +159,8 @@ def _policy(sync: SyncConfig, config: Config, connectors: Mapping[str, type[Conn
         inactive=Inactive(policy.inactive),
         inactive_after=config.consent.inactive_after,
         creates_in_crm=policy.esp_only == "create_in_crm",
+        can_ask=esp.capabilities.can_ask,
+        takes_back=esp.capabilities.takes_back_leavers,
         crm_defaults=_equalities(sync.filters().get(sync.crm.entity[0], {})),
         fields_after_opt_out=policy.after_opt_out == "continue",
         topics_first_sight_union=policy.topics_first_sight == "union",

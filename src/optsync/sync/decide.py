@@ -7,6 +7,7 @@ from optsync.model.change import ChangeKind
 from optsync.model.masking import mask
 from optsync.model.record import Side
 from optsync.model.statement import Statement, StatementKind
+from optsync.reconcile.asking import expired
 from optsync.reconcile.identity import together
 from optsync.reconcile.plan import decide, first_sight_statements, priority
 from optsync.reconcile.policy import Inactive, SyncPolicy
@@ -20,6 +21,7 @@ from optsync.sync.claims import REFUSED
 from optsync.sync.engine import Engine
 from optsync.sync.held import HeldChanges
 from optsync.sync.progress import Progress
+from optsync.sync.refusals import TIME_HAS_COME, left_by_self, refused_for_good
 from optsync.sync.signs import last_mailed
 
 BATCH = 500
@@ -54,7 +56,9 @@ class Decider:
     def work_off(self) -> None:
         """Looks at every point on the sync's backlog."""
         sync = self._policy.name
-        with self._engine.store.reading() as unit:
+        with self._engine.store.transaction() as unit:
+            self._guarded(unit)
+            unit.points.mark([sync], unit.issues.let_go(sync, reason=TIME_HAS_COME))
             total = unit.points.count_waiting(sync)
         done, last = 0, 0
         while True:
@@ -72,6 +76,8 @@ class Decider:
         around = load_around(unit, self._engine, self._policy, keys, run=self._run)
         asked, keys = keys, together(keys, around)
         found = first_sight_statements(keys, around, self._policy)
+        ended, undecided = ([], frozenset()) if self._is_cautious else expired(keys, around, self._policy)
+        found.extend(ended)
         if found:
             unit.ledger.append(found, run=self._run)
             others = [name for name in self._engine.bound.policies if name != self._policy.name]
@@ -88,7 +94,7 @@ class Decider:
         self._note_skipped(unit, around, decision, keys)
         self._cache(unit, around, keys)
         if not self._is_cautious and len(kept) == len(wanted):
-            unit.points.done(self._policy.name, asked)
+            unit.points.done(self._policy.name, [key for key in asked if key not in undecided])
         if self._policy.handled_scopes:
             unit.points.mark([handling_queue(self._policy.name)], keys)
 
@@ -103,12 +109,13 @@ class Decider:
                     kind=question.kind,
                     message=question.message,
                     sync=self._policy.name,
-                    system=self._policy.crm_system,
+                    system=question.system or self._policy.crm_system,
                     collection=asked[question.record].collection,
                     record=asked[question.record].record.id,
                     point_id=question.point,
                     field=question.field,
                     values={side: mask(value) for side, value in question.values.items()},
+                    blocks=question.about,
                 ),
                 run=self._run,
             )
@@ -144,8 +151,7 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
     ids = list(bindings)
     keys, first = _with_partners(unit, policy, keys, ids)
     others = {p for o in first for p in o.points} - set(keys)
-    known = {o.key for o in first}
-    second = unit.records.load(unit.records.holding(others, ids) - known) if others else []
+    second = unit.records.load(unit.records.holding(others, ids) - {o.key for o in first}) if others else []
     observed = [*first, *second]
     points = set(keys) | {p for o in observed for p in o.points}
     about = unit.ledger.about(points)
@@ -174,6 +180,8 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
         blocked=unit.issues.blocked(policy.name) | unit.plans.rejected_at(policy.name, points),
         refused=unit.issues.subjects_of_run(REFUSED, run),
         mailed_at=_mailed(unit, engine, policy),
+        left_by_self=left_by_self(unit, policy, points),
+        refused_for_good=refused_for_good(unit, policy, points, esp),
     )
 
 

@@ -8,6 +8,7 @@ from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.record import Record, Status
 from optsync.model.scope import contains
 from optsync.model.statement import Statement, StatementKind
+from optsync.reconcile.asking import request
 from optsync.reconcile.consent import deliverability, effective
 from optsync.reconcile.representation import Representation, shown, topic_shown
 from optsync.state.changes import Change
@@ -17,11 +18,13 @@ from optsync.state.records import Observed
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
 from optsync.sync.permission import Permissions, permissions
+from optsync.sync.refusals import refusals_to_json
 from optsync.sync.report import change_to_json
 
 _KINDS = {
     Status.OUT: ({StatementKind.OUT, StatementKind.COMPLAINT}, {ChangeKind.OPT_OUT}),
     Status.IN: ({StatementKind.GRANT}, {ChangeKind.OPT_IN, ChangeKind.CREATE}),
+    Status.PENDING: ({StatementKind.REQUEST}, {ChangeKind.REQUEST}),
 }
 """The statements and changes by which a record comes to show a status."""
 
@@ -49,6 +52,7 @@ def explain(engine: Engine, address: str) -> dict[str, Any]:
         "scopes": _scopes(permissions(engine), said, now),
         "records": [entry for record in records for entry in _shows(engine, record, said, kept)],
         "changes": [_journaled(c) for c in sorted(kept, key=lambda c: c.id)],
+        "refusals": refusals_to_json(kept, issues),
         "issues": [issue_to_json(i) for i in issues],
         "waiting_in": waiting,
     }
@@ -76,7 +80,22 @@ def _scope(
         "may_send": verdict.permission.may_send,
         "reason": verdict.permission.reason,
         "decided_by": statement_to_json(decided) if decided else None,
+        "request": _request(said, scope),
         "statements": [{**statement_to_json(s), "is_void": s.uid in void} for s in said if contains(s.scope, scope)],
+    }
+
+
+def _request(said: Sequence[Statement], scope: str) -> dict[str, Any]:
+    """Whether a confirmation was asked for, and what became of it; ``grant`` is the id of the one to be confirmed."""
+    newest = request(said, scope)
+    asked, ended = newest.asked, newest.ended
+    return {
+        "state": newest.answer,
+        "asked_at": asked.at.isoformat() if asked else None,
+        "ended_at": ended.at.isoformat() if ended else None,
+        "system": asked.system if asked else None,
+        "grant": asked.target if asked else None,
+        "fact": newest.fact,
     }
 
 

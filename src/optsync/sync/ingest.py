@@ -10,6 +10,7 @@ from optsync.model.masking import mask, mask_words
 from optsync.model.page import RowFault
 from optsync.model.record import Record, Status
 from optsync.model.statement import Statement, Strength
+from optsync.reconcile.asking import has_open
 from optsync.reconcile.consent import Standing, Wish, standing
 from optsync.reconcile.detect import Claim, Detected, Doubt, Reading, Said, detect
 from optsync.reconcile.representation import overlay, with_address
@@ -28,12 +29,12 @@ LATE = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nomination:
-    """An opt-in that rests on a stamp an API write can set, and that would lift an out."""
+    """An opt-in that rests on a stamp an API write can set, and that would lift an out or answers a request."""
 
     record: str
     uid: str
     since: datetime
-    """When the newest out that it would lift was said."""
+    """When the newest out that it would lift was said, or the request was made."""
 
 
 class NeedsConfirmation(Exception):
@@ -293,7 +294,8 @@ class Ingest:
     def _judge_nominations(
         self, nominated: Sequence[tuple[_News, int, Said]], said: Sequence[tuple[int, Statement]]
     ) -> Iterable[tuple[int, Statement]]:
-        """Where nothing is lifted the stamp suffices, as a grant that lifts nothing; a lift needs confirmation."""
+        """Where nothing is lifted the stamp suffices, as a grant that lifts nothing; a lift needs confirmation. So does
+        the answer to a request: it may lift what is still to be read."""
         if not nominated:
             return
         about = self._unit.ledger.about({point for _, point, _ in nominated})
@@ -302,13 +304,17 @@ class Ingest:
             known = [*about[point], *(s for p, s in said if p == point)]
             statement = each.statement
             current = standing(known, statement.scope, tolerance=self._now.tolerance)
-            if current.wish is not Wish.OUT or not self._would_lift(known, statement):
+            is_out = current.wish is Wish.OUT
+            asked = None if is_out else has_open(known, statement.scope)
+            if asked is None and not (is_out and self._would_lift(known, statement)):
                 yield point, replace(statement, strength=Strength.NOTHING)
             elif statement.uid not in self._now.confirmed:
-                since = current.decided_by.at if current.decided_by else statement.at
-                missing.append(Nomination(record=self._true_id(item.record.id), uid=statement.uid, since=since))
+                beaten = asked or current.decided_by or statement
+                missing.append(Nomination(record=self._true_id(item.record.id), uid=statement.uid, since=beaten.at))
             elif self._now.confirmed[statement.uid]:
                 yield point, statement
+            elif not is_out:
+                yield point, replace(statement, strength=Strength.NOTHING)
         if missing:
             raise NeedsConfirmation(missing)
 

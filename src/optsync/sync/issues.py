@@ -16,7 +16,7 @@ from optsync.sync.engine import Engine
 from optsync.sync.reject import ISSUE as REJECTION
 
 _log = structlog.get_logger(__name__)
-_BY_HAND = "tried again by hand"
+BY_HAND = "tried again by hand"
 _OF_A_VALUE = frozenset({"quarantined_field", "field_not_kept"})
 
 
@@ -72,7 +72,7 @@ def dismiss(engine: Engine, numbers: Sequence[int], *, actor: str) -> list[Issue
 def _retry(engine: Engine, unit: Unit, issue: Issue) -> None:
     if issue.state == "resolved":
         raise CommandRefused(f"issue {issue.id} is resolved already")
-    unit.issues.set_state(issue.id, "resolved", reason=_BY_HAND)
+    unit.issues.set_state(issue.id, "resolved", reason=BY_HAND)
     syncs = [issue.sync] if issue.sync in engine.bound.policies else list(engine.bound.policies)
     if issue.kind == REJECTION:
         unit.points.mark([s for s in syncs if s is not None], unit.plans.points_of(issue.values["plan"], fact=REJECTED))

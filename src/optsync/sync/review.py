@@ -51,6 +51,8 @@ class Review:
                 with self._engine.store.transaction() as unit:
                     self._guarded(unit)
                     unit.issues.close_all(over)
+                    again = {i.point_id for i in issues if i.id in over and i.kind == "put_off"}
+                    unit.points.mark([self._policy.name], {key for key in again if key is not None})
                 _log.info("issues closed", sync=self._policy.name, run=self._run, count=len(over))
 
     def _over(self, unit: Unit, issues: Sequence[Issue]) -> dict[int, str]:

@@ -19,18 +19,16 @@ from optsync.state.codec import encode_record
 from optsync.state.issues import NewIssue
 from optsync.state.records import Observed
 from optsync.state.unit import Unit
+from optsync.sync.asking import end_refused, end_unsent
 from optsync.sync.binding import SourceBinding
 from optsync.sync.engine import Engine
 from optsync.sync.forgotten import quiet
 from optsync.sync.observe import Observer
+from optsync.sync.refusals import AGAIN, NOT_AGAIN, NOT_MAILED_ANYWAY, RETRIED_BY_ITSELF, WHAT_HELPS
 from optsync.sync.renaming import renamed
 
 SOON = timedelta(hours=1)
 """What a vendor puts off for less is simply part of the next cycle."""
-_RETRIED_BY_ITSELF = frozenset({Fact.EXISTS, Fact.GONE})
-"""Refusals that the next reading explains; everything else stands until a person or the vendor changes it."""
-_NOT_MAILED_ANYWAY = frozenset({Fact.FORGOTTEN, Fact.UNDELIVERABLE, Fact.BANNED, Fact.ARCHIVED})
-"""Facts under which a refused opt-out harms nobody; under any other it is tried again until it arrives."""
 
 
 class Settler:
@@ -176,19 +174,29 @@ class Settler:
             agree_as_before(unit, change, is_esp=self._binding.side is Side.ESP)
         if outcome.fact is Fact.GONE and change.record_id is not None:
             unit.records.set_missing([change.record_id], since=self._engine.clock.now(), is_gone=True)
-        if outcome.fact in _RETRIED_BY_ITSELF:
+        now = self._engine.clock.now()
+        if outcome.fact in RETRIED_BY_ITSELF:
+            end_unsent(unit, [change], at=now, run=self._run)
             return
-        goes_on = change.write["is_restrictive"] and outcome.fact not in _NOT_MAILED_ANYWAY
-        if goes_on:
-            unit.points.mark([change.sync], {change.point_id})
-        then = "it is tried again in every cycle" if goes_on else "it is not tried again"
+        end_refused(unit, change, fact=fact or "no reason given", at=now, run=self._run)
+        unit.points.mark([change.sync], {change.point_id})
+        if self._is_asked_instead(change, outcome.fact):
+            return
+        goes_on = change.write["is_restrictive"] and outcome.fact not in NOT_MAILED_ANYWAY
+        then = AGAIN if goes_on else WHAT_HELPS.get(outcome.fact or "", NOT_AGAIN)
         self._open(
             unit,
             change,
             kind="refused",
             message=f"{change.system} refused ({fact or 'no reason given'}): {_words(outcome, change)}; {then}",
             blocks=None if goes_on else change.fingerprint,
+            fact=fact,
         )
+
+    def _is_asked_instead(self, change: Change, fact: Fact | None) -> bool:
+        """An opt-in refused because the person had left there by themself: the next cycle asks them to confirm it."""
+        is_opt_in = change.kind in {ChangeKind.OPT_IN, ChangeKind.CREATE} and not change.write["is_restrictive"]
+        return is_opt_in and fact is Fact.SELF_UNSUBSCRIBED and self._engine.bound.policies[change.sync].can_ask
 
     def _invalid(self, unit: Unit, change: Change, outcome: Outcome) -> None:
         """The vendor refused one value: it is set aside, and the rest of the record goes on without it."""
@@ -215,6 +223,7 @@ class Settler:
             unit.changes.send_again(change.id, write=write, after=after)
         else:
             unit.changes.settle(change.id, ChangeState.REFUSED, message=_words(outcome, change))
+            end_refused(unit, change, fact="invalid", at=self._engine.clock.now(), run=self._run)
 
     def _without(self, unit: Unit, change: Change, name: str) -> dict[str, Any]:
         """The write without the refused value, and what both sides then agree on: the value that was refused and
@@ -253,6 +262,8 @@ class Settler:
         if outcome.result is Result.FAILED and change.record_id is not None:
             unit.records.clear_unsure([change.record_id])
             agree_as_before(unit, change, is_esp=self._binding.side is Side.ESP)
+        if outcome.result is Result.FAILED:
+            end_unsent(unit, [change], at=self._engine.clock.now(), run=self._run)
         unit.points.mark([change.sync], {change.point_id})
         if outcome.retry_at is not None and outcome.retry_at - self._engine.clock.now() > SOON:
             self._open(
@@ -274,6 +285,7 @@ class Settler:
         field: str | None = None,
         blocks: str | None = None,
         until: datetime | None = None,
+        fact: str | None = None,
     ) -> None:
         new = NewIssue(
             kind=kind,
@@ -285,7 +297,7 @@ class Settler:
             point_id=change.point_id,
             field=field,
             rule=change.rule,
-            values=_values(change, field, until),
+            values={**_values(change, field, until), **({"fact": fact} if fact else {})},
             blocks=blocks,
         )
         unit.issues.open(new, run=self._run)
