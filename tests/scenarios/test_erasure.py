@@ -9,8 +9,10 @@ import requests
 
 from optsync.connect.mock import MockTransport
 from optsync.model.record import Status
+from optsync.reconcile import erasure
 from optsync.sync.administer import opt_in
 from optsync.sync.forget import forget, forget_at_vendors, still_there
+from optsync.sync.undo import undo
 from tests.scenarios.test_crashes import Killed, KillingTransport
 from tests.scenarios.world import CRM, ESP, World, person
 
@@ -276,4 +278,45 @@ def test_a_vendor_out_of_reach_is_asked_again_by_the_next_erasure(world: Make) -
     done = forget_at_vendors(w.engine, forget(w.engine, ANN, actor="the privacy officer"), ANN)
 
     assert [h.outcome for h in done.holdings] == ["deleted"]
+    w.sync()
+
+
+def test_a_record_id_that_names_the_person_is_not_kept_and_outs_still_arrive(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "gives_away", lambda _record, address: address == ANN)
+    w = world(person(1), person(2))
+    w.sync()
+    ids = _stored_ids(w)
+    erase(w)
+    assert not ids & _stored_ids(w)
+    w.sync(stopping=lambda: True)
+    w.use(w.transport)
+    w.sync()
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert not ids & _stored_ids(w)
+
+
+def _stored_ids(w: World) -> set[str]:
+    with w.store.reading() as unit:
+        return {o.record.id for o in unit.records.load(unit.records.holding([unit.points.find([ANN])[ANN]]))}
+
+
+def test_undoing_a_run_brings_nothing_of_a_forgotten_person_back(world: Make) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    for number in (1, 2):
+        w.crm.act("set_field", email=f"ann{number}@example.com", field="city", value="Oslo")
+    run = w.sync().run
+    erase(w)
+    w.sync()
+    report = undo(w.engine, run, actor="root")
+
+    not_undone = report.to_json()["syncs"]["newsletter"]["not_undone"]
+    assert [(n["email"], n["skipped"]) for n in not_undone] == [("(forgotten)", "forgotten")]
+    assert w.esp_shows("ann2@example.com")["fields"]["city"] == "Riga"
+    assert w.esp_shows(ANN)["fields"]["city"] == "Oslo"
     w.sync()

@@ -22,6 +22,7 @@ class Why(StrEnum):
     NOT_CONNECTED = "not_connected"
     NOT_IN = "not_in"
     NOT_UNDOABLE = "cannot_be_undone"
+    FORGOTTEN = "forgotten"
 
 
 REASONS: Mapping[Why, str] = {
@@ -30,6 +31,7 @@ REASONS: Mapping[Why, str] = {
     Why.NOT_CONNECTED: "its system or list is not part of the configuration any more",
     Why.NOT_IN: "the person is not opted in, and nobody is put back on a list without that",
     Why.NOT_UNDOABLE: "it cannot be taken back",
+    Why.FORGOTTEN: "the person was forgotten since, and nothing is known of what was there before",
 }
 INSTEAD: Mapping[ChangeKind, str] = {
     ChangeKind.OPT_OUT: "only evidence lifts an opt-out: optsync opt-in EMAIL --scope S --actor A --evidence TEXT",

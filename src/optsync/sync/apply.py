@@ -16,6 +16,7 @@ from optsync.reconcile.rules import Rule
 from optsync.reconcile.undo import may_return
 from optsync.reconcile.view import Point
 from optsync.state.changes import Change
+from optsync.state.pseudonyms import is_pseudonym
 from optsync.state.records import Observed, Unsure
 from optsync.state.unit import Unit
 from optsync.sync.asking import end_unsent, note_requests
@@ -149,12 +150,28 @@ class Applier:
     def _write(self, binding: SourceBinding, batch: Sequence[Change]) -> Sequence[Outcome]:
         connector = self._engine.connectors[binding.system]
         writes = [self._named(build_write(c)) for c in batch]
+        if nameless := [w for w in writes if w.record is not None and is_pseudonym(w.record)]:
+            return self._after_nameless(binding, writes, {w.key for w in nameless})
         verb = _verb(connector, writes[0].kind)
         if verb is None:
             return [
                 Outcome(key=w.key, result=Result.REFUSED, message=f"{binding.system} cannot {w.kind}") for w in writes
             ]
         return verb(writes, binding.spec)
+
+    def _after_nameless(
+        self, binding: SourceBinding, writes: Sequence[Write], nameless: Collection[str]
+    ) -> Sequence[Outcome]:
+        """Only a reading tells the id of a record that is stored under a pseudonym; none has in this process. The next
+        one shows everything, and then it can be written."""
+        with self._engine.store.transaction() as unit:
+            self._guarded(unit)
+            unit.sources.advance(unit.sources.require(binding.system, binding.collection).id, None)
+        later = "a forgotten person's record was not read in this run; it is written in the next one"
+        known = [w for w in writes if w.key not in nameless]
+        verb = _verb(self._engine.connectors[binding.system], writes[0].kind)
+        done = verb(known, binding.spec) if verb and known else ()
+        return [*done, *(Outcome(key=key, result=Result.FAILED, message=later) for key in nameless)]
 
     def _named(self, write: Write) -> Write:
         """With the record's true id, where the state only has a pseudonym of it."""

@@ -142,6 +142,9 @@ def _erase(engine: Engine, unit: Unit, key: int, address: str) -> list[Holding]:
     unit.erasures.blank_issues(key, {(o.system, o.record.id) for o in observed})
     unit.erasures.blank_texts(texts)
     unit.erasures.replace_records(kept)
+    for source in {o.source_id for o in observed if kept[o.key].id != o.record.id}:
+        # The id of such a record is known again when it is read.
+        unit.sources.advance(source, None)
     return [
         Holding(
             system=o.system,

@@ -15,6 +15,7 @@ from optsync.reconcile.membership import couple
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.representation import shown
 from optsync.reconcile.view import Point, Seen, is_in_list
+from optsync.state.erasures import NAME
 from optsync.state.issues import Issue
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
@@ -275,7 +276,7 @@ class _Batch:
         self, point: Point, wish: Wish, seen: Seen | None, *, reason: str, since: datetime | None
     ) -> dict[str, Any]:
         return {
-            "email": point.address,
+            "email": point.address or NAME,
             "scope": self._policy.scope,
             "system": seen.system if seen else self._policy.esp_system,
             "record": seen.record.id if seen else None,

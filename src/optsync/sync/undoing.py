@@ -12,6 +12,7 @@ from optsync.reconcile.rules import Rule
 from optsync.reconcile.undo import INSTEAD, REASONS, Done, TakenBack, Why, is_undoable, take_back
 from optsync.reconcile.view import Intent, Point
 from optsync.state.changes import Change, NewChange
+from optsync.state.erasures import NAME
 from optsync.state.unit import Unit
 from optsync.sync.apply import Applier, value_of
 from optsync.sync.decide import new_change, seen_of
@@ -146,7 +147,9 @@ class Undoing:
         groups: dict[tuple[int | None, str], list[Change]] = {}
         for change in sorted((c for c in made if c.state is ChangeState.APPLIED), key=lambda c: c.id):
             write = WriteKind(change.write["kind"])
-            if is_undoable(change.kind, write, is_undo=change.rule == Rule.UNDONE):
+            if change.email == NAME:
+                self._report.not_undone.append(NotUndone(change=change, why=Why.FORGOTTEN))
+            elif is_undoable(change.kind, write, is_undo=change.rule == Rule.UNDONE):
                 groups.setdefault((change.record_id, write), []).append(change)
             else:
                 self._report.not_undone.append(NotUndone(change=change, why=Why.NOT_UNDOABLE))

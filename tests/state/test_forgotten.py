@@ -1,0 +1,38 @@
+"""An erasure empties every row, on either database."""
+
+from pathlib import Path
+
+from optsync.sync.forget import forget
+from tests.scenarios.world import World, person
+from tests.state.rows import dump
+
+ANN = "xenia.quillfeather@example.org"
+TRACES = ("quillfeather", "xenobia", "ouagadougou", "eventide")
+
+
+def test_no_row_tells_of_a_forgotten_person(url: str, tmp_path: Path) -> None:
+    ann = person(1, first_name="Xenobia", last_name="Eventide", addresses=(ANN,), city="Ouagadougou")
+    w = World(tmp_path, [ann, person(2), person(3)], state_url=url)
+    w.sync()
+    w.crm.act("set_field", email=ANN, field="city", value="Ouagadougou-2")
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    assert _traces(w) == set(TRACES)
+    forget(w.engine, ANN, actor="the privacy officer")
+
+    assert _traces(w) == set()
+    w.sync(full=True)
+    w.sync()
+    assert _traces(w) == set()
+    with w.store.reading() as unit:
+        verdict = unit.ledger.verify([b"a secret of the tests"])
+        assert [e.actor for e in unit.erasures.of(unit.points.find([ANN])[ANN])] == ["the privacy officer"]
+    assert verdict.findings == []
+    assert w.crm_shows(ANN)["opt_out"] is True
+    w.store.close()
+
+
+def _traces(w: World) -> set[str]:
+    text = repr(dump(w.store)).lower()
+    return {trace for trace in TRACES if trace in text}
