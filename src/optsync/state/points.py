@@ -146,6 +146,15 @@ class Points:
             found.update(self._connection.execute(query).scalars())
         return frozenset(found)
 
+    def nameless(self, keys: Iterable[int]) -> frozenset[int]:
+        """Those of the points whose person was forgotten and came back as another point."""
+        found: set[int] = set()
+        for part in chunks(sorted(set(keys))):
+            no_name = (contact_point.c.email.is_(None), contact_point.c.hash.is_(None))
+            query = sa.select(contact_point.c.id).where(contact_point.c.id.in_(part), *no_name)
+            found.update(self._connection.execute(query).scalars())
+        return frozenset(found)
+
     def forgotten_since(self, key: int) -> datetime | None:
         """When the point's person was forgotten; None if they are not."""
         query = sa.select(contact_point.c.forgotten_at).where(

@@ -127,7 +127,7 @@ class Ingest:
         olds = {o.record.id: o for o in self._unit.records.load(known[r].key for r in fresh if r in known)}
         news = [n for rid, record in fresh.items() if (n := self._examine(record, olds.get(rid))) is not None]
         self._let_back(news)
-        news = [replace(n, record=self.screen.keep(n.record)) for n in news]
+        news = self._without_former_selves([replace(n, record=self.screen.keep(n.record)) for n in news])
         if self._source.is_known:
             self._carrier.find_merged(news, by_id.keys())
         keys = {rid: k.key for rid, k in known.items()} | self._store(news)
@@ -183,6 +183,18 @@ class Ingest:
             )
         for address in {r.address for r in found if r.is_certain or confirmed[r.statement.uid]}:
             self.screen.let_back(address)
+
+    def _without_former_selves(self, news: list[_News]) -> list[_News]:
+        """Who came back after an erasure is another point now, and has inherited already: that is no other address."""
+        former = self._unit.points.nameless({p for n in news if n.old for p in n.old.points})
+        if not former:
+            return news
+        return [
+            n
+            if n.old is None
+            else replace(n, old=replace(n.old, points=tuple(p for p in n.old.points if p not in former)))
+            for n in news
+        ]
 
     def _true_id(self, rid: str) -> str:
         return self.screen.true_ids.get(rid, rid)
