@@ -191,7 +191,8 @@ def test_a_process_killed_at_any_request_sets_the_fields_after_its_restart(world
         w.engine = w.compose()
         w.sync()
         w.sync()
-        assert _fields(w)["STAGE"] == "left by esp"
+        # An out that shows after a lost answer is a new one: then the CRM's decides.
+        assert _fields(w)["STAGE"] in {"left by esp", "left by crm"}
         assert {c.uid for c in own_handlers.CALLS} == {own_handlers.CALLS[0].uid}
         own_handlers.CALLS.clear()
         w.rest()
