@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import Field, SecretStr, field_validator
 
-from optsync.connect import registry
+from optsync.connect import handlers, registry
 from optsync.connect.contract import Capabilities
 from optsync.connect.settings import CrmSide, EspSide, SystemSettings
 from optsync.model.record import Side
@@ -57,7 +57,7 @@ _VENDORS: dict[str, Any] = {"desk": Desk, "post": Post}
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes ``desk`` (a CRM), ``post`` (an ESP) and ``broken`` the installed connectors."""
+    """Makes ``desk`` (a CRM), ``post`` (an ESP) and ``broken`` the installed connectors, ``tell`` the handler."""
 
     def points() -> dict[str, EntryPoint]:
         names = ("broken", *_VENDORS)
@@ -68,5 +68,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
             raise registry.ConnectorBroken("connector broken (broken:X) cannot be imported: no module named lost")
         return _VENDORS[name]
 
+    def own() -> dict[str, EntryPoint]:
+        return {"tell": EntryPoint(name="tell", value="own:tell", group=handlers.HANDLERS)}
+
+    monkeypatch.setattr(handlers, "installed", own)
     monkeypatch.setattr(registry, "installed", points)
     monkeypatch.setattr(registry, "load", load)

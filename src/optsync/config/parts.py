@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -154,7 +154,14 @@ class FieldRule(Settings):
         return self.direction != "to_esp"
 
 
-Setting = str | bool | int | float | None
+def _single(value: Any) -> Any:
+    # Asked before the alternatives are tried: each of these would say by itself that it does not fit.
+    if isinstance(value, Mapping | list):
+        raise ValueError("one value: text, a number, true, false or nothing")  # noqa: TRY004 - pydantic takes no other
+    return value
+
+
+Setting = Annotated[str | bool | int | float | None, BeforeValidator(_single)]
 """What a CRM field is set to; a text may hold placeholders such as {date}."""
 
 
