@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from optsync.reconcile.matters import QUIET, Facts, Matter, why_over
+from optsync.reconcile.policy import CustomHandling
 from optsync.reconcile.view import Neighbourhood
 from tests.reconcile.places import NOW, policy
 
@@ -60,3 +61,20 @@ def test_a_fight_of_a_whole_system_ends_with_the_quiet_alone() -> None:
 )
 def test_what_one_record_showed_is_over_with_the_record(kind: str) -> None:
     assert why_over(matter(kind), facts(names_record=True)) == "the record is gone"
+
+
+@pytest.mark.parametrize(
+    ("values", "awaited", "why"),
+    [
+        ({"handler": "tell"}, {"tell"}, None),
+        ({"handler": "tell"}, {"other"}, "nobody waits for the handler any more"),
+        ({"handler": "tell", "given_up": True}, set(), None),
+        ({"handler": "gone", "given_up": True}, set(), "the handler is not configured any more"),
+    ],
+)
+def test_a_failed_handler_stands_while_somebody_waits_for_it(
+    values: dict[str, object], awaited: set[str], why: str | None
+) -> None:
+    telling = policy(handling=CustomHandling(handlers={"tell": frozenset()}))
+    asked = facts(policy=telling, handlers_awaited=frozenset(awaited))
+    assert why_over(matter("handler_failed", values=values), asked) == why

@@ -60,9 +60,9 @@ def _fields(w: World, email: str = ANN) -> dict[str, Any]:
     return {name: row.get(f"UF_CRM_{name}") or "" for name in TYPES}
 
 
-def _issues(w: World) -> list[Issue]:
+def _issues(w: World, *, state: str = "open") -> list[Issue]:
     with w.store.reading() as unit:
-        return [i for i in unit.issues.list() if i.kind == "handler_failed"]
+        return unit.issues.list(state=state, kind="handler_failed")
 
 
 def test_the_fields_of_a_scope_are_set_once_after_the_opt_out_and_a_later_edit_stays(world: Make) -> None:
@@ -240,6 +240,22 @@ def test_a_handler_that_fails_keeps_nobody_waiting_and_is_called_again_until_it_
     assert len(own_handlers.CALLS) == 2
 
 
+def test_a_failed_handler_is_no_issue_any_more_once_it_was_told(world: Make) -> None:
+    own_handlers.BROKEN.add("notify_sales")
+    w = _world(world, handlers=["notify_sales"])
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    w.sync()
+    assert [i.state for i in _issues(w)] == ["open"]
+    own_handlers.BROKEN.clear()
+    w.wait(minutes=5)
+    w.sync()
+    [issue] = _issues(w, state="resolved")
+    assert issue.reason == "nobody waits for the handler any more"
+    assert _issues(w) == []
+
+
 def test_a_handler_that_never_works_is_given_up(world: Make) -> None:
     own_handlers.BROKEN.add("notify_sales")
     w = _world(world, handlers=["notify_sales"])
@@ -248,7 +264,9 @@ def test_a_handler_that_never_works_is_given_up(world: Make) -> None:
     for _ in range(handling.TRIES + 2):
         w.sync()
     assert len(own_handlers.CALLS) == handling.TRIES
-    assert any("given up" in issue.message for issue in _issues(w))
+    [issue] = _issues(w)
+    assert "given up" in issue.message
+    assert [i.values for i in _issues(w, state="resolved")] == [{"handler": "notify_sales", "error": "ConnectionError"}]
 
 
 @pytest.mark.parametrize(

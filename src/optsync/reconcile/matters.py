@@ -47,7 +47,8 @@ class Matter:
 class Facts:
     """What is known around a matter now. ``record``: the one the issue names, if it is stored; ``names_record``:
     whether it names one. ``representations``: of the record's collection, for all syncs that read it.
-    ``full_read_since``: when the complete read of that collection began that was the last of this cycle."""
+    ``full_read_since``: when the complete read of that collection began that was the last of this cycle.
+    ``handlers_awaited``: those that will be called again about somebody, since a call failed."""
 
     around: Neighbourhood
     policy: SyncPolicy
@@ -56,6 +57,7 @@ class Facts:
     representations: tuple[Representation, ...] = ()
     is_clock_known: bool = True
     full_read_since: datetime | None = None
+    handlers_awaited: frozenset[str] = frozenset()
 
     @property
     def is_gone(self) -> bool:
@@ -230,6 +232,15 @@ def _put_off(matter: Matter, facts: Facts) -> str | None:
     return "its time has come" if is_due else None
 
 
+def _handler_failed(matter: Matter, facts: Facts) -> str | None:
+    name = matter.values.get("handler")
+    if name not in facts.policy.handling.handlers:
+        return "the handler is not configured any more"
+    if matter.values.get("given_up") or name in facts.handlers_awaited:
+        return None
+    return "nobody waits for the handler any more"
+
+
 # opt-ins that were refused
 
 
@@ -280,6 +291,7 @@ _EXAMINERS: Mapping[str, Callable[[Matter, Facts], str | None]] = {
     "refused": _not_wanted,
     "needs_confirmation": _needs_confirmation,
     "put_off": _put_off,
+    "handler_failed": _handler_failed,
     "refused_opt_in": _refused_opt_in,
     "fighting_writer": _fighting_writer,
 }

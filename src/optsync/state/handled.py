@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from optsync.model.record import Value
 from optsync.state.codec import dumps, loads
 from optsync.state.rows import chunks, upsert
-from optsync.state.schema import handled
+from optsync.state.schema import backlog, handled, record_point
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,19 @@ class HandledTurns:
                     ended=frozenset(data["ended"]),
                 )
         return found
+
+    def failing(self, sync: str, *, queue: str) -> frozenset[str]:
+        """The handlers that failed for somebody who still waits in the queue and will be told again."""
+        query = (
+            sa.select(handled.c.data)
+            .join(record_point, record_point.c.record_id == handled.c.record_id)
+            .join(backlog, backlog.c.point_id == record_point.c.point_id)
+            .where(backlog.c.sync == queue, handled.c.sync == sync, handled.c.is_done.is_(False))
+        )
+        found: set[str] = set()
+        for data in map(loads, self._connection.execute(query).scalars()):
+            found.update(data["tries"].keys() - set(data["ended"]))
+        return frozenset(found)
 
     def save(self, sync: str, turns: Iterable[Handling]) -> None:
         """Stores them as they are given."""

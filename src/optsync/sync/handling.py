@@ -176,7 +176,7 @@ class CustomHandler:
             kind=FAILED,
             message=f"handler {name} failed ({kind}); the opt-out or opt-in itself was carried everywhere; {then}",
             sync=self._policy.name,
-            values={"handler": name, "error": kind},
+            values={"handler": name, "error": kind, **({"given_up": True} if is_over else {})},
             blocks=f"handler {name}{' given up' if is_over else ''}",
         )
         with self._engine.store.transaction() as unit:

@@ -10,8 +10,9 @@ from optsync.reconcile.view import Neighbourhood, Seen
 from optsync.state.issues import Issue
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceKey
-from optsync.sync.decide import load_around, seen_of
+from optsync.sync.decide import handling_queue, load_around, seen_of
 from optsync.sync.engine import Engine
+from optsync.sync.handling import FAILED
 
 _log = structlog.get_logger(__name__)
 
@@ -100,7 +101,11 @@ class Review:
             representations=binding.representations if binding else (),
             is_clock_known=unit.meta.get(f"offset:{issue.system}") is not None,
             full_read_since=self._full_reads.get(key),
+            handlers_awaited=self._awaited(unit) if issue.kind == FAILED else frozenset(),
         )
+
+    def _awaited(self, unit: Unit) -> frozenset[str]:
+        return unit.handled.failing(self._policy.name, queue=handling_queue(self._policy.name))
 
 
 def _matter(issue: Issue) -> Matter:
