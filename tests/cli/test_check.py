@@ -1,5 +1,8 @@
+from importlib.metadata import EntryPoint
+
 import pytest
 
+from optsync.connect import handlers
 from tests.cli.desk import Desk
 
 
@@ -78,4 +81,21 @@ def test_installed_connectors_are_listed_without_a_configuration(lonely: Desk) -
     assert document["bitrix24"]["has_mock"] is True
     assert "rename" in document["mailchimp"]["can"]
     assert document["mailman3"]["has_mock"] is False
-    assert "mailman3" in lonely.optsync("connectors").out
+    answer = lonely.optsync("connectors")
+    assert "mailman3" in answer.out
+    assert "No handlers of your own are installed." in answer.out
+
+
+def test_an_organisations_own_handlers_are_listed_with_what_is_wrong_with_them(
+    lonely: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"leave": "tests.scenarios.own_handlers:leave", "lost": "tests.nowhere:lost"}
+    points = {n: EntryPoint(name=n, value=value, group=handlers.HANDLERS) for n, value in values.items()}
+    monkeypatch.setattr(handlers, "installed", lambda: points)
+
+    working, lost = [e for e in lonely.optsync("connectors", "--json").json if e["kind"] == "handler"]
+    assert working == {"kind": "handler", "name": "leave", "version": None, "function": values["leave"]}
+    assert lost["error"] == "handler lost (tests.nowhere:lost) cannot be imported: ModuleNotFoundError"
+    text = lonely.optsync("connectors").out
+    assert "leave" in text
+    assert "cannot be imported" in text

@@ -149,12 +149,12 @@ def _show_collection(collection: "CollectionInfo") -> None:
 
 
 def connectors(*, as_json: AsJson = False) -> None:
-    """List the installed connectors and what they can do."""
-    from optsync.cli.output import print_json, table
+    """List the installed connectors and what they can do, and an organisation's own handlers."""
+    from optsync.cli.output import line, print_json, table
 
-    found = _installed()
+    found, own = _installed(), _own_handlers()
     if as_json:
-        print_json(found)
+        print_json([*found, *own])
         return
     table(
         ("connector", "version", "sides", "can", "mock"),
@@ -169,6 +169,13 @@ def connectors(*, as_json: AsJson = False) -> None:
             for c in found
         ],
     )
+    if own:
+        table(
+            ("handler", "version", "function", "fault"),
+            [(h["name"], h["version"], h["function"], h.get("error")) for h in own],
+        )
+    else:
+        line("No handlers of your own are installed.")
 
 
 def _installed() -> list[dict[str, Any]]:
@@ -178,6 +185,7 @@ def _installed() -> list[dict[str, Any]]:
     found = []
     for name, point in registry.installed().items():
         entry: dict[str, Any] = {
+            "kind": "connector",
             "name": name,
             "version": point.dist.version if point.dist else None,
             "sides": [],
@@ -204,5 +212,24 @@ def _installed() -> list[dict[str, Any]]:
                 "opt_in_stamp": facts.opt_in_stamp,
             },
         }
+        found.append(entry)
+    return found
+
+
+def _own_handlers() -> list[dict[str, Any]]:
+    from optsync.connect import handlers
+
+    found = []
+    for name, point in handlers.installed().items():
+        entry: dict[str, Any] = {
+            "kind": "handler",
+            "name": name,
+            "version": point.dist.version if point.dist else None,
+            "function": point.value,
+        }
+        try:
+            handlers.load(name)
+        except handlers.HandlerBroken as error:
+            entry["error"] = str(error)
         found.append(entry)
     return found
