@@ -3,6 +3,11 @@ from tests.cli.desk import ESP, Desk
 GOOD = '<a href="*|UNSUB|*">Unsubscribe</a>'
 
 
+def test_a_platform_without_any_template_is_not_said_to_be_fine(desk: Desk) -> None:
+    answer = desk.optsync("audit", "templates", "mc")
+    assert (answer.code, answer.out) == (0, "There are no templates and no drafts to look at.\n")
+
+
 def test_templates_and_drafts_without_a_way_out_are_named_with_what_to_do(desk: Desk) -> None:
     draft = desk.act(ESP, "draft_campaign", title="Spring sale", html='<a href="*|UNSUBSCRIBE|*">Unsubscribe</a>')
     template = desk.act(ESP, "make_template", name="Plain", sections={"footer": '<a href="#">unsubscribe</a>'})

@@ -159,3 +159,31 @@ def test_the_status_after_a_run_counts_calls_and_says_when_the_next_is_due(desk:
     assert (datetime.fromisoformat(sync["next_at"]) - datetime.now(UTC)).total_seconds() < 300  # noqa: TID251
     assert sync["oldest_unpropagated_s"] is None
     assert "open issues: 0" in desk.optsync("status").out
+
+
+def test_a_journal_without_a_run_says_what_to_do_next(lonely: Desk) -> None:
+    assert lonely.optsync("runs").out == "No runs yet. Next: optsync plan\n"
+    assert lonely.optsync("runs", "--json").json == []
+
+
+def test_issues_about_a_name_that_is_nowhere_say_which_there_are(desk: Desk) -> None:
+    refused_opt_in(desk)
+    answer = desk.optsync("issues", "--kind", "refused")
+    assert (answer.code, answer.out) == (0, "No open issues of kind refused. There are: refused_opt_in.\n")
+    refused = desk.optsync("issues", "list", "--system", "nowhere")
+    assert (refused.code, refused.err) == (2, "there is no system 'nowhere'; configured: crm, mc\n")
+    assert desk.optsync("issues", "--system", "crm").out == "No open issues about crm.\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        (("sync",), "[SYNC]..."),
+        (("report",), "[SYNC]..."),
+        (("issues", "retry"), "[ID]..."),
+        (("may-send",), "[EMAIL]"),
+    ],
+)
+def test_arguments_are_written_the_same_way_in_every_help(lonely: Desk, command: tuple[str, ...], usage: str) -> None:
+    shown = lonely.optsync(*command, "--help").out
+    assert f"[OPTIONS] {usage}\n" in shown

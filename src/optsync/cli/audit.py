@@ -64,6 +64,9 @@ def _show(done: "Audit") -> None:
         line(f"  → {finding.advice}")
     for mailing in done.unread:
         line(f"not judged: {mailing.kind} {mailing.id} “{mailing.name}”: {mailing.reason}")
+    if not done.checked and not done.unread:
+        line("There are no templates and no drafts to look at.")
+        return
     faulty = len({(f.mailing.kind, f.mailing.id) for f in done.findings})
     word = "every one that could be judged has a way out" if not faulty else f"{faulty} without a way out that works"
     line(f"{done.checked} templates and drafts: {word}.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optsync.cli.invocation import AsJson, of
+from optsync.cli.invocation import AsJson, of, require_system
 from optsync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ State = Annotated[Which, typer.Option("--state", help="Which of them.")]
 Kind = Annotated[str | None, typer.Option("--kind", metavar="K", help="Only of this kind.")]
 System = Annotated[str | None, typer.Option("--system", metavar="S", help="Only about this system.")]
 Number = Annotated[int, typer.Argument(metavar="ID", help="The issue's number.")]
-Numbers = Annotated[list[int], typer.Argument(metavar="ID…", help="The issues' numbers.", show_default=False)]
+Numbers = Annotated[list[int], typer.Argument(metavar="ID", help="The issues' numbers.", show_default=False)]
 
 MANY = 20
 """More than so many are counted by kind; nobody reads a longer list."""
@@ -74,7 +74,7 @@ def show(context: typer.Context, number: Number, *, as_json: AsJson = False) -> 
 @app.command("retry")
 def retry(
     context: typer.Context,
-    numbers: Annotated[list[int] | None, typer.Argument(metavar="[ID…]", help="The issues' numbers.")] = None,
+    numbers: Annotated[list[int] | None, typer.Argument(metavar="ID", help="The issues' numbers.")] = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="All open issues.")] = False,
     as_json: AsJson = False,
@@ -116,12 +116,17 @@ def _list(context: typer.Context, state: Which, kind: str | None, system: str | 
     from optsync.sync.explain import issue_to_json
 
     with of(context).looking() as engine, engine.store.reading() as unit:
-        found = unit.issues.list(state=None if state is Which.ALL else state.value, kind=kind, system=system)
+        wanted_state = None if state is Which.ALL else state.value
+        found = unit.issues.list(state=wanted_state, kind=kind, system=system)
+        kinds = [] if found or not kind else unit.issues.kinds(state=wanted_state)
+    if not found and system is not None:
+        require_system(engine.config, system)
     if as_json:
         print_json([issue_to_json(i) for i in found])
     elif not found:
         of_these = "".join(f" {name} {wanted}" for name, wanted in (("of kind", kind), ("about", system)) if wanted)
-        line(f"No issues{of_these}." if state is Which.ALL else f"No {state} issues{of_these}.")
+        there_are = f" There are: {', '.join(kinds)}." if kind and kinds else ""
+        line((f"No issues{of_these}." if state is Which.ALL else f"No {state} issues{of_these}.") + there_are)
     elif len(found) > MANY and kind is None:
         _print_groups(found)
     else:

@@ -7,7 +7,7 @@ import typer
 
 from optsync.cli.invocation import AsJson, of, require_syncs
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[SYNC…]", help="All syncs, if none is named.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="SYNC", help="Names of syncs; all without any.")]
 Limit = Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Entries in each list; totals are exact.")]
 
 _LISTS = (

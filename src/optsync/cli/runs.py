@@ -52,12 +52,15 @@ def show(
 
 def _list(context: typer.Context, *, limit: int, as_json: bool) -> None:
     from optsync.cli.moments import written
-    from optsync.cli.output import print_json, table
+    from optsync.cli.output import line, print_json, table
 
     with of(context).looking() as engine, engine.store.reading() as unit:
         found = unit.runs.list(limit=limit)
     if as_json:
         print_json([_brief(r) for r in found])
+        return
+    if not found:
+        line("No runs yet. Next: optsync plan")
         return
     table(
         ("run", "started", "ended", "state", "syncs", "undoes"),

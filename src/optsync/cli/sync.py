@@ -10,7 +10,7 @@ import typer
 
 from optsync.cli.invocation import AsJson, of, require_syncs, require_system
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[SYNC]...", help="Names of syncs; all without any.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="SYNC", help="Names of syncs; all without any.")]
 Full = Annotated[bool, typer.Option("--full", help="Compare everything instead of what has changed.")]
 
 

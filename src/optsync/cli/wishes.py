@@ -105,7 +105,7 @@ def _cautions(done: "Administered") -> Iterator[str]:
 
 def may_send(
     context: typer.Context,
-    email: Annotated[str | None, typer.Argument(metavar="[EMAIL]", help="The address to ask about.")] = None,
+    email: Annotated[str | None, typer.Argument(metavar="EMAIL", help="The address to ask about.")] = None,
     *,
     scope: Annotated[str, typer.Option(metavar="S", help="What the mail is about.")],
     file: Annotated[

@@ -297,6 +297,11 @@ class Issues:
         where += [issue.c[n] == wanted for n, wanted in (("kind", kind), ("system", system)) if wanted is not None]
         return self._select(*where)
 
+    def kinds(self, *, state: str | None = "open") -> Sequence[str]:
+        """The kinds of all issues in this state, sorted. ``None`` is no condition."""
+        query = sa.select(issue.c.kind).distinct().order_by(issue.c.kind)
+        return list(self._connection.execute(query if state is None else query.where(issue.c.state == state)).scalars())
+
     def standing_at(self, points: Collection[int]) -> Sequence[Issue]:
         """The issues about these points that are open or dismissed."""
         found: dict[int, Issue] = {}

@@ -129,6 +129,8 @@ class ImportFile:
         missing = [name for name in _NEEDED if name not in known]
         if not missing and not twice:
             return {name: place for place, name in enumerate(known) if name in COLUMNS}
+        if names == []:
+            raise ConfigError(f"FILE: {self._path}: is empty; expected a header with the columns {', '.join(COLUMNS)}")
         what = f"no column {' and '.join(missing)}" if missing else f"column {', '.join(twice)} twice"
         raise ConfigError(
             f"FILE: {self._path}: its first line has {what}; expected a header with the columns {', '.join(COLUMNS)}, "
