@@ -111,7 +111,7 @@ def test_an_open_quote_names_every_line_that_it_swallowed(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ("", "no column email and status"),
+        ("", "is empty; expected a header with the columns email, status"),
         ("mail,status\n", "no column email"),
         ("email;at\n", "no column status"),
         ("email,status,Email\n", "column email twice"),
