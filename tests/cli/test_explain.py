@@ -3,8 +3,10 @@ from typing import Any
 
 import pytest
 
+from optsync.cli.explain import in_words
 from optsync.cli.sentences import sentence
-from tests.cli.desk import ESP, Desk
+from tests.cli.desk import CRM, ESP, Desk
+from tests.scenarios.world import person
 
 SCOPES = ["acme/marketing", "acme/marketing/news", "acme/marketing/offers", "acme/marketing/events", "acme/service"]
 
@@ -107,3 +109,58 @@ def test_control_characters_of_a_system_do_not_reach_the_terminal(lonely: Desk) 
     assert "\x1b" not in text
     assert "\x07" not in text
     assert "gone [red]x[/red]" in text
+
+
+def test_who_was_asked_to_confirm_is_told_so_until_they_answer(desk: Desk) -> None:
+    sync = desk.document["syncs"]["newsletter"]
+    desk.write(syncs={"newsletter": {**sync, "policy": {"enter": "request"}}})
+    assert desk.server is not None
+    desk.server.mocks[CRM].populate([person(9, in_esp=False)])
+    desk.optsync("sync")
+    asked = desk.optsync("explain", "ann9@example.com").out
+    assert "acme/marketing: pending – must not be mailed (asked, no answer yet)" in asked
+    assert re.search(r"  asked for consent on 20\d\d-\d\d-\d\d \d\d:\d\d UTC at mc, no answer yet\n", asked)
+    assert "asked" not in desk.optsync("explain", "ann1@example.com").out
+
+    desk.act(ESP, "confirm", email="ann9@example.com")
+    desk.optsync("sync")
+    text = desk.optsync("explain", "ann9@example.com").out
+    assert re.search(r"at mc, confirmed on 20\d\d-\d\d-\d\d \d\d:\d\d UTC\n", text)
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        ({"state": "no_answer", "ended_at": "2026-11-23T08:00:00Z"}, "no answer: it ended on 2026-11-23 08:00 UTC"),
+        ({"state": "opted_out", "ended_at": "2026-11-23T08:00:00Z"}, "opted out since on 2026-11-23 08:00 UTC"),
+        (
+            {"state": "refused", "ended_at": "2026-11-23T08:00:00Z", "fact": "banned"},
+            "which the platform refused (banned) on 2026-11-23 08:00 UTC",
+        ),
+        ({"state": "waiting", "grant": "G1"}, "asked to confirm an opt-in on 2026-11-22 09:00 UTC at mc, no answer"),
+    ],
+)
+def test_what_became_of_a_request_is_told_in_a_line(request_: dict[str, Any], expected: str) -> None:
+    plain = {"asked_at": "2026-11-22T09:00:00Z", "ended_at": None, "system": "mc", "grant": None, "fact": None}
+    about = {"standing": "unknown", "may_send": False, "reason": "-", "decided_by": None, "statements": []}
+    empty = {"records": [], "changes": [], "refusals": [], "issues": [], "waiting_in": []}
+    scopes = {"acme/marketing": {**about, "request": {**plain, **request_}}}
+    lines = list(in_words({"email": "a@example.com", "deliverability": "ok", "scopes": scopes, **empty}))
+
+    assert [text for text in lines if expected in text], lines
+
+
+def test_a_refusal_is_told_with_the_platforms_words_and_what_comes_next() -> None:
+    refusal = {
+        "at": "2026-11-22T09:00:00Z",
+        "system": "mc",
+        "kind": "create",
+        "fact": "banned",
+        "words": "not this one",
+        "next": "it is not tried again",
+    }
+    rest = {"records": [], "changes": [], "issues": [], "waiting_in": [], "scopes": {}}
+    lines = list(in_words({"email": "a@example.com", "deliverability": "ok", "refusals": [refusal], **rest}))
+
+    told = '2026-11-22 09:00 UTC  mc  create (banned): "not this one"; next: it is not tried again'
+    assert [text for text in lines if text.strip() == told], lines

@@ -9,6 +9,7 @@ from optsync.errors import CommandRefused
 from optsync.model.change import ChangeState
 from optsync.model.record import Status
 from optsync.sync.administer import opt_out
+from optsync.sync.explain import explain
 from optsync.sync.report import Report
 from optsync.sync.undo import undo
 from optsync.sync.undoing import UndoneSync, UndoReport
@@ -256,4 +257,23 @@ def test_an_opt_out_that_only_the_crm_shows_yet_keeps_a_member_archived(world: M
 
     assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
     assert [each.why for each in _part(report).not_undone] == ["not_in"]
+    w.sync()
+
+
+@pytest.mark.rule("nobody is opted in by accident")
+def test_who_left_there_by_themself_meanwhile_is_not_put_back_on_the_list_by_an_undo(world: Make) -> None:
+    w = world(person(1), person(2), policy={"leave": "archive", "existing": "legacy_grant"})
+    left = _leave(w)
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    w.esp.act("archive", email=ANN)
+    w.sync()
+    w.wait(hours=1)
+    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
+    w.sync()
+    report = _undo(w, left)
+
+    assert explain(w.engine, ANN)["scopes"]["acme/marketing"]["standing"] == "in"
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    assert [each.why for each in _part(report).not_undone] == ["needs_confirmation"]
     w.sync()

@@ -111,9 +111,9 @@ def refused(asked: Statement, *, fact: str, at: datetime) -> Statement:
     return _ended(asked, at=at, reason=f"refused: {fact}", evidence={_FACT: fact})
 
 
-def kept_back(asked: Statement, *, at: datetime) -> Statement:
+def kept_back(asked: Statement, *, at: datetime, reason: str = "not sent") -> Statement:
     """The request certainly never left; it may be sent another time."""
-    return _ended(asked, at=at, reason="not sent", evidence={_NOT_SENT: "yes"})
+    return _ended(asked, at=at, reason=reason, evidence={_NOT_SENT: "yes"})
 
 
 def _ended(asked: Statement, *, at: datetime, reason: str, evidence: dict[str, str] | None = None) -> Statement:
@@ -162,13 +162,13 @@ def _is_of(asked: Statement, policy: SyncPolicy) -> bool:
 # who comes back only by their own confirmation
 
 
-def must_confirm(point: Point, shows: Record | None, around: Neighbourhood, policy: SyncPolicy) -> bool:
+def must_confirm(point: Point, shows: Record | None, told: datetime | None, policy: SyncPolicy) -> bool:
     """Whether the platform takes this person back only by a confirmation of their own: they left there by
-    themself or complained, and did not come back there since. ``shows`` is their member, if there is one."""
+    themself or complained, and did not come back there since. ``shows`` is their member, if there is one; ``told``:
+    when the platform last refused an opt-in for that reason."""
     if shows is not None and shows.status is Status.OUT and _is_own(shows.origin, policy):
         return True
     returned = _returned(point, policy)
-    told = around.left_by_self.get(point.key)
     if told is not None and not any(g.seen_at > told for g in returned):
         return True
     return any(not any(_is_after(g, o, policy) for g in returned) for o in _leavings(point, policy))
@@ -241,7 +241,7 @@ def enters_asked(
     """Whether somebody enters the list by a request: no consent is known, or the platform wants it from the person.
     ``shows`` is the member they were before."""
     if decided.wish is Wish.IN:
-        return must_confirm(point, shows, around, policy)
+        return must_confirm(point, shows, around.left_by_self.get(point.key), policy)
     return policy.needs_grant or policy.enter is Enter.REQUEST
 
 
@@ -297,7 +297,7 @@ def hindrance(point: Point, member: Seen | None, around: Neighbourhood, policy: 
     if member is None or point.standing(policy.scope, policy).wish is not Wish.IN:
         return None
     record = member.record
-    if not must_confirm(point, record, around, policy):
+    if not must_confirm(point, record, around.left_by_self.get(point.key), policy):
         return None
     grant = _lifting(point, policy)
     why = _why_kept_out(point, record, around, policy)

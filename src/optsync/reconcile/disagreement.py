@@ -11,6 +11,8 @@ from enum import StrEnum
 from optsync.model.change import ChangeKind
 from optsync.model.link import Link
 from optsync.model.record import Side, Status, Value
+from optsync.reconcile.asking import must_confirm
+from optsync.reconcile.consent import Wish
 from optsync.reconcile.fields import FieldRule, are_equal, merge
 from optsync.reconcile.membership import Couple, couple
 from optsync.reconcile.pairing import fields_flow
@@ -44,6 +46,8 @@ class Cause(StrEnum):
     DIRECTION = "direction"
     BLANK = "blank"
     ACCEPTED = "accepted"
+    CONFIRMATION = "confirmation"
+    """The person is in and the platform takes that only from themself: they were asked, or cannot be."""
     UNDECIDED = "undecided"
     """One side says in, another out, and nobody's word decides between them."""
 
@@ -103,7 +107,7 @@ def mismatches(seen_twice: Look) -> Iterator[Mismatch]:
     for key in seen_twice.keys:
         pair = couple(seen_twice.around.points[key], seen_twice.around, seen_twice.policy)
         if key not in disputed:
-            yield from _undecided(key, pair, seen_twice.policy)
+            yield from _undecided(key, pair, seen_twice)
         yield from _of_fields(key, pair, seen_twice)
 
 
@@ -131,15 +135,18 @@ def _cause(intent: Intent, look_: Look) -> Cause:
     return Cause.REFUSED if intent.fingerprint in look_.around.blocked else Cause.STAYS
 
 
-def _undecided(key: int, pair: Couple, policy: SyncPolicy) -> Iterator[Mismatch]:
+def _undecided(key: int, pair: Couple, look_: Look) -> Iterator[Mismatch]:
     """One side in, the other out, and no change that would settle it."""
-    member = pair.member
+    member, policy, told = pair.member, look_.policy, look_.around.left_by_self.get(key)
     if member is None or member.is_gone:
         return
     at_esp = shown(member.record, policy.esp).status
     for holder in pair.holders:
         if {shown(holder.record, policy.crm).status, at_esp} == {Status.IN, Status.OUT}:
-            yield Mismatch(point=key, seen=member, about=About.STATUS, cause=Cause.UNDECIDED)
+            is_in = pair.point.standing(policy.scope, policy).wish is Wish.IN
+            is_theirs = is_in and must_confirm(pair.point, member.record, told, policy)
+            cause = Cause.CONFIRMATION if is_theirs else Cause.UNDECIDED
+            yield Mismatch(point=key, seen=member, about=About.STATUS, cause=cause)
             return
 
 

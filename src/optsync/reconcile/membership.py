@@ -273,7 +273,8 @@ def _return(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator
     is_archived = member.record.status is Status.ARCHIVED
     if is_archived and not _may_return(pair.point, around, policy):
         return
-    if is_archived and must_confirm(pair.point, member.record, around, policy):
+    told = around.left_by_self.get(pair.point.key)
+    if is_archived and must_confirm(pair.point, member.record, told, policy):
         return
     intent = _place(pair.point, member, is_archive=is_archived, left=False)
     if intent.fingerprint not in around.blocked:

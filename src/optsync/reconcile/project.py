@@ -74,7 +74,8 @@ def _status(
         return
     if not is_needed:
         return
-    if wanted is Status.IN and seen.side is Side.ESP and must_confirm(point, seen.record, around, policy):
+    told = around.left_by_self.get(point.key)
+    if wanted is Status.IN and seen.side is Side.ESP and must_confirm(point, seen.record, told, policy):
         yield from ask(seen, point, around, policy)
         return
     status = shown(seen.record, representation).status

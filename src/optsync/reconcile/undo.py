@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 
 from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.link import Agreed, Link
-from optsync.model.record import Side, Status, Value
+from optsync.model.record import Record, Side, Status, Value
+from optsync.reconcile.asking import must_confirm
 from optsync.reconcile.consent import Wish
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.rules import Rule
@@ -21,6 +23,7 @@ class Why(StrEnum):
     GONE = "gone"
     NOT_CONNECTED = "not_connected"
     NOT_IN = "not_in"
+    NEEDS_CONFIRMATION = "needs_confirmation"
     NOT_UNDOABLE = "cannot_be_undone"
     FORGOTTEN = "forgotten"
 
@@ -30,6 +33,7 @@ REASONS: Mapping[Why, str] = {
     Why.GONE: "the record is not there any more",
     Why.NOT_CONNECTED: "its system or list is not part of the configuration any more",
     Why.NOT_IN: "the person is not opted in, and nobody is put back on a list without that",
+    Why.NEEDS_CONFIRMATION: "the person left there by themself: only they come back, by signing up there",
     Why.NOT_UNDOABLE: "it cannot be taken back",
     Why.FORGOTTEN: "the person was forgotten since, and nothing is known of what was there before",
 }
@@ -85,21 +89,37 @@ def is_undoable(kind: ChangeKind, write: WriteKind, *, is_undo: bool) -> bool:
     return kind in {ChangeKind.FIELD, ChangeKind.ARCHIVE} or (is_undo and write is WriteKind.STATUS)
 
 
-def take_back(done: Done, seen: Seen | None, links: Sequence[Link], point: Point, policy: SyncPolicy) -> TakenBack:
+def take_back(
+    done: Done,
+    seen: Seen | None,
+    links: Sequence[Link],
+    point: Point,
+    policy: SyncPolicy,
+    *,
+    told: datetime | None = None,
+) -> TakenBack:
     """Decides on one change of a run. ``seen``: the record as it was just read, None where it is not there;
-    ``links``: those of the member, or the one of ``done.counterpart``."""
+    ``links``: those of the member, or the one of ``done.counterpart``; ``told``: when the platform last refused an
+    opt-in of this person, since they had left there by themself."""
     if seen is None or seen.is_gone:
         return TakenBack(stays=(Stays(why=Why.GONE, names=tuple(sorted(done.written))),))
     if done.kind is ChangeKind.FIELD:
         return _fields(done, seen, links, point, policy)
     if done.write is WriteKind.TAG:
         return _tags(done, seen, links, point)
-    return _archive(done, seen, links, point, policy)
+    stays, intent = _archive(done, seen, links, point)
+    why = why_not_return(point, seen.record, told, policy) if intent and intent.status is Status.IN else None
+    if why is not None:
+        return TakenBack(stays=(Stays(why=why),))
+    return TakenBack(intent=intent, stays=stays)
 
 
-def may_return(point: Point, policy: SyncPolicy) -> bool:
-    """Whether a member may be put back on the list: only who is in."""
-    return point.standing(policy.scope, policy).wish is Wish.IN
+def why_not_return(point: Point, shows: Record | None, told: datetime | None, policy: SyncPolicy) -> Why | None:
+    """Why a member may not be put back on the list, None where they may: whoever is in, and did not leave there by
+    themself since. ``shows`` and ``told`` as for :func:`optsync.reconcile.asking.must_confirm`."""
+    if point.standing(policy.scope, policy).wish is not Wish.IN:
+        return Why.NOT_IN
+    return Why.NEEDS_CONFIRMATION if must_confirm(point, shows, told, policy) else None
 
 
 def no_longer_kept(settled: Sequence[Link], member: Seen, around: Neighbourhood) -> tuple[Link, ...]:
@@ -199,16 +219,14 @@ def _tags(done: Done, seen: Seen, links: Sequence[Link], point: Point) -> TakenB
     return TakenBack(intent=replace(intent, tags=tags))
 
 
-def _archive(done: Done, seen: Seen, links: Sequence[Link], point: Point, policy: SyncPolicy) -> TakenBack:
+def _archive(done: Done, seen: Seen, links: Sequence[Link], point: Point) -> tuple[tuple[Stays, ...], Intent | None]:
     was_archived = done.write is WriteKind.ARCHIVE
     wrote, wanted = (Status.ARCHIVED, Status.IN) if was_archived else (Status.IN, Status.ARCHIVED)
     status = seen.record.status
     if status is wanted:
-        return TakenBack()
+        return (), None
     if status is not wrote or not _holds(done, links):
-        return TakenBack(stays=(Stays(why=Why.TOUCHED),))
-    if was_archived and not may_return(point, policy):
-        return TakenBack(stays=(Stays(why=Why.NOT_IN),))
+        return (Stays(why=Why.TOUCHED),), None
     intent = _placed(
         seen,
         point,
@@ -218,7 +236,7 @@ def _archive(done: Done, seen: Seen, links: Sequence[Link], point: Point, policy
         before={"status": status},
         after={"status": wanted},
     )
-    return TakenBack(intent=replace(intent, status=wanted) if was_archived else intent)
+    return (), replace(intent, status=wanted) if was_archived else intent
 
 
 def _placed(

@@ -13,7 +13,7 @@ from optsync.model.change import ChangeKind, ChangeState, GrantEvidence, Outcome
 from optsync.model.record import Side, Status, Value
 from optsync.reconcile.representation import shown
 from optsync.reconcile.rules import Rule
-from optsync.reconcile.undo import may_return
+from optsync.reconcile.undo import why_not_return
 from optsync.reconcile.view import Point
 from optsync.state.changes import Change
 from optsync.state.pseudonyms import is_pseudonym
@@ -24,6 +24,7 @@ from optsync.sync.binding import SourceBinding
 from optsync.sync.engine import Engine
 from optsync.sync.observe import Observer
 from optsync.sync.progress import Progress
+from optsync.sync.refusals import left_by_self
 from optsync.sync.renaming import may_rename
 from optsync.sync.settle import Settler
 
@@ -123,7 +124,9 @@ class Applier:
         policy = self._engine.bound.policies[self._sync]
         about = unit.ledger.about({c.point_id for c in undone})
         points = {k: Point(key=k, address="", statements=said) for k, said in about.items()}
-        return {c.id for c in undone if c.kind is not ChangeKind.OPT_IN or may_return(points[c.point_id], policy)}
+        told = left_by_self(unit, policy, list(points))
+        kept_out = {k for k, point in points.items() if why_not_return(point, None, told.get(k), policy)}
+        return {c.id for c in undone if c.kind is not ChangeKind.OPT_IN or c.point_id not in kept_out}
 
     def _read_again(self, binding: SourceBinding, rids: Sequence[str]) -> None:
         capabilities = type(self._engine.connectors[binding.system]).capabilities

@@ -11,7 +11,7 @@ import structlog
 from optsync.config.keys import known_keys, secret_keys
 from optsync.connect.contract import CanArchive, CanReportActivity, CanTag, Health, Problem, Severity
 from optsync.errors import ConfigError, SystemFailure
-from optsync.reconcile.policy import Inactive, SyncPolicy
+from optsync.reconcile.policy import Enter, Inactive, SyncPolicy
 from optsync.state.pseudonyms import fingerprint
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
@@ -99,6 +99,11 @@ def warnings(engine: Engine) -> list[str]:
                     f"sync {name}: opt_out.{way} is off: these opt-outs are known and may-send honours them, "
                     "but the other side is not told and may go on mailing"
                 )
+        if policy.enter is Enter.REQUEST and not policy.can_ask:
+            found.append(
+                f"sync {name}: policy.enter: request has no effect: the connector of {policy.esp_system} cannot ask "
+                "anybody to confirm; whoever has no known consent is not entered"
+            )
         found.extend(_without_effect(engine, policy))
     return found
 

@@ -12,6 +12,7 @@ from optsync.reconcile.fields import FieldRule, reopened
 from optsync.state.issues import Issue
 from optsync.state.plans import REJECTED
 from optsync.state.unit import Unit
+from optsync.sync.asking import ask_again, is_final
 from optsync.sync.engine import Engine
 from optsync.sync.reject import ISSUE as REJECTION
 
@@ -35,7 +36,7 @@ def retry(engine: Engine, numbers: Sequence[int]) -> list[Issue]:
     of them or none.
 
     Raises:
-        CommandRefused: there is no such issue, or it is closed.
+        CommandRefused: there is no such issue, it is closed, or trying again is useless.
     """
     with engine.store.transaction() as unit:
         for issue_id in dict.fromkeys(numbers):
@@ -44,12 +45,13 @@ def retry(engine: Engine, numbers: Sequence[int]) -> list[Issue]:
 
 
 def retry_all(engine: Engine) -> int:
-    """The same for every open issue; returns how many there were."""
+    """The same for every open issue but refused requests that are never made again; returns how many there were."""
     with engine.store.transaction() as unit:
         issues = unit.issues.list()
-        for issue in issues:
+        again = [issue for issue in issues if not is_final(issue)]
+        for issue in again:
             _retry(engine, unit, issue)
-        return len(issues)
+        return len(again)
 
 
 def dismiss(engine: Engine, numbers: Sequence[int], *, actor: str) -> list[Issue]:
@@ -72,6 +74,8 @@ def dismiss(engine: Engine, numbers: Sequence[int], *, actor: str) -> list[Issue
 def _retry(engine: Engine, unit: Unit, issue: Issue) -> None:
     if issue.state == "resolved":
         raise CommandRefused(f"issue {issue.id} is resolved already")
+    if (policy := engine.bound.policies.get(issue.sync or "")) is not None:
+        ask_again(unit, policy, issue, at=engine.clock.now())
     unit.issues.set_state(issue.id, "resolved", reason=BY_HAND)
     syncs = [issue.sync] if issue.sync in engine.bound.policies else list(engine.bound.policies)
     if issue.kind == REJECTION:

@@ -25,6 +25,7 @@ from optsync.sync.permission import Permissions, Verdict, permissions
 
 BATCH = 500
 LISTED = 100
+_IN_THE_WAY = ("refused", "put_off", "quarantined_field", "needs_confirmation")
 NO_ADDRESS = "no_address"
 """In the place of a standing, of records that hold no usable address."""
 _SYSTEM_SAYS: Mapping[Status, str] = {
@@ -203,7 +204,7 @@ class _Batch:
         plan = next((self._plans[i.fingerprint] for i in intents if i.fingerprint in self._plans), None)
         if plan is not None:
             return f"held: plan {plan}", None
-        refusal = self._issue(point.key, self._policy.esp_system, kinds=("refused", "put_off", "quarantined_field"))
+        refusal = self._issue(point.key, self._policy.esp_system, kinds=_IN_THE_WAY)
         if refusal is not None:
             return _of_issue(refusal), refusal.last_at
         if point.key in self._waiting:
@@ -249,6 +250,7 @@ class _Batch:
             Cause.DIRECTION: "direction: the field goes one way",
             Cause.BLANK: "blank: a blank value overwrites nothing",
             Cause.ACCEPTED: "accepted: the difference stays until one side changes",
+            Cause.CONFIRMATION: "confirmation: the platform takes this opt-in only from the person",
             Cause.UNDECIDED: "undecided: nobody's word decides",
         }.get(found.cause, found.cause.value)
 

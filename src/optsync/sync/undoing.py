@@ -21,6 +21,7 @@ from optsync.sync.guard import Guard
 from optsync.sync.holding import Holding
 from optsync.sync.observe import Observer
 from optsync.sync.progress import Progress
+from optsync.sync.refusals import left_by_self
 from optsync.sync.report import Report, SyncReport
 from optsync.sync.settle import agree_as_before
 
@@ -192,6 +193,7 @@ class Undoing:
     def _plan(self, unit: Unit, groups: Sequence[list[Change]]) -> None:
         observed = {o.key: o for o in unit.records.load(g[0].record_id for g in groups if g[0].record_id)}
         about = unit.ledger.about({g[0].point_id for g in groups})
+        told = left_by_self(unit, self._policy, list(about))
         planned: list[NewChange] = []
         for group in groups:
             known = observed[group[0].record_id or 0]
@@ -200,7 +202,7 @@ class Undoing:
             members = [seen.key] if seen.side is Side.ESP else [done.counterpart or 0]
             links = list(unit.links.of(self._policy.name, members).values())
             point = Point(key=group[0].point_id, address="", statements=about[group[0].point_id])
-            back = take_back(done, seen, links, point, self._policy)
+            back = take_back(done, seen, links, point, self._policy, told=told.get(point.key))
             if back.settled is not None:
                 unit.links.save(self._policy.name, [back.settled])
             if back.intent is not None:
