@@ -143,7 +143,7 @@ def test_who_was_asked_to_confirm_is_told_so_until_they_answer(desk: Desk) -> No
 def test_what_became_of_a_request_is_told_in_a_line(request_: dict[str, Any], expected: str) -> None:
     plain = {"asked_at": "2026-11-22T09:00:00Z", "ended_at": None, "system": "mc", "grant": None, "fact": None}
     about = {"standing": "unknown", "may_send": False, "reason": "-", "decided_by": None, "statements": []}
-    empty = {"records": [], "changes": [], "refusals": [], "issues": [], "waiting_in": []}
+    empty: dict[str, Any] = {"records": [], "changes": [], "refusals": [], "issues": [], "waiting_in": []}
     scopes = {"acme/marketing": {**about, "request": {**plain, **request_}}}
     lines = list(in_words({"email": "a@example.com", "deliverability": "ok", "scopes": scopes, **empty}))
 
@@ -159,7 +159,7 @@ def test_a_refusal_is_told_with_the_platforms_words_and_what_comes_next() -> Non
         "words": "not this one",
         "next": "it is not tried again",
     }
-    rest = {"records": [], "changes": [], "issues": [], "waiting_in": [], "scopes": {}}
+    rest: dict[str, Any] = {"records": [], "changes": [], "issues": [], "waiting_in": [], "scopes": {}}
     lines = list(in_words({"email": "a@example.com", "deliverability": "ok", "refusals": [refusal], **rest}))
 
     told = '2026-11-22 09:00 UTC  mc  create (banned): "not this one"; next: it is not tried again'
