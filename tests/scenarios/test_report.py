@@ -107,7 +107,7 @@ def test_a_field_that_differs_says_why_and_shows_no_whole_value(world: Make) -> 
     assert entry["since"] is not None
 
 
-def test_what_the_vendor_refuses_is_blocked_although_allowed_with_the_refusal(world: Make) -> None:
+def test_who_was_asked_to_confirm_is_blocked_although_allowed_until_they_do(world: Make) -> None:
     w = world(person(1))
     w.sync()
     w.esp.act("unsubscribe", email=ann(1))
@@ -115,12 +115,25 @@ def test_what_the_vendor_refuses_is_blocked_although_allowed_with_the_refusal(wo
     w.wait(hours=1)
     w.crm.act("opt_in", email=ann(1), at=w.clock.now().isoformat())
     w.sync()
-    part = reported(w)
 
-    (blocked,) = part["blocked_although_allowed"]
-    assert (blocked["email"], blocked["system"], blocked["shows"]) == (ann(1), "esp", "out")
-    assert blocked["reason"].startswith("refused: ")
-    assert [m["about"] for m in part["mismatches"]] == ["status"]
+    (blocked,) = reported(w)["blocked_although_allowed"]
+    assert (blocked["email"], blocked["system"], blocked["shows"]) == (ann(1), "esp", "pending")
+    assert blocked["reason"] == "pending: the person has not confirmed there yet"
+
+
+def test_who_cannot_be_asked_is_blocked_although_allowed_with_what_helps(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email=ann(1))
+    w.sync()
+    w.esp.act("archive", email=ann(1))
+    w.sync()
+    w.wait(hours=1)
+    w.crm.act("opt_in", email=ann(1), at=w.clock.now().isoformat())
+    w.sync()
+
+    (blocked,) = reported(w)["blocked_although_allowed"]
+    assert blocked["reason"].startswith("needs_confirmation: ")
 
 
 def test_what_was_read_and_is_not_written_yet_waits(world: Make) -> None:
