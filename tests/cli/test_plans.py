@@ -157,3 +157,19 @@ def test_the_daemon_at_work_is_waited_for(holding: Desk) -> None:
     answer = holding.optsync("approve", uid, "--actor", "boss", "--json")
 
     assert (answer.code, answer.json["error"]) == (1, "locked")
+
+
+def test_a_run_beside_a_held_plan_does_not_say_that_both_sides_agree(holding: Desk) -> None:
+    plan = _hold(holding)
+    answer = holding.optsync("sync")
+    assert answer.code == 0
+    assert f"Plan {plan} still waits for a person: optsync approve {plan} --actor NAME" in answer.out
+    assert "Nothing else to change." in answer.out
+    assert "both sides agree" not in answer.out
+
+
+def test_reject_of_what_a_system_never_said_leaves_the_plan_held(holding: Desk) -> None:
+    plan = _hold(holding)
+    answer = holding.optsync("reject", plan, "--system", "mc", "--actor", "Kim")
+    assert (answer.code, answer.err) == (1, f"nothing that plan {plan} holds was said in mc; it stays held\n")
+    assert holding.optsync("status", "--json").json["syncs"]["newsletter"]["held_plan"] == plan

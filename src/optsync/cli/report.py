@@ -131,5 +131,8 @@ def _next_steps(report: Report) -> Iterator[str]:
         yield f"Some changes did not go through: optsync runs show {report.run}"
     if any(part.issues or part.outcome["quarantined"] for part in report.syncs.values()):
         yield "Something needs a person: optsync issues list"
+    waiting = [plan for part in report.syncs.values() for plan in part.waiting]
+    for plan in waiting:
+        yield f"Plan {plan} still waits for a person: optsync approve {plan} --actor NAME, or optsync reject {plan}"
     if not failures and not _count(report):
-        yield "Nothing to change: both sides agree."
+        yield "Nothing else to change." if waiting else "Nothing to change: both sides agree."

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from optsync.errors import CommandRefused
 from optsync.model.change import ChangeState
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
 from optsync.state.issues import NewIssue
@@ -29,7 +30,11 @@ class _Part:
 def reject(engine: Engine, unit: Unit, plan: Plan, word: Word, *, run: str) -> None:
     """Voids every administrative statement among the causes of the plan's changes (with ``word.system``: only what
     that system said). What a person said stays and is planned anew; changes that no statement caused are not planned
-    again until the issue that is opened about them is retried."""
+    again until the issue that is opened about them is retried.
+
+    Raises:
+        CommandRefused: nothing of the plan came from ``word.system``.
+    """
     held = unit.plans.changes_held(plan.uid)
     points = unit.plans.points_of(plan.uid)
     about = unit.ledger.about(_with_speakers(engine, unit, points))
@@ -39,6 +44,8 @@ def reject(engine: Engine, unit: Unit, plan: Plan, word: Word, *, run: str) -> N
     uids = frozenset(said.uid for _, said in targets)
     parts = [_Part(change, system, causes, uids.intersection(causes)) for change, system, causes in held]
     dropped = [p for p in parts if not p.retracted and _is_dropped(p, word, _wishes(about))]
+    if word.system is not None and not targets and not dropped:
+        raise CommandRefused(f"nothing that plan {plan.uid} holds was said in {word.system}; it stays held")
     now = engine.clock.now()
     rejected = [p.change.id for p in parts if p.retracted] + [p.change.id for p in dropped]
     unit.changes.set_state(rejected, ChangeState.SUPERSEDED, settled_at=now, fact=REJECTED)

@@ -14,7 +14,8 @@ _WORST = ("done", "planned", "held", "failed")
 @dataclass(slots=True, kw_only=True)
 class SyncReport:
     """One sync's part of a run. ``plan``: the plan that this run holds, none in a rehearsal; ``held_for``: why, see
-    :class:`optsync.state.plans.Plan`. ``failures``: systems that could not be reached, or why it did not run."""
+    :class:`optsync.state.plans.Plan`. ``waiting``: plans of earlier runs that are still held.
+    ``failures``: systems that could not be reached, or why it did not run."""
 
     state: str = "done"
     plan: str | None = None
@@ -25,6 +26,7 @@ class SyncReport:
     calls: dict[str, int] = field(default_factory=dict)
     failures: list[OptsyncError] = field(default_factory=list)
     held_for: list[dict[str, Any]] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
 
     @property
     def is_locked_out(self) -> bool:

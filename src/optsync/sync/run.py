@@ -159,6 +159,8 @@ class _Cycle:
 
     def _note_guard(self) -> None:
         self._report.plan, self._report.held_for = self._guard.plan, self._guard.reasons
+        with self._engine.store.reading() as unit:
+            self._report.waiting = [p.uid for p in unit.plans.held(self._sync) if p.uid != self._guard.plan]
         if self._guard.reasons and self._report.state != "failed":
             self._report.state = "held"
 
