@@ -10,7 +10,7 @@ from optsync.model.record import Origin, Status
 from optsync.model.statement import Source, Statement
 from optsync.reconcile.plan import decide
 from optsync.reconcile.putback import remembered
-from optsync.reconcile.view import Intent
+from optsync.reconcile.view import Intent, Written
 from tests.reconcile.places import CRM, ESP, NOW, OFFERS, SCOPE, around, contact, grant, member, out, policy, retract
 
 FLAGGED = {"shown_before": "in", "opt_out_before": "no", "opt_in_before": "yes"}
@@ -111,3 +111,69 @@ def test_a_topic_goes_on_again() -> None:
     assert (intent.kind, intent.rule, dict(intent.after)) == (ChangeKind.TOPIC, "put_back", {"T_OFFERS": True})
     assert not intent.is_restrictive
     assert was.at < NOW
+
+
+# what was written because of it
+
+
+def wrote(before: dict[str, Any], after: dict[str, Any], *causes: Statement, **parts: Any) -> Written:
+    usual: dict[str, Any] = {"is_topics": False, "is_restrictive": True}
+    return Written(before=before, after=after, causes=tuple(c.uid for c in causes), **{**usual, **parts})
+
+
+BROUGHT = out(source=Source.IMPORT)
+OTHER = out(50, source=Source.IMPORT)
+LEFT = wrote({"status": "in"}, {"status": "out"}, BROUGHT)
+MARKED = wrote({"OUT": None, "IN": True}, {"OUT": True, "IN": False}, BROUGHT)
+BACK = wrote({"status": "out"}, {"status": "in"}, is_restrictive=False)
+
+
+def test_flags_that_were_written_go_back_to_what_they_were() -> None:
+    shown = contact(1, fields={"OUT": True, "IN": False})
+
+    (intent,) = intents(shown, said=[BROUGHT, retract(BROUGHT)], written={1: [MARKED]})
+    assert (intent.rule, dict(intent.after), intent.is_restrictive) == ("put_back", {"OUT": False, "IN": True}, False)
+    assert intent.causes == (retract(BROUGHT).uid,)
+
+
+@pytest.mark.parametrize("fields", [{"OUT": True, "IN": True}, {"OUT": False, "IN": False}])
+def test_flags_that_show_something_else_by_now_stay(fields: dict[str, bool]) -> None:
+    found = intents(contact(1, fields=dict(fields)), said=[BROUGHT, retract(BROUGHT)], written={1: [MARKED]})
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("written", "said", "count"),
+    [
+        ([LEFT], [BROUGHT, retract(BROUGHT)], 1),
+        ([LEFT], [BROUGHT, OTHER, retract(BROUGHT), retract(OTHER)], 1),
+        ([wrote({"status": "in"}, {"status": "out"}, BROUGHT, OTHER)], [BROUGHT, retract(BROUGHT)], 0),
+        ([wrote({"status": "in"}, {"status": "out"})], [BROUGHT, retract(BROUGHT)], 0),
+        ([wrote({"status": "pending"}, {"status": "out"}, BROUGHT)], [BROUGHT, retract(BROUGHT)], 0),
+        ([BACK, LEFT], [BROUGHT, retract(BROUGHT)], 0),
+        ([], [BROUGHT, retract(BROUGHT)], 0),
+    ],
+)
+def test_a_status_goes_back_only_if_the_newest_write_follows_from_nothing_that_stands(
+    written: list[Written], said: list[Statement], count: int
+) -> None:
+    assert len(intents(member(1, status=Status.OUT), said=said, written={1: written})) == count
+
+
+@pytest.mark.parametrize("origin", [Origin.PERSON, Origin.COMPLAINT])
+def test_what_the_person_did_after_the_write_stays(origin: Origin) -> None:
+    shown = member(1, status=Status.OUT, origin=origin)
+
+    assert intents(shown, said=[BROUGHT, retract(BROUGHT)], written={1: [LEFT]}) == []
+
+
+@pytest.mark.parametrize(("topic", "scope", "count"), [(False, OFFERS, 1), (None, OFFERS, 0), (False, SCOPE, 0)])
+def test_a_topic_that_was_switched_off_goes_on_again_where_it_is_still_off(
+    topic: bool | None, scope: str, count: int
+) -> None:
+    off = out(source=Source.IMPORT, scope=scope)
+    written = wrote({"T_OFFERS": True}, {"T_OFFERS": False}, off, is_topics=True)
+
+    found = intents(contact(1, topics={"T_OFFERS": topic}), said=[off, retract(off)], written={1: [written]})
+    assert [dict(i.after) for i in found] == [{"T_OFFERS": True}] * count

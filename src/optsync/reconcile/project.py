@@ -70,7 +70,7 @@ def _status(
         wanted, rule, is_needed = Status.IN, Rule.GRANT_TRAVELS, _must_go_in(seen, representation)
         is_needed = is_needed and not (seen.side is Side.ESP and _is_hard(point, around, policy))
     else:
-        yield from _put_back(seen, around, point, representation)
+        yield from _put_back(seen, around, point, representation, policy)
         return
     if not is_needed:
         return
@@ -104,10 +104,12 @@ def _status(
         yield from _reason(seen, point, decided, representation.reason)
 
 
-def _put_back(seen: Seen, around: Neighbourhood, point: Point, representation: Representation) -> Iterator[Intent]:
+def _put_back(
+    seen: Seen, around: Neighbourhood, point: Point, representation: Representation, policy: SyncPolicy
+) -> Iterator[Intent]:
     """Without a standing of its own the record shows again what it showed before a retracted out, once."""
     found = put_back(seen, around, representation)
-    if found is None or seen.is_gone:
+    if found is None or seen.is_gone or (found.status is Status.IN and _is_hard(point, around, policy)):
         return
     status = shown(seen.record, representation).status
     intent = _intent(
@@ -187,7 +189,7 @@ def _topics(
             off[name] = point
             causes[False].extend(_causes(decided))
         elif value is not True and decided.wish is not Wish.OUT and status.wish is not Wish.OUT:
-            retraction = topic_retracted(seen, around, scope)
+            retraction = topic_retracted(seen, around, scope, name)
             if decided.wish is Wish.IN or retraction:
                 on[name] = True
                 causes[True].extend((*((retraction,) if retraction else ()), *_causes(decided)))

@@ -1,16 +1,18 @@
-"""Putting back: when an out is retracted, the record that said it shows again what it showed before."""
+"""Putting back: when an out is retracted, whatever shows it shows again what it showed before: the record that said
+it, and those into which it was written because of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from optsync.model.record import Origin, Record, Status, Value
 from optsync.model.statement import Statement, StatementKind
 from optsync.reconcile.representation import Representation, shown
-from optsync.reconcile.view import Neighbourhood, Seen
+from optsync.reconcile.view import Neighbourhood, Seen, Written
 
 _BEFORE = "shown_before"
 _WANTED = "wanted"
 _FLAGS = ("opt_out", "opt_in")
+_BY_THEMSELF = frozenset({Origin.PERSON, Origin.COMPLAINT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,25 @@ def _yes(value: Value) -> str:
 def put_back(seen: Seen, around: Neighbourhood, representation: Representation) -> PutBack | None:
     """What the record must show again, None where nothing of it was retracted, nothing is known of before, or the
     person has spoken there."""
+    return _said_here(seen, around, representation) or _written_here(seen, around, representation)
+
+
+def topic_retracted(seen: Seen, around: Neighbourhood, scope: str, name: str) -> str | None:
+    """The retraction of an out for a topic that was on at this record before. ``name``: the record's for it."""
+    for out, cause in _retracted(seen, around, scope):
+        if out.evidence.get(_BEFORE) == _WANTED:
+            return cause
+        break
+    newest = next((w for w in around.written.get(seen.key, ()) if w.is_topics and name in w.after), None)
+    if newest is None or newest.before.get(name) is not True or seen.record.topics.get(name) is not False:
+        return None
+    return _voiding(newest, seen, around, scope)
+
+
+# what the record said itself
+
+
+def _said_here(seen: Seen, around: Neighbourhood, representation: Representation) -> PutBack | None:
     for out, cause in _retracted(seen, around, representation.scope):
         was = out.evidence.get(_BEFORE)
         if was == Status.OUT:
@@ -48,18 +69,14 @@ def put_back(seen: Seen, around: Neighbourhood, representation: Representation) 
         if representation.uses_flags:
             flags = _flags(seen.record, out.evidence, representation)
             return PutBack(cause=cause, flags=flags) if flags else None
-        is_persons = seen.record.origin in {Origin.PERSON, Origin.COMPLAINT}
-        if was == Status.IN and seen.record.status is Status.OUT and not is_persons:
+        if was == Status.IN and _is_out_by_others(seen.record):
             return PutBack(cause=cause, flags={}, status=Status.IN)
         return None
     return None
 
 
-def topic_retracted(seen: Seen, around: Neighbourhood, scope: str) -> str | None:
-    """The retraction of this record's out for a topic that was on before."""
-    for out, cause in _retracted(seen, around, scope):
-        return cause if out.evidence.get(_BEFORE) == _WANTED else None
-    return None
+def _is_out_by_others(record: Record) -> bool:
+    return record.status is Status.OUT and record.origin not in _BY_THEMSELF
 
 
 def _flags(record: Record, before: Mapping[str, str], representation: Representation) -> dict[str, Value]:
@@ -76,12 +93,57 @@ def _flags(record: Record, before: Mapping[str, str], representation: Representa
 def _retracted(seen: Seen, around: Neighbourhood, scope: str) -> Iterator[tuple[Statement, str]]:
     """Outs that this record said and an administrator voided, the newest first, each with its retraction."""
     found: dict[str, tuple[Statement, str]] = {}
+    for said, cause in _voided(seen, around):
+        is_own = (said.system, said.record) == (seen.system, seen.record.id)
+        if is_own and said.kind is StatementKind.OUT and said.scope == scope:
+            found[said.uid] = (said, cause)
+    yield from sorted(found.values(), key=lambda pair: (pair[0].at, pair[0].uid), reverse=True)
+
+
+def _voided(seen: Seen, around: Neighbourhood) -> Iterator[tuple[Statement, str]]:
+    """What was said about the record's addresses and voided, each with its retraction."""
     for key in seen.points:
         statements = around.points[key].statements
         voided = {s.target: s.uid for s in statements if s.kind is StatementKind.RETRACT}
         for said in statements if voided else ():
-            is_own = (said.system, said.record) == (seen.system, seen.record.id)
-            is_void = said.uid in voided and not said.is_personal
-            if is_own and is_void and said.kind is StatementKind.OUT and said.scope == scope:
-                found[said.uid] = (said, voided[said.uid])
-    yield from sorted(found.values(), key=lambda pair: (pair[0].at, pair[0].uid), reverse=True)
+            if said.uid in voided and not said.is_personal:
+                yield said, voided[said.uid]
+
+
+# what was written into the record
+
+
+def _written_here(seen: Seen, around: Neighbourhood, representation: Representation) -> PutBack | None:
+    newest = next((w for w in around.written.get(seen.key, ()) if not w.is_topics), None)
+    if newest is None or not newest.is_restrictive:
+        return None
+    cause = _voiding(newest, seen, around)
+    if cause is None:
+        return None
+    if not representation.uses_flags:
+        is_due = newest.before.get("status") == Status.IN and _is_out_by_others(seen.record)
+        return PutBack(cause=cause, flags={}, status=Status.IN) if is_due else None
+    if any(seen.record.fields.get(name) != value for name, value in newest.after.items()):
+        return None
+    names = (representation.opt_out, representation.opt_in)
+    flags: dict[str, Value] = {
+        name: permits
+        for name, permits in zip(names, (False, True), strict=True)
+        if name in newest.after and name is not None and (newest.before.get(name) is True) is permits
+    }
+    return PutBack(cause=cause, flags=flags) if flags else None
+
+
+def _voiding(written: Written, seen: Seen, around: Neighbourhood, scope: str | None = None) -> str | None:
+    """The retraction of what caused a write; None while any cause of it stands. With ``scope``: of the causes about
+    exactly that topic."""
+    voided = {said.uid: cause for said, cause in _voided(seen, around)}
+    causes = written.causes if scope is None else _about(written.causes, seen, around, scope)
+    if not causes or not all(uid in voided for uid in causes):
+        return None
+    return min(voided[uid] for uid in causes)
+
+
+def _about(causes: Iterable[str], seen: Seen, around: Neighbourhood, scope: str) -> list[str]:
+    said = {s.uid for key in seen.points for s in around.points[key].statements if s.scope == scope}
+    return [uid for uid in causes if uid in said]

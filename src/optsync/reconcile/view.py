@@ -74,6 +74,17 @@ def spelled(point: Point, seen: Seen) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A write about a wish that has arrived at a record: the status (``is_topics`` false) or topics."""
+
+    is_topics: bool
+    is_restrictive: bool
+    before: Mapping[str, Value]
+    after: Mapping[str, Value]
+    causes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbourhood:
     """The records around some points, loaded together. ``ticked``: topics that some record of a side has
     switched on; on the others an unticked box is no value. ``blocked``: fingerprints of writes that a vendor
@@ -91,6 +102,8 @@ class Neighbourhood:
     mailed_at: datetime | None = None
     """When the audience was last mailed; None too while it is not known who gives signs of life."""
     put_back: frozenset[str] = frozenset()
+    written: Mapping[int, Sequence[Written]] = field(default_factory=dict)
+    """By record, the newest first: what was written about wishes, where something was retracted."""
     engaged: frozenset[int] = frozenset()
     """Records whose linked counterpart shows another address: what happens to them is decided there."""
     removed: Mapping[int, Seen] = field(default_factory=dict)

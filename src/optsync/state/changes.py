@@ -219,6 +219,19 @@ class Changes:
     def of_points(self, points: Collection[int]) -> list[Change]:
         return self._select(change.c.point_id.in_(sorted(points)))
 
+    def about_wishes(self, sync: str, records: Collection[int]) -> list[Change]:
+        """What a sync has written about wishes into these records, as far as it arrived; the newest first."""
+        kinds = (ChangeKind.OPT_OUT, ChangeKind.OPT_IN, ChangeKind.TOPIC)
+        found: list[Change] = []
+        for part in chunks(sorted(records)):
+            found += self._select(
+                change.c.record_id.in_(part),
+                change.c.sync == sync,
+                change.c.kind.in_(kinds),
+                change.c.state.in_((ChangeState.APPLIED, ChangeState.SAME)),
+            )
+        return sorted(found, key=lambda each: each.id, reverse=True)
+
     def refused_since(self, points: Collection[int], *, system: str, collection: str, fact: str) -> dict[int, datetime]:
         """When a system last refused a change of these points for that reason; the others are left out."""
         found: dict[int, datetime] = {}

@@ -1,12 +1,11 @@
 """Working off the backlog: load what is around some points, decide, journal the plan."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from optsync.model.change import ChangeKind
 from optsync.model.masking import mask
 from optsync.model.record import Side
-from optsync.model.statement import Statement, StatementKind
 from optsync.reconcile.asking import expired
 from optsync.reconcile.identity import together
 from optsync.reconcile.plan import decide, first_sight_statements, priority
@@ -22,6 +21,7 @@ from optsync.sync.engine import Engine
 from optsync.sync.held import HeldChanges
 from optsync.sync.progress import Progress
 from optsync.sync.refusals import TIME_HAS_COME, left_by_self, refused_for_good
+from optsync.sync.retraction import retracted, written
 from optsync.sync.signs import last_mailed
 
 BATCH = 500
@@ -155,6 +155,7 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
     observed = [*first, *second]
     points = set(keys) | {p for o in observed for p in o.points}
     about = unit.ledger.about(points)
+    revised = retracted(about)
     addresses = unit.points.addresses(points)
     seen = [seen_of(o, bindings[o.source_id]) for o in observed]
     esp = tuple(s for s in seen if s.side is Side.ESP)
@@ -176,7 +177,8 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
         esp=esp,
         links=unit.links.of(policy.name, [s.key for s in esp]),
         ticked=frozenset((bindings[source].side, topic) for source, topic in ticked),
-        put_back=unit.plans.put_back_at(policy.name, _retracted(about)),
+        put_back=unit.plans.put_back_at(policy.name, revised),
+        written=written(unit, policy.name, observed, revised),
         blocked=unit.issues.blocked(policy.name) | unit.plans.rejected_at(policy.name, points),
         refused=unit.issues.subjects_of_run(REFUSED, run),
         mailed_at=_mailed(unit, engine, policy),
@@ -190,10 +192,6 @@ def _mailed(unit: Unit, engine: Engine, policy: SyncPolicy) -> datetime | None:
         return None
     source = unit.sources.require(policy.esp_system, policy.audience)
     return last_mailed(unit, source.id, now=engine.clock.now(), within=policy.inactive_after)
-
-
-def _retracted(about: Mapping[int, Sequence[Statement]]) -> set[int]:
-    return {key for key, said in about.items() if any(s.kind is StatementKind.RETRACT for s in said)}
 
 
 def _with_partners(

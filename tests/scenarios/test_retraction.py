@@ -1,0 +1,205 @@
+"""An administrator voids what was said wrongly: where it was written meanwhile, it is put back, and only there."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optsync.model.record import Status
+from optsync.model.scope import EVERYTHING
+from optsync.model.statement import OUR_CLOCK, Source, StatementKind, state
+from optsync.sync import plans
+from optsync.sync.importing import take_back
+from optsync.sync.progress import Silent
+from tests.scenarios.test_import import SCOPE, imported
+from tests.scenarios.world import World, person
+
+pytestmark = pytest.mark.rule("retraction spares the person")
+ANN, BEN = "ann1@example.com", "ann2@example.com"
+TOPICS: dict[str, Any] = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
+Worlds = Callable[..., World]
+
+
+def people(world: Worlds, **options: Any) -> World:
+    w = world(*(person(n, **TOPICS) for n in (1, 2)), **options)
+    w.sync()
+    return w
+
+
+def wrong(w: World, folder: Path, *emails: str, **options: Any) -> str:
+    """Imports outs that nobody has said, and lets them travel."""
+    uid = imported(w, folder, *(f"{email},out,2026-01-02,,," for email in emails), **options).uid
+    w.sync()
+    return uid
+
+
+def retract(w: World, uid: str) -> Any:
+    take_back(w.engine, uid, actor="Eve", reason="the wrong column", progress=Silent())
+    return w.sync()
+
+
+def changes(report: Any) -> set[tuple[str, str, str, str]]:
+    return {(c.system, c.kind.value, c.rule, c.state.value) for c in report.syncs["newsletter"].changes}
+
+
+def test_a_wrong_import_that_has_reached_both_systems_is_put_back_there(world: Worlds, tmp_path: Path) -> None:
+    w = people(world)
+    before = {email: (w.crm_shows(email)["opt_out"], w.crm_shows(email)["opt_in"]) for email in (ANN, BEN)}
+    uid = wrong(w, tmp_path, ANN)
+    assert (w.crm_shows(ANN)["opt_out"], w.esp_shows(ANN)["status"]) == (True, Status.OUT)
+    report = retract(w, uid)
+
+    assert changes(report) == {("crm", "opt_in", "put_back", "applied"), ("esp", "opt_in", "put_back", "applied")}
+    assert {email: (w.crm_shows(email)["opt_out"], w.crm_shows(email)["opt_in"]) for email in before} == before
+    assert w.esp_shows(ANN)["status"] == Status.IN
+
+
+def test_what_was_out_before_a_wrong_import_stays_out(world: Worlds, tmp_path: Path) -> None:
+    w = people(world)
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    uid = wrong(w, tmp_path, ANN, BEN)
+    retract(w, uid)
+
+    assert (w.crm_shows(ANN)["opt_out"], w.esp_shows(ANN)["status"]) == (True, Status.OUT)
+    assert (w.crm_shows(BEN)["opt_out"], w.esp_shows(BEN)["status"]) == (False, Status.IN)
+
+
+def test_who_left_by_themself_after_a_wrong_import_stays_out(world: Worlds, tmp_path: Path) -> None:
+    w = people(world)
+    uid = wrong(w, tmp_path, ANN)
+    w.esp.act("resubscribe", email=ANN)
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    retract(w, uid)
+
+    assert (w.crm_shows(ANN)["opt_out"], w.esp_shows(ANN)["status"]) == (True, Status.OUT)
+
+
+def test_another_out_that_stands_keeps_everything_out(world: Worlds, tmp_path: Path) -> None:
+    w = people(world)
+    uid = wrong(w, tmp_path, ANN)
+    wrong(w, tmp_path, ANN, source="import")
+    retract(w, uid)
+
+    assert (w.crm_shows(ANN)["opt_out"], w.esp_shows(ANN)["status"]) == (True, Status.OUT)
+
+
+def test_both_of_two_wrong_imports_must_be_taken_back(world: Worlds, tmp_path: Path) -> None:
+    w = people(world)
+    uids = [wrong(w, tmp_path, ANN), wrong(w, tmp_path, ANN, source="import")]
+    retract(w, uids[0])
+    retract(w, uids[1])
+
+    assert (w.crm_shows(ANN)["opt_out"], w.esp_shows(ANN)["status"]) == (False, Status.IN)
+
+
+def test_a_record_that_somebody_touched_since_is_left_as_it_is(world: Worlds, tmp_path: Path) -> None:
+    w = people(world)
+    uid = wrong(w, tmp_path, ANN)
+    take_back(w.engine, uid, actor="Eve", reason="the wrong column", progress=Silent())
+    w.crm.act("opt_in", email=ANN)
+    w.esp.act("archive", email=ANN)
+    before = w.crm_shows(ANN)
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    assert w.crm_shows(ANN)["opt_in"] == before["opt_in"]
+
+
+def test_what_was_put_back_is_not_put_back_again(world: Worlds, tmp_path: Path) -> None:
+    w = people(world)
+    retract(w, wrong(w, tmp_path, ANN))
+    w.wait(hours=1)
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+
+    assert (w.crm_shows(ANN)["opt_out"], w.esp_shows(ANN)["status"]) == (True, Status.OUT)
+
+
+def test_a_second_wrong_import_is_put_back_like_the_first(world: Worlds, tmp_path: Path) -> None:
+    w = people(world)
+    retract(w, wrong(w, tmp_path, ANN))
+    retract(w, wrong(w, tmp_path, ANN, source="import"))
+
+    assert (w.crm_shows(ANN)["opt_out"], w.esp_shows(ANN)["status"]) == (False, Status.IN)
+
+
+def test_a_topic_that_a_wrong_import_switched_off_is_on_again(world: Worlds, tmp_path: Path) -> None:
+    w = people(world)
+    uid = wrong(w, tmp_path, ANN, scope=f"{SCOPE}/news")
+    assert (w.crm_shows(ANN)["topics"]["news"], w.esp_shows(ANN)["topics"]["news"]) == (False, False)
+    report = retract(w, uid)
+
+    assert changes(report) == {("crm", "topic", "put_back", "applied"), ("esp", "topic", "put_back", "applied")}
+    assert (w.crm_shows(ANN)["topics"]["news"], w.esp_shows(ANN)["topics"]["news"]) == (True, True)
+
+
+def test_a_topic_that_somebody_else_declined_stays_off(world: Worlds, tmp_path: Path) -> None:
+    w = people(world)
+    w.esp.act("set_topic", email=ANN, topic="news", wanted=False)
+    w.sync()
+    retract(w, wrong(w, tmp_path, ANN, BEN, scope=f"{SCOPE}/news"))
+
+    assert (w.crm_shows(ANN)["topics"]["news"], w.esp_shows(ANN)["topics"]["news"]) == (False, False)
+    assert (w.crm_shows(BEN)["topics"]["news"], w.esp_shows(BEN)["topics"]["news"]) == (True, True)
+
+
+@pytest.mark.rule("suspicious volume stops")
+def test_putting_back_much_waits_for_a_person(world: Worlds, tmp_path: Path) -> None:
+    w = people(world, guard={"opt_outs": {"max": 100}, "opt_ins": {"max": 1, "percent": 1, "cap": 100}})
+    report = retract(w, wrong(w, tmp_path, ANN, BEN))
+    uid = report.syncs["newsletter"].plan
+
+    assert uid is not None
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    w.wait(minutes=10)
+    plans.approve(w.engine, uid, actor="boss")
+    assert (w.crm_shows(ANN)["opt_out"], w.esp_shows(ANN)["status"]) == (False, Status.IN)
+    assert (w.crm_shows(BEN)["opt_out"], w.esp_shows(BEN)["status"]) == (False, Status.IN)
+
+
+@pytest.mark.rule("bounces are not wishes")
+def test_who_became_undeliverable_meanwhile_is_not_subscribed_again(world: Worlds, tmp_path: Path) -> None:
+    w = people(world)
+    uid = wrong(w, tmp_path, ANN)
+    hard = state(
+        scope=EVERYTHING,
+        kind=StatementKind.HARD_BOUNCE,
+        at=w.clock.now(),
+        clock=OUR_CLOCK,
+        seen_at=w.clock.now(),
+        source=Source.BOUNCE,
+    )
+    with w.store.transaction() as unit:
+        unit.ledger.append([(unit.points.find([ANN])[ANN], hard)], run=None)
+    retract(w, uid)
+
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    assert w.crm_shows(ANN)["opt_out"] is False
+
+
+def test_a_mistaken_flag_that_has_reached_the_platform_is_put_back_on_both_sides(world: Worlds) -> None:
+    w = people(world)
+    w.crm.act("opt_out", email=ANN)
+    w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    with w.store.transaction() as unit:
+        key = unit.points.find([ANN])[ANN]
+        (out,) = (s for s in unit.ledger.about([key])[key] if s.kind is StatementKind.OUT)
+        now = w.clock.now()
+        void = state(
+            scope=out.scope,
+            kind=StatementKind.RETRACT,
+            at=now,
+            clock=OUR_CLOCK,
+            seen_at=now,
+            source=Source.ADMIN,
+            target=out.uid,
+        )
+        unit.ledger.append([(key, void)], run=None)
+        unit.points.mark(w.engine.bound.policies, [key])
+    w.sync()
+
+    assert (w.crm_shows(ANN)["opt_out"], w.esp_shows(ANN)["status"]) == (False, Status.IN)
