@@ -109,7 +109,7 @@ def test_the_backlog_holds_a_point_once_for_each_sync_until_it_is_done(store: St
         assert unit.points.count_waiting("letter") == 7
         assert unit.points.waiting("letter", limit=3) == keys[:3]
         assert unit.points.waiting("letter", after=keys[2], limit=3) == keys[3:6]
-        unit.points.done("letter", keys[:5])
+        unit.points.done("letter", unit.points.marks("letter", keys[:5]))
         assert unit.points.still_waiting("letter", keys) == keys[5:]
         assert unit.points.count_waiting("other") == 7
 

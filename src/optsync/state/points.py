@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from optsync.model.statement import StatementKind
 from optsync.state.pseudonyms import Pseudonyms
-from optsync.state.rows import chunks, insert_from, insert_new
+from optsync.state.rows import chunks, count_up, insert_from, insert_new
 from optsync.state.schema import backlog, contact_point, link, record_point, standing, statement, system_record
 
 _log = structlog.get_logger(__name__)
@@ -215,10 +215,11 @@ class Points:
     # the backlog
 
     def mark(self, syncs: Iterable[str], keys: Collection[int]) -> None:
-        """Puts the points on the backlog of these syncs."""
-        rows = [{"sync": sync, "point_id": key} for sync in syncs for key in sorted(keys)]
+        """Puts the points on the backlog of these syncs; those that are there count as marked once more, so that
+        whoever is working them off does not take them off."""
+        rows = [{"sync": sync, "point_id": key} for sync in sorted(set(syncs)) for key in sorted(set(keys))]
         for part in chunks(rows, 5000):
-            insert_new(self._connection, backlog, list(part))
+            count_up(self._connection, backlog, list(part), key=("sync", "point_id"), counter=backlog.c.marks)
 
     def waiting(self, sync: str, *, after: int = 0, limit: int = 500) -> Sequence[int]:
         """The next points of a sync's backlog, by key."""
@@ -242,10 +243,26 @@ class Points:
         query = sa.select(sa.func.count()).select_from(backlog).where(backlog.c.sync == sync)
         return int(self._connection.execute(query).scalar_one())
 
-    def done(self, sync: str, keys: Iterable[int]) -> None:
-        """Takes the points off a sync's backlog."""
-        for part in chunks(keys):
-            self._connection.execute(sa.delete(backlog).where(backlog.c.sync == sync, backlog.c.point_id.in_(part)))
+    def marks(self, sync: str, keys: Collection[int]) -> dict[int, int]:
+        """How often each of the points was marked, of those on the sync's backlog: to be asked before anything is
+        read about them, and given to :meth:`done` afterwards."""
+        found: dict[int, int] = {}
+        for part in chunks(sorted(keys)):
+            query = sa.select(backlog.c.point_id, backlog.c.marks)
+            rows = self._connection.execute(query.where(backlog.c.sync == sync, backlog.c.point_id.in_(part)))
+            found.update((key, count) for key, count in rows)
+        return found
+
+    def done(self, sync: str, seen: Mapping[int, int]) -> None:
+        """Takes the points off a sync's backlog, but those that were marked again since ``seen``, or that somebody is
+        marking right now: what they say about them was not read yet. Waits for nobody."""
+        for part in chunks(seen):
+            query = sa.select(backlog.c.point_id, backlog.c.marks).where(
+                backlog.c.sync == sync, backlog.c.point_id.in_(part)
+            )
+            free = self._connection.execute(query.with_for_update(skip_locked=True))
+            through = [key for key, count in free if count == seen[key]]
+            self._connection.execute(sa.delete(backlog).where(backlog.c.sync == sync, backlog.c.point_id.in_(through)))
 
     # the cache of standings
 

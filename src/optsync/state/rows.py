@@ -51,6 +51,22 @@ def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]],
     connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
 
 
+def count_up(
+    connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *, key: tuple[str, ...], counter: Column[Any]
+) -> None:
+    """Inserts the rows, no two with the same ``key``; of those that are there, the counter goes up. Others who look at
+    such a row wait, or pass it by, until this transaction ends."""
+    if not rows:
+        return
+    values = {counter.name: counter + 1}
+    if connection.dialect.name == "postgresql":
+        # With something to return many rows are sent as one statement.
+        statement = postgresql.insert(table).on_conflict_do_update(index_elements=key, set_=values)
+        connection.execute(statement.returning(*table.primary_key.columns), rows).all()
+    else:
+        connection.execute(sqlite.insert(table).on_conflict_do_update(index_elements=key, set_=values), rows)
+
+
 def insert_returning(
     connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *columns: Column[Any]
 ) -> Sequence[Sequence[Any]]:

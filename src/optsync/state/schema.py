@@ -295,8 +295,10 @@ backlog = Table(
     metadata,
     Column("sync", String(100), primary_key=True),
     Column("point_id", ForeignKey("contact_point.id"), primary_key=True),
+    Column("marks", Integer, nullable=False, server_default="1"),
 )
-"""Contact points that must be looked at again; what must be done is derived, not stored."""
+"""Contact points that must be looked at again; what must be done is derived, not stored. ``marks``: how often one was
+put there since, so that a mark which comes while the point is looked at is not taken off with it."""
 
 scan = Table(
     "scan",

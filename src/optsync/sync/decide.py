@@ -73,8 +73,9 @@ class Decider:
             self._progress.step(f"decide {sync}", done, max(total, done))
 
     def _decide(self, unit: Unit, keys: Sequence[int]) -> None:
+        asked = unit.points.marks(self._policy.name, keys)
         around = load_around(unit, self._engine, self._policy, keys, run=self._run)
-        asked, keys = keys, together(keys, around)
+        keys = together(keys, around)
         found = first_sight_statements(keys, around, self._policy)
         ended, undecided = ([], frozenset()) if self._is_cautious else expired(keys, around, self._policy)
         found.extend(ended)
@@ -94,7 +95,7 @@ class Decider:
         self._note_skipped(unit, around, decision, keys)
         self._cache(unit, around, keys)
         if not self._is_cautious and len(kept) == len(wanted):
-            unit.points.done(self._policy.name, [key for key in asked if key not in undecided])
+            unit.points.done(self._policy.name, {k: marks for k, marks in asked.items() if k not in undecided})
         if self._policy.handled_scopes:
             unit.points.mark([handling_queue(self._policy.name)], keys)
 

@@ -4,7 +4,7 @@ Nothing here may keep an opt-out waiting: it runs when the cycle's writes are do
 left to write. A place in a queue of its own, in the database, is kept until all of it is through.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -130,7 +130,7 @@ class CustomHandler:
         unit.handled.save(name, [task.row for task in found])
         busy = {point for task in found for point in task.seen.points}
         busy.update(point for s in concerned if waiting.intersection(s.points) for point in s.points)
-        unit.points.done(handling_queue(name), [key for key in free if key not in busy])
+        self._done(unit, [key for key in free if key not in busy])
         return found
 
     def _task(self, seen: Seen, turn: Turn, row: Handling | None, around: Neighbourhood) -> _Task:
@@ -220,7 +220,12 @@ class CustomHandler:
                     busy.update(task.seen.points)
             unit.handled.save(self._policy.name, rows)
             through = {p for task in tasks for p in task.seen.points if p not in busy}
-            unit.points.done(handling_queue(self._policy.name), through)
+            self._done(unit, through)
+
+    def _done(self, unit: Unit, points: Collection[int]) -> None:
+        """Only the sync itself marks points for its handling, under its lease: no mark can come in between."""
+        queue = handling_queue(self._policy.name)
+        unit.points.done(queue, unit.points.marks(queue, points))
 
 
 def _event(task: _Task, sync: str) -> OptOutEvent:

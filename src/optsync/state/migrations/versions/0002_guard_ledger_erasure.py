@@ -53,6 +53,7 @@ def upgrade() -> None:
     op.add_column("contact_point", sa.Column("seal", sa.LargeBinary(32)))
     op.add_column("contact_point", sa.Column("forgotten_at", sa.BigInteger()))
     op.add_column("contact_point", sa.Column("active_at", sa.BigInteger()))
+    op.add_column("backlog", sa.Column("marks", sa.Integer(), nullable=False, server_default="1"))
     op.add_column("issue", sa.Column("last_at", sa.BigInteger()))
     op.add_column("issue", sa.Column("reason", sa.Text()))
     op.add_column("issue", sa.Column("collection", sa.String(200)))
@@ -92,6 +93,7 @@ def downgrade() -> None:
     op.drop_table("handled")
     op.drop_table("erasure")
     op.drop_index("ix_issue_subject", table_name="issue")
+    op.drop_column("backlog", "marks")
     for name in ("collection", "reason", "last_at"):
         op.drop_column("issue", name)
     for name in ("active_at", "forgotten_at", "seal", "salt", "hash_key"):
