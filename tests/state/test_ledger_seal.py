@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from optsync.clock import ManualClock
 from optsync.model.statement import Source, StatementKind, state
 from optsync.state import seal
-from optsync.state.schema import block, contact_point, evidence, meta, statement
+from optsync.state.schema import block, contact_point, erasure, evidence, meta, statement
 from optsync.state.store import Store
 from optsync.state.verify import Verdict
 from tests.state.rows import NOW, out
@@ -390,16 +390,22 @@ def test_a_replaced_key_still_verifies_while_it_is_listed(store: Store, url: str
 # erasure
 
 
-def erase(store: Store, key: int, *, marks: bool = True) -> None:
-    """What forgetting somebody does to the ledger."""
-    ids = sa.select(statement.c.id).where(statement.c.point_id == key)
+def erase(store: Store, key: int, *, without: str = "") -> None:
+    """What forgetting somebody does to the ledger, or somebody who leaves a part of it out."""
+    ids = list(range(1, 6))
+    if without != "statement":
+        with store.transaction() as unit:
+            wish = out(0, scope="*", source=Source.ADMIN, is_personal=True, clock="optsync", reason="forgotten")
+            unit.ledger.append([(key, wish)], run=None)
+    of_point = sa.and_(statement.c.point_id == key, statement.c.id.in_(ids))
     tamper(
         store,
-        sa.delete(evidence).where(evidence.c.statement_id.in_(ids)),
-        sa.update(statement).where(statement.c.point_id == key).values(salt=None, reason=None, record=None),
+        sa.delete(evidence).where(evidence.c.statement_id.in_(sa.select(statement.c.id).where(of_point))),
+        sa.update(statement).where(of_point).values(salt=None, reason=None, record=None),
         sa.update(contact_point)
         .where(contact_point.c.id == key)
-        .values(email=None, salt=None, hash=b"h" * 32, forgotten_at=NOW if marks else None),
+        .values(email=None, salt=None, hash=b"h" * 32, forgotten_at=None if without == "time" else NOW),
+        *([] if without == "note" else [sa.insert(erasure).values(point_id=key, at=NOW, actor="Eve", systems="[]")]),
     )
 
 
@@ -425,9 +431,10 @@ def test_what_stays_of_a_forgotten_persons_statements_is_still_proven(store: Sto
     assert (2, None) in places(verify(store))
 
 
-def test_erasing_without_forgetting_is_found(store: Store) -> None:
+@pytest.mark.parametrize("without", ["time", "note", "statement"])
+def test_erasing_without_forgetting_is_found(store: Store, without: str) -> None:
     keys = fill(store)
-    erase(store, keys[BEN], marks=False)
+    erase(store, keys[BEN], without=without)
     assert {(2, 3), (2, 4)} <= places(verify(store))
 
 

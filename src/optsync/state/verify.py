@@ -9,10 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.types import NullType
 
+from optsync.model.scope import EVERYTHING
+from optsync.model.statement import Source, StatementKind
 from optsync.state import seal
 from optsync.state.chain import HEAD, RAW, Head, parse_head, raw
 from optsync.state.codec import loads
-from optsync.state.schema import block, contact_point, evidence, meta, run, statement
+from optsync.state.schema import block, contact_point, erasure, evidence, meta, run, statement
 
 MAX_FINDINGS = 200
 _BLOCKS = 100
@@ -61,11 +63,13 @@ class Verification:
         self._previous: tuple[int, bytes] = (0, seal.START)
         self._total = 0
         self._is_signed = False
+        self._forgotten: frozenset[int] = frozenset()
 
     def run(self, *, written_down: bytes | None, step: Callable[[int, int], None]) -> Verdict:
         """``written_down``: a head's hash that was kept elsewhere. ``step`` is told how many of how many statements
         are through."""
         of = self._count()
+        self._forgotten = self._forgotten_points()
         wanted = _Remembered(self._remembered(), written_down)
         for rows in self._blocks():
             said = self._statements(rows[0]["id"], rows[-1]["id"])
@@ -106,7 +110,6 @@ class Verification:
                 contact_point.c.email,
                 sa.type_coerce(contact_point.c.salt, NullType()).label("point_salt"),
                 sa.type_coerce(contact_point.c.seal, NullType()).label("seal"),
-                contact_point.c.forgotten_at.is_not(None).label("is_forgotten"),
             )
             .outerjoin(evidence, evidence.c.statement_id == statement.c.id)
             .outerjoin(contact_point, contact_point.c.id == statement.c.point_id)
@@ -114,7 +117,26 @@ class Verification:
             .order_by(statement.c.block, statement.c.id)
         )
         for row in self._connection.execute(query.execution_options(yield_per=1000)).mappings():
-            yield raw(row)
+            yield {**raw(row), "is_forgotten": row["point_id"] in self._forgotten}
+
+    def _forgotten_points(self) -> frozenset[int]:
+        """Whose private parts may be missing: whoever was forgotten by optsync, which has noted it and has said an out
+        of everything in the ledger itself, at that time. Nobody adds that by hand without the chain telling."""
+        is_said = sa.and_(
+            statement.c.point_id == contact_point.c.id,
+            statement.c.at == contact_point.c.forgotten_at,
+            statement.c.kind == StatementKind.OUT,
+            statement.c.scope == EVERYTHING,
+            statement.c.source == Source.ADMIN,
+            statement.c.is_personal.is_(True),
+            statement.c.salt.is_not(None),
+        )
+        query = (
+            sa.select(erasure.c.point_id)
+            .join(contact_point, contact_point.c.id == erasure.c.point_id)
+            .join(statement, is_said)
+        )
+        return frozenset(self._connection.execute(query).scalars())
 
     # one block
 
