@@ -15,9 +15,13 @@ import pytest
 from optsync.connect.redact import Redactor
 from optsync.logs import configure
 from optsync.model.record import Status
+from optsync.model.statement import StatementKind
+from optsync.state.events import Selection
+from optsync.sync.consent_records import events, standings
 from optsync.sync.explain import explain, issue_to_json
 from optsync.sync.forget import forget
 from optsync.sync.forgotten import remember
+from optsync.sync.progress import Silent
 from tests.scenarios.world import World, person
 
 pytestmark = pytest.mark.rule("forgotten stays out")
@@ -126,8 +130,11 @@ def test_what_is_printed_and_logged_does_not_tell_of_a_forgotten_person(tmp_path
     with w.store.reading() as unit:
         issues = [issue_to_json(i) for i in unit.issues.list(state=None)]
         runs = [run.summary for run in unit.runs.list()]
-    shown = json.dumps([done.to_json(), reports, explain(w.engine, PLAIN), issues, runs], default=str)
+        everything = Selection(kinds=tuple(StatementKind))
+        exported = [*events(w.engine, unit, everything, Silent()), *standings(w.engine, unit, None, Silent())]
+    shown = json.dumps([done.to_json(), reports, explain(w.engine, PLAIN), issues, runs, exported], default=str)
 
+    assert len(exported) > 4
     assert traces(shown.encode(), PLAIN) == set()
     assert traces(logged.getvalue().encode(), PLAIN) == set()
     assert "person forgotten" in logged.getvalue()

@@ -1,0 +1,126 @@
+"""Somebody is forgotten while something about them is under way: held, on its way to another address, or moved."""
+
+from collections.abc import Callable
+
+import pytest
+
+from optsync.model.record import Status
+from optsync.model.statement import StatementKind
+from optsync.sync import plans
+from optsync.sync.forget import forget
+from tests.scenarios.plans import MANY, crowd, held, hold_opt_outs
+from tests.scenarios.world import World, person
+
+pytestmark = pytest.mark.rule("forgotten stays out")
+Make = Callable[..., World]
+ANN, BEA, CLEO, DORA, EVE, FAY = MANY
+NEW = "new@example.com"
+
+
+def erase(w: World, email: str = ANN) -> None:
+    forget(w.engine, email, actor="the privacy officer")
+
+
+def is_proven(w: World) -> bool:
+    with w.store.reading() as unit:
+        return unit.ledger.verify([b"a secret of the tests"]).findings == []
+
+
+def test_who_is_forgotten_inside_a_held_plan_is_out_at_once_and_the_others_by_approval(world: Make) -> None:
+    w = crowd(world)
+    uid = hold_opt_outs(w)
+    erase(w)
+    w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    assert w.esp_shows(BEA)["status"] == Status.IN
+    w.wait(minutes=10)
+    plans.approve(w.engine, uid, actor="boss")
+
+    assert all(w.esp_shows(email)["status"] == Status.OUT for email in MANY[:4])
+    assert all(w.esp_shows(email)["status"] == Status.IN for email in MANY[4:])
+    assert held(w) == []
+    assert is_proven(w)
+
+
+def test_who_is_forgotten_inside_a_held_plan_stays_out_when_it_is_rejected(world: Make) -> None:
+    w = crowd(world)
+    uid = hold_opt_outs(w)
+    erase(w)
+    w.wait(minutes=10)
+    second = plans.reject(w.engine, uid, actor="boss").syncs["newsletter"].plan
+    if second is not None:
+        w.wait(minutes=10)
+        plans.approve(w.engine, second, actor="boss")
+
+    assert (w.crm_shows(ANN)["opt_out"], w.esp_shows(ANN)["status"]) == (True, Status.OUT)
+    assert all(w.crm_shows(email)["opt_out"] is False for email in MANY[1:4])
+    assert all(w.esp_shows(email)["status"] == Status.IN for email in MANY[1:])
+    assert is_proven(w)
+
+
+def test_a_member_is_not_renamed_to_the_new_address_of_somebody_who_is_forgotten_at_the_old_one(world: Make) -> None:
+    w = world(person(1, opt_in=True), person(2))
+    w.sync()
+    w.crm.act("change_address", email=ANN, to=NEW)
+    w.sync(stopping=lambda: True)
+    erase(w, ANN)
+    w.sync()
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    assert w.esp.act("view", email=NEW) is None
+    assert is_proven(w)
+
+
+def test_a_member_is_not_renamed_to_an_address_that_is_forgotten_meanwhile(world: Make) -> None:
+    w = world(person(1, opt_in=True), person(2))
+    w.sync()
+    w.crm.act("change_address", email=ANN, to=NEW)
+    w.sync(stopping=lambda: True)
+    erase(w, NEW)
+    w.sync()
+    w.sync()
+
+    assert w.crm_shows(NEW)["opt_out"] is True
+    assert w.esp.act("view", email=NEW) is None
+    assert is_proven(w)
+
+
+@pytest.mark.rule("restrictions follow the person")
+def test_the_out_of_a_forgotten_person_follows_their_record_to_another_address(world: Make) -> None:
+    w = world(person(1, opt_in=True), person(2))
+    w.sync()
+    erase(w)
+    w.sync()
+    w.crm.act("change_address", email=ANN, to=NEW)
+    w.sync()
+    w.sync()
+
+    assert w.crm_shows(NEW)["opt_out"] is True
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    new = w.esp.act("view", email=NEW)
+    assert new is None or new["status"] == Status.OUT
+    with w.store.reading() as unit:
+        key = unit.points.find([NEW])[NEW]
+        kinds = {s.kind for s in unit.ledger.about([key])[key]}
+    assert StatementKind.OUT in kinds
+    assert StatementKind.GRANT not in kinds
+
+
+@pytest.mark.rule("nobody is opted in by accident")
+def test_no_grant_follows_from_a_forgotten_address(world: Make) -> None:
+    w = world(person(1, opt_in=True), person(2), policy={"existing": "legacy_grant"})
+    w.sync()
+    erase(w)
+    w.esp.act("change_address", email=ANN, to=NEW)
+    w.crm.act("change_address", email=ANN, to=NEW)
+    w.sync()
+    w.sync()
+
+    with w.store.reading() as unit:
+        key = unit.points.find([NEW])[NEW]
+        said = unit.ledger.about([key])[key]
+    assert StatementKind.GRANT not in {s.kind for s in said}
+    assert w.esp_shows(NEW)["status"] == Status.OUT
+    assert w.crm_shows(NEW)["opt_out"] is True
+    assert is_proven(w)
