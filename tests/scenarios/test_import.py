@@ -7,6 +7,7 @@ import pytest
 
 from optsync.model.record import Status
 from optsync.model.statement import Source, StatementKind
+from optsync.sync import importing
 from optsync.sync.importing import Imported, Request, bring_in, take_back
 from optsync.sync.permission import permissions
 from optsync.sync.progress import Silent
@@ -161,4 +162,30 @@ def test_a_wrong_import_can_be_taken_back_and_what_people_said_stays(world: Worl
     assert w.esp_shows("ann2@example.com")["status"] == Status.IN
     once_more = imported(w, tmp_path, *rows)
     assert (once_more.voided, sum(once_more.added.values())) == (2, 0)
+    w.sync()
+
+
+class Watched(Silent):
+    """Keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, int, int | None]] = []
+
+    def step(self, name: str, done: int, total: int | None) -> None:
+        self.steps.append((name, done, total))
+
+
+def test_how_far_an_import_is_and_its_retraction_can_be_seen(
+    world: Worlds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "BATCH", 2)
+    w = world(person(1))
+    path, watched = tmp_path / "wishes.csv", Watched()
+    rows = [f"p{n}@example.com,out" for n in range(3)]
+    path.write_text("\n".join(("email,status", *rows, "", "nobody,out", "")), encoding="utf-8")
+    request = Request(path=path, scope=SCOPE, source=Source.LEGACY, actor="Eve")
+    done = bring_in(w.engine, request, watched)
+    take_back(w.engine, done.uid, actor="Eve", reason="the wrong file", progress=watched)
+
+    assert watched.steps == [("import", 2, 4), ("import", 4, 4), ("retract", 2, 3), ("retract", 3, 3)]
     w.sync()

@@ -80,14 +80,20 @@ class ImportFile:
 
     def rows(self, now: datetime) -> Iterator[Wish | Refused]:
         """All rows but empty ones, in order; each is one or the other."""
+        for first, last, cells in self._filled():
+            yield cells if isinstance(cells, Refused) else self._row(first, last, cells, now)
+
+    def count(self) -> int:
+        """How many rows there are but empty ones: the file is read for it, once more."""
+        return sum(1 for _ in self._filled())
+
+    def _filled(self) -> Iterator[tuple[int, int, Sequence[str] | Refused]]:
         with self._path.open(encoding=self._encoding, errors="replace", newline="") as file:
             for _ in range(self._header_lines):
                 next(file, None)
             for first, last, cells in _records(file, self._delimiter, self._header_lines):
-                if isinstance(cells, Refused):
-                    yield cells
-                elif any(cell.strip() for cell in cells):
-                    yield self._row(first, last, cells, now)
+                if isinstance(cells, Refused) or any(cell.strip() for cell in cells):
+                    yield first, last, cells
 
     # the file
 

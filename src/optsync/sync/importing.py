@@ -61,7 +61,7 @@ def bring_in(engine: Engine, request: Request, progress: Progress) -> Imported:
     now = engine.clock.now()
     name = sha256(b"\0".join((file.digest, request.scope.encode(), request.source.encode()))).hexdigest()[:16]
     done = Imported(uid=name, ignored=file.ignored)
-    rows = file.rows(now)
+    total, rows = file.count(), file.rows(now)
     while batch := list(islice(rows, BATCH)):
         wishes = _sorted_out(batch, done)
         if request.is_rehearsal:
@@ -73,7 +73,7 @@ def bring_in(engine: Engine, request: Request, progress: Progress) -> Imported:
                 news = _Batch(unit, request, done, now).look(wishes, points)
                 unit.ledger.append(news, run=None)
                 unit.points.mark(engine.bound.policies, {key for key, _ in news})
-        progress.step("import", done.rows, None)
+        progress.step("import", done.rows, max(total, done.rows))
     return done
 
 
@@ -164,7 +164,7 @@ def take_back(engine: Engine, uid: str, *, actor: str, reason: str, progress: Pr
         raise CommandRefused("somebody has to answer for it and say why: --actor and --reason")
     with engine.store.reading() as unit:
         points = unit.ledger.points_of_import(uid)
-    retracted = already = 0
+    retracted = already = through = 0
     for keys in _parts(points):
         with engine.store.transaction() as unit:
             news = []
@@ -176,7 +176,8 @@ def take_back(engine: Engine, uid: str, *, actor: str, reason: str, progress: Pr
             unit.ledger.append(news, run=None)
             unit.points.mark(engine.bound.policies, {key for key, _ in news})
         retracted += len(news)
-        progress.step("retract", retracted, None)
+        through += len(keys)
+        progress.step("retract", through, len(points))
     if not retracted + already:
         raise CommandRefused(f"there is no import {uid}; `optsync import` printed its id when it was made")
     return TakenBack(uid=uid, retracted=retracted, already=already)
