@@ -1,11 +1,12 @@
 """Working off the backlog: load what is around some points, decide, journal the plan."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from optsync.model.change import ChangeKind
 from optsync.model.masking import mask
 from optsync.model.record import Side
+from optsync.model.statement import Statement
 from optsync.reconcile.asking import expired
 from optsync.reconcile.identity import together
 from optsync.reconcile.plan import decide, first_sight_statements, priority
@@ -157,23 +158,12 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
     points = set(keys) | {p for o in observed for p in o.points}
     about = unit.ledger.about(points)
     revised = retracted(about)
-    addresses = unit.points.addresses(points)
     seen = [seen_of(o, bindings[o.source_id]) for o in observed]
     esp = tuple(s for s in seen if s.side is Side.ESP)
     ticked = unit.sources.ticked(ids)
-    active = unit.points.active(points) if policy.inactive is not Inactive.KEEP else {}
     return Neighbourhood(
         now=engine.clock.now(),
-        points={
-            key: Point(
-                key=key,
-                address=addresses.get(key, ""),
-                statements=about[key],
-                is_forgotten=key not in addresses,
-                active_at=active.get(key),
-            )
-            for key in points
-        },
+        points=_points(unit, policy, about),
         crm=tuple(s for s in seen if s.side is Side.CRM),
         esp=esp,
         links=unit.links.of(policy.name, [s.key for s in esp]),
@@ -186,6 +176,21 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
         left_by_self=left_by_self(unit, policy, points),
         refused_for_good=refused_for_good(unit, policy, points, esp),
     )
+
+
+def _points(unit: Unit, policy: SyncPolicy, about: Mapping[int, tuple[Statement, ...]]) -> dict[int, Point]:
+    addresses = unit.points.addresses(about)
+    active = unit.points.active(about) if policy.inactive is not Inactive.KEEP else {}
+    return {
+        key: Point(
+            key=key,
+            address=addresses.get(key, ""),
+            statements=said,
+            is_forgotten=key not in addresses,
+            active_at=active.get(key),
+        )
+        for key, said in about.items()
+    }
 
 
 def _mailed(unit: Unit, engine: Engine, policy: SyncPolicy) -> datetime | None:
