@@ -45,6 +45,7 @@ def test_the_smallest_file_has_the_documented_defaults(loaded: Loaded, smallest:
         "carry_grant": "with_evidence",
         "topics_first_sight": "restrictive",
         "primary": "oldest",
+        "inactive": "keep",
     }
     assert config.consent.clock_tolerance == timedelta(minutes=5)
     assert config.consent.soft_bounces.within == timedelta(days=30)
