@@ -61,7 +61,9 @@ def test_a_system_that_cannot_list_templates_is_refused(desk: Desk) -> None:
     assert "crm cannot list templates" in answer.json["reason"]
 
 
-def test_an_unknown_system_and_one_out_of_reach_are_told_apart(lonely: Desk) -> None:
-    assert lonely.optsync("audit", "templates", "erp").code == 2
-    assert lonely.optsync("audit", "templates", "mc").code == 3
-    assert lonely.optsync("audit").code == 2
+def test_an_unknown_system_and_one_that_lets_nobody_in_are_told_apart(desk: Desk) -> None:
+    assert desk.optsync("audit", "templates", "erp").code == 2
+    systems = desk.document["systems"]
+    desk.write(systems={**systems, "mc": {**systems["mc"], "api_key": f"{'0' * 32}-us6"}})
+    assert desk.optsync("audit", "templates", "mc").code == 3
+    assert desk.optsync("audit").code == 2

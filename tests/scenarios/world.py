@@ -48,6 +48,22 @@ class Skewed:
         self._clock.sleep(seconds)
 
 
+_migrated: list[bytes] = []
+"""A migrated, empty database; migrating anew would take longer than most scenarios."""
+
+
+def _prepare(store: Store) -> None:
+    with store._engine.connect() as connection:
+        database: Any = connection.connection.driver_connection
+        if _migrated:
+            database.deserialize(_migrated[0])
+            return
+    store.migrate()
+    with store._engine.connect() as connection:
+        database = connection.connection.driver_connection
+        _migrated.append(database.serialize())
+
+
 class World:
     """``crm`` and ``esp`` are the mocks; ``sync()`` runs a cycle. Every act happens at a later second."""
 
@@ -80,6 +96,8 @@ class World:
         self._path = folder / "config.yaml"
         self.config = self._load()
         self.store = store(self.config.state.url, self.clock)
+        if state_url == "sqlite://":
+            _prepare(self.store)
         self._transport = transport
         self.engine = self.compose()
 

@@ -1,0 +1,1 @@
+"""Seeded worlds: people, CRM users and ESP administrators act while the weather is bad and the process dies."""
