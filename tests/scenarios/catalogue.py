@@ -12,8 +12,9 @@ PAGE = FOLDER.parents[1] / "docs" / "scenarios.md"
 _START = """# Scenarios
 
 What happens in the cases that real lists are made of. Each case is a test that runs the whole pipeline over HTTP
-against imitated vendors: read, decide, guard, write, read again. After every one of them two further cycles run, and
-neither may write anything.
+against imitated vendors: read, decide, guard, write, read again. After every one that is played in the common world
+two further cycles run, and neither may write anything; those that build a world of their own (brands, crashes, hurting
+answers and the like) say themselves what must hold at the end.
 
 This page is made from the tests (`make scenarios`); a test compares the two.
 """
