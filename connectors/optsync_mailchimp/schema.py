@@ -44,8 +44,8 @@ class Schemas:
         """By tag. ``is_fresh`` asks again in any case."""
         known = self._merge_fields.get(audience)
         if known is None or is_fresh or self._is_old(known[0]):
-            rows = self._rows(f"/lists/{audience}/merge-fields", "merge_fields")
-            known = (self._clock.monotonic(), {f.tag: f for f in map(_merge_field, rows) if f.tag})
+            rows = self._rows(f"/lists/{audience}/merge-fields", "merge_fields", needs="tag")
+            known = (self._clock.monotonic(), {f.tag: f for f in map(_merge_field, rows)})
             self._merge_fields[audience] = known
         return known[1]
 
@@ -69,37 +69,43 @@ class Schemas:
         by_name: dict[str, Interest] = {}
         twice: set[str] = set()
         base = f"/lists/{audience}/interest-categories"
-        for category in self._rows(base, "categories"):
+        for category in self._rows(base, "categories", needs="id"):
             is_exclusive = category.get("type") in ("radio", "dropdown")
-            for row in self._rows(f"{base}/{category['id']}/interests", "interests"):
+            for row in self._rows(f"{base}/{category['id']}/interests", "interests", needs="id"):
                 name = f"{category.get('title')}/{row.get('name')}"
                 if name in by_name:
                     twice.add(name)
-                by_name[name] = Interest(id=str(row["id"]), is_exclusive=is_exclusive)
+                by_name[name] = Interest(id=row["id"], is_exclusive=is_exclusive)
         return Interests(
             by_name={name: i for name, i in by_name.items() if name not in twice}, ambiguous=frozenset(twice)
         )
 
-    def _rows(self, path: str, key: str) -> list[dict[str, Any]]:
+    def _rows(self, path: str, key: str, *, needs: str) -> list[dict[str, Any]]:
+        """Rows without what they are known by are no definitions: a topic that can't be told is never taken for one
+        that is not wanted."""
         reply = self._client.get(path, {**_ALL, "exclude_fields": f"_links,{key}._links"})
         rows = reply.body.get(key)
-        if not reply.is_ok or not isinstance(rows, list):
-            raise SystemUnavailable(
-                self._client.system,
-                f"the audience's definitions ({key}) could not be read (HTTP {reply.status}); "
-                "check that the audience id of the configuration exists",
-            )
-        return [row for row in rows if isinstance(row, dict)]
+        if reply.is_ok and isinstance(rows, list) and all(_is_named(row, needs) for row in rows):
+            return rows
+        raise SystemUnavailable(
+            self._client.system,
+            f"the audience's definitions ({key}) could not be read (HTTP {reply.status}); "
+            "check that the audience id of the configuration exists",
+        )
 
     def _is_old(self, read_at: float) -> bool:
         return self._clock.monotonic() - read_at > _FRESH_SECONDS
+
+
+def _is_named(row: object, key: str) -> bool:
+    return isinstance(row, dict) and isinstance(row.get(key), str) and bool(row[key])
 
 
 def _merge_field(row: Mapping[str, Any]) -> MergeField:
     options = row.get("options")
     choices = options.get("choices") if isinstance(options, dict) else None
     return MergeField(
-        tag=str(row.get("tag") or ""),
+        tag=row["tag"],
         name=str(row.get("name") or ""),
         type=str(row.get("type") or "text"),
         is_required=row.get("required") is True,

@@ -165,6 +165,18 @@ def test_a_record_without_an_address_is_counted_and_left_alone(world: Make) -> N
     assert report.syncs["newsletter"].outcome["skipped"]["no_address"] == 1
 
 
+@pytest.mark.parametrize("unusable", ["asks for no mail", "ann2@", "-1"])
+def test_a_flag_on_a_record_counts_for_the_address_that_it_is_given_later(world: Make, unusable: str) -> None:
+    w = world(person(1, addresses=(unusable,), opt_out=True, in_esp=False), person(2, in_crm=False))
+    w.sync()
+    assert w.esp_shows("ann2@example.com")["status"] == Status.IN
+    w.crm.act("change_address", email=unusable, to="ann2@example.com")
+    w.sync()
+
+    assert w.esp_shows("ann2@example.com")["status"] == Status.OUT
+    assert w.crm_shows("ann2@example.com")["opt_out"] is True
+
+
 def test_an_opt_out_that_a_system_refuses_is_tried_again_until_it_arrives(world: Make) -> None:
     w = world(person(1))
     w.sync()

@@ -205,7 +205,8 @@ class Ingest:
         if old.is_gone and self._binding.absence is Absence.DELETED:
             # Restored or made anew under its old id: a first sight, which lifts nothing.
             return None
-        return old.record
+        # What a record without a usable address said was said of nobody.
+        return old.record if old.points else None
 
     def _unsure(self, old: Observed | None) -> Record | None:
         if old is None or old.unsure is None:
