@@ -1,0 +1,208 @@
+"""Statements that are built once and go straight to the driver.
+
+Building a statement, finding its compiled form and wrapping its rows takes SQLAlchemy ten to thirty times what SQLite
+needs to answer it, and a cycle asks many small questions. What every cycle asks is therefore a constant of its module,
+in SQLAlchemy's words, with a ``bindparam`` for every value that differs and ``any_of`` for a list of them::
+
+    _KNOWN = Prepared(sa.select(table.c.id, table.c.rid).where(table.c.source_id == bindparam("source"),
+                                                               table.c.rid.in_(any_of("rids"))))
+    rows = _KNOWN.all(self._connection, source=1, rids=["a", "b"])
+
+It is compiled when it is first used, once for each kind of database; types, transactions and errors are SQLAlchemy's.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BindParameter, bindparam
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import visitors
+
+Row = tuple[Any, ...]
+Converter = Callable[[Any], Any]
+
+
+def any_of(name: str) -> BindParameter[Any]:
+    """A list of values for ``in_``; an empty one holds nothing."""
+    return bindparam(name, expanding=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Stands in the compiled statement for an argument, or for one value of a list."""
+
+    name: str
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A statement in one database's words, with lists of given lengths. ``names`` of its parameters in order;
+    ``converters``: of the columns that Python holds in another form than the driver."""
+
+    sql: str
+    is_positional: bool
+    names: tuple[str, ...]
+    sources: tuple[tuple[Any, Converter | None], ...]
+    converters: tuple[tuple[int, Converter], ...]
+
+    def bind(self, given: Mapping[str, Any]) -> Any:
+        values = []
+        for source, convert in self.sources:
+            value = source
+            if type(source) is _Place:
+                value = given[source.name] if source.index is None else given[source.name][source.index]
+            values.append(value if convert is None else convert(value))
+        return values if self.is_positional else dict(zip(self.names, values, strict=True))
+
+    def read(self, rows: list[Row]) -> list[Row]:
+        if not self.converters:
+            return rows
+        found = []
+        for row in rows:
+            values = list(row)
+            for at, convert in self.converters:
+                values[at] = convert(values[at])
+            found.append(tuple(values))
+        return found
+
+
+class Prepared:
+    """One statement. It runs in the transaction of the connection and raises SQLAlchemy's errors. Arguments are named
+    as its parameters."""
+
+    def __init__(self, statement: Any) -> None:
+        """Raises: ValueError, at its first use, when it leaves a column to its default in Python: that is not filled
+        in here."""
+        self._statement = statement
+        parameters = (p for p in visitors.iterate(statement) if isinstance(p, BindParameter) and p.required)
+        self._is_list = {p.key: p.expanding for p in parameters}
+        self._lists = tuple(sorted(name for name, is_list in self._is_list.items() if is_list))
+        self._columns = tuple(statement.exported_columns)
+        self._names = tuple(column.name for column in self._columns)
+        self._compiled: dict[tuple[str | int, ...], _Compiled] = {}
+
+    def all(self, connection: Connection, **given: Any) -> list[Row]:
+        """The rows that it finds or returns."""
+        compiled = self._for(connection, given)
+        rows: list[Row] = _execute(connection, compiled.sql, compiled.bind(given)).fetchall()
+        return compiled.read(rows)
+
+    def dicts(self, connection: Connection, **given: Any) -> list[dict[str, Any]]:
+        """The rows by the names of the columns."""
+        return [dict(zip(self._names, row, strict=True)) for row in self.all(connection, **given)]
+
+    def scalars(self, connection: Connection, **given: Any) -> list[Any]:
+        """The first column of the rows."""
+        return [row[0] for row in self.all(connection, **given)]
+
+    def scalar(self, connection: Connection, **given: Any) -> Any:
+        """The first column of the first row; None without rows."""
+        rows = self.all(connection, **given)
+        return rows[0][0] if rows else None
+
+    def run(self, connection: Connection, **given: Any) -> int:
+        """Writes; returns how many rows it has met."""
+        compiled = self._for(connection, given)
+        return int(_execute(connection, compiled.sql, compiled.bind(given)).rowcount)
+
+    def run_each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Writes once with the arguments of each row; not for lists."""
+        if len(rows) == 1:
+            self.run(connection, **rows[0])
+        elif rows:
+            compiled = self._for(connection, {})
+            _execute_many(connection, compiled.sql, [compiled.bind(row) for row in rows])
+
+    def all_each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+        """Writes once with the arguments of each row and returns what all of them return; not for lists."""
+        compiled = self._for(connection, {})
+        bound = [compiled.bind(row) for row in rows]
+        if connection.dialect.name == "postgresql" and len(rows) > 1:
+            return compiled.read(_returned(_execute_many(connection, compiled.sql, bound, returning=True)))
+        found: list[Row] = []
+        for each in bound:
+            found.extend(_execute(connection, compiled.sql, each).fetchall())
+        return compiled.read(found)
+
+    def _for(self, connection: Connection, given: dict[str, Any]) -> _Compiled:
+        key: tuple[str | int, ...] = (connection.dialect.name,)
+        for name in self._lists:
+            given[name] = _padded(given[name])
+            key = (*key, len(given[name]))
+        known = self._compiled.get(key)
+        if known is None:
+            known = self._compiled[key] = self._compile(connection.dialect, given)
+        return known
+
+    def _compile(self, dialect: Dialect, given: Mapping[str, Any]) -> _Compiled:
+        def place(parameter: BindParameter[Any]) -> None:
+            if parameter.required:
+                name = parameter.key
+                parameter.required = False
+                listed = [_Place(name, n) for n in range(len(given[name]))] if parameter.expanding else None
+                parameter.value = _Place(name) if listed is None else listed
+
+        placed = visitors.cloned_traverse(self._statement, {}, {"bindparam": place})
+        compiled = placed.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+        if compiled.insert_prefetch or compiled.update_prefetch:
+            raise ValueError(f"a prepared statement leaves a column to its default: {compiled}")
+        names = tuple(compiled.positiontup or compiled.params)
+        sources = [compiled.params[name] for name in names]
+        kinds = {p.key: p.type for p in compiled.binds.values()} | {n: p.type for n, p in compiled.binds.items()}
+        of = [source.name if isinstance(source, _Place) else name for name, source in zip(names, sources, strict=True)]
+        to_driver = [kinds[name].dialect_impl(dialect).bind_processor(dialect) for name in of]
+        to_python = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in self._columns]
+        return _Compiled(
+            sql=str(compiled),
+            is_positional=bool(compiled.positional),
+            names=names,
+            sources=tuple(zip(sources, to_driver, strict=True)),
+            converters=tuple((n, convert) for n, convert in enumerate(to_python) if convert is not None),
+        )
+
+
+def _padded(values: Sequence[Any]) -> Sequence[Any]:
+    """Lists of a few lengths only, so that few forms of a statement are needed: the last value again and again."""
+    listed = list(values)
+    if len(listed) > 1:
+        listed.extend([listed[-1]] * ((1 << (len(listed) - 1).bit_length()) - len(listed)))
+    return listed
+
+
+def _execute(connection: Connection, sql: str, bound: Any) -> Any:
+    driver: Any = connection.connection.driver_connection
+    try:
+        return driver.cursor().execute(sql, bound)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _known_error(connection, sql, bound, error) from error
+
+
+def _execute_many(connection: Connection, sql: str, bound: Sequence[Any], **options: bool) -> Any:
+    driver: Any = connection.connection.driver_connection
+    cursor = driver.cursor()
+    try:
+        cursor.executemany(sql, bound, **options)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _known_error(connection, sql, bound, error) from error
+    return cursor
+
+
+def _returned(cursor: Any) -> list[Row]:
+    """What psycopg keeps of a statement that was sent many times: a result of each time."""
+    found: list[Row] = []
+    while True:
+        found.extend(cursor.fetchall())
+        if not cursor.nextset():
+            return found
+
+
+def _known_error(connection: Connection, sql: str, bound: Any, error: Any) -> BaseException:
+    dialect = connection.dialect
+    if dialect.is_disconnect(error, connection.connection, None):
+        connection.invalidate(error)
+    hides, base = connection.engine.hide_parameters, dialect.loaded_dbapi.Error
+    known: BaseException = DBAPIError.instance(sql, bound, error, base, hide_parameters=hides, dialect=dialect)
+    return known
