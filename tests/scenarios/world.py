@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy
 import yaml
 from requests.adapters import BaseAdapter
 
@@ -52,6 +53,22 @@ _migrated: list[bytes] = []
 """A migrated, empty database; migrating anew would take longer than most scenarios."""
 
 
+_loaded: dict[tuple[str, str], Config] = {}
+"""By place and document; reading and checking one anew would take longer than making the rest of a world."""
+
+
+_spare: list[sqlalchemy.Engine] = []
+"""Of closed worlds: an engine that has compiled the statements, on a connection whose database can be replaced."""
+
+
+def _in_memory(kind: type[Store], clock: ManualClock) -> Store:
+    store = kind("sqlite://", clock)
+    if _spare:
+        store._engine = _spare.pop()
+    _prepare(store)
+    return store
+
+
 def _prepare(store: Store) -> None:
     with store._engine.connect() as connection:
         database: Any = connection.connection.driver_connection
@@ -95,15 +112,24 @@ class World:
             self.document["guard"] = dict(guard)
         self._path = folder / "config.yaml"
         self.config = self._load()
-        self.store = store(self.config.state.url, self.clock)
-        if state_url == "sqlite://":
-            _prepare(self.store)
+        is_in_memory = state_url == "sqlite://"
+        self.store = _in_memory(store, self.clock) if is_in_memory else store(self.config.state.url, self.clock)
         self._transport = transport
         self.engine = self.compose()
 
+    def close(self) -> None:
+        """For those who make many worlds one after another; nothing of this one may be used any more."""
+        if self.document["state"]["url"] == "sqlite://":
+            _spare.append(self.store._engine)
+
     def _load(self) -> Config:
-        self._path.write_text(yaml.safe_dump(self.document))
-        return load(self._path, {})
+        # Only the place of a state file depends on the folder.
+        place = "" if self.document["state"]["url"] == "sqlite://" else str(self._path)
+        key = (place, repr(self.document))
+        if key not in _loaded:
+            self._path.write_text(yaml.safe_dump(self.document))
+            _loaded[key] = load(self._path, {})
+        return _loaded[key]
 
     def reconfigure(self, change: Callable[[dict[str, Any]], None]) -> None:
         """Changes the configuration and starts the process again; ``change`` gets the sync's part of it."""

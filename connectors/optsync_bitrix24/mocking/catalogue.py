@@ -1,7 +1,8 @@
 """The system fields of contacts, leads and companies (Bitrix24 REST documentation, crm.*.fields)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 MULTIFIELDS = ("PHONE", "EMAIL", "WEB", "IM", "LINK")
@@ -91,8 +92,9 @@ PLANS = {45: "Gold", 46: "Silver"}
 FIRST_FREE_OPTION = 47
 
 
-def system_fields(entity: str) -> dict[str, Field]:
-    """Fresh descriptors, by name."""
+@cache
+def system_fields(entity: str) -> Mapping[str, Field]:
+    """The descriptors by name; nobody can change those of a system field."""
     fields = [_parsed(word) for word in ("ID:integer:r", *_SPECIFIC[entity].split())]
     fields += [Field(name=name, type="crm_multifield", is_multiple=True) for name in MULTIFIELDS]
     return {one.name: one for one in fields}

@@ -7,7 +7,7 @@ from optsync_bitrix24.mocking.catalogue import DEFAULTS, MULTIFIELDS, Field, des
 from optsync_bitrix24.mocking.listing import Order, fetch
 from optsync_bitrix24.mocking.php import as_map, elements, is_array, is_blank, param, php_int, php_text
 from optsync_bitrix24.mocking.portal import Call, Portal
-from optsync_bitrix24.mocking.store import Multifield, Row, Table
+from optsync_bitrix24.mocking.store import Fields, Multifield, Row, Selection, Table
 from optsync_bitrix24.mocking.values import DROPPED
 
 # Written by these methods and never shown by them.
@@ -127,23 +127,12 @@ class Classic:
         known = ((name, php_text(way).upper() == "DESC") for name, way in given.items())
         return [(name, way) for name, way in known if name in self._table.fields and name not in MULTIFIELDS]
 
-    def _selected(self, select: Any) -> tuple[list[Field], tuple[str, ...]]:
-        """Ordinary fields to show, and the kinds of multifields."""
-        words = {php_text(word) for word in elements(select)} if is_array(select) else set()
-        fields = self._table.fields
-        kinds = tuple(kind for kind in MULTIFIELDS if kind in words)
-        if not words & (fields.keys() | {"*", "UF_*"}):
-            words = {"*", "UF_*"}
-        if kinds:
-            words.add("ID")
-        shown = [
-            one
-            for name, one in fields.items()
-            if (name in words or ("UF_*" if one.is_custom else "*") in words)
-            and one.type != "crm_multifield"
-            and name not in _HIDDEN
-        ]
-        return shown, kinds
+    def _selected(self, select: Any) -> Selection:
+        words = frozenset(map(php_text, elements(select))) if is_array(select) else frozenset()
+        known = self._table.fields.selections
+        if words not in known:
+            known[words] = _selection(self._table.fields, set(words))
+        return known[words]
 
     def _show(self, row: Row, shown: list[Field], kinds: tuple[str, ...]) -> dict[str, Any]:
         answer: dict[str, Any] = {}
@@ -155,3 +144,19 @@ class Classic:
             if found:
                 answer[kind] = found
         return answer
+
+
+def _selection(fields: Fields, words: set[str]) -> Selection:
+    kinds = tuple(kind for kind in MULTIFIELDS if kind in words)
+    if not words & (fields.keys() | {"*", "UF_*"}):
+        words = {"*", "UF_*"}
+    if kinds:
+        words.add("ID")
+    shown = [
+        one
+        for name, one in fields.items()
+        if (name in words or ("UF_*" if one.is_custom else "*") in words)
+        and one.type != "crm_multifield"
+        and name not in _HIDDEN
+    ]
+    return shown, kinds

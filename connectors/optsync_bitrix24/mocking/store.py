@@ -3,7 +3,7 @@
 import re
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -14,6 +14,10 @@ from optsync_bitrix24.mocking.php import as_map, elements, is_array, is_blank, p
 
 _LOCAL = r"[\w=+~'!$&*^`|#%/?{}-]+"
 _EMAIL = re.compile(rf"{_LOCAL}(\.{_LOCAL})*@([\w-]+\.)+[\w-]{{2,63}}")
+
+
+Selection = tuple[list[Field], tuple[str, ...]]
+"""Ordinary fields to show, and the kinds of multifields."""
 
 
 @dataclass(slots=True)
@@ -41,12 +45,28 @@ class Row:
         return [one for one in self.multifields if one.kind == kind]
 
 
+class Fields(dict[str, Field]):
+    """The fields of an entity by name; ``selections`` is what a list worked out about them, until they change."""
+
+    def __init__(self, fields: Mapping[str, Field]) -> None:
+        super().__init__(fields)
+        self.selections: dict[frozenset[str], Selection] = {}
+
+    def __setitem__(self, name: str, one: Field) -> None:
+        super().__setitem__(name, one)
+        self.selections.clear()
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        self.selections.clear()
+
+
 class Table:
     """All rows of one entity, by id, by modification time and by what can be looked up."""
 
     def __init__(self, entity: str, numbers: Iterator[int], fields: Iterable[Field]) -> None:
         self.entity = entity
-        self.fields: dict[str, Field] = {**system_fields(entity), **{one.name: one for one in fields}}
+        self.fields = Fields({**system_fields(entity), **{one.name: one for one in fields}})
         self.rows: dict[int, Row] = {}
         self.bin: dict[int, Row] = {}
         self.ids: list[int] = []

@@ -71,6 +71,7 @@ def powers(connector: type[Connector]) -> list[str]:
     return sorted(found)
 
 
+@cache
 def mocks() -> dict[str, type[VendorMock]]:
     """Vendor mocks by name, sorted."""
     return {point.name: point.load() for point in sorted(entry_points(group=MOCKS), key=lambda p: p.name)}

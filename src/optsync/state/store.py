@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,11 @@ _PRAGMAS = (
 
 DatabaseError = SQLAlchemyError
 """Whatever a database raises, for those who know no SQL."""
+
+
+@cache
+def _migrations() -> ScriptDirectory:
+    return ScriptDirectory(str(MIGRATIONS))
 
 
 class Store:
@@ -82,7 +88,7 @@ class Store:
         """
         with self._engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
-        script = ScriptDirectory(str(MIGRATIONS))
+        script = _migrations()
         if current == script.get_current_head():
             return
         if current is not None and current not in {r.revision for r in script.walk_revisions()}:
