@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.scenarios import states
 from tests.scenarios.world import World
 
 _PASSED = pytest.StashKey[bool]()
@@ -32,3 +33,9 @@ def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[.
     if request.node.stash.get(_PASSED, False):
         for each in made:
             each.rest()
+
+
+@pytest.fixture(autouse=True)
+def _states_given_back() -> Iterator[None]:
+    yield
+    states.give_back_all()

@@ -12,10 +12,10 @@ from optsync.config.load import load
 from optsync.connect.mock import MockRequest, MockTransport
 from optsync.connect.registry import mocks
 from optsync.model.record import Status
-from optsync.state.store import Store
 from optsync.sync.administer import opt_out
 from optsync.sync.compose import compose
 from optsync.sync.run import run_cycle
+from tests.scenarios.states import empty_state
 from tests.scenarios.world import CRM, ESP, World, person
 
 pytestmark = pytest.mark.rule("scopes don't leak")
@@ -46,7 +46,7 @@ class TwoBrands:
         path.write_text(yaml.safe_dump(document))
         config = load(path, {})
         transport = MockTransport({CRM: self.w.crm, ESP: self.w.esp, OTHER: self.other})
-        store = Store("sqlite://", self.w.clock)
+        store = empty_state(folder / "second", self.w.clock)
         self.engine = compose(config, clock=self.w.clock, rng=random.Random(3), transport=transport, store=store)
         self.transport = transport
 

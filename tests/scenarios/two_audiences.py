@@ -10,9 +10,9 @@ import yaml
 from optsync.config.load import load
 from optsync.connect.mock import MockTransport, Person, VendorMock
 from optsync.connect.registry import mocks
-from optsync.state.store import Store
 from optsync.sync.compose import compose
 from optsync.sync.run import run_cycle
+from tests.scenarios.states import empty_state
 from tests.scenarios.world import CRM, ESP, World
 
 OTHER = "http://127.0.0.1:1/other"
@@ -37,7 +37,7 @@ class TwoAudiences:
         path = folder / "audiences.yaml"
         path.write_text(yaml.safe_dump(document))
         transport = MockTransport({CRM: self.w.crm, ESP: self.w.esp, OTHER: self.other})
-        store = Store("sqlite://", self.w.clock)
+        store = empty_state(folder / "second", self.w.clock)
         config = load(path, {})
         self.engine = compose(config, clock=self.w.clock, rng=random.Random(3), transport=transport, store=store)
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy
 import yaml
 from requests.adapters import BaseAdapter
 
@@ -20,6 +19,8 @@ from optsync.sync.compose import compose
 from optsync.sync.engine import Engine
 from optsync.sync.report import Report
 from optsync.sync.run import run_cycle
+from tests.postgresql import text_of
+from tests.scenarios.states import empty_state, give_back
 
 START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 CRM, ESP = "http://127.0.0.1:1/crm", "http://127.0.0.1:1/esp"
@@ -49,36 +50,8 @@ class Skewed:
         self._clock.sleep(seconds)
 
 
-_migrated: list[bytes] = []
-"""A migrated, empty database; migrating anew would take longer than most scenarios."""
-
-
 _loaded: dict[tuple[str, str], Config] = {}
 """By place and document; reading and checking one anew would take longer than making the rest of a world."""
-
-
-_spare: list[sqlalchemy.Engine] = []
-"""Of closed worlds: an engine that has compiled the statements, on a connection whose database can be replaced."""
-
-
-def _in_memory(kind: type[Store], clock: ManualClock) -> Store:
-    store = kind("sqlite://", clock)
-    if _spare:
-        store._engine = _spare.pop()
-    _prepare(store)
-    return store
-
-
-def _prepare(store: Store) -> None:
-    with store._engine.connect() as connection:
-        database: Any = connection.connection.driver_connection
-        if _migrated:
-            database.deserialize(_migrated[0])
-            return
-    store.migrate()
-    with store._engine.connect() as connection:
-        database = connection.connection.driver_connection
-        _migrated.append(database.serialize())
 
 
 class World:
@@ -92,7 +65,7 @@ class World:
         policy: Mapping[str, Any] | None = None,
         changes: Mapping[str, Any] | None = None,
         guard: Mapping[str, Any] | None = None,
-        state_url: str = "sqlite://",
+        state_url: str | None = None,
         transport: BaseAdapter | None = None,
         store: type[Store] = Store,
         esp_ahead: float = 0,
@@ -106,21 +79,21 @@ class World:
         self.crm.populate(population)
         self.esp.populate(population)
         self.transport = MockTransport({CRM: self.crm, ESP: self.esp})
-        self.document = self._document(policy or {}, changes or {}, state_url)
+        self._folder, self._is_shared = folder, state_url is None
+        self.store = store(state_url, self.clock) if state_url else empty_state(folder, self.clock, store)
+        self.document = self._document(policy or {}, changes or {}, text_of(self.store._engine.url))
         self.document["brands"] = brands or BRANDS
         if guard is not None:
             self.document["guard"] = dict(guard)
         self._path = folder / "config.yaml"
         self.config = self._load()
-        is_in_memory = state_url == "sqlite://"
-        self.store = _in_memory(store, self.clock) if is_in_memory else store(self.config.state.url, self.clock)
         self._transport = transport
         self.engine = self.compose()
 
     def close(self) -> None:
         """For those who make many worlds one after another; nothing of this one may be used any more."""
-        if self.document["state"]["url"] == "sqlite://":
-            _spare.append(self.store._engine)
+        if self._is_shared:
+            give_back(self._folder, self.store)
 
     def _load(self) -> Config:
         # Only the place of a state file depends on the folder.
