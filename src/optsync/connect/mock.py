@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import BaseAdapter
+from requests.utils import get_encoding_from_headers
 from urllib3 import HTTPResponse
 
 from optsync.clock import Clock
@@ -129,24 +130,28 @@ class VendorMock(Protocol):
         """Whether the request asks for a change of the vendor's data."""
 
 
+_ON_THE_BODY = ("Content-Length", "Content-Encoding", "Transfer-Encoding")
+
+
 class MockTransport(BaseAdapter):
     """Brings a connector's requests to mocks in the same process: base URL -> mock."""
 
     def __init__(self, mocks: Mapping[str, VendorMock]) -> None:
         super().__init__()
-        self._mocks = dict(mocks)
+        # The longest first: one base URL may begin with another.
+        self._mocks = {base: mocks[base] for base in sorted(mocks, key=len, reverse=True)}
         self.requests: list[MockRequest] = []
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         url = str(request.url)
-        base = next(b for b in sorted(self._mocks, key=len, reverse=True) if url.startswith(b))
+        base = next(b for b in self._mocks if url.startswith(b))
         parts = urlsplit(url[len(base) :] or "/")
         body = request.body or b""
         asked = MockRequest(
             method=str(request.method),
             path=parts.path or "/",
             query=parts.query,
-            headers={k.lower(): v if isinstance(v, str) else v.decode() for k, v in request.headers.items()},
+            headers={k: v if isinstance(v, str) else v.decode() for k, v in request.headers.lower_items()},
             body=body.encode() if isinstance(body, str) else bytes(body),
             base_url=base,
         )
@@ -163,7 +168,14 @@ class MockTransport(BaseAdapter):
 
 
 def _response(request: requests.PreparedRequest, answer: MockResponse) -> requests.Response:
-    raw = HTTPResponse(
-        body=io.BytesIO(answer.body), headers=dict(answer.headers), status=answer.status, preload_content=False
-    )
-    return HTTPAdapter().build_response(request, raw)
+    response = requests.Response()
+    response.status_code = answer.status
+    response.headers.update(answer.headers)
+    response.encoding = get_encoding_from_headers(response.headers)
+    response.raw = io.BytesIO(answer.body)
+    if any(name in response.headers for name in _ON_THE_BODY):
+        raw = HTTPResponse(response.raw, dict(answer.headers), answer.status, preload_content=False)
+        response.raw = raw  # holds the body to what the headers say of it
+    response.url = str(request.url)
+    response.request = request
+    return response
