@@ -13,7 +13,7 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo real lint types architecture simulate scenarios format package constraints clean
+.PHONY: help setup test demo real lint types architecture simulate fuzz scenarios format package constraints clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -53,6 +53,9 @@ architecture: setup ## Which part may know which, sizes, vendor words.
 
 simulate: setup ## Plays seeded worlds (WORLDS=n SEED=s): people act, the weather is bad, the process dies; checks every rule.
 	@$(BIN)/python -m tests.simulation --worlds $(or $(WORLDS),200) --seed $(or $(SEED),0)
+
+fuzz: setup ## Plays worlds whose vendors answer in wrong shapes (WORLDS=n SEED=s).
+	@$(BIN)/python -m tests.fuzz --worlds $(or $(WORLDS),500) --seed $(or $(SEED),0)
 
 scenarios: setup ## Writes docs/scenarios.md from the scenario files.
 	$(BIN)/python -m tests.scenarios.catalogue
