@@ -3,8 +3,9 @@
 import os
 import socket
 import subprocess
+import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from optsync.model.link import Agreed, Link, Move
 from optsync.model.record import Side
 from optsync.model.statement import Source, Statement, StatementKind, Strength, state
 from optsync.state.issues import NewIssue
+from optsync.state.leases import Lease
 from optsync.state.schema import lease
 from optsync.state.store import Store
 from tests.state.rows import NOW, change, member, out, stored
@@ -290,6 +292,64 @@ def test_a_lease_that_is_given_back_is_free_at_once_and_others_are_their_own(sto
         assert unit.leases.take("letter", holder="two").fence == held.fence + 1
     with pytest.raises(StateLocked), store.transaction() as unit:
         unit.leases.beat(held)
+
+
+def beats(store: Store) -> set[datetime]:
+    with store._engine.connect() as connection:
+        return set(connection.execute(sa.select(lease.c.beat_at)).scalars())
+
+
+def test_a_proof_writes_only_where_the_last_beat_was_a_while_ago(store: Store, clock: ManualClock) -> None:
+    with store.transaction() as unit:
+        held = unit.leases.take_all(["letter", "another"], holder="one")
+    began = clock.now()
+    clock.advance(9)
+    with store.transaction() as unit:
+        unit.leases.prove(*held)
+    assert beats(store) == {began}
+    clock.advance(1)
+    with store.transaction() as unit:
+        unit.leases.prove(*held)
+    assert beats(store) == {clock.now()}
+
+
+def test_a_proof_is_refused_when_one_of_several_leases_was_taken_over(store: Store, clock: ManualClock) -> None:
+    with store.transaction() as unit:
+        held = unit.leases.take_all(["letter", "another"], holder="one")
+    clock.advance(60)
+    with store.transaction() as unit:
+        assert unit.leases.take("another", holder="two").fence == held[1].fence + 1
+    with pytest.raises(StateLocked, match="another was taken over"), store.transaction() as unit:
+        unit.leases.prove(*held)
+    with pytest.raises(StateLocked, match="two"), store.transaction() as unit:
+        unit.leases.take_all(["letter", "another"], holder="three")
+    with store.transaction() as unit:
+        assert unit.leases.take("letter", holder="three").fence == held[0].fence + 1
+
+
+def test_nobody_takes_a_lease_over_while_a_transaction_relies_on_it(store: Store, clock: ManualClock) -> None:
+    with store.transaction() as unit:
+        held = unit.leases.take_all(["letter", "another"], holder="one")
+    found: list[object] = []
+
+    def take_over() -> None:
+        try:
+            with store.transaction() as unit:
+                found.append(unit.leases.take("letter", holder="two"))
+        except StateLocked as error:
+            found.append(error)
+
+    taker = threading.Thread(target=take_over)
+    with store.transaction() as unit:
+        unit.leases.prove(*held)
+        clock.advance(61)
+        taker.start()
+        taker.join(0.3)
+        assert found == []
+    taker.join(10)
+    assert [type(each) for each in found] == [Lease]
+    with pytest.raises(StateLocked), store.transaction() as unit:
+        unit.leases.prove(*held)
 
 
 @pytest.mark.parametrize(("host", "is_free"), [(socket.gethostname(), True), ("elsewhere.test", False)])

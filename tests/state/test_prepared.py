@@ -66,6 +66,20 @@ def test_rows_come_as_they_are_asked_for(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
+def test_writing_many_rows_counts_what_it_met(connection: Connection, count: int) -> None:
+    assert ADD.run_each(connection, rows(*(f"s{n}" for n in range(count)))) == count
+    change = Prepared(sa.update(source).where(source.c.system == bindparam("of")).values(spec=bindparam("new")))
+    assert (
+        change.run_each(connection, [{"of": name, "new": "x"} for name in ("s0", "s1", "s2", "s0")])
+        == {
+            0: 0,
+            1: 2,
+            3: 4,
+        }[count]
+    )
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
 def test_writing_many_rows_returns_what_each_returns(connection: Connection, count: int) -> None:
     found = ADD_AND_TELL.all_each(connection, rows(*(f"s{n}" for n in range(count))))
     assert [is_known for _, is_known in found] == [n % 2 == 0 for n in range(count)]

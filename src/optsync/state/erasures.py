@@ -63,8 +63,8 @@ class Erasures:
     def stop_others(self) -> None:
         """Until the end of this transaction no cycle commits: what it has in memory must not come back."""
         if self._connection.dialect.name == "postgresql":
-            # Every commit of a cycle begins with a beat of its leases.
-            self._connection.execute(sa.text("LOCK TABLE lease IN SHARE ROW EXCLUSIVE MODE"))
+            # Every commit of a cycle begins with a lock of its leases' rows.
+            self._connection.execute(sa.text("LOCK TABLE lease IN EXCLUSIVE MODE"))
 
     # the ledger
 

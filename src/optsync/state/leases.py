@@ -2,19 +2,44 @@
 
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
 from optsync.clock import Clock
 from optsync.errors import StateLocked
+from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import insert_new
 from optsync.state.schema import lease
 
 BEAT = timedelta(seconds=20)
 FREE_AFTER = timedelta(seconds=60)
+_FRESH = timedelta(seconds=10)
+"""A beat this young is not renewed: the proof that goes with a commit reads, where it may."""
+
+# In the order of the names, so that two who lock some of the same leases wait for each other and never in a circle.
+_LOCKED = Prepared(sa.select(lease).where(lease.c.name.in_(any_of("names"))).order_by(lease.c.name).with_for_update())
+_TAKE = Prepared(
+    sa.update(lease)
+    .where(lease.c.name.in_(any_of("names")))
+    .values(
+        fence=lease.c.fence + 1,
+        holder=bindparam("by"),
+        host=bindparam("at_host"),
+        pid=bindparam("process"),
+        taken_at=bindparam("now"),
+        beat_at=bindparam("now"),
+    )
+)
+_BEAT = Prepared(sa.update(lease).where(lease.c.name.in_(any_of("names"))).values(beat_at=bindparam("now")))
+_GIVE_BACK = Prepared(
+    sa.update(lease).where(lease.c.name == bindparam("of"), lease.c.fence == bindparam("taken")).values(holder=None)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,53 +56,70 @@ class Leases:
         self._clock = clock
 
     def take(self, name: str, *, holder: str) -> Lease:
-        """Takes a lease that is free: never taken, given back, without a beat for 60 s, or held by a process
-        of this host that is gone.
+        """As :meth:`take_all`, for one."""
+        return self.take_all([name], holder=holder)[0]
+
+    def take_all(self, names: Sequence[str], *, holder: str) -> tuple[Lease, ...]:
+        """Takes leases that are free: never taken, given back, without a beat for 60 s, or held by a process
+        of this host that is gone. All or none.
 
         Raises:
-            StateLocked: somebody else holds it; the message says who and since when.
+            StateLocked: somebody else holds one; the message says which, who and since when.
         """
         now = self._clock.now()
-        insert_new(self._connection, lease, [{"name": name, "fence": 0}])
-        row = self._connection.execute(sa.select(lease).where(lease.c.name == name).with_for_update()).mappings().one()
-        if row["holder"] is not None and not _is_free(row["host"], row["pid"], row["beat_at"], now):
-            raise StateLocked(
-                f"{name} is being worked on by {row['holder']} on {row['host']} (process {row['pid']}) since "
-                f"{row['taken_at']:%Y-%m-%d %H:%M:%S} UTC; wait for it to end, or stop that process"
-            )
-        fence = int(row["fence"]) + 1
-        self._connection.execute(
-            sa.update(lease)
-            .where(lease.c.name == name)
-            .values(
-                fence=fence,
-                holder=holder,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                taken_at=now,
-                beat_at=now,
-            )
-        )
-        return Lease(name, fence)
+        found = self._locked(names)
+        if unknown := sorted(set(names) - found.keys()):
+            insert_new(self._connection, lease, [{"name": name, "fence": 0} for name in unknown])
+            found = self._locked(names)
+        for name in names:
+            row = found[name]
+            if row["holder"] is not None and not _is_free(row["host"], row["pid"], row["beat_at"], now):
+                raise StateLocked(
+                    f"{name} is being worked on by {row['holder']} on {row['host']} (process {row['pid']}) since "
+                    f"{row['taken_at']:%Y-%m-%d %H:%M:%S} UTC; wait for it to end, or stop that process"
+                )
+        by = {"by": holder, "at_host": socket.gethostname(), "process": os.getpid()}
+        _TAKE.run(self._connection, names=names, now=now, **by)
+        return tuple(Lease(name, int(found[name]["fence"]) + 1) for name in names)
 
-    def beat(self, held: Lease) -> None:
-        """Says that the holder is alive, and proves that it still is the holder.
+    def beat(self, *held: Lease) -> None:
+        """Says that the holder is alive, and proves that it still is the holder: nobody takes the leases over before
+        this transaction ends.
 
         Raises:
-            StateLocked: the lease was taken over.
+            StateLocked: one of them was taken over.
         """
-        result = self._connection.execute(
-            sa.update(lease)
-            .where(lease.c.name == held.name, lease.c.fence == held.fence, lease.c.holder.is_not(None))
-            .values(beat_at=self._clock.now())
-        )
-        if not result.rowcount:
-            raise StateLocked(f"{held.name} was taken over by another process; this one stops without committing")
+        self._prove(held)
+        self._renew(held)
 
-    def give_back(self, held: Lease) -> None:
-        self._connection.execute(
-            sa.update(lease).where(lease.c.name == held.name, lease.c.fence == held.fence).values(holder=None)
-        )
+    def prove(self, *held: Lease) -> None:
+        """As :meth:`beat`, but writes only where the last beat was a while ago.
+
+        Raises:
+            StateLocked: one of them was taken over.
+        """
+        if self._clock.now() - self._prove(held) >= _FRESH:
+            self._renew(held)
+
+    def give_back(self, *held: Lease) -> None:
+        _GIVE_BACK.run_each(self._connection, [{"of": each.name, "taken": each.fence} for each in held])
+
+    def _prove(self, held: Sequence[Lease]) -> datetime:
+        """Returns the oldest of the last beats."""
+        found = self._locked([each.name for each in held])
+        for each in held:
+            row = found.get(each.name)
+            if row is None or row["fence"] != each.fence or row["holder"] is None:
+                raise StateLocked(f"{each.name} was taken over by another process; this one stops without committing")
+        oldest: datetime = min(row["beat_at"] for row in found.values())
+        return oldest
+
+    def _renew(self, held: Sequence[Lease]) -> None:
+        _BEAT.run(self._connection, names=[each.name for each in held], now=self._clock.now())
+
+    def _locked(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """SQLite needs no lock of a row: there is one writer at a time, and each begins as one."""
+        return {row["name"]: row for row in _LOCKED.dicts(self._connection, names=names)}
 
 
 def _is_free(host: str, pid: int, beat_at: datetime, now: datetime) -> bool:

@@ -108,13 +108,14 @@ class Prepared:
         compiled = self._for(connection, given)
         return int(_execute(connection, compiled.sql, compiled.bind(given)).rowcount)
 
-    def run_each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Writes once with the arguments of each row; not for lists."""
+    def run_each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Writes once with the arguments of each row; returns how many rows of the table it has met. Not for lists."""
+        if not rows:
+            return 0
+        compiled = self._for(connection, {})
         if len(rows) == 1:
-            self.run(connection, **rows[0])
-        elif rows:
-            compiled = self._for(connection, {})
-            _execute_many(connection, compiled.sql, [compiled.bind(row) for row in rows])
+            return int(_execute(connection, compiled.sql, compiled.bind(rows[0])).rowcount)
+        return int(_execute_many(connection, compiled.sql, [compiled.bind(row) for row in rows]).rowcount)
 
     def all_each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
         """Writes once with the arguments of each row and returns what all of them return; not for lists."""
@@ -162,6 +163,11 @@ class Prepared:
             sources=tuple(zip(sources, to_driver, strict=True)),
             converters=tuple((n, convert) for n, convert in enumerate(to_python) if convert is not None),
         )
+
+
+def execute_plainly(connection: Connection, sql: str) -> None:
+    """A command without arguments and without an answer."""
+    _execute(connection, sql, ())
 
 
 def _padded(values: Sequence[Any]) -> Sequence[Any]:

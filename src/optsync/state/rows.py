@@ -1,11 +1,14 @@
 """Small pieces of SQL that several nouns need."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Select, Table
+from sqlalchemy import Column, Select, Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
+
+from optsync.state.prepared import Prepared
 
 Item = TypeVar("Item")
 CHUNK = 500
@@ -24,52 +27,75 @@ def chunks(items: Iterable[Item], size: int = CHUNK) -> Iterator[Sequence[Item]]
         yield batch
 
 
-def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
+def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
     """Inserts what is not there yet (by any unique constraint); returns how many rows came in."""
     if not rows:
         return 0
-    if connection.dialect.name == "postgresql":
-        # Its driver counts no rows when many are sent at once; those that came in are returned instead.
-        statement = postgresql.insert(table).on_conflict_do_nothing().returning(*table.primary_key.columns)
-        return len(connection.execute(statement, rows).all())
-    return max(connection.execute(sqlite.insert(table).on_conflict_do_nothing(), rows).rowcount, 0)
+    return _inserting(connection.dialect.name, table, tuple(rows[0])).run_each(connection, rows)
 
 
 def insert_from(connection: Connection, table: Table, columns: Sequence[str], query: Select[Any]) -> None:
     """Inserts what the query finds and what is not there yet, without bringing it here."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(table).from_select(list(columns), query).on_conflict_do_nothing())
+    insertion = _insert(connection.dialect.name, table).from_select(list(columns), query)
+    connection.execute(insertion.on_conflict_do_nothing())
 
 
-def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *, key: tuple[str, ...]) -> None:
+def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, key: tuple[str, ...]) -> None:
     """Inserts the rows; those whose ``key`` is there get the new values."""
-    if not rows:
-        return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
-    values = {name: statement.excluded[name] for name in rows[0] if name not in key}
-    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
+    if rows:
+        _upserting(connection.dialect.name, table, tuple(rows[0]), key).run_each(connection, rows)
 
 
 def count_up(
-    connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *, key: tuple[str, ...], counter: Column[Any]
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    key: tuple[str, ...],
+    counter: Column[Any],
 ) -> None:
     """Inserts the rows, no two with the same ``key``; of those that are there, the counter goes up. Others who look at
     such a row wait, or pass it by, until this transaction ends."""
-    if not rows:
-        return
-    values = {counter.name: counter + 1}
-    if connection.dialect.name == "postgresql":
-        # With something to return many rows are sent as one statement.
-        statement = postgresql.insert(table).on_conflict_do_update(index_elements=key, set_=values)
-        connection.execute(statement.returning(*table.primary_key.columns), rows).all()
-    else:
-        connection.execute(sqlite.insert(table).on_conflict_do_update(index_elements=key, set_=values), rows)
+    if rows:
+        _counting(connection.dialect.name, table, tuple(rows[0]), key, counter).run_each(connection, rows)
 
 
 def insert_returning(
-    connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *columns: Column[Any]
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *columns: Column[Any]
 ) -> Sequence[Sequence[Any]]:
     """As :func:`insert_new`; these columns of the rows that came in, in any order."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return connection.execute(dialect.insert(table).on_conflict_do_nothing().returning(*columns), rows).all()
+    if not rows:
+        return []
+    return _inserting(connection.dialect.name, table, tuple(rows[0]), *columns).all_each(connection, rows)
+
+
+# Which statements there are is fixed by the schema; each is built once.
+
+
+def _insert(dialect: str, table: Table) -> Any:
+    return (postgresql if dialect == "postgresql" else sqlite).insert(table)
+
+
+def _naming(dialect: str, table: Table, names: Sequence[str]) -> Any:
+    return _insert(dialect, table).values({name: bindparam(name) for name in names})
+
+
+@cache
+def _inserting(dialect: str, table: Table, names: tuple[str, ...], *columns: Column[Any]) -> Prepared:
+    statement = _naming(dialect, table, names).on_conflict_do_nothing()
+    return Prepared(statement.returning(*columns) if columns else statement)
+
+
+@cache
+def _upserting(dialect: str, table: Table, names: tuple[str, ...], key: tuple[str, ...]) -> Prepared:
+    statement = _naming(dialect, table, names)
+    values = {name: statement.excluded[name] for name in names if name not in key}
+    return Prepared(statement.on_conflict_do_update(index_elements=key, set_=values))
+
+
+@cache
+def _counting(
+    dialect: str, table: Table, names: tuple[str, ...], key: tuple[str, ...], counter: Column[Any]
+) -> Prepared:
+    statement = _naming(dialect, table, names)
+    return Prepared(statement.on_conflict_do_update(index_elements=key, set_={counter.name: counter + 1}))

@@ -36,7 +36,9 @@ class Sources:
         known = self.find(system, collection)
         if known is not None:
             return known
-        insert_new(self._connection, source, [{"system": system, "collection": collection, "spec": ""}])
+        insert_new(
+            self._connection, source, [{"system": system, "collection": collection, "spec": "", "is_known": False}]
+        )
         found = self.find(system, collection)
         if found is None:
             raise LookupError(f"source {system}/{collection} vanished")

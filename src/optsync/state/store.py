@@ -23,6 +23,7 @@ from optsync.clock import Clock
 from optsync.errors import CommandRefused, ConfigError
 from optsync.state.chain import Chain, Keys
 from optsync.state.erasures import TOUCHED
+from optsync.state.prepared import execute_plainly
 from optsync.state.pseudonyms import Pseudonyms
 from optsync.state.unit import Unit
 
@@ -183,14 +184,14 @@ def _vacuum(connection: Any) -> bool:
 @contextmanager
 def _refusing_writes(connection: Connection) -> Iterator[None]:
     if connection.dialect.name != "sqlite":
-        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+        execute_plainly(connection, "SET TRANSACTION READ ONLY")
         yield
         return
-    connection.exec_driver_sql("PRAGMA query_only=ON")
+    execute_plainly(connection, "PRAGMA query_only=ON")
     try:
         yield
     finally:
-        connection.exec_driver_sql("PRAGMA query_only=OFF")
+        execute_plainly(connection, "PRAGMA query_only=OFF")
 
 
 @contextmanager
@@ -228,4 +229,4 @@ def _begin(connection: Connection) -> None:
     if connection.dialect.name != "sqlite":
         return
     is_reading = connection.get_execution_options().get("optsync_reading", False)
-    connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
+    execute_plainly(connection, "BEGIN" if is_reading else "BEGIN IMMEDIATE")

@@ -45,8 +45,7 @@ class Heartbeat:
         while not self._is_over.wait(self._every):
             try:
                 with self._store.transaction() as unit:
-                    for lease in self._leases:
-                        unit.leases.beat(lease)
+                    unit.leases.beat(*self._leases)
             except StateLocked:
                 _log.warning("lease lost", lease=self._leases[0].name)
                 return

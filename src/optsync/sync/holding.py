@@ -33,9 +33,9 @@ class Holding:
             StateLocked: somebody else holds one of them.
         """
         sources = (f"read {b.system}/{b.collection}"[:120] for b in self._engine.bound.sources_of(self._sync))
+        names = tuple(dict.fromkeys((f"sync {self._sync}", *sources)))
         with self._engine.store.transaction() as unit:
-            names = (f"sync {self._sync}", *sources)
-            self._leases = tuple(unit.leases.take(name, holder=self._engine.holder) for name in names)
+            self._leases = unit.leases.take_all(names, holder=self._engine.holder)
         try:
             with Heartbeat(self._engine.store, *self._leases) if beats else nullcontext():
                 yield
@@ -50,8 +50,7 @@ class Holding:
         """
         if not self._leases:
             raise StateLocked(f"sync {self._sync}: no lease")
-        for lease in self._leases:
-            unit.leases.beat(lease)
+        unit.leases.prove(*self._leases)
 
     def recover(self) -> None:
         """What an earlier run left unfinished is derived again; what it sent without an answer is looked at."""
@@ -70,8 +69,7 @@ class Holding:
     def _give_back(self) -> None:
         try:
             with self._engine.store.transaction() as unit:
-                for lease in self._leases:
-                    unit.leases.give_back(lease)
+                unit.leases.give_back(*self._leases)
         except (OptsyncError, DatabaseError):
             # It is free by itself soon; what ended the work is the news.
             _log.warning("lease not given back", sync=self._sync)
