@@ -13,7 +13,7 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo real lint types architecture simulate fuzz scenarios format package constraints clean
+.PHONY: help setup test demo real lint types architecture simulate fuzz mutants scenarios format package constraints clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -56,6 +56,9 @@ simulate: setup ## Plays seeded worlds (WORLDS=n SEED=s): people act, the weathe
 
 fuzz: setup ## Plays worlds whose vendors answer in wrong shapes (WORLDS=n SEED=s).
 	@$(BIN)/python -m tests.fuzz --worlds $(or $(WORLDS),500) --seed $(or $(SEED),0)
+
+mutants: setup ## Breaks the pure core in every small way (MUTANTS=optsync.reconcile.consent: one module); the tests must tell.
+	@$(BIN)/python -m tests.mutation $(MUTANTS)
 
 scenarios: setup ## Writes docs/scenarios.md from the scenario files.
 	$(BIN)/python -m tests.scenarios.catalogue

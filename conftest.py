@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 _PRODUCT_VARIABLES = ("OPTSYNC_", "BITRIX24_", "MAILCHIMP_", "MAILMAN_")
 _OF_THE_TESTS = "OPTSYNC_TEST_"  # where a test database is, for instance
@@ -13,6 +13,9 @@ settings.register_profile(
     "ci", max_examples=200, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("deterministic", max_examples=200, deadline=None, derandomize=True, database=None)
+settings.register_profile(
+    "mutants", max_examples=25, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 

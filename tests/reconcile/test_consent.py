@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from optsync.model.scope import Basis, Kind, Purpose
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
-from optsync.reconcile.consent import Deliverability, Wish, deliverability, may_mail, standing
+from optsync.reconcile.consent import (
+    Deliverability,
+    Permission,
+    Standing,
+    Wish,
+    deliverability,
+    may_mail,
+    standing,
+    unbeaten,
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TOLERANCE = timedelta(minutes=5)
@@ -130,6 +139,32 @@ def test_a_grant_at_the_purpose_lifts_an_out_of_everything_for_that_purpose_only
     assert wish(said, "acme") is Wish.OUT
 
 
+def test_a_topic_inherits_its_purpose_unless_it_is_told_apart() -> None:
+    said = [grant("acme/news", 0)]
+
+    assert standing(said, "acme/news/offers", tolerance=TOLERANCE) == Standing(Wish.IN, said[0])
+
+
+@pytest.mark.parametrize(
+    ("lifting", "is_left"),
+    [
+        ([], True),
+        ([out("acme/news", 60)], True),
+        ([grant("acme/news", 60)], False),
+        ([grant("acme/news", 4, clock="crm")], True),
+        ([grant("acme/news", 60, strength=Strength.NOTHING)], True),
+        ([grant("acme/news/offers", 60)], True),
+        ([grant("acme", 60)], True),
+        ([grant("acme/news/offers", 60), grant("acme/news", 60)], False),
+        ([grant("acme/news", 60, strength=Strength.NOTHING), grant("acme/news", 60)], False),
+    ],
+)
+def test_an_out_is_unbeaten_until_a_grant_lifts_it_where_it_was_said(lifting: list[Statement], is_left: bool) -> None:
+    said = out("acme/news", 0)
+
+    assert (said in unbeaten([said, *lifting], tolerance=TOLERANCE)) is is_left
+
+
 def test_a_mapped_topic_under_consent_needs_a_tick_of_its_own() -> None:
     said = [grant("acme/news", 0)]
 
@@ -222,7 +257,7 @@ def test_a_request_is_pending_until_it_expires() -> None:
         target=asked.uid,
     )
 
-    assert wish([asked], "acme/news") is Wish.PENDING
+    assert standing([asked], "acme/news", tolerance=TOLERANCE) == Standing(Wish.PENDING, asked)
     assert wish([asked, expired], "acme/news") is Wish.UNKNOWN
 
 
@@ -244,6 +279,7 @@ def bounce(at: float, kind: StatementKind = StatementKind.HARD_BOUNCE) -> Statem
         ([], Deliverability.OK),
         ([bounce(1)], Deliverability.HARD),
         ([bounce(1), bounce(2, StatementKind.DELIVERED)], Deliverability.OK),
+        ([bounce(2), bounce(2, StatementKind.DELIVERED)], Deliverability.OK),
         ([bounce(3), bounce(2, StatementKind.DELIVERED)], Deliverability.HARD),
         ([bounce(1, StatementKind.SOFT_BOUNCE)], Deliverability.SOFT),
         ([bounce(n, StatementKind.SOFT_BOUNCE) for n in (1, 2, 3)], Deliverability.HARD),
@@ -256,6 +292,15 @@ def test_bounces_say_whether_mail_arrives(said: list[Statement], expected: Deliv
     assert found == expected
 
 
+def test_a_soft_bounce_counts_until_its_window_is_over() -> None:
+    said = [bounce(0, StatementKind.SOFT_BOUNCE)]
+    found = [
+        deliverability(said, now=minute(at), soft_limit=3, soft_within=timedelta(minutes=10)) for at in (9.9, 10, 11)
+    ]
+
+    assert found == [Deliverability.SOFT, Deliverability.OK, Deliverability.OK]
+
+
 def test_bounces_are_never_wishes() -> None:
     assert wish([bounce(1)], "acme/news") is Wish.UNKNOWN
 
@@ -263,19 +308,31 @@ def test_bounces_are_never_wishes() -> None:
 @pytest.mark.parametrize(
     ("wish_", "kind", "basis", "mailbox", "expected"),
     [
-        (Wish.OUT, Kind.COMMERCIAL, Basis.LEGITIMATE_INTEREST, Deliverability.OK, False),
-        (Wish.UNKNOWN, Kind.COMMERCIAL, Basis.LEGITIMATE_INTEREST, Deliverability.OK, True),
-        (Wish.UNKNOWN, Kind.COMMERCIAL, Basis.CONSENT, Deliverability.OK, False),
-        (Wish.PENDING, Kind.COMMERCIAL, Basis.CONSENT, Deliverability.OK, False),
-        (Wish.IN, Kind.COMMERCIAL, Basis.CONSENT, Deliverability.SOFT, True),
-        (Wish.IN, Kind.COMMERCIAL, Basis.CONSENT, Deliverability.HARD, False),
-        (Wish.OUT, Kind.TRANSACTIONAL, Basis.CONSENT, Deliverability.OK, True),
-        (Wish.IN, Kind.TRANSACTIONAL, Basis.CONSENT, Deliverability.HARD, False),
+        (Wish.OUT, Kind.COMMERCIAL, Basis.LEGITIMATE_INTEREST, Deliverability.OK, (False, "opted out")),
+        (
+            Wish.UNKNOWN,
+            Kind.COMMERCIAL,
+            Basis.LEGITIMATE_INTEREST,
+            Deliverability.OK,
+            (True, "legitimate interest and no objection"),
+        ),
+        (Wish.UNKNOWN, Kind.COMMERCIAL, Basis.CONSENT, Deliverability.OK, (False, "no consent known")),
+        (Wish.PENDING, Kind.COMMERCIAL, Basis.CONSENT, Deliverability.OK, (False, "asked, no answer yet")),
+        (Wish.IN, Kind.COMMERCIAL, Basis.CONSENT, Deliverability.SOFT, (True, "opted in")),
+        (Wish.IN, Kind.COMMERCIAL, Basis.CONSENT, Deliverability.HARD, (False, "undeliverable: the address bounced")),
+        (Wish.OUT, Kind.TRANSACTIONAL, Basis.CONSENT, Deliverability.OK, (True, "transactional")),
+        (
+            Wish.IN,
+            Kind.TRANSACTIONAL,
+            Basis.CONSENT,
+            Deliverability.HARD,
+            (False, "undeliverable: the address bounced"),
+        ),
     ],
 )
-def test_may_mail_follows_wish_basis_kind_and_mailbox(
-    wish_: Wish, kind: Kind, basis: Basis, mailbox: Deliverability, expected: bool
+def test_may_mail_follows_wish_basis_kind_and_mailbox_and_says_why(
+    wish_: Wish, kind: Kind, basis: Basis, mailbox: Deliverability, expected: tuple[bool, str]
 ) -> None:
     purpose = Purpose(scope="acme/news", kind=kind, basis=basis)
 
-    assert may_mail(wish_, mailbox, purpose).may_send is expected
+    assert may_mail(wish_, mailbox, purpose) == Permission(*expected)

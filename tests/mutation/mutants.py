@@ -1,0 +1,114 @@
+"""Makes mutants of the pure core: every one is one function with one small fault in it.
+
+The faults are those of mutmut. Its own way to run them is not used: it leaves out whatever is decorated, which in the
+model is nearly everything, and starts a session of tests for each mutant.
+"""
+
+import difflib
+import importlib
+import inspect
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import libcst as cst
+from mutmut.mutation.file_mutation import create_mutations, deep_replace
+
+import optsync
+
+PACKAGES = ("model", "reconcile")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """``identity`` says function and fault, so that it outlives what is edited elsewhere."""
+
+    identity: str
+    module: str
+    function: str
+    source: str
+    """Of the faulty function, without its decorators."""
+
+
+def core_modules() -> tuple[str, ...]:
+    """The modules that are held to the rate."""
+    home = Path(optsync.__path__[0])
+    files = sorted(path for package in PACKAGES for path in (home / package).glob("[!_]*.py"))
+    return tuple(f"optsync.{path.parent.name}.{path.stem}" for path in files)
+
+
+def mutants_of(name: str) -> list[Mutant]:
+    """Every mutant of a module, in the order of its lines."""
+    path = importlib.import_module(name).__file__
+    assert path is not None
+    return list(mutate(name, Path(path).read_text(encoding="utf-8")))
+
+
+def mutate(name: str, text: str) -> Iterator[Mutant]:
+    """Every mutant of a module with this text."""
+    tree = cst.parse_module(text).visit(_Undecorate())
+    module, mutations, _, _ = create_mutations(name, tree.code)
+    qualified = dict(_functions(module))
+    seen: Counter[str] = Counter()
+    for mutation in mutations:
+        function = mutation.contained_by_top_level_function
+        if not isinstance(function, cst.FunctionDef):
+            continue  # a default of a class or a constant
+        before = _code(function)
+        after = _code(deep_replace(function, mutation.original_node, mutation.mutated_node))
+        label = f"{name}.{qualified[function]}: {_difference(before, after)}"
+        seen[label] += 1
+        identity = label if seen[label] == 1 else f"{label} ({seen[label]})"
+        yield Mutant(identity, name, qualified[function], after)
+
+
+class _Undecorate(cst.CSTTransformer):
+    """Takes the decorators of functions away: mutmut passes over what has any."""
+
+    def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> cst.FunctionDef:  # noqa: N802 - libcst calls it so
+        return updated_node.with_changes(decorators=[])
+
+
+def _functions(module: cst.Module) -> Iterator[tuple[cst.FunctionDef, str]]:
+    for statement in module.body:
+        if isinstance(statement, cst.FunctionDef):
+            yield statement, statement.name.value
+        elif isinstance(statement, cst.ClassDef):
+            for inner in statement.body.body:
+                if isinstance(inner, cst.FunctionDef):
+                    yield inner, f"{statement.name.value}.{inner.name.value}"
+
+
+def _code(function: cst.CSTNode | cst.RemovalSentinel | cst.FlattenSentinel[cst.CSTNode]) -> str:
+    assert isinstance(function, cst.CSTNode)
+    return textwrap.dedent(cst.Module([]).code_for_node(function)).strip("\n") + "\n"
+
+
+def _difference(before: str, after: str) -> str:
+    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""))[2:]
+    changed = [f"{line[0]} {line[1:].strip()}" for line in lines if line[0] in "+-" and line[1:].strip()]
+    return "  ".join(changed)
+
+
+def turn_on(mutant: Mutant) -> None:
+    """From now on the faulty function is called wherever the right one was. For good: fork first."""
+    module = sys.modules[mutant.module]
+    namespace: dict[str, Any] = {**vars(module)}
+    exec(compile(mutant.source, mutant.identity, "exec"), namespace)  # noqa: S102 - our own source, one fault apart
+    faulty, live = namespace[mutant.function.rpartition(".")[2]], function_at(module, mutant.function)
+    live.__code__, live.__defaults__, live.__kwdefaults__ = faulty.__code__, faulty.__defaults__, faulty.__kwdefaults__
+
+
+def function_at(module: ModuleType, qualified: str) -> FunctionType:
+    """The function itself, behind what decorates it."""
+    found: Any = module
+    for name in qualified.split("."):
+        found = inspect.getattr_static(found, name)
+    found = found.fget if isinstance(found, property) else getattr(found, "__func__", found)
+    assert isinstance(found, FunctionType), f"{module.__name__}.{qualified} hides its function"
+    return found

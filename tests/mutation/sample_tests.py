@@ -1,0 +1,11 @@
+"""Tests that are run by the tests of mutation testing alone: they miss one boundary on purpose."""
+
+from tests.mutation.sample import Span, halve, longest
+
+
+def test_lengths() -> None:
+    assert longest([Span.upto(3), Span(2, 9)]) == 7
+
+
+def test_halves() -> None:
+    assert halve(8) == 3
