@@ -1,6 +1,7 @@
 """The PHP shapes of the REST API: queries as ``parse_str`` reads them, maps and lists that look alike when empty."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -10,13 +11,25 @@ REFERENCE = "$result"
 
 def command(method: str, params: Mapping[str, Any]) -> str:
     """One command of a batch: ``method?query``, each key and value encoded once, without safe characters."""
-    query = "&".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in _flat(params))
+    query = "&".join(
+        _selection(tuple(value)) if name == "select" else _encoded(name, value) for name, value in params.items()
+    )
     return f"{method}?{query}" if query else method
 
 
-def _flat(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in params.items():
-        yield from _pairs(name, value)
+def _encoded(name: str, value: Any) -> str:
+    return "&".join(f"{_key(key)}={quote(inner, safe='')}" for key, inner in _pairs(name, value))
+
+
+@lru_cache(maxsize=64)
+def _selection(names: tuple[str, ...]) -> str:
+    """Every page of a walk, and every walk, asks for the same one."""
+    return _encoded("select", names)
+
+
+@lru_cache(maxsize=1024)
+def _key(name: str) -> str:
+    return quote(name, safe="")
 
 
 def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:

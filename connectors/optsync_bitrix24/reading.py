@@ -10,7 +10,7 @@ from optsync_bitrix24.cursor import Place
 from optsync_bitrix24.listing import BATCH, TRIES, Listing
 from optsync_bitrix24.mapping import select_for
 from optsync_bitrix24.refusals import Meaning, meaning
-from optsync_bitrix24.sharing import Progress, ScopeWalk, share
+from optsync_bitrix24.sharing import Progress, ScopeWalk, first_pages, share
 from optsync_bitrix24.walking import Walk, id_of
 
 
@@ -20,17 +20,22 @@ class Reader:
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
         self._client = listing.client
+        self._known: dict[str, int] = {}
+        """How many records an entity had when all of it was read last."""
 
     def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
         """See :meth:`optsync.connect.contract.Connector.read`."""
         self._listing.known_entity(spec.collection)
-        progress = self._start(spec, Place.parse(cursor, spec.collection))
+        place = Place.parse(cursor, spec.collection)
+        progress = self._start(spec, place)
         while True:
             self._advance(progress, spec)
             page = self._page(progress, spec)
             if page.records or page.faults or page.is_last:
                 yield page
             if page.is_last:
+                if page.is_full and not place.after:
+                    self._known[spec.collection] = progress.data.read
                 return
 
     def scan_ids(self, entity: str) -> Iterator[Sequence[str]]:
@@ -53,7 +58,8 @@ class Reader:
             ScopeWalk(names=names, walk=walk(f"s{number}w", ["ID"], where))
             for number, (where, names) in enumerate(self._listing.filters(spec))
         ]
-        return Progress(place=place, data=walk("p", select_for(spec), {}), scopes=scopes)
+        pages = first_pages(place, self._known.get(spec.collection))
+        return Progress(place=place, data=walk("p", select_for(spec), {}), scopes=scopes, first_pages=pages)
 
     def _advance(self, progress: Progress, spec: ReadSpec) -> None:
         """One batch."""

@@ -10,8 +10,8 @@ from optsync.model.page import RowFault
 from optsync_bitrix24.cursor import Place
 from optsync_bitrix24.walking import PAGE, Walk, id_of
 
-_FIRST_DELTA_BATCH = 10
-"""A delta is mostly short, and each page costs run time whether it shows something or not."""
+_FIRST_OF_DELTA = 3
+"""A delta is mostly empty, and each page costs run time whether it shows something or not."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,6 +34,8 @@ class Progress:
     faults: list[RowFault] = field(default_factory=list)
     failures: int = 0
     is_first: bool = True
+    first_pages: int | None = None
+    """What will probably do, for each walk in the first batch; None where nothing is known."""
 
     @property
     def walks(self) -> list[Walk]:
@@ -48,6 +50,14 @@ class Progress:
         return self.place.is_complete and all(walk.is_complete for walk in self.walks)
 
 
+def first_pages(place: Place, known: int | None) -> int | None:
+    """For :attr:`Progress.first_pages`; ``known`` is how many records there were at the last full read."""
+    if place.since is not None:
+        return _FIRST_OF_DELTA
+    # One page more than they need: a full last page does not show that it is the last, and there may be new ones.
+    return None if known is None else known // PAGE + 2
+
+
 def share(progress: Progress, total: int) -> dict[str, int]:
     """How many pages of a batch each walk gets, by the walk's name.
 
@@ -60,8 +70,8 @@ def share(progress: Progress, total: int) -> dict[str, int]:
         return _filled(progress, data=0, needs=_even(active, total))
     if progress.data.read == 0:
         each = total // (1 + len(active))
-        if progress.place.since is not None and progress.is_first:
-            each = min(each, _FIRST_DELTA_BATCH)
+        if progress.first_pages is not None and progress.is_first:
+            each = min(each, progress.first_pages)
         return _filled(progress, data=each, needs=dict.fromkeys(_names(active), each))
     for data in range(total, 0, -1):
         needs = {scope.walk.name: _need(progress, scope, data) for scope in active}

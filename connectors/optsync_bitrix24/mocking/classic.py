@@ -3,7 +3,7 @@
 from typing import Any
 
 from optsync_bitrix24.mocking.answers import RestError, Result
-from optsync_bitrix24.mocking.catalogue import DEFAULTS, MULTIFIELDS, Field, describe, with_semantics
+from optsync_bitrix24.mocking.catalogue import DEFAULTS, MULTIFIELDS, describe, with_semantics
 from optsync_bitrix24.mocking.listing import Order, fetch
 from optsync_bitrix24.mocking.php import as_map, elements, is_array, is_blank, param, php_int, php_text
 from optsync_bitrix24.mocking.portal import Call, Portal
@@ -12,6 +12,8 @@ from optsync_bitrix24.mocking.values import DROPPED
 
 # Written by these methods and never shown by them.
 _HIDDEN = frozenset({"COMPANY_IDS", "CONTACT_IDS"})
+
+_NEVER_SHOWN: tuple[dict[str, Any], list[Multifield], dict[str, Any]] = {}, [], {}
 
 
 class Classic:
@@ -35,17 +37,16 @@ class Classic:
         page = fetch(self._table, query, self._order(as_map(order)), start, sees=self._portal.viewer(self._entity))
         if not page.rows and page.total and self._portal.switches.past_the_end == "first":
             page = fetch(self._table, query, self._order(as_map(order)), 0, sees=self._portal.viewer(self._entity))
-        shown, kinds = self._selected(param(call.params, "select"))
+        selection = self._selected(param(call.params, "select"))
         uncounted = 0 if self._portal.switches.uncounted_total in ("classic", "always") else None
-        rows = [self._show(row, shown, kinds) for row in page.rows]
+        rows = [self._show(row, selection) for row in page.rows]
         return Result(value=rows, total=uncounted if page.total is None else page.total, next=page.next)
 
     def get(self, call: Call) -> Result:
         row = self._row(call, "Not found")
         if not self._sees(row.id):
             raise RestError("", "Access denied.")
-        shown, _ = self._selected(["*", "UF_*"])
-        return Result(value=self._show(row, shown, MULTIFIELDS))
+        return Result(value=self._show(row, self._selected(["*", "UF_*", *MULTIFIELDS])))
 
     def add(self, call: Call) -> Result:
         sent = self._sent(call)
@@ -134,12 +135,19 @@ class Classic:
             known[words] = _selection(self._table.fields, set(words))
         return known[words]
 
-    def _show(self, row: Row, shown: list[Field], kinds: tuple[str, ...]) -> dict[str, Any]:
+    def _show(self, row: Row, selection: Selection) -> dict[str, Any]:
+        values, multifields, answer = row.shown.get(selection, _NEVER_SHOWN)
+        if values != row.values or multifields != row.multifields:
+            answer = self._made(row, selection)
+            row.shown[selection] = dict(row.values), list(row.multifields), answer
+        return answer
+
+    def _made(self, row: Row, selection: Selection) -> dict[str, Any]:
         answer: dict[str, Any] = {}
         show, values = self._portal.values.show, row.values
-        for one in shown:
+        for one in selection.fields:
             answer[one.name] = show(one, row.id if one.name == "ID" else values.get(one.name))
-        for kind in kinds:
+        for kind in selection.kinds:
             found = [one.show() for one in row.multifields if one.kind == kind]
             if found:
                 answer[kind] = found
@@ -159,4 +167,4 @@ def _selection(fields: Fields, words: set[str]) -> Selection:
         and one.type != "crm_multifield"
         and name not in _HIDDEN
     ]
-    return shown, kinds
+    return Selection(shown, kinds)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from email.parser import BytesParser
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -18,12 +19,14 @@ _LEADING_INT = re.compile(r"\s*[+-]?\d+")
 
 def parse_str(text: str) -> Params:
     """Decodes a query as PHP's ``parse_str`` does: brackets nest, ``k[]`` appends, later duplicates overwrite."""
-    pairs = []
-    for part in text.split("&"):
-        if part:
-            name, _, value = part.partition("=")
-            pairs.append((unquote_plus(name, errors="replace"), unquote_plus(value, errors="replace")))
-    return _nested(pairs)
+    return _nested(_decoded(part) for part in text.split("&") if part)
+
+
+@lru_cache(maxsize=4096)
+def _decoded(part: str) -> tuple[str, str]:
+    """Clients send the same few over and over."""
+    name, _, value = part.partition("=")
+    return unquote_plus(name, errors="replace"), unquote_plus(value, errors="replace")
 
 
 def decode_request(request: MockRequest) -> Params:
@@ -60,17 +63,22 @@ def _multipart(kind: str, body: bytes) -> Iterable[tuple[str, str]]:
 def _nested(pairs: Iterable[tuple[str, str]]) -> Params:
     root: Params = {}
     for name, value in pairs:
-        top, bracket, rest = name.partition("[")
-        keys = _KEYS.findall(bracket + rest) if "]" in rest else []
-        if bracket and not keys:
-            top = f"{top}_{rest}"
-        top = top.lstrip(" ").replace(".", "_").replace(" ", "_")
-        if top:
-            _put(root, [top, *keys], value)
+        _put(root, _path(name), value)
     return {key: _listed(value) for key, value in root.items()}
 
 
-def _put(node: Params, keys: list[str], value: str) -> None:
+@lru_cache(maxsize=4096)
+def _path(name: str) -> tuple[str, ...]:
+    """The keys that a parameter's name stands for; none where PHP drops it."""
+    top, bracket, rest = name.partition("[")
+    keys = _KEYS.findall(bracket + rest) if "]" in rest else []
+    if bracket and not keys:
+        top = f"{top}_{rest}"
+    top = top.lstrip(" ").replace(".", "_").replace(" ", "_")
+    return (top, *keys) if top else ()
+
+
+def _put(node: Params, keys: tuple[str, ...], value: str) -> None:
     for position, key in enumerate(keys):
         if key == "" and position:
             key = str(max((int(k) for k in node if k.isdigit()), default=-1) + 1)  # noqa: PLW2901 - PHP appends
@@ -91,7 +99,7 @@ def _listed(value: Any) -> Any:
 
 
 def _counts_up(node: Mapping[Any, Any]) -> bool:
-    return all(str(key) == str(position) for position, key in enumerate(node))
+    return str(next(iter(node), 0)) == "0" and all(str(key) == str(position) for position, key in enumerate(node))
 
 
 def php_json(value: Any) -> Any:
@@ -101,10 +109,7 @@ def php_json(value: Any) -> Any:
         for key, below in value.items():
             if isinstance(below, (dict, list)):
                 value[key] = php_json(below)
-        first = next(iter(value), None)
-        if first is None or (str(first) == "0" and _counts_up(value)):
-            return list(value.values())
-        return value
+        return list(value.values()) if _counts_up(value) else value
     if isinstance(value, list):
         for position, below in enumerate(value):
             if isinstance(below, (dict, list)):

@@ -16,8 +16,12 @@ _LOCAL = r"[\w=+~'!$&*^`|#%/?{}-]+"
 _EMAIL = re.compile(rf"{_LOCAL}(\.{_LOCAL})*@([\w-]+\.)+[\w-]{{2,63}}")
 
 
-Selection = tuple[list[Field], tuple[str, ...]]
-"""Ordinary fields to show, and the kinds of multifields."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """What a list shows: ordinary fields, and kinds of multifields."""
+
+    fields: list[Field]
+    kinds: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -40,6 +44,8 @@ class Row:
     id: int
     values: dict[str, Any] = field(default_factory=dict)
     multifields: list[Multifield] = field(default_factory=list)
+    shown: dict[Selection, tuple[dict[str, Any], list[Multifield], dict[str, Any]]] = field(default_factory=dict)
+    """Values and multifields as they were when they were shown last, and how that looked."""
 
     def of_kind(self, kind: str) -> list[Multifield]:
         return [one for one in self.multifields if one.kind == kind]

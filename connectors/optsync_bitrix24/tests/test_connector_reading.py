@@ -306,21 +306,6 @@ def test_own_companies_are_left_out_and_converted_leads_by_choice() -> None:
     assert leads.ids(ReadSpec(collection="lead")) == [second]
 
 
-def test_a_slow_portal_gets_smaller_batches() -> None:
-    made = world(people(600))
-
-    def slow(_: MockRequest, body: dict[str, Any]) -> Any:
-        body["time"]["duration"] = 45.0
-        return body
-
-    made.spoil(slow)
-    made.ids(contacts("NAME"))
-    made.ids(contacts("NAME"))
-    sent = [len(msgspec.json.decode(request.body)["cmd"]) for request in made.transport.requests]
-    assert sent[0] == 50
-    assert sent[1] == 25
-
-
 def test_a_check_is_one_call_and_finds_nothing_wrong_with_a_good_configuration() -> None:
     made = world(people(1))
     spec = contacts("NAME", "UF_CRM_OPT_OUT", topics=["UF_CRM_TOPIC_NEWS"], clients=_CLIENTS)

@@ -1,0 +1,47 @@
+"""How much is asked for in one batch."""
+
+from typing import Any
+
+import msgspec
+
+from optsync.connect.mock import MockRequest
+from optsync_bitrix24.tests.world import World, contacts, people, world
+
+_CLIENTS = {"TYPE_ID": "CLIENT"}
+
+
+def _commands_sent(made: World) -> list[int]:
+    return [len(msgspec.json.decode(request.body)["cmd"]) for request in made.transport.requests]
+
+
+def test_a_slow_portal_gets_smaller_batches() -> None:
+    made = world(people(1300))
+
+    def slow(_: MockRequest, body: dict[str, Any]) -> Any:
+        body["time"]["duration"] = 45.0
+        return body
+
+    made.spoil(slow)
+    made.ids(contacts("NAME"))
+    made.ids(contacts("NAME"))
+    sent = _commands_sent(made)
+    assert sent[0] == 50
+    assert sent[1] == 25
+
+
+def test_a_batch_asks_for_hardly_more_pages_than_there_probably_are() -> None:
+    made = world(people(120))
+    spec = contacts("NAME", clients=_CLIENTS)
+    assert len(made.ids(spec)) == 120
+    made.mock.populate(people(60))
+    made.clock.advance(600)
+    pages = made.read(spec)
+    assert sum(len(page.records) for page in pages) == 180
+    assert made.read(spec, pages[-1].cursor)[-1].is_last
+    made.mock.populate(people(400))
+    assert len(made.ids(spec)) == 580
+    filling, again, delta, *grown = _commands_sent(made)
+    assert filling == 1 + 2 * (49 // 2)
+    assert again == 2 * (120 // 50 + 2)
+    assert delta == 2 * 3
+    assert len(grown) == 2
