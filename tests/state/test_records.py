@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -218,22 +217,22 @@ def _told(unit: Any, run: str, row: dict[str, Any], key: int, points: tuple[int,
 
 def plans(store: Store, act: Any) -> str:
     """How SQLite looks for what ``act`` asks for."""
-    asked: list[tuple[str, Any]] = []
-
-    def note(*seen: Any) -> None:
-        asked.append((seen[2], seen[3]))
-
-    sa.event.listen(store._engine, "before_cursor_execute", note)
+    asked: list[str] = []
     with store.reading() as unit:
-        act(unit)
-    sa.event.remove(store._engine, "before_cursor_execute", note)
+        driver: Any = unit.records._connection.connection.driver_connection
+        driver.set_trace_callback(asked.append)
+        try:
+            act(unit)
+        finally:
+            driver.set_trace_callback(None)
     with store._engine.connect() as connection:
         rows = [
             row[3]
-            for text, values_ in asked
+            for text in asked
             if text.lstrip().startswith("SELECT")
-            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values_)
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")
         ]
+    assert rows
     return "\n".join(rows)
 
 

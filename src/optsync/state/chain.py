@@ -11,10 +11,12 @@ from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection, RowMapping
 
 from optsync.clock import Clock
 from optsync.state import seal
+from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks, insert_new, upsert
 from optsync.state.schema import block, contact_point, evidence, meta, microseconds, statement
 
@@ -23,6 +25,27 @@ Keys = Callable[[], Sequence[bytes]]
 HEAD = "ledger"
 _OLD_STATEMENTS = 1000
 """How many statements from before the chain a block takes."""
+
+_HEAD = sa.select(meta.c.value).where(meta.c.key == HEAD)
+_READ = Prepared(_HEAD)
+_LOCKED = Prepared(_HEAD.with_for_update())
+_DROP = Prepared(sa.delete(block).where(block.c.id == bindparam("number")))
+_CLOSE = Prepared(
+    sa.update(block)
+    .where(block.c.id == bindparam("number"))
+    .values(count=bindparam("leaves"), hash=bindparam("digest"), mac=bindparam("signature"))
+)
+_SEALS = Prepared(
+    sa.select(contact_point.c.id, contact_point.c.seal, contact_point.c.email, contact_point.c.hash).where(
+        contact_point.c.id.in_(any_of("points"))
+    )
+)
+_SEAL = Prepared(
+    sa.update(contact_point)
+    .where(contact_point.c.id == bindparam("of"))
+    .values(seal=bindparam("seal"), salt=bindparam("salt"))
+)
+_ANYTHING_OLD = Prepared(sa.select(statement.c.id).where(statement.c.block.is_(None)).limit(1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +81,7 @@ class Chain:
 
     def head(self) -> Head | None:
         """None: nothing was sealed yet."""
-        query = sa.select(meta.c.value).where(meta.c.key == HEAD)
-        return parse_head(self._connection.execute(query).scalar_one_or_none())
+        return parse_head(_READ.scalar(self._connection))
 
     def add(self, fill: Callable[[int], Sequence[bytes]]) -> int:
         """Adds a block. ``fill`` is given its number, writes its statements and returns their leaves in the order of
@@ -78,11 +100,10 @@ class Chain:
 
     def _locked(self) -> Head | None:
         """The head, which nobody else can move until this transaction ends."""
-        query = sa.select(meta.c.value).where(meta.c.key == HEAD).with_for_update()
-        value = self._connection.execute(query).scalar_one_or_none()
+        value = _LOCKED.scalar(self._connection)
         if value is None:
             insert_new(self._connection, meta, [{"key": HEAD, "value": ""}])
-            value = self._connection.execute(query).scalar_one()
+            value = _LOCKED.scalar(self._connection)
         return parse_head(value)
 
     def _newest(self) -> Head:
@@ -103,13 +124,13 @@ class Chain:
             number += 1
             row["id"] = number
         leaves = fill(number)
-        is_it = block.c.id == number
         if not leaves:
-            self._connection.execute(sa.delete(block).where(is_it))
+            _DROP.run(self._connection, number=number)
             return before, 0
         digest = seal.block_hash(before.hash, number, microseconds(at), leaves)
-        values = {"count": len(leaves), "hash": digest, "mac": self._signature(digest)}
-        self._connection.execute(sa.update(block).where(is_it).values(values))
+        _CLOSE.run(
+            self._connection, number=number, leaves=len(leaves), digest=digest, signature=self._signature(digest)
+        )
         head = Head(block=number, hash=digest, statements=before.statements + len(leaves))
         upsert(
             self._connection,
@@ -130,13 +151,10 @@ class Chain:
         Under the lock of the head only."""
         found: dict[int, bytes] = {}
         for part in chunks(sorted(points)):
-            query = sa.select(contact_point.c.id, contact_point.c.seal, contact_point.c.email, contact_point.c.hash)
-            rows = self._connection.execute(query.where(contact_point.c.id.in_(part))).all()
+            rows = _SEALS.all(self._connection, points=part)
             nameless = [(key, email, keyed) for key, known, email, keyed in rows if known is None]
             made = [_seal_row(*each, salt) for each, salt in zip(nameless, new_salts(len(nameless)), strict=True)]
-            if made:
-                target = sa.update(contact_point).where(contact_point.c.id == sa.bindparam("of"))
-                self._connection.execute(target, made)
+            _SEAL.run_each(self._connection, made)
             found.update((key, known) for key, known, _, _ in rows if known is not None)
             found.update((row["of"], row["seal"]) for row in made)
         return found
@@ -144,8 +162,7 @@ class Chain:
     # statements from before the chain
 
     def _is_anything_old(self) -> bool:
-        query = sa.select(statement.c.id).where(statement.c.block.is_(None)).limit(1)
-        return self._connection.execute(query).first() is not None
+        return bool(_ANYTHING_OLD.all(self._connection))
 
     def _seal_the_old(self) -> Head:
         head = self._newest()

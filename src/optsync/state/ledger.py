@@ -12,9 +12,23 @@ from optsync.reconcile.erasure import may_be_kept, without_private_part
 from optsync.state import seal
 from optsync.state.chain import Chain, Head, as_raw, new_salts
 from optsync.state.codec import dumps, loads
+from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks, insert_new, insert_returning
 from optsync.state.schema import backlog, contact_point, evidence, statement
 from optsync.state.verify import Verdict, Verification
+
+_HAS_FORGOTTEN = Prepared(sa.select(contact_point.c.id).where(contact_point.c.hash.is_not(None)).limit(1))
+_FORGOTTEN = Prepared(
+    sa.select(contact_point.c.id).where(contact_point.c.id.in_(any_of("points")), contact_point.c.email.is_(None))
+)
+_KNOWN = Prepared(sa.select(statement.c.point_id, statement.c.uid).where(statement.c.point_id.in_(any_of("points"))))
+_ABOUT = Prepared(
+    sa.select(statement, evidence.c.data)
+    .outerjoin(evidence, evidence.c.statement_id == statement.c.id)
+    .where(statement.c.point_id.in_(any_of("points")))
+    .order_by(statement.c.point_id, statement.c.at, statement.c.uid)
+)
+_SPOKEN_OF = Prepared(sa.select(statement.c.point_id).where(statement.c.point_id.in_(any_of("points"))).distinct())
 
 
 class Ledger:
@@ -43,13 +57,9 @@ class Ledger:
 
     def _permitted(self, said: Sequence[tuple[int, Statement]]) -> Iterator[tuple[int, Statement]]:
         forgotten: set[int] = set()
-        anybody = sa.select(contact_point.c.id).where(contact_point.c.hash.is_not(None))
-        if said and self._connection.execute(anybody.limit(1)).first():
+        if said and _HAS_FORGOTTEN.all(self._connection):
             for part in chunks(sorted({key for key, _ in said})):
-                query = sa.select(contact_point.c.id).where(
-                    contact_point.c.id.in_(part), contact_point.c.email.is_(None)
-                )
-                forgotten.update(self._connection.execute(query).scalars())
+                forgotten.update(_FORGOTTEN.scalars(self._connection, points=part))
         for key, each in said:
             if key not in forgotten:
                 yield key, each
@@ -81,8 +91,7 @@ class Ledger:
 
     def _known(self, points: Collection[int]) -> Iterator[tuple[int, str]]:
         for part in chunks(sorted(points)):
-            query = sa.select(statement.c.point_id, statement.c.uid).where(statement.c.point_id.in_(part))
-            yield from ((key, uid) for key, uid in self._connection.execute(query))
+            yield from ((key, uid) for key, uid in _KNOWN.all(self._connection, points=part))
 
     def _insert(
         self, news: Mapping[tuple[int, str], Statement], run: str | None, number: int | None, seals: Mapping[int, bytes]
@@ -108,13 +117,7 @@ class Ledger:
         """All statements about these points, oldest first."""
         found: dict[int, list[Statement]] = {key: [] for key in points}
         for part in chunks(sorted(points)):
-            query = (
-                sa.select(statement, evidence.c.data)
-                .outerjoin(evidence, evidence.c.statement_id == statement.c.id)
-                .where(statement.c.point_id.in_(part))
-                .order_by(statement.c.point_id, statement.c.at, statement.c.uid)
-            )
-            for row in self._connection.execute(query).mappings():
+            for row in _ABOUT.dicts(self._connection, points=part):
                 found[row["point_id"]].append(read_statement(row))
         return {key: tuple(said) for key, said in found.items()}
 
@@ -122,8 +125,7 @@ class Ledger:
         """Those of the points about which anything was said."""
         found: set[int] = set()
         for part in chunks(sorted(points)):
-            query = sa.select(statement.c.point_id).where(statement.c.point_id.in_(part)).distinct()
-            found.update(self._connection.execute(query).scalars())
+            found.update(_SPOKEN_OF.scalars(self._connection, points=part))
         return found
 
     def points_of_import(self, uid: str) -> list[int]:
@@ -191,7 +193,7 @@ def _row(key: int, said: Statement, run: str | None) -> dict[str, Any]:
     }
 
 
-def read_statement(row: RowMapping) -> Statement:
+def read_statement(row: Mapping[str, Any] | RowMapping) -> Statement:
     """From the columns of the statement and ``data`` of its evidence."""
     return Statement(
         uid=row["uid"],

@@ -4,12 +4,21 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import sqlalchemy as sa
+from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
 from optsync.model.link import Agreed, Link
 from optsync.state.codec import decode_agreed, decode_memory, encode_agreed, encode_memory
+from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks, upsert
 from optsync.state.schema import link
+
+_OF_SYNC = link.c.sync == bindparam("of")
+_OF = Prepared(sa.select(link).where(_OF_SYNC, link.c.esp_record.in_(any_of("members"))))
+_PARTNERS = (
+    Prepared(sa.select(link.c.esp_record).where(_OF_SYNC, link.c.crm_record.in_(any_of("records")))),
+    Prepared(sa.select(link.c.crm_record).where(_OF_SYNC, link.c.esp_record.in_(any_of("records")))),
+)
 
 
 class Links:
@@ -20,8 +29,7 @@ class Links:
         """The links of these members, by (CRM record, member)."""
         found: dict[tuple[int, int], Link] = {}
         for part in chunks(esp_records):
-            query = sa.select(link).where(link.c.sync == sync, link.c.esp_record.in_(part))
-            for row in self._connection.execute(query).mappings():
+            for row in _OF.dicts(self._connection, of=sync, members=part):
                 plain = Link(crm=row["crm_record"], esp=row["esp_record"], agreed=decode_agreed(row["agreed"]))
                 found[plain.crm, plain.esp] = decode_memory(plain, row["frozen"])
         return found
@@ -30,9 +38,8 @@ class Links:
         """The other ends of these records' links, whichever side they are on."""
         found: set[int] = set()
         for part in chunks(records):
-            for near, far in ((link.c.crm_record, link.c.esp_record), (link.c.esp_record, link.c.crm_record)):
-                query = sa.select(far).where(link.c.sync == sync, near.in_(part))
-                found.update(self._connection.execute(query).scalars())
+            for partners in _PARTNERS:
+                found.update(partners.scalars(self._connection, of=sync, records=part))
         return found
 
     def drop(self, sync: str, pairs: Iterable[tuple[int, int]]) -> None:

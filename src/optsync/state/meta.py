@@ -1,10 +1,14 @@
 """Facts about the database and the systems it belongs to."""
 
 import sqlalchemy as sa
+from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
+from optsync.state.prepared import Prepared
 from optsync.state.rows import upsert
 from optsync.state.schema import meta
+
+_VALUE = Prepared(sa.select(meta.c.value).where(meta.c.key == bindparam("of")))
 
 
 class Meta:
@@ -12,7 +16,8 @@ class Meta:
         self._connection = connection
 
     def get(self, key: str) -> str | None:
-        return self._connection.execute(sa.select(meta.c.value).where(meta.c.key == key)).scalar_one_or_none()
+        value: str | None = _VALUE.scalar(self._connection, of=key)
+        return value
 
     def put(self, key: str, value: str) -> None:
         upsert(self._connection, meta, [{"key": key, "value": value}], key=("key",))

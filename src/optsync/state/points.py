@@ -5,14 +5,54 @@ from datetime import datetime
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
 from optsync.model.statement import StatementKind
+from optsync.state.prepared import Prepared, any_of
 from optsync.state.pseudonyms import Pseudonyms
 from optsync.state.rows import chunks, count_up, insert_from, insert_new
 from optsync.state.schema import backlog, contact_point, link, record_point, standing, statement, system_record
 
 _log = structlog.get_logger(__name__)
+
+_LISTED = contact_point.c.id.in_(any_of("keys"))
+_BY_ADDRESS = Prepared(
+    sa.select(contact_point.c.email, contact_point.c.id).where(contact_point.c.email.in_(any_of("addresses")))
+)
+_ADDRESSES = Prepared(
+    sa.select(contact_point.c.id, contact_point.c.email).where(_LISTED, contact_point.c.email.is_not(None))
+)
+_ACTIVE = Prepared(
+    sa.select(contact_point.c.id, contact_point.c.active_at).where(_LISTED, contact_point.c.active_at.is_not(None))
+)
+_HAS_FORGOTTEN = Prepared(sa.select(contact_point.c.id).where(contact_point.c.hash.is_not(None)).limit(1))
+_FORGOTTEN = Prepared(sa.select(contact_point.c.id).where(_LISTED, contact_point.c.email.is_(None)))
+_NAMELESS = Prepared(
+    sa.select(contact_point.c.id).where(_LISTED, contact_point.c.email.is_(None), contact_point.c.hash.is_(None))
+)
+
+_OF_SYNC = backlog.c.sync == bindparam("of")
+_THESE = sa.and_(_OF_SYNC, backlog.c.point_id.in_(any_of("keys")))
+_WAITING = Prepared(
+    sa.select(backlog.c.point_id)
+    .where(_OF_SYNC, backlog.c.point_id > bindparam("after"))
+    .order_by(backlog.c.point_id)
+    .limit(bindparam("limit"))
+)
+_STILL_WAITING = Prepared(sa.select(backlog.c.point_id).where(_THESE))
+_COUNT_WAITING = Prepared(sa.select(sa.func.count()).select_from(backlog).where(_OF_SYNC))
+_MARKS = sa.select(backlog.c.point_id, backlog.c.marks).where(_THESE)
+_HOW_OFTEN = Prepared(_MARKS)
+_FREE = Prepared(_MARKS.with_for_update(skip_locked=True))
+_DONE = Prepared(sa.delete(backlog).where(_THESE))
+
+_CACHED = Prepared(
+    sa.delete(standing).where(standing.c.point_id.in_(any_of("keys")), standing.c.scope.in_(any_of("scopes")))
+)
+_CACHE = Prepared(
+    sa.insert(standing).values(point_id=bindparam("point"), scope=bindparam("about"), wish=bindparam("found"))
+)
 
 
 class Points:
@@ -30,10 +70,7 @@ class Points:
     def _by_address(self, addresses: Collection[str]) -> dict[str, int]:
         found: dict[str, int] = {}
         for part in chunks(sorted(addresses)):
-            rows = self._connection.execute(
-                sa.select(contact_point.c.email, contact_point.c.id).where(contact_point.c.email.in_(part))
-            )
-            found.update((email, key) for email, key in rows)
+            found.update((email, key) for email, key in _BY_ADDRESS.all(self._connection, addresses=part))
         return found
 
     def require(self, addresses: Collection[str]) -> dict[str, int]:
@@ -53,12 +90,7 @@ class Points:
         """The addresses of these keys; forgotten ones are left out."""
         found: dict[int, str] = {}
         for part in chunks(keys):
-            rows = self._connection.execute(
-                sa.select(contact_point.c.id, contact_point.c.email).where(
-                    contact_point.c.id.in_(part), contact_point.c.email.is_not(None)
-                )
-            )
-            found.update((key, email) for key, email in rows)
+            found.update((key, email) for key, email in _ADDRESSES.all(self._connection, keys=part))
         return found
 
     # signs of life
@@ -67,12 +99,7 @@ class Points:
         """When somebody last opened a mail sent to these points or followed a link, where it is known."""
         found: dict[int, datetime] = {}
         for part in chunks(keys):
-            rows = self._connection.execute(
-                sa.select(contact_point.c.id, contact_point.c.active_at).where(
-                    contact_point.c.id.in_(part), contact_point.c.active_at.is_not(None)
-                )
-            )
-            found.update((key, at) for key, at in rows)
+            found.update((key, at) for key, at in _ACTIVE.all(self._connection, keys=part))
         return found
 
     def note_active(self, moments: Mapping[int, datetime]) -> None:
@@ -121,8 +148,7 @@ class Points:
     def has_forgotten(self) -> bool:
         """Whether anybody is known by a keyed hash."""
         if self._has_forgotten is None:
-            query = sa.select(contact_point.c.id).where(contact_point.c.hash.is_not(None)).limit(1)
-            self._has_forgotten = self._connection.execute(query).first() is not None
+            self._has_forgotten = bool(_HAS_FORGOTTEN.all(self._connection))
         return self._has_forgotten
 
     def forgotten_among(self, addresses: Collection[str]) -> dict[str, int]:
@@ -142,17 +168,14 @@ class Points:
         """Those of the points whose address was erased."""
         found: set[int] = set()
         for part in chunks(sorted(set(keys))):
-            query = sa.select(contact_point.c.id).where(contact_point.c.id.in_(part), contact_point.c.email.is_(None))
-            found.update(self._connection.execute(query).scalars())
+            found.update(_FORGOTTEN.scalars(self._connection, keys=part))
         return frozenset(found)
 
     def nameless(self, keys: Iterable[int]) -> frozenset[int]:
         """Those of the points whose person was forgotten and came back as another point."""
         found: set[int] = set()
         for part in chunks(sorted(set(keys))):
-            no_name = (contact_point.c.email.is_(None), contact_point.c.hash.is_(None))
-            query = sa.select(contact_point.c.id).where(contact_point.c.id.in_(part), *no_name)
-            found.update(self._connection.execute(query).scalars())
+            found.update(_NAMELESS.scalars(self._connection, keys=part))
         return frozenset(found)
 
     def forgotten_since(self, key: int) -> datetime | None:
@@ -223,46 +246,33 @@ class Points:
 
     def waiting(self, sync: str, *, after: int = 0, limit: int = 500) -> Sequence[int]:
         """The next points of a sync's backlog, by key."""
-        query = (
-            sa.select(backlog.c.point_id)
-            .where(backlog.c.sync == sync, backlog.c.point_id > after)
-            .order_by(backlog.c.point_id)
-            .limit(limit)
-        )
-        return list(self._connection.execute(query).scalars())
+        return _WAITING.scalars(self._connection, of=sync, after=after, limit=limit)
 
     def still_waiting(self, sync: str, keys: Collection[int]) -> list[int]:
         """Those of the points that are on the sync's backlog."""
         found: list[int] = []
         for part in chunks(sorted(keys)):
-            query = sa.select(backlog.c.point_id).where(backlog.c.sync == sync, backlog.c.point_id.in_(part))
-            found.extend(self._connection.execute(query).scalars())
+            found.extend(_STILL_WAITING.scalars(self._connection, of=sync, keys=part))
         return found
 
     def count_waiting(self, sync: str) -> int:
-        query = sa.select(sa.func.count()).select_from(backlog).where(backlog.c.sync == sync)
-        return int(self._connection.execute(query).scalar_one())
+        return int(_COUNT_WAITING.scalar(self._connection, of=sync))
 
     def marks(self, sync: str, keys: Collection[int]) -> dict[int, int]:
         """How often each of the points was marked, of those on the sync's backlog: to be asked before anything is
         read about them, and given to :meth:`done` afterwards."""
         found: dict[int, int] = {}
         for part in chunks(sorted(keys)):
-            query = sa.select(backlog.c.point_id, backlog.c.marks)
-            rows = self._connection.execute(query.where(backlog.c.sync == sync, backlog.c.point_id.in_(part)))
-            found.update((key, count) for key, count in rows)
+            found.update((key, count) for key, count in _HOW_OFTEN.all(self._connection, of=sync, keys=part))
         return found
 
     def done(self, sync: str, seen: Mapping[int, int]) -> None:
         """Takes the points off a sync's backlog, but those that were marked again since ``seen``, or that somebody is
         marking right now: what they say about them was not read yet. Waits for nobody."""
         for part in chunks(seen):
-            query = sa.select(backlog.c.point_id, backlog.c.marks).where(
-                backlog.c.sync == sync, backlog.c.point_id.in_(part)
-            )
-            free = self._connection.execute(query.with_for_update(skip_locked=True))
+            free = _FREE.all(self._connection, of=sync, keys=part)
             through = [key for key, count in free if count == seen[key]]
-            self._connection.execute(sa.delete(backlog).where(backlog.c.sync == sync, backlog.c.point_id.in_(through)))
+            _DONE.run(self._connection, of=sync, keys=through)
 
     # the cache of standings
 
@@ -270,13 +280,8 @@ class Points:
         """Notes what (point, scope) means at present; ``unknown`` is not stored. A cache, never the truth."""
         scopes = sorted({scope for _, scope in wishes})
         for part in chunks(sorted({key for key, _ in wishes})):
-            self._connection.execute(
-                sa.delete(standing).where(standing.c.point_id.in_(part), standing.c.scope.in_(scopes))
-            )
+            _CACHED.run(self._connection, keys=part, scopes=scopes)
         rows = [
-            {"point_id": key, "scope": scope, "wish": wish}
-            for (key, scope), wish in wishes.items()
-            if wish != "unknown"
+            {"point": key, "about": scope, "found": wish} for (key, scope), wish in wishes.items() if wish != "unknown"
         ]
-        if rows:
-            self._connection.execute(sa.insert(standing), rows)
+        _CACHE.run_each(self._connection, rows)

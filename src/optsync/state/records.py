@@ -6,12 +6,108 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy import bindparam
+from sqlalchemy.engine import Connection
 
 from optsync.model.record import Record
 from optsync.state.codec import decode_record, dumps, encode_record, loads
+from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import CHUNK, chunks
 from optsync.state.schema import change, record_point, scan, source, system_record
+
+_OF_SOURCE = system_record.c.source_id == bindparam("source")
+_KNOWN = Prepared(
+    sa.select(
+        system_record.c.rid,
+        system_record.c.id,
+        system_record.c.fp,
+        system_record.c.is_gone,
+        system_record.c.missing_since,
+        system_record.c.unsure,
+    ).where(_OF_SOURCE, system_record.c.rid.in_(any_of("rids")))
+)
+_STORED = Prepared(sa.select(system_record.c.rid).where(system_record.c.rid.in_(any_of("rids"))))
+_NEW = ("source_id", "rid", "data", "fp", "first_seen_at", "read_at", "is_gone")
+_INSERT = Prepared(
+    sa.insert(system_record)
+    .values({name: bindparam(name) for name in _NEW})
+    .returning(system_record.c.rid, system_record.c.id)
+)
+_ONE = system_record.c.id == bindparam("key")
+_REPLACE = Prepared(
+    sa.update(system_record)
+    .where(_ONE)
+    .values(
+        data=bindparam("data"),
+        fp=bindparam("fp"),
+        read_at=bindparam("read_at"),
+        is_gone=bindparam("is_gone"),
+        missing_since=None,
+        unsure=None,
+    )
+)
+_SET_UNSURE = Prepared(sa.update(system_record).where(_ONE).values(unsure=bindparam("text")))
+_LISTED = system_record.c.id.in_(any_of("keys"))
+_CLEAR_UNSURE = Prepared(sa.update(system_record).where(_LISTED).values(unsure=None))
+_SET_MISSING = Prepared(
+    sa.update(system_record).where(_LISTED).values(missing_since=bindparam("since"), is_gone=bindparam("is_gone"))
+)
+_SET_SKIPPED = Prepared(
+    sa.update(system_record)
+    .where(_LISTED, system_record.c.skipped.is_distinct_from(bindparam("reason")))
+    .values(skipped=bindparam("reason"))
+)
+_DROP_POINTS = Prepared(sa.delete(record_point).where(record_point.c.record_id.in_(any_of("keys"))))
+_ADD_POINT = Prepared(
+    sa.insert(record_point).values(record_id=bindparam("record"), position=bindparam("at"), point_id=bindparam("point"))
+)
+_LOAD = Prepared(
+    sa.select(system_record, source.c.system, source.c.collection)
+    .join(source, source.c.id == system_record.c.source_id)
+    .where(_LISTED)
+    .order_by(system_record.c.id)
+)
+_POINTS = Prepared(
+    sa.select(record_point.c.record_id, record_point.c.point_id)
+    .where(record_point.c.record_id.in_(any_of("keys")))
+    .order_by(record_point.c.record_id, record_point.c.position)
+)
+# The source is compared outside and not in SQL: given the choice, SQLite reads all records of a source.
+_HOLDING = Prepared(
+    sa.select(record_point.c.record_id, system_record.c.source_id)
+    .join(system_record, system_record.c.id == record_point.c.record_id)
+    .where(record_point.c.point_id.in_(any_of("points")))
+)
+_UNSURE = Prepared(sa.select(system_record.c.id).where(_OF_SOURCE, system_record.c.unsure.is_not(None)))
+_FIRST_SEEN = Prepared(sa.select(system_record.c.id, system_record.c.first_seen_at).where(_LISTED))
+
+
+def _outcomes() -> Prepared:
+    of_run = (change.c.run == bindparam("run"), change.c.sync == bindparam("sync"), change.c.state != "superseded")
+    received = sa.select(change.c.record_id).where(*of_run, change.c.record_id.is_not(None))
+    caused = (
+        sa.select(record_point.c.record_id)
+        .join(change, change.c.point_id == record_point.c.point_id)
+        .where(*of_run, record_point.c.record_id == scan.c.record_id)
+    )
+    has_point = sa.exists().where(record_point.c.record_id == scan.c.record_id)
+    outcome = sa.case(
+        (scan.c.record_id.in_(received), "changed"),
+        (sa.and_(scan.c.is_news, sa.exists(caused)), "changed"),
+        (~has_point, "no_address"),
+        (system_record.c.skipped.is_not(None), system_record.c.skipped),
+        else_="same",
+    ).label("outcome")
+    found = (
+        sa.select(outcome)
+        .join(system_record, system_record.c.id == scan.c.record_id)
+        .where(scan.c.source_id == bindparam("source"))
+        .subquery()
+    )
+    return Prepared(sa.select(found.c.outcome, sa.func.count()).group_by(found.c.outcome))
+
+
+_OUTCOMES = _outcomes()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,23 +155,16 @@ class Records:
     def known(self, source_id: int, rids: Sequence[str]) -> dict[str, Known]:
         """Which of these record ids are stored."""
         found: dict[str, Known] = {}
-        columns = system_record.c
         for part in chunks(rids):
-            rows = self._connection.execute(
-                sa.select(
-                    columns.rid, columns.id, columns.fp, columns.is_gone, columns.missing_since, columns.unsure
-                ).where(columns.source_id == source_id, columns.rid.in_(part))
-            )
+            rows = _KNOWN.all(self._connection, source=source_id, rids=part)
             for rid, key, fingerprint, is_gone, missing, unsure in rows:
                 is_plain = not is_gone and missing is None and unsure is None
-                found[rid] = Known(key=key, fingerprint=bytes(fingerprint), is_plain=is_plain)
+                found[rid] = Known(key=key, fingerprint=fingerprint, is_plain=is_plain)
         return found
 
     def stored_ids(self, rids: Sequence[str]) -> set[str]:
         """Those of the ids that some record is stored under, in whatever source."""
-        return set(
-            self._connection.execute(sa.select(system_record.c.rid).where(system_record.c.rid.in_(rids))).scalars()
-        )
+        return set(_STORED.scalars(self._connection, rids=rids))
 
     def insert(self, source_id: int, records: Sequence[tuple[Record, bytes, bytes]], *, at: datetime) -> dict[str, int]:
         """Stores records seen for the first time, each with its stored form and fingerprint."""
@@ -93,8 +182,7 @@ class Records:
                 }
                 for record, data, fingerprint in part
             ]
-            statement = sa.insert(system_record).returning(system_record.c.rid, system_record.c.id)
-            keys.update((rid, key) for rid, key in self._connection.execute(statement, rows))
+            keys.update((rid, key) for rid, key in _INSERT.all_each(self._connection, rows))
         return keys
 
     def replace(self, records: Sequence[tuple[int, Record]], *, at: datetime, is_gone: bool = False) -> None:
@@ -103,20 +191,7 @@ class Records:
         for key, record in records:
             data, fingerprint = encode_record(record)
             rows.append({"key": key, "data": data, "fp": fingerprint, "read_at": at, "is_gone": is_gone})
-        if rows:
-            self._connection.execute(
-                sa.update(system_record)
-                .where(system_record.c.id == sa.bindparam("key"))
-                .values(
-                    data=sa.bindparam("data"),
-                    fp=sa.bindparam("fp"),
-                    read_at=sa.bindparam("read_at"),
-                    is_gone=sa.bindparam("is_gone"),
-                    missing_since=None,
-                    unsure=None,
-                ),
-                rows,
-            )
+        _REPLACE.run_each(self._connection, rows)
 
     def set_rid(self, key: int, rid: str) -> None:
         """Notes that the system gave the record another id."""
@@ -124,25 +199,16 @@ class Records:
 
     def set_unsure(self, keys: Mapping[int, Unsure]) -> None:
         """Notes, before a write is sent, what the records show if it is applied."""
-        if keys:
-            self._connection.execute(
-                sa.update(system_record)
-                .where(system_record.c.id == sa.bindparam("key"))
-                .values(unsure=sa.bindparam("text")),
-                [{"key": key, "text": _dump_unsure(unsure)} for key, unsure in keys.items()],
-            )
+        rows = [{"key": key, "text": _dump_unsure(unsure)} for key, unsure in keys.items()]
+        _SET_UNSURE.run_each(self._connection, rows)
 
     def clear_unsure(self, keys: Iterable[int]) -> None:
         for part in chunks(keys):
-            self._connection.execute(sa.update(system_record).where(system_record.c.id.in_(part)).values(unsure=None))
+            _CLEAR_UNSURE.run(self._connection, keys=part)
 
     def set_missing(self, keys: Iterable[int], *, since: datetime | None, is_gone: bool) -> None:
         for part in chunks(keys):
-            self._connection.execute(
-                sa.update(system_record)
-                .where(system_record.c.id.in_(part))
-                .values(missing_since=since, is_gone=is_gone)
-            )
+            _SET_MISSING.run(self._connection, keys=part, since=since, is_gone=is_gone)
 
     def set_gone(self, keys: Iterable[int]) -> None:
         """These records are believed to be deleted; since when they are missing stays."""
@@ -156,23 +222,19 @@ class Records:
             by_reason.setdefault(reason, []).append(key)
         for reason, keys in by_reason.items():
             for part in chunks(keys):
-                self._connection.execute(
-                    sa.update(system_record)
-                    .where(system_record.c.id.in_(part), system_record.c.skipped.is_distinct_from(reason))
-                    .values(skipped=reason)
-                )
+                _SET_SKIPPED.run(self._connection, keys=part, reason=reason)
 
     def set_points(self, points: Mapping[int, Sequence[int]]) -> None:
         """Replaces the addresses of these records."""
         for part in chunks(points):
-            self._connection.execute(sa.delete(record_point).where(record_point.c.record_id.in_(part)))
+            _DROP_POINTS.run(self._connection, keys=part)
         rows = [
-            {"record_id": key, "position": position, "point_id": point}
+            {"record": key, "at": position, "point": point}
             for key, listed in points.items()
             for position, point in enumerate(dict.fromkeys(listed))
         ]
         for rows_part in chunks(rows, 5000):
-            self._connection.execute(sa.insert(record_point), list(rows_part))
+            _ADD_POINT.run_each(self._connection, rows_part)
 
     # loading
 
@@ -181,13 +243,7 @@ class Records:
         found: list[Observed] = []
         for part in chunks(sorted(set(keys))):
             points = self._points_of(part)
-            query = (
-                sa.select(system_record, source.c.system, source.c.collection)
-                .join(source, source.c.id == system_record.c.source_id)
-                .where(system_record.c.id.in_(part))
-                .order_by(system_record.c.id)
-            )
-            rows = self._connection.execute(query).mappings()
+            rows = _LOAD.dicts(self._connection, keys=part)
             found.extend(_observed(row, tuple(points.get(row["id"], ()))) for row in rows)
         return found
 
@@ -200,29 +256,19 @@ class Records:
         """Keys of the records that hold one of these points (in these sources)."""
         found: set[int] = set()
         for part in chunks(sorted(point_keys)):
-            # The source is compared here and not in SQL: given the choice, SQLite reads all records of a source.
-            query = (
-                sa.select(record_point.c.record_id, system_record.c.source_id)
-                .join(system_record, system_record.c.id == record_point.c.record_id)
-                .where(record_point.c.point_id.in_(part))
-            )
-            rows = self._connection.execute(query)
+            rows = _HOLDING.all(self._connection, points=part)
             found.update(key for key, source_id in rows if source_ids is None or source_id in source_ids)
         return found
 
     def unsure(self, source_id: int) -> list[int]:
         """Records with a write whose outcome is not known."""
-        query = sa.select(system_record.c.id).where(
-            system_record.c.source_id == source_id, system_record.c.unsure.is_not(None)
-        )
-        return list(self._connection.execute(query).scalars())
+        return _UNSURE.scalars(self._connection, source=source_id)
 
     def first_seen(self, keys: Collection[int]) -> dict[int, datetime]:
         """When each of these records was seen for the first time."""
         found: dict[int, datetime] = {}
         for part in chunks(sorted(keys)):
-            query = sa.select(system_record.c.id, system_record.c.first_seen_at).where(system_record.c.id.in_(part))
-            found.update((key, at) for key, at in self._connection.execute(query))
+            found.update((key, at) for key, at in _FIRST_SEEN.all(self._connection, keys=part))
         return found
 
     def all_keys(self, source_id: int, *, after: int = 0, limit: int = CHUNK) -> list[int]:
@@ -267,48 +313,23 @@ class Records:
     def outcomes(self, source_id: int, *, sync: str, run: str) -> dict[str, int]:
         """The records of the current scan by outcome: ``changed`` (they received a change of the run, or their
         reading was news about a point that has one), a reason why they were skipped, or ``same``."""
-        of_run = (change.c.run == run, change.c.sync == sync, change.c.state != "superseded")
-        received = sa.select(change.c.record_id).where(*of_run, change.c.record_id.is_not(None))
-        caused = (
-            sa.select(record_point.c.record_id)
-            .join(change, change.c.point_id == record_point.c.point_id)
-            .where(*of_run, record_point.c.record_id == scan.c.record_id)
-        )
-        has_point = sa.exists().where(record_point.c.record_id == scan.c.record_id)
-        outcome = sa.case(
-            (scan.c.record_id.in_(received), "changed"),
-            (sa.and_(scan.c.is_news, sa.exists(caused)), "changed"),
-            (~has_point, "no_address"),
-            (system_record.c.skipped.is_not(None), system_record.c.skipped),
-            else_="same",
-        )
-        query = (
-            sa.select(outcome, sa.func.count())
-            .join(system_record, system_record.c.id == scan.c.record_id)
-            .where(scan.c.source_id == source_id)
-            .group_by(outcome)
-        )
-        return {str(name): int(count) for name, count in self._connection.execute(query)}
+        rows = _OUTCOMES.all(self._connection, source=source_id, sync=sync, run=run)
+        return {str(name): int(count) for name, count in rows}
 
     def _points_of(self, keys: Sequence[int]) -> dict[int, list[int]]:
-        rows = self._connection.execute(
-            sa.select(record_point.c.record_id, record_point.c.point_id)
-            .where(record_point.c.record_id.in_(keys))
-            .order_by(record_point.c.record_id, record_point.c.position)
-        )
         points: dict[int, list[int]] = {}
-        for record_key, point in rows:
+        for record_key, point in _POINTS.all(self._connection, keys=keys):
             points.setdefault(record_key, []).append(point)
         return points
 
 
-def _observed(row: RowMapping, points: tuple[int, ...]) -> Observed:
+def _observed(row: Mapping[str, Any], points: tuple[int, ...]) -> Observed:
     return Observed(
         key=row["id"],
         source_id=row["source_id"],
         system=row["system"],
         collection=row["collection"],
-        record=decode_record(row["rid"], bytes(row["data"])),
+        record=decode_record(row["rid"], row["data"]),
         points=points,
         read_at=row["read_at"],
         missing_since=row["missing_since"],

@@ -6,11 +6,21 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection, RowMapping
 
 from optsync.clock import Clock
 from optsync.state.codec import dumps, loads
+from optsync.state.prepared import Prepared
 from optsync.state.schema import run
+
+_NEW = ("uid", "started_at", "state", "syncs", "undoes", "actor")
+_BEGIN = Prepared(sa.insert(run).values({name: bindparam(name) for name in _NEW}))
+_END = Prepared(
+    sa.update(run)
+    .where(run.c.uid == bindparam("of"))
+    .values(ended_at=bindparam("at"), state=bindparam("became"), summary=bindparam("text"))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,23 +44,18 @@ class Runs:
         self._clock = clock
 
     def begin(self, uid: str, syncs: Sequence[str], *, undoes: str | None = None, actor: str | None = None) -> None:
-        self._connection.execute(
-            sa.insert(run).values(
-                uid=uid,
-                started_at=self._clock.now(),
-                state="running",
-                syncs=dumps(list(syncs)),
-                undoes=undoes,
-                actor=actor,
-            )
+        _BEGIN.run(
+            self._connection,
+            uid=uid,
+            started_at=self._clock.now(),
+            state="running",
+            syncs=dumps(list(syncs)),
+            undoes=undoes,
+            actor=actor,
         )
 
     def end(self, uid: str, state: str, summary: dict[str, Any]) -> None:
-        self._connection.execute(
-            sa.update(run)
-            .where(run.c.uid == uid)
-            .values(ended_at=self._clock.now(), state=state, summary=dumps(summary))
-        )
+        _END.run(self._connection, of=uid, at=self._clock.now(), became=state, text=dumps(summary))
 
     def forget(self, uid: str) -> None:
         """Takes away a run that did nothing."""

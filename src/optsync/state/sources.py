@@ -3,12 +3,60 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
+from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks, insert_new
 from optsync.state.schema import scan, source, system_record, ticked
+
+_ALL = sa.select(source).order_by(source.c.id)
+_FIND = Prepared(
+    sa.select(source).where(source.c.system == bindparam("of"), source.c.collection == bindparam("collected"))
+)
+_MINE = source.c.id == bindparam("key")
+_BEGIN = Prepared(
+    sa.update(source)
+    .where(_MINE)
+    .values(
+        spec=bindparam("spec"),
+        cursor=bindparam("cursor"),
+        scan_started_at=bindparam("full_since"),
+        is_known=bindparam("is_known"),
+    )
+)
+_ADVANCE = Prepared(sa.update(source).where(_MINE).values(cursor=bindparam("cursor")))
+_END: dict[str, Any] = {
+    "cursor": bindparam("cursor"),
+    "read_at": bindparam("at"),
+    "scan_started_at": None,
+    "is_known": True,
+}
+_FINISH = Prepared(sa.update(source).where(_MINE).values(_END))
+_FINISH_FULL = Prepared(sa.update(source).where(_MINE).values({**_END, "full_at": bindparam("full_at")}))
+
+_CLEAR = Prepared(sa.delete(scan).where(scan.c.source_id == bindparam("source")))
+_WAS_SHOWN = sa.exists().where(scan.c.source_id == bindparam("source"), scan.c.record_id == system_record.c.id)
+_IS_THERE = sa.and_(system_record.c.source_id == bindparam("source"), ~system_record.c.is_gone)
+_MISSING = Prepared(
+    sa.select(system_record.c.id)
+    .where(_IS_THERE, system_record.c.id > bindparam("after"), ~_WAS_SHOWN)
+    .order_by(system_record.c.id)
+    .limit(bindparam("limit"))
+)
+_COUNT = sa.select(sa.func.count()).select_from(system_record).where(_IS_THERE)
+_KNOWN = Prepared(_COUNT)
+_OLDER = _COUNT.where(system_record.c.first_seen_at < bindparam("before"))
+_COUNT_MISSING = Prepared(sa.select(_COUNT.label("known"), _COUNT.where(~_WAS_SHOWN).label("missing")))
+_COUNT_OLDER_MISSING = Prepared(sa.select(_OLDER.label("known"), _OLDER.where(~_WAS_SHOWN).label("missing")))
+_SHOWN = Prepared(
+    sa.select(scan.c.record_id).where(scan.c.source_id == bindparam("source"), scan.c.record_id.in_(any_of("keys")))
+)
+_COUNT_SHOWN = Prepared(sa.select(sa.func.count()).select_from(scan).where(scan.c.source_id == bindparam("source")))
+_TICKED = Prepared(sa.select(ticked.c.source_id, ticked.c.topic).where(ticked.c.source_id.in_(any_of("sources"))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,41 +93,35 @@ class Sources:
         return found
 
     def find(self, system: str, collection: str) -> Source | None:
-        query = sa.select(source).where(source.c.system == system, source.c.collection == collection)
-        row = self._connection.execute(query).mappings().one_or_none()
-        return Source(**row) if row else None
+        rows = _FIND.dicts(self._connection, of=system, collected=collection)
+        return Source(**rows[0]) if rows else None
 
     def all(self) -> Sequence[Source]:
-        rows = self._connection.execute(sa.select(source).order_by(source.c.id)).mappings()
-        return [Source(**row) for row in rows]
+        return [Source(**row) for row in self._connection.execute(_ALL).mappings()]
 
     def begin_read(
         self, source_id: int, *, spec: str, cursor: str | None, full_since: datetime | None, is_known: bool
     ) -> None:
         """Starts a read: a full one if ``full_since`` says when it began."""
-        self._connection.execute(
-            sa.update(source)
-            .where(source.c.id == source_id)
-            .values(spec=spec, cursor=cursor, scan_started_at=full_since, is_known=is_known)
-        )
+        _BEGIN.run(self._connection, key=source_id, spec=spec, cursor=cursor, full_since=full_since, is_known=is_known)
 
     def retire(self, source_id: int, name: str) -> None:
         """Keeps a source with its records under another system's name: nothing reads or matches them any more."""
         self._connection.execute(sa.update(source).where(source.c.id == source_id).values(system=name[:100]))
 
     def clear_scan(self, source_id: int) -> None:
-        self._connection.execute(sa.delete(scan).where(scan.c.source_id == source_id))
+        _CLEAR.run(self._connection, source=source_id)
 
     def advance(self, source_id: int, cursor: str | None) -> None:
         """Saves the place after a page, in the transaction that saves its rows."""
-        self._connection.execute(sa.update(source).where(source.c.id == source_id).values(cursor=cursor))
+        _ADVANCE.run(self._connection, key=source_id, cursor=cursor)
 
     def finish_read(self, source_id: int, *, cursor: str | None, at: datetime, full_at: datetime | None) -> None:
         """The read came to its end; ``full_at`` when it showed everything."""
-        values: dict[str, object] = {"cursor": cursor, "read_at": at, "scan_started_at": None, "is_known": True}
-        if full_at is not None:
-            values["full_at"] = full_at
-        self._connection.execute(sa.update(source).where(source.c.id == source_id).values(**values))
+        if full_at is None:
+            _FINISH.run(self._connection, key=source_id, cursor=cursor, at=at)
+        else:
+            _FINISH_FULL.run(self._connection, key=source_id, cursor=cursor, at=at, full_at=full_at)
 
     def note_shown(self, source_id: int, shown: Iterable[tuple[int, bool]]) -> None:
         """Remembers that the current read has shown these records; True where the reading was news."""
@@ -88,48 +130,29 @@ class Sources:
 
     def missing(self, source_id: int, *, after: int = 0, limit: int = 500) -> list[int]:
         """The next records, by key, that are known and were not shown by the current read."""
-        was_shown = sa.exists().where(scan.c.source_id == source_id, scan.c.record_id == system_record.c.id)
-        query = (
-            sa.select(system_record.c.id)
-            .where(
-                system_record.c.source_id == source_id, system_record.c.id > after, ~system_record.c.is_gone, ~was_shown
-            )
-            .order_by(system_record.c.id)
-            .limit(limit)
-        )
-        return list(self._connection.execute(query).scalars())
+        return _MISSING.scalars(self._connection, source=source_id, after=after, limit=limit)
 
     def count_missing(self, source_id: int, *, before: datetime | None) -> tuple[int, int]:
         """How many records are known (of those first seen before the time given), and how many of them the current
         read has not shown."""
-        was_shown = sa.exists().where(scan.c.source_id == source_id, scan.c.record_id == system_record.c.id)
-        where = [system_record.c.source_id == source_id, ~system_record.c.is_gone]
-        if before is not None:
-            where.append(system_record.c.first_seen_at < before)
-        count = sa.select(sa.func.count()).select_from(system_record)
-        known = self._connection.execute(count.where(*where)).scalar_one()
-        missing = self._connection.execute(count.where(*where, ~was_shown)).scalar_one()
+        if before is None:
+            ((known, missing),) = _COUNT_MISSING.all(self._connection, source=source_id)
+        else:
+            ((known, missing),) = _COUNT_OLDER_MISSING.all(self._connection, source=source_id, before=before)
         return int(known), int(missing)
 
     def shown(self, source_id: int, keys: Iterable[int]) -> set[int]:
         """Those of the records that the current read has shown."""
         found: set[int] = set()
         for part in chunks(keys):
-            query = sa.select(scan.c.record_id).where(scan.c.source_id == source_id, scan.c.record_id.in_(part))
-            found.update(self._connection.execute(query).scalars())
+            found.update(_SHOWN.scalars(self._connection, source=source_id, keys=part))
         return found
 
     def count_shown(self, source_id: int) -> int:
-        query = sa.select(sa.func.count()).select_from(scan).where(scan.c.source_id == source_id)
-        return int(self._connection.execute(query).scalar_one())
+        return int(_COUNT_SHOWN.scalar(self._connection, source=source_id))
 
     def count_known(self, source_id: int) -> int:
-        query = (
-            sa.select(sa.func.count())
-            .select_from(system_record)
-            .where(system_record.c.source_id == source_id, ~system_record.c.is_gone)
-        )
-        return int(self._connection.execute(query).scalar_one())
+        return int(_KNOWN.scalar(self._connection, source=source_id))
 
     # topics that somebody has ticked
 
@@ -137,7 +160,4 @@ class Sources:
         insert_new(self._connection, ticked, [{"source_id": source_id, "topic": t} for t in sorted(topics)])
 
     def ticked(self, source_ids: Sequence[int]) -> set[tuple[int, str]]:
-        rows = self._connection.execute(
-            sa.select(ticked.c.source_id, ticked.c.topic).where(ticked.c.source_id.in_(source_ids))
-        )
-        return {(key, topic) for key, topic in rows}
+        return {(key, topic) for key, topic in _TICKED.all(self._connection, sources=source_ids)}
