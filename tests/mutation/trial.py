@@ -56,6 +56,8 @@ class Trial:
             if not self._watch(item):
                 raise session.Failed(f"{item.nodeid} fails without any mutant")
         self._try_all()
+        if os.waitpid(self._start(None, session.items), 0)[1]:
+            raise session.Failed("in a fork the tests fail without any mutant: no verdict counts")
         return True
 
     def _watch(self, item: pytest.Item) -> bool:
@@ -95,7 +97,7 @@ class Trial:
         kills = self._kills[code]
         return sorted(self._callers[code], key=lambda item: (-kills[item], self._cost[item]))
 
-    def _start(self, mutant: Mutant, tests: list[pytest.Item]) -> int:
+    def _start(self, mutant: Mutant | None, tests: list[pytest.Item]) -> int:
         if child := os.fork():
             return child
         signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
@@ -105,10 +107,11 @@ class Trial:
         os.dup2(nowhere, 2)
         os._exit(self._killer(mutant, tests))
 
-    def _killer(self, mutant: Mutant, tests: list[pytest.Item]) -> int:
+    def _killer(self, mutant: Mutant | None, tests: list[pytest.Item]) -> int:
         """The number of the test that fails, from 1; 0 if none does."""
         try:
-            turn_on(mutant)
+            if mutant:
+                turn_on(mutant)
             failing = (n for n, item in enumerate(tests, 1) if not self._passes(item))
             return min(next(failing, 0), _NAMED_KILLERS)
         except BaseException:  # noqa: BLE001 - whatever escapes pytest was not to be expected of the right code
