@@ -74,6 +74,8 @@ def _field_problems(spec: ReadSpec, known: Fields) -> list[Problem]:
             found.append(_missing(name, where))
         elif known[name].type == "file" or name == "EMAIL":
             found.append(_error(f"{where} cannot be mapped: files and addresses are no fields", name))
+        elif name in spec.flags and known[name].nature != "boolean":
+            found.append(_error(f"{where} must be a yes/no field; it is of type {known[name].type}", name))
     return found
 
 

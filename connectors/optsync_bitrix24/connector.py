@@ -42,6 +42,7 @@ class Bitrix24:
         reread_batch=2500,
         write_batch=WRITE_BATCH,
         write_shows_state=True,
+        shows_words=False,
         entities=ENTITIES,
     )
     settings: ClassVar[type[SystemSettings]] = Bitrix24Settings

@@ -14,7 +14,7 @@ from optsync.connect.contract import (
     SignUp,
 )
 from optsync.connect.settings import CrmSide, EspSide, SystemSettings
-from optsync.model.change import Outcome, Write
+from optsync.model.change import Fact, Outcome, Write
 from optsync.model.mailing import Mailing
 from optsync.model.page import Page, ReadSpec
 from optsync.model.record import Record, Side, Status
@@ -59,6 +59,7 @@ class Mailchimp:
         write_shows_state=True,
         opt_in_stamp=OptInStamp.NOMINATES,
         can_ask=True,
+        refuses=frozenset({Fact.SELF_UNSUBSCRIBED, Fact.FORGOTTEN, Fact.UNDELIVERABLE}),
     )
 
     def __init__(self, settings: MailchimpSettings, context: Context) -> None:

@@ -15,7 +15,7 @@ from optsync.connect.contract import (
     Severity,
 )
 from optsync.connect.settings import CrmSide, EspSide, SystemSettings
-from optsync.model.change import Outcome, Write
+from optsync.model.change import Fact, Outcome, Write
 from optsync.model.page import Page, ReadSpec
 from optsync.model.record import Record, Side, Status
 from optsync_mailman3 import mapping
@@ -41,6 +41,10 @@ class Mailman3:
         opt_in_stamp=OptInStamp.NONE,
         can_ask=True,
         takes_back_leavers=True,
+        refuses=frozenset({Fact.BANNED, Fact.UNDELIVERABLE}),
+        shows_words=False,
+        id_is_address=True,
+        pages_shift=True,
     )
     settings: ClassVar[type[SystemSettings]] = MailmanSettings
     crm_side: ClassVar[type[CrmSide] | None] = None

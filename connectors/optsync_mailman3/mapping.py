@@ -13,7 +13,7 @@ from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.record import Origin, Record, Status, Value
 
 DISPLAY_NAME = "display_name"
-FIELDS = (FieldInfo(name=DISPLAY_NAME, label="Name", type="text"),)
+FIELDS = (FieldInfo(name=DISPLAY_NAME, label="Name", type="text", is_clearable=False),)
 
 ENABLED = "enabled"
 STATUSES: Mapping[str, tuple[Status, Origin]] = {

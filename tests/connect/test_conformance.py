@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from optsync.connect.conformance import ConnectorSuite, Exempt, Harness
+from optsync.connect.conformance import ConnectorSuite, Harness
 from optsync.connect.conformance.desk import Desk, people
 from optsync.connect.conformance.line import Trouble
 from optsync.connect.contract import Context
@@ -215,8 +215,3 @@ def test_a_connector_that_tells_its_secret_is_found(caplog: pytest.LogCaptureFix
     SUITE.test_no_secret_reaches_an_error_or_a_log(desk_of(Mailchimp), Trouble.ERROR_503, caplog)
     with pytest.raises(AssertionError):
         SUITE.test_no_secret_reaches_an_error_or_a_log(desk_of(TellsTheKey), Trouble.ERROR_503, caplog)
-
-
-def test_an_exemption_needs_a_reason() -> None:
-    with pytest.raises(ValueError, match="is no reason"):
-        Exempt(topics="n/a")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from requests.adapters import HTTPAdapter
 
-from optsync.connect.conformance import ConnectorSuite, Exempt, Harness
+from optsync.connect.conformance import ConnectorSuite, Harness, HttpLine
 from optsync.model.change import Fact
 from optsync.model.record import Side, Status
 from optsync_mailman3 import Mailman3
@@ -32,7 +32,7 @@ class TestMailman(ConnectorSuite):
             vendor=hands,
             side=Side.ESP,
             config=hands.config(),
-            transport=HTTPAdapter(),
+            line=HttpLine(HTTPAdapter(), hands.is_write),
             refused={"password": "not-the-password"},
             pages=dict.fromkeys([*_PAGE_SIZES, "optsync_mailman3.writing.BATCH"], 8),
             crowd=30,
@@ -41,13 +41,4 @@ class TestMailman(ConnectorSuite):
             refuses={Fact.UNDELIVERABLE: _act("bounce"), Fact.BANNED: _act("ban")},
             takes=lambda address: "|" not in address,
             names_reach=lambda address: "/" not in address,
-            exempt=Exempt(
-                clearing_a_field="an empty name lets the name of Mailman's user show through",
-                topics="a mailing list has no topics; each is a list of its own",
-                changing_an_address="the id is the address: another address is another member",
-                unknown_words="the delivery status is searched for by word and shown by no other call",
-                skewed_clocks="Mailman keeps no times of change that a clock could be compared with",
-                paging_while_people_leave="pages are numbered rows of a live table, which shift when somebody leaves",
-                deleting="a member who was deleted is one who left",
-            ),
         )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from optsync.connect.conformance import ConnectorSuite, Exempt, Harness
+from optsync.connect.conformance import ConnectorSuite, Harness
 from optsync_bitrix24 import Bitrix24
 from optsync_bitrix24.mock import Bitrix24Mock
 
@@ -17,5 +17,4 @@ class TestBitrix24(ConnectorSuite):
             pages={"optsync_bitrix24.reading.BATCH": 3},
             crowd=330,
             missing="UF_CRM_NO_SUCH_9",
-            exempt=Exempt(unknown_words="flags are yes/no fields: there is no status word"),
         )

@@ -15,7 +15,7 @@ from requests.adapters import BaseAdapter
 
 from optsync.clock import Clock
 from optsync.connect.settings import CrmSide, EspSide, SystemSettings
-from optsync.model.change import Outcome, Write
+from optsync.model.change import Fact, Outcome, Write
 from optsync.model.mailing import Mailing
 from optsync.model.page import Page, ReadSpec
 from optsync.model.record import Record, Side, Status
@@ -49,6 +49,7 @@ class Capabilities:
     """Those a STATUS write may set; empty where flags are ordinary fields."""
     absence: Absence = Absence.DELETED
     has_delta: bool = True
+    """Without one the last page may have a cursor all the same: a mark by which an unchanged collection is known."""
     delta_misses: tuple[str, ...] = ()
     """Sentences: what a delta does not show and only the full compare heals."""
     read_page: int
@@ -65,6 +66,17 @@ class Capabilities:
     takes_back_leavers: bool = False
     """Whether an opt-in by us brings back somebody who left by themself. Otherwise only their own confirmation does,
     and a STATUS write of IN is not even tried."""
+    refuses: frozenset[Fact] = frozenset()
+    """Facts about a person for which the system itself refuses an opt-in."""
+    shows_words: bool = True
+    """Whether a row carries the system's own word for the status. Without words (flags; a status that is found by
+    searching for it) none can be unknown."""
+    id_is_address: bool = False
+    """Then a record that gets another address is another record."""
+    pages_shift: bool = False
+    """Whether rows can move between pages while a read goes on. Such a read may miss somebody, and says so."""
+    speaks_http: bool = True
+    """False for what is reached without a network: there are no requests to count and no limits to wait for."""
     entities: tuple[str, ...] = ()
     """A CRM's collections, first owner of fields first; empty where collections are audiences."""
 
@@ -116,6 +128,8 @@ class FieldInfo:
     type: str
     is_writable: bool = True
     is_required: bool = False
+    is_clearable: bool = True
+    """Whether a write of None leaves no value; otherwise it is refused as a value."""
     options: tuple[tuple[str, str], ...] = ()
     """Of a choice: (value, label)."""
     max_bytes: int | None = None

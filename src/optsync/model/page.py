@@ -14,6 +14,8 @@ class ReadSpec:
     collection: str
     fields: frozenset[str] = frozenset()
     """Vendor field names, as the configuration gives them."""
+    flags: frozenset[str] = frozenset()
+    """Those of ``fields`` that say who may be mailed: they must show True, False or None and nothing else."""
     topics: frozenset[str] = frozenset()
     """Vendor topic names, as the configuration gives them."""
     lists: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

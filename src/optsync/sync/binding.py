@@ -86,6 +86,7 @@ def _source(
     spec = ReadSpec(
         collection=key[1],
         fields=frozenset().union(*(p[2].fields for p in parts)),
+        flags=frozenset().union(*(p[2].flags for p in parts)),
         topics=frozenset().union(*(p[2].topics for p in parts)),
         lists={name: where for p in parts for name, where in p[2].lists.items()},
     )
@@ -125,6 +126,7 @@ def _crm_spec(sync: SyncConfig, entity: str) -> ReadSpec:
     return ReadSpec(
         collection=entity,
         fields=frozenset(fields),
+        flags=frozenset(name for name in (crm.opt_out, crm.opt_in, crm.bounce) if name),
         topics=frozenset(crm.topics.values()),
         lists={sync.name: where} if where else {},
     )

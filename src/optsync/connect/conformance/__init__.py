@@ -5,12 +5,26 @@ Needs pytest, which optsync itself does not: nothing outside this package import
 
 import pytest
 
-_CHECKS = ("asking", "batches", "changes", "contract", "crowds", "fields", "losses", "reading", "refusals")
+_CHECKS = (
+    "asking",
+    "batches",
+    "calls",
+    "changes",
+    "contract",
+    "crowds",
+    "fields",
+    "honesty",
+    "losses",
+    "powers",
+    "reading",
+    "refusals",
+)
 
 # Before the modules are imported: their asserts are to show values as those of a test file do.
 pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _CHECKS))
 
-from optsync.connect.conformance.harness import Exempt, Harness, Vendor  # noqa: E402
+from optsync.connect.conformance.harness import Harness, Vendor  # noqa: E402
+from optsync.connect.conformance.line import HttpLine, Line, Trouble  # noqa: E402
 from optsync.connect.conformance.suite import ConnectorSuite  # noqa: E402
 
-__all__ = ["ConnectorSuite", "Exempt", "Harness", "Vendor"]
+__all__ = ["ConnectorSuite", "Harness", "HttpLine", "Line", "Trouble", "Vendor"]

@@ -29,8 +29,7 @@ class _Skewed:
 
 def _start(desk: Desk, count: int = 6) -> str:
     """Seeds people, lets an hour pass, reads everything; the cursor of the next delta."""
-    if not desk.capabilities.has_delta:
-        pytest.skip("the system has no delta")
+    desk.needs_delta()
     desk.seed(*people(count))
     desk.harness.clock.advance(3600)
     cursor = desk.read()[-1].cursor
@@ -89,8 +88,7 @@ class ChangeChecks:
         assert not desk.shows_out(by_address(desk.read(first[-1].cursor))["p1@example.com"])
 
     def test_a_long_delta_goes_on_from_every_cursor(self, crowd: Desk) -> None:
-        if not crowd.capabilities.has_delta:
-            pytest.skip("the system has no delta")
+        crowd.needs_delta()
         crowd.harness.clock.advance(3600)
         cursor = crowd.read()[-1].cursor
         crowd.harness.clock.advance(600)
@@ -105,8 +103,7 @@ class ChangeChecks:
             assert not any(page.is_full for page in rest)
 
     def test_what_happens_during_a_delta_is_shown_by_it_or_by_the_next(self, crowd: Desk) -> None:
-        if not crowd.capabilities.has_delta:
-            pytest.skip("the system has no delta")
+        crowd.needs_delta()
         cursor = crowd.read()[-1].cursor
         crowd.harness.clock.advance(600)
         count = crowd.harness.crowd
@@ -127,7 +124,6 @@ class ChangeChecks:
 
     @pytest.mark.parametrize("seconds", [-86_400, -600, 600, 86_400])
     def test_a_wrong_clock_of_ours_hides_no_change(self, desk: Desk, seconds: int) -> None:
-        desk.demand("skewed_clocks")
         _start(desk)
         connector = desk.connect(clock=_Skewed(desk.harness.clock, seconds))
         cursor = list(connector.read(desk.spec, None))[-1].cursor

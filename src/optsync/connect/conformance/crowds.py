@@ -2,6 +2,7 @@
 
 from optsync.connect.conformance.desk import NAME, Desk, by_address
 from optsync.connect.conformance.line import Trouble
+from optsync.connect.contract import Absence
 from optsync.errors import SystemUnavailable
 from optsync.model.page import Page
 
@@ -28,11 +29,10 @@ class _Life:
         for number in (4 + turn, crowd - 6 - turn):
             self.left.add(_who(number))
             desk.leave(_who(number))
-        if not desk.harness.exempt.creating_by_hand:
-            desk.appear(f"new{turn}@example.com")
-        if not desk.harness.exempt.deleting:
+        desk.appear(f"new{turn}@example.com")
+        if desk.capabilities.absence is Absence.DELETED:
             self.deleted.add(_who(crowd // 2 - 1 - turn))
-            desk.act("forget" if desk.is_esp else "delete", _who(crowd // 2 - 1 - turn))
+            desk.delete(_who(crowd // 2 - 1 - turn))
 
     def read(self) -> list[Page]:
         pages = []
@@ -55,7 +55,7 @@ class CrowdChecks:
         stayed = {_who(number) for number in range(crowd.harness.crowd)} - life.deleted
         stayed = {who for who in stayed if crowd.view(who) is not None}
         lost = stayed - set(by_address(pages))
-        if lost and crowd.harness.exempt.paging_while_people_leave:
+        if lost and crowd.capabilities.pages_shift:
             assert not pages[-1].is_complete, "it may lose somebody and must say so"
         else:
             assert lost == set()
@@ -80,14 +80,13 @@ class CrowdChecks:
             assert crowd.shows_out(later.get(who) if not crowd.capabilities.has_delta else shown.get(who)), who
         for who, name in life.named.items():
             assert shown[who].fields[crowd.name_field] == name
-        if not crowd.harness.exempt.creating_by_hand:
-            assert "new0@example.com" in shown
+        assert "new0@example.com" in shown
 
     def test_a_read_that_broke_off_goes_on_where_it_was(self, crowd: Desk) -> None:
         pages: list[Page] = []
         reading = crowd.connector.read(crowd.spec, None)
         pages.append(next(reading))
-        crowd.line.trouble(Trouble.ERROR_503, times=1_000)
+        crowd.trouble(Trouble.ERROR_503, times=1_000)
         try:
             pages.extend(reading)
         except SystemUnavailable:

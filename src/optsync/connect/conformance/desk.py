@@ -9,12 +9,16 @@ import pytest
 
 from optsync.clock import Clock
 from optsync.connect.conformance.harness import Harness
-from optsync.connect.contract import Absence, Connector, Context
+from optsync.connect.conformance.line import HttpLine, Trouble
+from optsync.connect.contract import Absence, CollectionInfo, Connector, Context
 from optsync.connect.mock import Person
-from optsync.model.change import Outcome, Write, WriteKind
+from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.page import Page, ReadSpec
 from optsync.model.record import Record, Side, Status, Value
+
+PERSONAL = frozenset({Fact.SELF_UNSUBSCRIBED, Fact.UNDELIVERABLE, Fact.FORGOTTEN, Fact.BANNED})
+"""Facts about the person, which every record of theirs has."""
 
 TOPIC, OTHER_TOPIC = "news", "offers"
 NAME = "first_name"
@@ -39,7 +43,7 @@ class Desk:
             system="tested",
             clock=clock or self.harness.clock,
             rng=random.Random(2),
-            transport=self.line,
+            transport=self.line if isinstance(self.line, HttpLine) else None,
             is_read_only=is_read_only,
         )
         made = self.harness.connector.settings.model_validate({**self.harness.config.system, **(settings or {})})
@@ -52,6 +56,7 @@ class Desk:
         return ReadSpec(
             collection=collection if isinstance(collection, str) else collection[0],
             fields=frozenset({*self.harness.config.fields.values(), *flags}),
+            flags=frozenset(flags),
             topics=frozenset(self.topics.values()),
         )
 
@@ -66,10 +71,32 @@ class Desk:
         """The vendor's name of the text field that every system has."""
         return self.harness.config.fields[NAME]
 
-    def demand(self, rule: str) -> None:
-        """Skips the test when the vendor is exempt from this rule."""
-        if reason := getattr(self.harness.exempt, rule):
-            pytest.skip(reason)
+    def needs(self, is_declared: object, otherwise: str) -> None:
+        """Skips the test when the connector declares that there is nothing to test: ``otherwise`` says so."""
+        if not is_declared:
+            pytest.skip(otherwise)
+
+    def needs_delta(self) -> None:
+        self.needs(self.capabilities.has_delta, "it declares no delta")
+
+    def needs_topics(self) -> None:
+        self.needs(self.topics, "it describes no topics")
+
+    def needs_deletion(self) -> None:
+        self.needs(self.capabilities.absence is Absence.DELETED, "it declares that whoever is gone has left")
+
+    def delete(self, email: str) -> None:
+        """Somebody deletes the record for good."""
+        self.act("forget" if self.is_esp else "delete", email)
+
+    def describe(self) -> CollectionInfo:
+        """What can be mapped in the collection under test."""
+        return {info.id: info for info in self.connector.describe()}[self.spec.collection]
+
+    def trouble(self, kind: Trouble, **when: Any) -> None:
+        """Spoils requests; skips the test where the line cannot know this trouble. ``when``: see :class:`Line`."""
+        self.needs(kind in self.line.troubles, "without a network there is no such trouble")
+        self.line.trouble(kind, **when)
 
     # What people do
 
@@ -139,7 +166,10 @@ class Desk:
     # What is written
 
     def write(self, *writes: Write) -> list[Outcome]:
-        return list(self.connector.write(writes, self.spec))
+        outcomes = list(self.connector.write(writes, self.spec))
+        told = {o.fact for o in outcomes if o.result is Result.REFUSED and o.fact in PERSONAL}
+        assert told <= self.capabilities.refuses, f"{told} is not in Capabilities.refuses"
+        return outcomes
 
     def to(self, kind: WriteKind, record: Record, **parts: Any) -> Write:
         return Write(

@@ -27,6 +27,11 @@ NAMES = (
     "Ελένη Юлия 李雷 שרה",
     "a;b,c|d=e&f?g#h/i+j",
     "O'Brien; DROP TABLE people--",
+    "nul\0byte and \x07 bell",
+    "two\r\nlines\tand a tab",
+    "\u202eright to left\u202c \ufeff\u200b",
+    "=HYPERLINK(1)",
+    "ß" * 32_768,
     "null",
     "0",
 )

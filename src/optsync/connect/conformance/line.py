@@ -47,19 +47,28 @@ class _Order:
     is_for_writes: bool
 
 
-class Line(BaseAdapter):
-    """An adapter around the one that reaches the vendor. ``before`` and ``after`` are called at every request that
-    gets through, with it; ``rewrite`` sees the bytes of every answer."""
+HTTP_TROUBLES = frozenset(Trouble)
 
-    def __init__(self, inner: BaseAdapter, is_write: Callable[[MockRequest], bool]) -> None:
-        super().__init__()
-        self._inner = inner
+
+class Line:
+    """What the kit does between a connector and its system. A subclass carries what is asked: over HTTP
+    (:class:`HttpLine`), or by another road, where ``troubles`` says what can happen there.
+
+    ``before`` and ``after`` are called at every request that gets through, with it.
+    """
+
+    troubles: frozenset[Trouble] = HTTP_TROUBLES
+
+    def __init__(self, is_write: Callable[[MockRequest], bool]) -> None:
         self._is_write = is_write
         self._orders: list[_Order] = []
         self.sent: list[MockRequest] = []
+        self.limits_met = 0
+        """Answers of the system itself, not of the kit, that said "too fast"."""
         self.before: Callable[[MockRequest], None] = _nothing
         self.after: Callable[[MockRequest], None] = _nothing
         self.rewrite: Callable[[bytes], bytes] = bytes
+        """Sees the bytes of every answer."""
 
     @property
     def writes(self) -> int:
@@ -78,16 +87,38 @@ class Line(BaseAdapter):
         self._orders.clear()
         self.before = self.after = _nothing
 
+    def meets(self, request: MockRequest) -> Trouble | None:
+        """Notes a request; the trouble that it meets."""
+        self.sent.append(request)
+        for order in self._orders:
+            if order.is_for_writes and not self._is_write(request):
+                continue
+            if order.skip:
+                order.skip -= 1
+            elif order.times:
+                order.times -= 1
+                return order.trouble
+        return None
+
+
+class HttpLine(Line, BaseAdapter):
+    """An adapter around the one that reaches the vendor."""
+
+    def __init__(self, inner: BaseAdapter, is_write: Callable[[MockRequest], bool]) -> None:
+        BaseAdapter.__init__(self)
+        Line.__init__(self, is_write)
+        self._inner = inner
+
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         asked = _as_asked(request)
-        self.sent.append(asked)
-        trouble = self._due(asked)
+        trouble = self.meets(asked)
         if trouble is Trouble.DROP:
             raise requests.ConnectionError("Connection aborted.", request=request)
         if trouble in _STATUSES:
             return _page(request, trouble)
         self.before(asked)
         response = self._inner.send(request, *args, **kwargs)
+        self.limits_met += response.status_code in (429, 503)
         content = self.rewrite(response.content)
         self.after(asked)
         if trouble is Trouble.DROP_AFTER:
@@ -98,17 +129,6 @@ class Line(BaseAdapter):
 
     def close(self) -> None:
         self._inner.close()
-
-    def _due(self, request: MockRequest) -> Trouble | None:
-        for order in self._orders:
-            if order.is_for_writes and not self._is_write(request):
-                continue
-            if order.skip:
-                order.skip -= 1
-            elif order.times:
-                order.times -= 1
-                return order.trouble
-        return None
 
 
 def _nothing(_: MockRequest) -> None:

@@ -37,7 +37,7 @@ class LossChecks:
     def test_an_opt_out_is_repeated_after_a_lost_answer(self, desk: Desk, loss: Trouble) -> None:
         desk.seed(person("ann"), person("bob"))
         write = desk.out(desk.record(ANN))
-        desk.line.trouble(loss, is_for_writes=True)
+        desk.trouble(loss, is_for_writes=True)
         (outcome,) = desk.write(write)
         assert outcome.result in DONE
         assert desk.is_out(ANN)
@@ -46,7 +46,7 @@ class LossChecks:
     def test_a_field_is_repeated_after_a_lost_answer(self, desk: Desk, loss: Trouble) -> None:
         desk.seed(person("ann"), person("bob"))
         write = desk.named(desk.record(ANN), "Änne")
-        desk.line.trouble(loss, is_for_writes=True)
+        desk.trouble(loss, is_for_writes=True)
         (outcome,) = desk.write(write)
         assert outcome.result in DONE
         assert desk.record(ANN).fields[desk.name_field] == "Änne"
@@ -59,7 +59,7 @@ class LossChecks:
         desk.seed(person("ann"))
         record = desk.record(ANN)
         desk.act("admin_unsubscribe" if desk.is_esp else "opt_out", ANN)
-        desk.line.trouble(loss, is_for_writes=True)
+        desk.trouble(loss, is_for_writes=True)
         applied: list[bool] = []
 
         def leave(_: object) -> None:
@@ -81,7 +81,7 @@ class LossChecks:
     @pytest.mark.parametrize("loss", _LOSSES)
     def test_a_lost_create_makes_one_record_and_is_never_called_failed(self, desk: Desk, loss: Trouble) -> None:
         desk.seed(person("ann"))
-        desk.line.trouble(loss, is_for_writes=True)
+        desk.trouble(loss, is_for_writes=True)
         (outcome,) = desk.write(desk.create("cleo@example.com"))
         shown = [record for page in desk.read() for record in page.records]
         made = len({record.id for record in shown}) - 1
@@ -98,7 +98,7 @@ class LossChecks:
         records = desk.records()
         p0, p1 = records["p0@example.com"], records["p1@example.com"]
         writes = [desk.out(p0), desk.named(p1, "One"), desk.create("new@example.com")]
-        desk.line.trouble(trouble, skip=skip, times=100_000)
+        desk.trouble(trouble, skip=skip, times=100_000)
         outcomes = _attempt(desk, *writes)
         desk.line.clear()
         named = desk.record("p1@example.com").fields[desk.name_field] == "One"
@@ -116,7 +116,7 @@ class LossChecks:
         desk.act("admin_unsubscribe" if desk.is_esp else "opt_out", "p2@example.com")
         p0, p1, p2 = (records[f"p{number}@example.com"] for number in range(3))
         writes = [desk.named(p1, "One"), desk.create("new@example.com"), desk.into(p2), desk.out(p0)]
-        desk.line.trouble(loss, skip=skip)
+        desk.trouble(loss, skip=skip)
         outcomes = desk.write(*writes)
         desk.line.clear()
         named = desk.record("p1@example.com").fields[desk.name_field] == "One"
@@ -128,7 +128,7 @@ class LossChecks:
     @pytest.mark.parametrize("loss", _LOSSES)
     @pytest.mark.parametrize("skip", range(3))
     def test_many_creates_with_a_lost_answer_are_each_told_truly(self, desk: Desk, loss: Trouble, skip: int) -> None:
-        desk.line.trouble(loss, skip=skip, is_for_writes=True)
+        desk.trouble(loss, skip=skip, is_for_writes=True)
         outcomes = desk.write(*(desk.create(f"n{number}@example.com") for number in range(45)))
         shown = [record for page in desk.read() for record in page.records]
         made = {record.addresses[0] for record in shown}
@@ -140,7 +140,7 @@ class LossChecks:
     def test_many_opt_outs_with_a_lost_answer_all_end_out(self, desk: Desk, loss: Trouble) -> None:
         desk.seed(*people(45))
         records = desk.records()
-        desk.line.trouble(loss, is_for_writes=True)
+        desk.trouble(loss, is_for_writes=True)
         outcomes = desk.write(*(desk.out(record) for record in records.values()))
         assert {outcome.result for outcome in outcomes} <= set(DONE)
         assert [who for who in records if not desk.is_out(who)] == []
@@ -148,12 +148,12 @@ class LossChecks:
     @pytest.mark.parametrize("trouble", _PASSING)
     def test_passing_trouble_is_waited_out(self, desk: Desk, trouble: Trouble) -> None:
         desk.seed(person("ann"))
-        desk.line.trouble(trouble, times=2)
+        desk.trouble(trouble, times=2)
         before = desk.harness.clock.monotonic()
         record = desk.record(ANN)
         waited = desk.harness.clock.monotonic() - before
         assert waited >= (2 * RETRY_AFTER_S if trouble is Trouble.TOO_MANY else 1)
-        desk.line.trouble(trouble, times=2, is_for_writes=True)
+        desk.trouble(trouble, times=2, is_for_writes=True)
         (outcome,) = desk.write(desk.out(record))
         assert outcome.result in DONE
         assert desk.is_out(ANN)
@@ -161,7 +161,7 @@ class LossChecks:
     @pytest.mark.parametrize("trouble", [Trouble.TOO_MANY, Trouble.ERROR_503, Trouble.DROP, Trouble.CUT_AFTER])
     def test_lasting_trouble_ends_a_read_with_a_typed_error(self, desk: Desk, trouble: Trouble) -> None:
         desk.seed(person("ann"))
-        desk.line.trouble(trouble, times=100_000)
+        desk.trouble(trouble, times=100_000)
         wanted = RateLimited if trouble is Trouble.TOO_MANY else SystemUnavailable
         verbs: list[Callable[[], object]] = [
             desk.read,
@@ -176,7 +176,7 @@ class LossChecks:
     def test_half_an_answer_is_never_a_complete_read(self, crowd: Desk) -> None:
         everybody = set(crowd.records())
         for skip in range(4):
-            crowd.line.trouble(Trouble.CUT_AFTER, skip=skip)
+            crowd.trouble(Trouble.CUT_AFTER, skip=skip)
             assert set(crowd.records()) == everybody
             crowd.line.clear()
 

@@ -2,15 +2,18 @@
 
 import pytest
 
-from optsync.connect.conformance.asking import AskingChecks, PowerChecks
+from optsync.connect.conformance.asking import AskingChecks
 from optsync.connect.conformance.batches import BatchChecks
+from optsync.connect.conformance.calls import CallChecks
 from optsync.connect.conformance.changes import ChangeChecks
 from optsync.connect.conformance.contract import ContractChecks
 from optsync.connect.conformance.crowds import CrowdChecks
 from optsync.connect.conformance.desk import Desk, people
 from optsync.connect.conformance.fields import FieldChecks
 from optsync.connect.conformance.harness import Harness
+from optsync.connect.conformance.honesty import HonestyChecks
 from optsync.connect.conformance.losses import LossChecks
+from optsync.connect.conformance.powers import PowerChecks
 from optsync.connect.conformance.reading import ReadingChecks
 from optsync.connect.conformance.refusals import RefusalChecks
 
@@ -26,6 +29,8 @@ class ConnectorSuite(
     RefusalChecks,
     BatchChecks,
     LossChecks,
+    CallChecks,
+    HonestyChecks,
 ):
     """Subclass it as ``Test…`` with a fixture ``harness`` that gives a fresh account to every test."""
 
