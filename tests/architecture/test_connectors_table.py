@@ -18,9 +18,15 @@ def row(name: str, connector: type[Connector]) -> str:
         STAMPS[able.opt_in_stamp],
         ", ".join(registry.powers(connector)) or "–",
         f"{able.read_page:,} / {able.reread_batch:,} / {able.write_batch:,}",
-        "mock" if name in registry.mock_names() else "real server",
+        _proof(name, connector),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _proof(name: str, connector: type[Connector]) -> str:
+    if not connector.capabilities.speaks_http:
+        return "file"
+    return "mock" if name in registry.mock_names() else "real server"
 
 
 def test_the_table_shows_every_connector_as_it_is() -> None:

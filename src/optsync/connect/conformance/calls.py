@@ -73,9 +73,9 @@ def writes(desk: Desk) -> Iterator[Call]:
     """What asks for a change, each of another person."""
     seeded = ("out", "fields", "topics", "rename", "tag", "archive", "forget")
     desk.seed(person("in", opt_out=True), *(person(name) for name in seeded))
+    records = {who.partition("@")[0]: record for who, record in desk.records().items()}
     if desk.is_esp:
         desk.act("admin_unsubscribe", "in@example.com")
-    records = {who.partition("@")[0]: record for who, record in desk.records().items()}
 
     def writing(name: str, write: Write, shows: Callable[[], bool]) -> Call:
         return Call(name=name, go=lambda: desk.write(write), shows=shows)

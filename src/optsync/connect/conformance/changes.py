@@ -58,6 +58,23 @@ class ChangeChecks:
         assert not any(page.is_full for page in pages)
         assert (pages[-1].is_last, pages[-1].is_complete) == (True, True)
 
+    def test_without_a_delta_a_change_makes_the_next_read_a_full_one(self, desk: Desk) -> None:
+        """The last cursor may be a mark by which an unchanged collection is known; it must never hide a change."""
+        desk.needs(not desk.capabilities.has_delta, "it declares a delta")
+        desk.seed(*people(3))
+        cursor = desk.read()[-1].cursor
+        for number in range(3):
+            unchanged = desk.read(cursor)
+            assert len(by_address(unchanged)) == (3 if unchanged[-1].is_full else 0)
+            name = f"p{number}@example.com"
+            desk.leave(name)
+            pages = desk.read(cursor)
+            assert all(page.is_full for page in pages)
+            assert pages[-1].is_complete
+            assert desk.shows_out(by_address(pages).get(name))
+            (desk.flip_in if desk.view(name) else desk.appear)(name)
+            cursor = desk.read()[-1].cursor
+
     def test_a_delta_without_news_shows_nothing_new(self, desk: Desk) -> None:
         cursor = _start(desk)
         known = desk.records()

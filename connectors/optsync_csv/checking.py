@@ -1,0 +1,76 @@
+"""What can be said about a file before anything is synced."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from optsync.connect.contract import CollectionInfo, FieldInfo, Problem, Severity
+from optsync.model.page import ReadSpec, RowFault
+from optsync_csv.mapping import NO, YES, Sheet
+from optsync_csv.settings import CsvSettings
+from optsync_csv.table import Table
+
+
+def collection(sheet: Sheet, settings: CsvSettings, name: str) -> CollectionInfo:
+    """The columns that can be mapped."""
+    table = sheet.table
+    own = {settings.id_column, settings.updated_column, *settings.address_columns, ""}
+    columns = [column for column in table.columns if column not in own]
+    words = {column: _words(table, column) for column in columns}
+    return CollectionInfo(
+        id=name,
+        name=settings.path.name,
+        fields=tuple(
+            FieldInfo(name=each, label=each, type="boolean" if words[each] and _is_flag(words[each]) else "text")
+            for each in columns
+        ),
+        topics=tuple(column for column in columns if _is_flag(words[column])),
+    )
+
+
+def problems(sheet: Sheet, settings: CsvSettings, spec: ReadSpec, name: str) -> Iterator[Problem]:
+    """Everything in the specification that does not exist or does not fit, and rows that need a person."""
+    if spec.collection != name:
+        yield _error(f"a file has one entity, {name}; there is no {spec.collection}")
+        return
+    table = sheet.table
+    can_be_mapped = {field.name for field in collection(sheet, settings, name).fields}
+    for column in sorted(spec.fields | spec.topics):
+        if column not in can_be_mapped:
+            what = "is the id, an address or the time of change" if column in table.places else "is not in the header"
+            yield _error(f"{settings.path}: the column {column} {what}; it cannot be mapped", column)
+        elif column in spec.flags | spec.topics and not _is_flag(words := _words(table, column)):
+            odd = len(words - YES - NO)
+            yield _error(f"{settings.path}: {column} must hold yes, no or nothing; it holds {odd} other words", column)
+    for scope, where in spec.lists.items():
+        yield from _lists(table, settings, scope, where)
+    if settings.address_columns[0] not in table.places:
+        yield _error(f"{settings.path}: the column {settings.address_columns[0]} is not in the header")
+    yield from _rows(sheet, spec)
+
+
+def _lists(table: Table, settings: CsvSettings, scope: str, where: Mapping[str, Any]) -> Iterator[Problem]:
+    for column in where:
+        if column not in table.places:
+            yield _error(f"{settings.path}: list scope {scope}: there is no column {column}", column)
+
+
+def _rows(sheet: Sheet, spec: ReadSpec) -> Iterator[Problem]:
+    shown = [sheet.show(place, spec) for place in range(len(sheet.table.rows))]
+    faults = [each for each in shown if isinstance(each, RowFault)]
+    for fault in faults[:3]:
+        yield Problem(severity=Severity.WARNING, message=fault.message, field=fault.field)
+    if len(faults) > 3:
+        yield Problem(severity=Severity.WARNING, message=f"{len(faults) - 3} more lines cannot be used")
+
+
+def _words(table: Table, column: str) -> set[str]:
+    rows = (row for row in table.rows if len(row.cells) == len(table.columns))
+    return {word for row in rows if (word := table.get(row, column).strip().lower())}
+
+
+def _is_flag(words: set[str]) -> bool:
+    return words <= YES | NO
+
+
+def _error(message: str, column: str | None = None) -> Problem:
+    return Problem(severity=Severity.ERROR, message=message, field=column)

@@ -1,0 +1,48 @@
+"""The file on the disk: read whole, replaced whole, and never over somebody else's edit."""
+
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+
+class ChangedMeanwhile(Exception):
+    """The file is not what it was when it was read."""
+
+
+class Disk:
+    """One file. Raises ``OSError`` as the operating system does."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> bytes:
+        return self._path.read_bytes()
+
+    def replace(self, content: bytes, *, before: bytes) -> None:
+        """Puts the content in the place of ``before``, at once for every reader; the mode of the file stays.
+
+        Raises:
+            ChangedMeanwhile: somebody saved the file since; nothing was written.
+        """
+        target = self._path.resolve()  # a link stays a link
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".optsync", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            shutil.copymode(target, name)
+            # As late as can be: no file system compares and swaps.
+            self._compare(target, before)
+            Path(name).replace(target)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                Path(name).unlink()
+            raise
+
+    @staticmethod
+    def _compare(target: Path, before: bytes) -> None:
+        if target.read_bytes() != before:
+            raise ChangedMeanwhile

@@ -1,0 +1,208 @@
+"""Cells and ours: pure functions."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+
+from optsync.model.contact_point import InvalidAddress, normalise
+from optsync.model.page import ReadSpec, RowFault
+from optsync.model.record import Record, Value
+from optsync_csv.settings import CsvSettings
+from optsync_csv.table import LARGEST_CELL, Row, Table
+
+YES = frozenset({"yes", "y", "true", "1", "x"})
+NO = frozenset({"no", "n", "false", "0"})
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?![0-9 ().,/-]*$)")
+"""A spreadsheet runs a cell that begins so: whoever fills in a web form could make it do something."""
+
+
+class ValueRefused(ValueError):
+    """A cell cannot hold this."""
+
+
+class BadCell(ValueError):
+    """A cell of a yes/no column says something else."""
+
+
+def truth(text: str) -> bool | None:
+    """None for a blank cell. Raises ``BadCell`` for any other word: it is never guessed."""
+    word = text.strip().lower()
+    if word in YES or word in NO:
+        return word in YES
+    if word:
+        raise BadCell(text)
+    return None
+
+
+def value(text: str) -> Value:
+    """Of a cell that is no yes/no."""
+    return (text[1:] if text.startswith("'") and _FORMULA.match(text[1:]) else text) or None
+
+
+def cell(value: Value, encoding: str) -> str:
+    """The text of a cell that is no yes/no. Raises ``ValueRefused``."""
+    if isinstance(value, tuple):
+        raise ValueRefused("a cell holds one value and no list")
+    text = "" if value is None else str(value)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        raise ValueRefused(f"the file is {encoding}, which has no such character") from None
+    if "\0" in text or len(text) > LARGEST_CELL:
+        raise ValueRefused("a cell takes no null character and at most a million others")
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def addresses(table: Table, row: Row, settings: CsvSettings) -> tuple[str, ...]:
+    found = (table.get(row, column).strip() for column in settings.address_columns)
+    return tuple(dict.fromkeys(address for address in found if address))
+
+
+def key(address: str) -> str:
+    try:
+        return normalise(address)
+    except InvalidAddress:
+        return address.lower()
+
+
+class Sheet:
+    """A table whose rows have their ids."""
+
+    def __init__(self, table: Table, settings: CsvSettings, name: str) -> None:
+        self.table = table
+        self._settings = settings
+        self._name = name
+        self._ids = dict(_ids(table, settings))
+        self._rows = {rid: table.rows[place] for place, rid in self._ids.items()}
+        self._holders: dict[str, Row] = {}
+
+    def find(self, rid: str) -> Row | None:
+        return self._rows.get(rid)
+
+    def holder(self, address: str) -> Row | None:
+        """A row with this address."""
+        if not self._holders:
+            for row in reversed(self._rows.values()):
+                self._holders.update((key(each), row) for each in addresses(self.table, row, self._settings))
+        return self._holders.get(key(address))
+
+    def add(self, name: str, address: str) -> Row:
+        """A new row with this id, where there is a column for it, and this address."""
+        row = self.table.add()
+        if self._settings.id_column in self.table.places:
+            self.table.put(row, self._settings.id_column, name)
+        self.table.put(row, self._settings.address_columns[0], address)
+        self._rows[self.name_of_new(name, address)] = row
+        self._holders[key(address)] = row
+        return row
+
+    def name_of_new(self, name: str, address: str) -> str:
+        """The id that a new row is read with."""
+        return name if self._settings.id_column in self.table.places else key(address)
+
+    def renamed(self, row: Row) -> str:
+        """The id of a row whose address was changed."""
+        self._ids = dict(_ids(self.table, self._settings))
+        self._rows = {rid: self.table.rows[place] for place, rid in self._ids.items()}
+        self._holders = {}
+        return next(rid for rid, each in self._rows.items() if each is row)
+
+    def remove(self, row: Row) -> None:
+        self.table.rows = [each for each in self.table.rows if each is not row]
+
+    def show(self, place: int, spec: ReadSpec) -> Record | RowFault | None:
+        """What a row is; None for a blank line."""
+        row = self.table.rows[place]
+        if not any(text.strip() for text in row.cells):
+            return None
+        where, rid = f"{self._name}:{row.line}", self._ids.get(place)
+        if rid is None:
+            wrong = f"{len(row.cells)} cells and {len(self.table.columns)} columns"
+            is_whole = len(row.cells) == len(self.table.columns)
+            what = "neither an id nor an address" if is_whole else wrong
+            place = self.table.places.get(self._settings.id_column, len(row.cells))
+            name = row.cells[place].strip() if place < len(row.cells) else ""
+            return RowFault(record=name or where, field=None, message=f"{where}: {what}; mend the line")
+        try:
+            return self.record(row, rid, spec)
+        except Unreadable as fault:
+            message = f"{where}: column {fault.column} is a yes/no column and says neither; write yes, no or nothing"
+            return RowFault(record=rid, field=fault.column, message=message, value=fault.text)
+
+    def record(self, row: Row, rid: str, spec: ReadSpec) -> Record:
+        """Raises ``Unreadable``."""
+        table = self.table
+        return Record(
+            id=rid,
+            addresses=addresses(table, row, self._settings),
+            topics={column: _flag(table, row, column) for column in spec.topics},
+            fields={
+                column: _flag(table, row, column) if column in spec.flags else value(table.get(row, column))
+                for column in spec.fields
+            },
+            modified_at=_moment(table.get(row, self._settings.updated_column or "")),
+            lists=frozenset(name for name, where in spec.lists.items() if _belongs(table, row, where)),
+        )
+
+
+class Unreadable(Exception):
+    """A yes/no column of a row says something else."""
+
+    def __init__(self, column: str, text: str) -> None:
+        self.column = column
+        self.text = text
+        super().__init__(column)
+
+
+def _flag(table: Table, row: Row, column: str) -> bool | None:
+    try:
+        return truth(table.get(row, column))
+    except BadCell:
+        raise Unreadable(column, table.get(row, column)) from None
+
+
+def _ids(table: Table, settings: CsvSettings) -> Iterator[tuple[int, str]]:
+    """An id that several rows have says nothing about which is which: then the address tells them apart, so that
+    every row is seen, whatever the order in which somebody sorts them."""
+    rows = {place: row for place, row in enumerate(table.rows) if len(row.cells) == len(table.columns)}
+    own = {place: table.get(row, settings.id_column).strip() for place, row in rows.items()}
+    counts: dict[str, int] = {}
+    for name in own.values():
+        counts[name] = counts.get(name, 0) + 1
+    taken = {name for name, count in counts.items() if count == 1}
+    for place, row in rows.items():
+        name = own[place]
+        if name and counts[name] == 1:
+            yield place, name
+            continue
+        first = next(iter(addresses(table, row, settings)), "")
+        wanted = "/".join(part for part in (name, key(first) if first else "") if part)
+        number, rid = 1, wanted
+        while rid in taken:
+            number, rid = number + 1, f"{wanted}/{number + 1}"
+        if wanted:
+            taken.add(rid)
+            yield place, rid
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def word(table: Table, column: str, *, is_yes: bool, otherwise: str) -> str:
+    """Yes or no as the column says it already."""
+    words = YES if is_yes else NO
+    found = (table.get(row, column).strip() for row in table.rows if len(row.cells) == len(table.columns))
+    return next((each for each in found if each.lower() in words), otherwise)
+
+
+def _belongs(table: Table, row: Row, where: Mapping[str, object]) -> bool:
+    return all(table.get(row, column).strip() in _wanted(wanted) for column, wanted in where.items())
+
+
+def _wanted(wanted: object) -> Iterable[str]:
+    return [str(each) for each in wanted] if isinstance(wanted, list | tuple) else [str(wanted)]

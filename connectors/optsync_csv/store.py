@@ -1,0 +1,112 @@
+"""A file behind retries: a share that hesitates, a spreadsheet that holds it for a moment."""
+
+import hashlib
+from collections.abc import Callable
+from typing import NoReturn
+
+import structlog
+import tenacity
+
+from optsync.connect.contract import Context
+from optsync.errors import SystemUnavailable
+from optsync_csv.disk import Disk
+from optsync_csv.mapping import Sheet
+from optsync_csv.settings import CsvSettings
+from optsync_csv.table import NotATable, parse
+
+_ATTEMPTS = 5
+_log = structlog.get_logger(__name__)
+
+
+class SavedOrNot(Exception):
+    """The file could not be saved, or was and that went wrong, and somebody changed it since."""
+
+
+class Store:
+    """The file of one connector."""
+
+    def __init__(self, settings: CsvSettings, context: Context, disk: Disk) -> None:
+        self._settings = settings
+        self._context = context
+        self._disk = disk
+        self.was_read = False
+
+    def load(self) -> tuple[bytes, Sheet]:
+        """The file as it is now. Raises ``SystemUnavailable``."""
+        content = self.read()
+        return content, self.sheet(content)
+
+    def sheet(self, content: bytes) -> Sheet:
+        """Raises ``SystemUnavailable`` where it is no table."""
+        settings = self._settings
+        try:
+            table = parse(content, delimiter=settings.delimiter, encoding=settings.encoding)
+        except NotATable as error:
+            raise SystemUnavailable(self._context.system, f"{settings.path}: {error}") from None
+        if not {settings.id_column, *settings.address_columns} & set(table.columns):
+            message = f"{settings.path}, line 1: none of the columns {settings.id_column}, "
+            message += f"{', '.join(settings.address_columns)} is there; is `delimiter` right?"
+            raise SystemUnavailable(self._context.system, message)
+        return Sheet(table, settings, settings.path.name)
+
+    def read(self) -> bytes:
+        """Raises ``SystemUnavailable``."""
+        content = self._patiently(self._disk.read)
+        self.was_read = True
+        return content
+
+    def save(self, content: bytes, *, before: bytes) -> None:
+        """Puts the content in the place of ``before``.
+
+        Raises:
+            ChangedMeanwhile: somebody saved the file since it was read; nothing was written.
+            SystemUnavailable: nothing was written.
+            SavedOrNot: it is not known.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                self._disk.replace(content, before=before)
+            except FileNotFoundError as error:
+                self._give_up(error)
+            except OSError as error:
+                _log.debug("retry", system=self._context.system, failure=type(error).__name__)
+                self._context.clock.sleep(1 + self._context.rng.random())
+                if self._was_saved(content, before):
+                    return
+            else:
+                return
+        raise SystemUnavailable(self._context.system, f"{self._settings.path} could not be written")
+
+    def _was_saved(self, content: bytes, before: bytes) -> bool:
+        try:
+            now = self.read()
+        except SystemUnavailable as error:
+            raise SavedOrNot(str(error)) from None
+        if now not in (content, before):
+            raise SavedOrNot("it could not be written, or was, and somebody changed it since")
+        return now == content
+
+    def _patiently(self, do: Callable[[], bytes]) -> bytes:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(OSError) & tenacity.retry_if_not_exception_type(FileNotFoundError),
+            wait=lambda _: 1 + self._context.rng.random(),
+            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            sleep=self._context.clock.sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(do)
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> NoReturn:
+        path = self._settings.path
+        if isinstance(error, FileNotFoundError):
+            message = f"{path} is not there; nothing is inferred from that. Restore it, or correct `path`"
+        else:
+            message = f"{path}: {error.strerror or type(error).__name__}"
+        raise SystemUnavailable(self._context.system, message) from None
+
+
+def fingerprint(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

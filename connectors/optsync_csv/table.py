@@ -1,0 +1,153 @@
+"""The text of a CSV file as a table. What nobody changes is written back as it was, byte for byte."""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_DELIMITERS = ",;\t|"
+LARGEST_CELL = 1 << 20
+
+
+class NotATable(Exception):
+    """The file cannot be used at all; the message says why and what to do."""
+
+
+@dataclass(slots=True)
+class Row:
+    """``line`` is where it begins; ``text`` as it stands in the file, None once it was changed."""
+
+    line: int
+    cells: list[str]
+    text: str | None = None
+
+
+@dataclass(slots=True)
+class Table:
+    """Columns, rows, and how they were written."""
+
+    columns: list[str]
+    rows: list[Row]
+    mark: bytes
+    encoding: str
+    delimiter: str
+    line_end: str
+    header: str
+    places: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.places = {name: place for place, name in enumerate(self.columns)}
+
+    def get(self, row: Row, column: str) -> str:
+        """The text of a cell; empty where there is no such column."""
+        place = self.places.get(column)
+        return "" if place is None else row.cells[place]
+
+    def put(self, row: Row, column: str, text: str) -> None:
+        """Raises ``KeyError`` where there is no such column."""
+        row.cells[self.places[column]] = text
+        row.text = None
+
+    def add(self) -> Row:
+        """A new, blank row at the end."""
+        row = Row(line=self.rows[-1].line + 1 if self.rows else 2, cells=[""] * len(self.columns))
+        self.rows.append(row)
+        return row
+
+    def render(self) -> bytes:
+        """Raises ``UnicodeEncodeError`` where the file's encoding has no such character."""
+        out = io.StringIO(newline="")
+        out.write(self.header)
+        writer = csv.writer(out, delimiter=self.delimiter, lineterminator=self.line_end)
+        is_open = not self.header.endswith(("\r", "\n"))
+        for row in self.rows:
+            if is_open:
+                out.write(self.line_end)
+            if row.text is None:
+                writer.writerow(row.cells)
+            else:
+                out.write(row.text)
+            is_open = row.text is not None and not row.text.endswith(("\r", "\n"))
+        return self.mark + out.getvalue().encode(self.encoding)
+
+
+def parse(content: bytes, *, delimiter: str | None = None, encoding: str | None = None) -> Table:
+    """Raises ``NotATable``."""
+    mark, text, encoding = _decoded(content, encoding)
+    lines = _Lines(text)
+    header = next(lines, "")
+    if not header.strip():
+        raise NotATable("it is empty, not even a header line is there; restore it from a backup")
+    delimiter = delimiter or max(_DELIMITERS, key=header.count)
+    lines.unread(header)
+    csv.field_size_limit(max(csv.field_size_limit(), LARGEST_CELL))
+    reader = csv.reader(lines, delimiter=delimiter)
+    try:
+        columns = [name.strip() for name in next(reader)]
+        header = lines.taken()
+        rows = list(_rows(reader, lines))
+    except csv.Error as error:
+        raise NotATable(f"line {lines.count}: {error}; a quotation mark may be missing there or before") from None
+    if doubled := sorted({name for name in columns if name and columns.count(name) > 1}):
+        raise NotATable(f"line 1: the column {doubled[0]} is there twice; rename one of them")
+    return Table(columns, rows, mark, encoding, delimiter, _line_end(header), header)
+
+
+def _rows(reader: Iterator[Sequence[str]], lines: "_Lines") -> Iterator[Row]:
+    line = lines.count + 1
+    for cells in reader:
+        yield Row(line=line, cells=list(cells), text=lines.taken())
+        line = lines.count + 1
+
+
+class _Lines:
+    """Lines with their ends, counted; ``taken`` gives the text since it was last asked."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = iter(io.StringIO(text, newline=""))
+        self._again: list[str] = []
+        self._taken: list[str] = []
+        self.count = 0
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.pop() if self._again else next(self._lines)
+        self._taken.append(line)
+        self.count += 1
+        return line
+
+    def unread(self, line: str) -> None:
+        self._again.append(line)
+        self._taken.clear()
+        self.count -= 1
+
+    def taken(self) -> str:
+        text = "".join(self._taken)
+        self._taken.clear()
+        return text
+
+
+def _decoded(content: bytes, encoding: str | None) -> tuple[bytes, str, str]:
+    for mark, name in _MARKS:
+        if content.startswith(mark):
+            return mark, _text(content[len(mark) :], name), name
+    return b"", _text(content, encoding or "utf-8"), encoding or "utf-8"
+
+
+def _text(content: bytes, encoding: str) -> str:
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise NotATable(f"line {line} is not {encoding}; set `encoding`, for instance to cp1252") from None
+
+
+def _line_end(header: str) -> str:
+    for end in ("\r\n", "\n", "\r"):
+        if header.endswith(end):
+            return end
+    return "\r\n"

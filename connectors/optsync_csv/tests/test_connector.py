@@ -1,0 +1,216 @@
+"""What a file has that no other system has: people who save it while we write, sort it, and copy rows."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from optsync.clock import ManualClock
+from optsync.connect.conformance.harness import START
+from optsync.connect.contract import Context
+from optsync.errors import SystemUnavailable
+from optsync.model.change import Fact, Result, Write, WriteKind
+from optsync.model.page import Page, ReadSpec
+from optsync.model.record import Record
+from optsync_csv import Csv
+from optsync_csv.disk import ChangedMeanwhile, Disk
+from optsync_csv.settings import CsvSettings
+
+SPEC = ReadSpec(
+    collection="contact",
+    fields=frozenset({"name", "opt_out"}),
+    flags=frozenset({"opt_out"}),
+    topics=frozenset({"news"}),
+)
+HEADER = "id,email,name,opt_out,news,remark\n"
+TWO = HEADER + "1,ann@example.com,Ann,,yes,a\n2,ben@example.com,Ben,no,no,b\n"
+
+
+class Place:
+    """A connector on a file with this text."""
+
+    def __init__(self, folder: Path, text: str, **settings: str) -> None:
+        self.path = folder / "contacts.csv"
+        self.path.write_text(text, encoding="utf-8")
+        made = CsvSettings.model_validate({"connector": "csv", "path": self.path, **settings})
+        self.csv = Csv(made, Context(system="crm", clock=ManualClock(START), rng=random.Random(3)))
+
+    def pages(self, cursor: str | None = None) -> list[Page]:
+        return list(self.csv.read(SPEC, cursor))
+
+    def records(self) -> dict[str, Record]:
+        return {record.id: record for page in self.pages() for record in page.records}
+
+    def text(self) -> str:
+        return self.path.read_text(encoding="utf-8")
+
+
+def out(record: str) -> Write:
+    return Write(
+        key=record,
+        kind=WriteKind.STATUS,
+        collection="contact",
+        record=record,
+        fields={"opt_out": True},
+        restrictive=True,
+    )
+
+
+def named(record: str, name: str | None) -> Write:
+    return Write(key=f"n{record}", kind=WriteKind.FIELDS, collection="contact", record=record, fields={"name": name})
+
+
+def test_an_edit_that_is_saved_while_we_write_is_kept_and_so_is_ours(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO)
+
+    class Hurried(Disk):
+        """Somebody saves between our reading and our writing, twice."""
+
+        saves = 2
+
+        def replace(self, content: bytes, *, before: bytes) -> None:
+            if Hurried.saves:
+                Hurried.saves -= 1
+                place.path.write_text(place.text().replace("yes,a", "yes,a!"), encoding="utf-8")
+            super().replace(content, before=before)
+
+    place.csv = type("Csv", (Csv,), {"disk": Hurried})(place.csv._settings, place.csv._context)
+    (outcome,) = place.csv.write([out("2")], SPEC)
+    assert outcome.result is Result.APPLIED
+    assert place.text() == TWO.replace(",a\n", ",a!!\n").replace("Ben,no", "Ben,yes")
+
+
+def test_a_file_that_changes_all_the_time_is_given_up_with_nothing_written(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO)
+
+    class Restless(Disk):
+        def replace(self, content: bytes, *, before: bytes) -> None:
+            raise ChangedMeanwhile
+
+    place.csv = type("Csv", (Csv,), {"disk": Restless})(place.csv._settings, place.csv._context)
+    with pytest.raises(SystemUnavailable, match="changes all the time"):
+        place.csv.write([out("2")], SPEC)
+    assert place.text() == TWO
+
+
+def test_writing_leaves_nothing_behind_and_keeps_the_mode_and_a_link(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO)
+    place.path.chmod(0o640)
+    real = tmp_path / "real.csv"
+    place.path.rename(real)
+    place.path.symlink_to(real)
+    place.csv.write([out("1")], SPEC)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["contacts.csv", "real.csv"]
+    assert place.path.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o640
+    assert "Ann,yes" in real.read_text(encoding="utf-8")
+
+
+def test_a_failed_save_leaves_the_file_and_no_other_one(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO)
+    with pytest.raises(ChangedMeanwhile):
+        Disk(place.path).replace(b"new", before=b"something else")
+    assert place.text() == TWO
+    assert [each.name for each in tmp_path.iterdir()] == ["contacts.csv"]
+
+
+def test_sorting_the_rows_and_adding_a_column_changes_no_record(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO)
+    before = place.records()
+    rows = [line.split(",") for line in TWO.splitlines()]
+    turned = [rows[0], *reversed(rows[1:])]
+    place.path.write_text("".join(",".join(["x", *reversed(row)]) + "\n" for row in turned), encoding="utf-8")
+    assert place.records() == before
+
+
+def test_a_copied_row_hides_no_opt_out_whatever_the_order(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO)
+    copies = ["1,ann@example.com,Ann,yes,yes,copy\n", "1,new@example.com,Ann,yes,,copy\n"]
+    seen = []
+    for order in (copies, copies[::-1]):
+        place.path.write_text(TWO + "".join(order), encoding="utf-8")
+        seen.append(place.records())
+    assert set(seen[0]) == {"1/ann@example.com", "1/ann@example.com/2", "1/new@example.com", "2"}
+    assert seen[0] == seen[1]
+    assert [seen[0][rid].fields["opt_out"] for rid in sorted(seen[0])] == [None, True, True, False]
+    (outcome,) = place.csv.write([out("1/ann@example.com")], SPEC)
+    assert outcome.result is Result.APPLIED
+    assert "1,ann@example.com,Ann,yes,yes,a\n" in place.text()
+
+
+def test_a_row_without_an_id_is_known_by_its_address(tmp_path: Path) -> None:
+    place = Place(tmp_path, HEADER + ",Ann@Example.com,Ann,,,\n")
+    assert set(place.records()) == {"ann@example.com"}
+    (outcome,) = place.csv.write([out("ann@example.com")], SPEC)
+    assert (outcome.result, outcome.record_id) == (Result.APPLIED, "ann@example.com")
+    rename = Write(
+        key="r", kind=WriteKind.RENAME, collection="contact", record="ann@example.com", address="new@example.com"
+    )
+    (outcome,) = place.csv.rename([rename], SPEC)
+    assert (outcome.result, outcome.record_id) == (Result.APPLIED, "new@example.com")
+    assert place.records()["new@example.com"].fields["opt_out"] is True
+
+
+def test_a_file_without_an_id_column_takes_new_rows(tmp_path: Path) -> None:
+    place = Place(tmp_path, "email,name,opt_out,news\n")
+    create = Write(key="c", kind=WriteKind.CREATE, collection="contact", address="Ann@example.com")
+    outcomes = place.csv.write([create, create], SPEC)
+    assert [(each.result, each.fact) for each in outcomes] == [(Result.APPLIED, None), (Result.REFUSED, Fact.EXISTS)]
+    assert outcomes[0].record_id == "ann@example.com"
+    assert set(place.records()) == {"ann@example.com"}
+
+
+@pytest.mark.parametrize("words", [("x", ""), ("1", "0"), ("TRUE", "FALSE"), ("Yes", "No")])
+def test_a_flag_is_written_in_the_word_of_its_column(tmp_path: Path, words: tuple[str, str]) -> None:
+    yes, no = words
+    place = Place(tmp_path, HEADER + f"1,ann@example.com,Ann,{yes},,\n2,ben@example.com,Ben,{no},,\n")
+    place.csv.write([out("2")], SPEC)
+    assert f"Ben,{yes},,\n" in place.text()
+
+
+def test_a_formula_from_a_web_form_is_no_formula_in_the_file_and_comes_back_as_it_was(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO)
+    for text in ('=HYPERLINK("http://example.com")', "+cmd|' /C calc'!A0", "@SUM(A1)", "-2+3+cmd|' /C'!A0"):
+        (outcome,) = place.csv.write([named("1", text)], SPEC)
+        assert outcome.result is Result.APPLIED
+        assert "'" + text[:4] in place.text()
+        assert place.records()["1"].fields["name"] == text
+
+
+@pytest.mark.parametrize("text", ["+49 (30) 12-34", "-5", "'tis", "0", " x "])
+def test_harmless_texts_are_written_as_they_are(tmp_path: Path, text: str) -> None:
+    place = Place(tmp_path, TWO)
+    place.csv.write([named("1", text)], SPEC)
+    assert f"1,ann@example.com,{text}," in place.text()
+    assert place.records()["1"].fields["name"] == text
+
+
+def test_a_character_that_the_file_cannot_hold_is_refused_as_a_value(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO, encoding="cp1252")
+    outcomes = place.csv.write([named("1", "李雷"), named("2", "Zoë")], SPEC)
+    assert [(each.result, each.field) for each in outcomes] == [(Result.INVALID, "name"), (Result.APPLIED, None)]
+    assert place.path.read_bytes() == TWO.replace("Ben", "Zoë").encode("cp1252")
+
+
+@pytest.mark.parametrize("column", ["id", "email", "nowhere"])
+def test_columns_that_are_not_ours_to_write_are_refused(tmp_path: Path, column: str) -> None:
+    place = Place(tmp_path, TWO)
+    write = Write(key="w", kind=WriteKind.FIELDS, collection="contact", record="1", fields={column: "x", "name": "y"})
+    (outcome,) = place.csv.write([write], SPEC)
+    assert (outcome.result, outcome.field) == (Result.INVALID, column)
+    assert place.text() == TWO
+
+
+def test_an_unchanged_file_is_not_looked_at_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(tmp_path, TWO)
+    cursor = place.pages()[-1].cursor
+    monkeypatch.delattr("optsync_csv.mapping.Sheet.show")
+    (page,) = place.pages(cursor)
+    assert (page.records, page.is_last, page.is_full, page.cursor) == ((), True, False, cursor)
+
+
+def test_a_list_scope_compares_cells(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO)
+    spec = ReadSpec(collection="contact", lists={"one": {"remark": "a"}, "both": {"remark": ["a", "b"]}})
+    (page,) = list(place.csv.read(spec, None))
+    assert [sorted(record.lists) for record in page.records] == [["both", "one"], ["both"]]
