@@ -1,5 +1,6 @@
 """Tries mutants: each in a fork of one process that has collected the tests and knows which of them call a function."""
 
+import importlib
 import os
 import signal
 import sys
@@ -131,7 +132,7 @@ class Trial:
                 self._kills[self._code(mutant)][tests[code - 1]] += 1
 
     def _code(self, mutant: Mutant) -> CodeType:
-        return function_at(sys.modules[mutant.module], mutant.function).__code__
+        return function_at(importlib.import_module(mutant.module), mutant.function).__code__
 
 
 def judge(mutants: Sequence[Mutant], *, jobs: int = 1, tests: Sequence[str] = TESTS) -> dict[str, Verdict]:

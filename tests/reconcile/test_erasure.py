@@ -1,0 +1,138 @@
+"""What may be kept of a record that holds a forgotten person's address."""
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+
+from optsync.model.record import Origin, Record, Status, Value
+from optsync.model.statement import Source, StatementKind
+from optsync.reconcile.erasure import (
+    gives_away,
+    guessable,
+    is_owner,
+    kept,
+    may_be_kept,
+    mentions,
+    usable,
+    without_private_part,
+)
+from tests.reconcile.places import CRM, ESP, NOW, grant, out, say
+
+ANN, BOB = "ann@example.com", "bob@example.com"
+RECORD = Record(
+    id="7",
+    addresses=(ANN, BOB, "no address"),
+    status=Status.OUT,
+    origin=Origin.PERSON,
+    reason=f"asked by {ANN}",
+    topics={"T_OFFERS": False},
+    fields={"OUT": True, "IN": False, "BOUNCED": True, "CONSENT": "2026-01-01", "NAME": "Ann", "NOTE": f"is {ANN}"},
+    word="unsubscribed",
+    is_word_known=False,
+    created_at=NOW,
+    modified_at=NOW,
+    status_at=NOW,
+    opted_in_at=NOW,
+    lists=frozenset({"letter"}),
+    rank=3,
+)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [
+        ((ANN, BOB), (ANN, BOB)),
+        ((BOB, "Ann@Example.com", ANN), (BOB, ANN)),
+        (("nonsense", ANN), (ANN,)),
+        ((), ()),
+    ],
+)
+def test_usable_addresses_are_normalised_and_each_named_once(
+    addresses: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    assert usable(addresses) == expected
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [((ANN, BOB), True), (("Ann@Example.com",), True), ((BOB, ANN), False), (("nonsense", ANN), True), ((), False)],
+)
+def test_the_primary_address_says_whose_record_it_is(addresses: tuple[str, ...], expected: bool) -> None:
+    record = replace(RECORD, addresses=addresses)
+
+    assert is_owner(record, {ANN}) is expected
+    assert is_owner(record, {"eve@example.com", ANN}) is expected
+    assert not is_owner(record, ())
+
+
+def test_of_their_own_record_only_id_and_wishes_are_kept_and_the_addresses_of_others() -> None:
+    assert kept(RECORD, {ANN}, [CRM, ESP]) == Record(
+        id="7",
+        addresses=(BOB,),
+        status=Status.OUT,
+        origin=Origin.PERSON,
+        topics={"T_OFFERS": False},
+        fields={"OUT": True, "IN": False, "BOUNCED": True},
+        word="unsubscribed",
+        is_word_known=False,
+    )
+
+
+def test_of_somebody_elses_record_only_the_address_goes_wherever_it_is_spelled() -> None:
+    record = replace(RECORD, addresses=(BOB, "Ann@Example.com", f"copy to {ANN}"))
+
+    assert kept(record, {ANN}, [CRM, ESP]) == replace(
+        record, addresses=(BOB,), reason=None, fields={**RECORD.fields, "NOTE": None}
+    )
+    plain = replace(record, reason="asked", fields={"NAME": "Bob"})
+    assert kept(plain, {ANN}, [CRM]) == replace(plain, addresses=(BOB,))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (f"write to {ANN.upper()}!", True),
+        (("x", f"<{ANN}>"), True),
+        ("write to bob", False),
+        (("x", "y"), False),
+        (7, False),
+        (None, False),
+    ],
+)
+def test_an_address_is_found_in_texts(value: Value, expected: bool) -> None:
+    assert mentions(value, {ANN}) is expected
+    assert not mentions(value, ())
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (ANN, True),
+        (f" {ANN.upper()} ", True),
+        (f"member:{ANN}", True),
+        (hashlib.md5(ANN.encode(), usedforsecurity=False).hexdigest(), True),
+        (hashlib.sha256(ANN.encode()).hexdigest().upper(), True),
+        (hashlib.sha256(BOB.encode()).hexdigest(), False),
+        ("4711", False),
+    ],
+)
+def test_an_id_gives_an_address_away_if_it_is_one_or_its_plain_digest(record: str, expected: bool) -> None:
+    assert gives_away(record, ANN) is expected
+
+
+@pytest.mark.parametrize("name", ["md5", "sha1", "sha256", "sha512"])
+@pytest.mark.parametrize("spelling", [ANN, ANN.upper()])
+def test_every_usual_digest_of_every_usual_spelling_is_guessable(name: str, spelling: str) -> None:
+    assert hashlib.new(name, spelling.encode(), usedforsecurity=False).hexdigest() in guessable(ANN)
+
+
+def test_of_a_statement_only_what_counts_is_kept() -> None:
+    said = replace(out(reason="no", system="crm", record="7", source=Source.CRM), evidence={"ip": "192.0.2.1"})
+
+    assert without_private_part(said) == replace(said, reason=None, evidence={})
+
+
+def test_grants_of_forgotten_people_are_void() -> None:
+    assert not may_be_kept(grant())
+    assert all(may_be_kept(say(kind)) for kind in StatementKind if kind is not StatementKind.GRANT)
