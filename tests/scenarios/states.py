@@ -2,7 +2,6 @@
 
 import os
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,36 +16,37 @@ IS_POSTGRESQL = os.environ.get("OPTSYNC_TEST_STATE") == "postgresql"
 
 _migrated: list[bytes] = []
 """A migrated, empty database; migrating anew would take longer than most scenarios."""
-_in_use: dict[Path, Store] = {}
-"""PostgreSQL's, by folder of the world: another world in the same folder is its successor."""
+_in_use: list[Store] = []
+"""PostgreSQL's; given back by a world that is closed, or after the test."""
 _spare: list[sa.Engine] = []
 """Of closed worlds: an engine that has compiled the statements, on a database that can be emptied or replaced."""
 
 
-def empty_state(folder: Path, clock: Clock, kind: type[Store] = Store) -> Store:
+def empty_state(clock: Clock, kind: type[Store] = Store) -> Store:
     """A migrated state database without a row."""
     if not IS_POSTGRESQL:
         return _in_memory(kind("sqlite://", clock))
-    if folder in _in_use:
-        give_back(folder, _in_use[folder])
+    for other in _in_use:
+        other._engine.dispose()  # a server has so many connections; they come back when they are needed
     store = kind(text_of(_spare[-1].url if _spare else create_database(_template())), clock)
     if _spare:
         store._engine = _spare.pop()
     _empty(store)
-    _in_use[folder] = store
+    _in_use.append(store)
     return store
 
 
-def give_back(folder: Path, store: Store) -> None:
+def give_back(store: Store) -> None:
     """Nothing of that world may be used any more."""
-    if not IS_POSTGRESQL or _in_use.pop(folder, None) is store:
-        _spare.append(store._engine)
+    if store in _in_use:
+        _in_use.remove(store)
+    _spare.append(store._engine)
 
 
 def give_back_all() -> None:
     """No world lives any more."""
-    for folder, store in list(_in_use.items()):
-        give_back(folder, store)
+    while _in_use:
+        give_back(_in_use[-1])
 
 
 def _in_memory(store: Store) -> Store:

@@ -46,7 +46,7 @@ class TwoBrands:
         path.write_text(yaml.safe_dump(document))
         config = load(path, {})
         transport = MockTransport({CRM: self.w.crm, ESP: self.w.esp, OTHER: self.other})
-        store = empty_state(folder / "second", self.w.clock)
+        store = empty_state(self.w.clock)
         self.engine = compose(config, clock=self.w.clock, rng=random.Random(3), transport=transport, store=store)
         self.transport = transport
 

@@ -99,6 +99,7 @@ def _recover(w: World) -> None:
     w.sync()
     _assert_everything_arrived(w)
     w.settle()
+    w.close()
 
 
 def _requests_of_a_cycle(folder: Path) -> int:

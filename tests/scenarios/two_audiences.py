@@ -37,7 +37,7 @@ class TwoAudiences:
         path = folder / "audiences.yaml"
         path.write_text(yaml.safe_dump(document))
         transport = MockTransport({CRM: self.w.crm, ESP: self.w.esp, OTHER: self.other})
-        store = empty_state(folder / "second", self.w.clock)
+        store = empty_state(self.w.clock)
         config = load(path, {})
         self.engine = compose(config, clock=self.w.clock, rng=random.Random(3), transport=transport, store=store)
 

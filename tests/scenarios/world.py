@@ -79,8 +79,8 @@ class World:
         self.crm.populate(population)
         self.esp.populate(population)
         self.transport = MockTransport({CRM: self.crm, ESP: self.esp})
-        self._folder, self._is_shared = folder, state_url is None
-        self.store = store(state_url, self.clock) if state_url else empty_state(folder, self.clock, store)
+        self._is_shared = state_url is None
+        self.store = store(state_url, self.clock) if state_url else empty_state(self.clock, store)
         self.document = self._document(policy or {}, changes or {}, text_of(self.store._engine.url))
         self.document["brands"] = brands or BRANDS
         if guard is not None:
@@ -93,7 +93,7 @@ class World:
     def close(self) -> None:
         """For those who make many worlds one after another; nothing of this one may be used any more."""
         if self._is_shared:
-            give_back(self._folder, self.store)
+            give_back(self.store)
 
     def _load(self) -> Config:
         # Only the place of a state file depends on the folder.

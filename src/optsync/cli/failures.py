@@ -18,6 +18,7 @@ from optsync.errors import (
     StateLocked,
     SystemUnavailable,
 )
+from optsync.state.store import is_lock_timeout
 
 STOPPED = 130
 _NAMES: dict[type[OptsyncError], str] = {
@@ -75,7 +76,7 @@ def _usage(error: BaseException, message: str) -> str:
 def _database(error: BaseException) -> Failure:
     # The whole message would repeat the statement with its values.
     cause = str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
-    if "locked" in cause:
+    if is_lock_timeout(error):
         return _failure(1, "locked", "the state database is locked by another process; try again when it is done")
     text = f"state.url: the state database cannot be used ({cause}); check its place, its rights and the free space"
     return _failure(2, "configuration", text)

@@ -5,7 +5,7 @@ policy: it never decides who may be mailed, which value wins or whether a write 
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -93,6 +93,8 @@ class Context:
     """Replaces the network (an in-process mock); None is the real one."""
     is_read_only: bool = False
     """Then the HTTP session refuses every request that is not a read."""
+    before_write: Callable[[], None] = lambda: None
+    """The HTTP session calls it right before each request that is not a read; what it raises stops the request."""
 
 
 class Severity(StrEnum):

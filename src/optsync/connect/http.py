@@ -143,7 +143,7 @@ class HttpSession:
             reraise=True,
         )
         try:
-            return retrying(self._send_once, method, path, params, json, use_auth)
+            return retrying(self._send_once, effect, method, path, params, json, use_auth)
         except TryAgain as failure:
             message = self._redactor.all(str(failure))
             if state.maybe_applied:
@@ -155,13 +155,21 @@ class HttpSession:
         self._session.close()
 
     def _send_once(
-        self, method: str, path: str, params: Mapping[str, str | int] | None, json: Any, use_auth: bool
+        self,
+        effect: Effect,
+        method: str,
+        path: str,
+        params: Mapping[str, str | int] | None,
+        json: Any,
+        use_auth: bool,
     ) -> Answer:
         url = path if path.startswith(("http://", "https://")) else f"{self._base_url}/{path.lstrip('/')}"
         body = None if json is None else msgspec.json.encode(json)
         headers = {} if body is None else {"Content-Type": "application/json; charset=utf-8"}
         with self._lock:
             self._pace.wait()
+            if effect is not Effect.READ:
+                self._context.before_write()
             self.calls += 1
             response = self._exchange(method, url, params=params, data=body, headers=headers, use_auth=use_auth)
         answer = _answer(response)

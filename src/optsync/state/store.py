@@ -40,6 +40,16 @@ _PRAGMAS = (
     "PRAGMA secure_delete=ON",
 )
 
+_PATIENCE = (
+    # As long as SQLite waits for its writer.
+    ("lock_timeout", "10s"),
+    # As long as a lease lasts without a beat: a process that stands still inside a transaction, or whose machine is
+    # gone, keeps the rows of its leases locked until its session ends.
+    ("idle_in_transaction_session_timeout", "60s"),
+)
+
+_MAY_TAKE_ITS_TIME = "SET LOCAL idle_in_transaction_session_timeout = 0"
+
 DatabaseError = SQLAlchemyError
 """Whatever a database raises, for those who know no SQL."""
 
@@ -62,18 +72,18 @@ class Store:
             parsed = make_url(url)
             self.is_sqlite = parsed.get_backend_name() == "sqlite"
             in_memory = self.is_sqlite and parsed.database in (None, "", ":memory:")
-            pool = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}} if in_memory else {}
-            self._engine: Engine = sa.create_engine(parsed, **pool)
+            self._engine: Engine = sa.create_engine(parsed, **_pool(is_sqlite=self.is_sqlite, in_memory=in_memory))
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise ConfigError(
                 f"state.url: no usable database URL ({type(error).__name__}); expected sqlite:///FILE or "
                 "postgresql+psycopg://… (install optsync[postgresql])"
             ) from None
-        if self.is_sqlite:
-            if not in_memory:
-                event.listen(self._engine, "connect", _prepare_sqlite)
-            else:
-                event.listen(self._engine, "connect", _no_driver_transactions)
+        if not self.is_sqlite:
+            event.listen(self._engine, "connect", _prepare_postgresql)
+        elif in_memory:
+            event.listen(self._engine, "connect", _no_driver_transactions)
+        else:
+            event.listen(self._engine, "connect", _prepare_sqlite)
         self._clock = clock
         self.keys = keys
         self._rehearsal: Connection | None = None
@@ -138,6 +148,8 @@ class Store:
         """Inside, transactions are real for each other and all of them are undone at the end."""
         with self._engine.connect() as connection:
             outer = connection.begin()
+            if not self.is_sqlite:
+                execute_plainly(connection, _MAY_TAKE_ITS_TIME)  # it waits for vendors
             self._rehearsal = connection
             try:
                 yield
@@ -162,6 +174,19 @@ class Store:
         self._engine.dispose()
 
 
+def _pool(*, is_sqlite: bool, in_memory: bool) -> dict[str, Any]:
+    if in_memory:
+        return {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+    # A server that was restarted since is no news: the connection is made again before it is used.
+    return {} if is_sqlite else {"pool_pre_ping": True}
+
+
+def is_lock_timeout(error: BaseException) -> bool:
+    """Whether the database gave up waiting for somebody else's transaction to end."""
+    cause = getattr(error, "orig", None) or error
+    return getattr(cause, "sqlstate", None) == "55P03" or "is locked" in str(cause)
+
+
 def _wipe_sqlite(connection: Any) -> bool:
     try:
         connection.execute("VACUUM")
@@ -184,7 +209,7 @@ def _vacuum(connection: Any) -> bool:
 @contextmanager
 def _refusing_writes(connection: Connection) -> Iterator[None]:
     if connection.dialect.name != "sqlite":
-        execute_plainly(connection, "SET TRANSACTION READ ONLY")
+        execute_plainly(connection, f"SET TRANSACTION READ ONLY; {_MAY_TAKE_ITS_TIME}")
         yield
         return
     execute_plainly(connection, "PRAGMA query_only=ON")
@@ -217,6 +242,15 @@ def _prepare_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> 
     for pragma in _PRAGMAS:
         cursor.execute(pragma)
     cursor.close()
+
+
+def _prepare_postgresql(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    """What the URL, the role or the database say of these settings goes before."""
+    cursor = connection.cursor()
+    for name, value in _PATIENCE:
+        cursor.execute(f"SELECT set_config('{name}', '{value}', false) WHERE current_setting('{name}') = '0'")
+    cursor.close()
+    connection.commit()
 
 
 def _no_driver_transactions(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

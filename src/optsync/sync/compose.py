@@ -1,7 +1,7 @@
 """The only place that chooses real parts."""
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 
 from requests.adapters import BaseAdapter
@@ -14,6 +14,7 @@ from optsync.connect.contract import Connector, Context
 from optsync.state.store import Store
 from optsync.sync.binding import bind
 from optsync.sync.engine import Engine
+from optsync.sync.gate import WriteGate
 
 
 def compose(
@@ -35,7 +36,16 @@ def compose(
     """
     clock = clock or SystemClock()
     rng = rng or random.Random()
-    connectors = connect(config, config.systems, clock=clock, rng=rng, transport=transport, is_read_only=is_read_only)
+    gate = WriteGate()
+    connectors = connect(
+        config,
+        config.systems,
+        clock=clock,
+        rng=rng,
+        transport=transport,
+        is_read_only=is_read_only,
+        before_write=gate.check,
+    )
     bound = bind(config, {name: type(c) for name, c in connectors.items()})
     store = store or Store(config.state.url, clock)
     store.keys = store.keys or cache(partial(ledger_keys, config))
@@ -45,7 +55,16 @@ def compose(
     if not is_read_only:
         with store.transaction() as unit:
             unit.ledger.catch_up()
-    return Engine(config=config, store=store, connectors=connectors, bound=bound, clock=clock, rng=rng, beats=beats)
+    return Engine(
+        config=config,
+        store=store,
+        connectors=connectors,
+        bound=bound,
+        clock=clock,
+        rng=rng,
+        beats=beats,
+        gate=gate,
+    )
 
 
 def connect(
@@ -56,11 +75,19 @@ def connect(
     rng: random.Random,
     transport: BaseAdapter | None = None,
     is_read_only: bool = False,
+    before_write: Callable[[], None] = lambda: None,
 ) -> Mapping[str, Connector]:
     """The connectors of these systems; nothing is sent yet."""
     connectors: dict[str, Connector] = {}
     for name in systems:
         settings = config.systems[name]
-        context = Context(system=name, clock=clock, rng=rng, transport=transport, is_read_only=is_read_only)
+        context = Context(
+            system=name,
+            clock=clock,
+            rng=rng,
+            transport=transport,
+            is_read_only=is_read_only,
+            before_write=before_write,
+        )
         connectors[name] = registry.load(settings.connector)(settings, context)
     return connectors

@@ -9,6 +9,7 @@ from optsync.config.schema import Config
 from optsync.connect.contract import Connector
 from optsync.state.store import Store
 from optsync.sync.binding import Bound
+from optsync.sync.gate import WriteGate
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -27,6 +28,8 @@ class Engine:
     rng: random.Random
     holder: str = "optsync"
     beats: bool = False
+    gate: WriteGate = field(default_factory=WriteGate)
+    """What every writing request passes; closed to whoever lost its leases."""
     true_ids: dict[str, str] = field(default_factory=dict)
     """The ids of records that are stored under a pseudonym, as this process has read them; they are nowhere else."""
 

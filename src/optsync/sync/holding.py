@@ -1,6 +1,6 @@
 """Holding a sync: its leases from taking to giving back, and the proof in every commit that they are still held."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 import structlog
@@ -8,11 +8,14 @@ import structlog
 from optsync.errors import OptsyncError, StateLocked
 from optsync.model.change import ChangeState
 from optsync.state.leases import Lease
-from optsync.state.store import DatabaseError
+from optsync.state.store import DatabaseError, is_lock_timeout
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
 from optsync.sync.heartbeat import Heartbeat
 
+_CERTAIN = 40.0
+"""Seconds after a proof within which nobody can have taken the leases over: a proof may rest on a beat that is ten
+seconds old, and they are free sixty seconds after it."""
 _log = structlog.get_logger(__name__)
 
 
@@ -24,6 +27,7 @@ class Holding:
         self._engine = engine
         self._sync = sync
         self._leases: tuple[Lease, ...] = ()
+        self._proved_at = 0.0
 
     @contextmanager
     def held(self, *, beats: bool) -> Iterator[None]:
@@ -34,10 +38,10 @@ class Holding:
         """
         sources = (f"read {b.system}/{b.collection}"[:120] for b in self._engine.bound.sources_of(self._sync))
         names = tuple(dict.fromkeys((f"sync {self._sync}", *sources)))
-        with self._engine.store.transaction() as unit:
-            self._leases = unit.leases.take_all(names, holder=self._engine.holder)
+        self._take(names)
         try:
-            with Heartbeat(self._engine.store, *self._leases) if beats else nullcontext():
+            beating = Heartbeat(self._engine.store, *self._leases) if beats else nullcontext()
+            with beating, self._engine.gate.guarded_by(self._still_held):
                 yield
         finally:
             self._give_back()
@@ -50,6 +54,7 @@ class Holding:
         """
         if not self._leases:
             raise StateLocked(f"sync {self._sync}: no lease")
+        self._proved_at = self._engine.clock.monotonic()
         unit.leases.prove(*self._leases)
 
     def recover(self) -> None:
@@ -65,6 +70,24 @@ class Holding:
             unsent = [c.id for c in left if c.state is not ChangeState.SENDING]
             unit.changes.set_state(unsent, ChangeState.SUPERSEDED, settled_at=now)
             unit.points.mark([self._sync], {c.point_id for c in left})
+
+    def _take(self, names: Sequence[str]) -> None:
+        self._proved_at = self._engine.clock.monotonic()
+        try:
+            with self._engine.store.transaction() as unit:
+                self._leases = unit.leases.take_all(names, holder=self._engine.holder)
+        except DatabaseError as error:
+            if not is_lock_timeout(error):
+                raise
+            reason = f"{names[0]} is being worked on by another process, in a transaction that has not ended yet"
+            raise StateLocked(reason) from None
+
+    def _still_held(self) -> None:
+        """Before a request that writes: a process that was stopped, or whose machine slept, learns here that it is
+        too late, before the vendor does."""
+        if self._engine.clock.monotonic() - self._proved_at > _CERTAIN:
+            with self._engine.store.transaction() as unit:
+                self.guarded(unit)
 
     def _give_back(self) -> None:
         try:
