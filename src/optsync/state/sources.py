@@ -99,11 +99,16 @@ class Sources:
     def all(self) -> Sequence[Source]:
         return [Source(**row) for row in self._connection.execute(_ALL).mappings()]
 
-    def begin_read(
-        self, source_id: int, *, spec: str, cursor: str | None, full_since: datetime | None, is_known: bool
-    ) -> None:
-        """Starts a read: a full one if ``full_since`` says when it began."""
-        _BEGIN.run(self._connection, key=source_id, spec=spec, cursor=cursor, full_since=full_since, is_known=is_known)
+    def begin_read(self, begun: Source) -> None:
+        """Stores the source as its read begins: what its readings mean, where it starts, whether it is a full one."""
+        _BEGIN.run(
+            self._connection,
+            key=begun.id,
+            spec=begun.spec,
+            cursor=begun.cursor,
+            full_since=begun.scan_started_at,
+            is_known=begun.is_known,
+        )
 
     def retire(self, source_id: int, name: str) -> None:
         """Keeps a source with its records under another system's name: nothing reads or matches them any more."""

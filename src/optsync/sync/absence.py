@@ -67,7 +67,7 @@ class Absences:
         there = self._engine.connectors[self._binding.system].read_ids(
             self._binding.spec, [o.record.id for o in missing]
         )
-        self._take(self._binding, self._source, there, (), cursor=None, keeps_lists=True)
+        self._take(self._binding, self._source, there, (), keeps_lists=True)
         found = {record.id for record in there}
         gone = [o for o in missing if o.record.id not in found]
         now = self._engine.clock.now()

@@ -38,10 +38,11 @@ class Screen:
         self._keys: dict[str, int] = {}
         self._by_record: dict[str, frozenset[str]] = {}
         self.true_ids: dict[str, str] = {}
-        if unit.points.has_forgotten():
-            self._look(records)
+        read = list(records)
+        if read and unit.points.has_forgotten():
+            self._look(read)
 
-    def _look(self, records: Iterable[Record]) -> None:
+    def _look(self, records: Sequence[Record]) -> None:
         listed = {record.id: erasure.usable(record.addresses) for record in records}
         everybody = {address for addresses in listed.values() for address in addresses}
         self._keys = self._unit.points.find(everybody)

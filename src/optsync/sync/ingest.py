@@ -90,6 +90,8 @@ class Ingest:
         self._source = source
         self._now = circumstances
         self.claims: list[PendingClaim] = []
+        self._points: Mapping[str, int] = {}
+        """The usable addresses on the page, with their keys."""
         self.screen = Screen(unit, binding)
         self._reading = Reading(
             system=binding.system,
@@ -242,10 +244,10 @@ class Ingest:
         self._unit.records.replace([(n.old.key, n.record) for n in news if n.old is not None], at=at)
         late = {n.old.key: n.old.unsure for n in news if n.old and n.old.unsure and self._may_be_late(n)}
         self._unit.records.set_unsure({key: unsure for key, unsure in late.items() if unsure})
-        addresses = self._unit.points.require({a for n in news for a in n.points})
+        self._points = self._unit.points.require({a for n in news for a in n.points})
         moved = {}
         for item in news:
-            listed = tuple(addresses[a] for a in item.points)
+            listed = tuple(self._points[a] for a in item.points)
             if item.old is None or item.old.points != listed:
                 moved[keys[item.record.id] if item.old is None else item.old.key] = listed
         self._unit.records.set_points(moved)
@@ -268,7 +270,7 @@ class Ingest:
     # statements
 
     def _speak(self, news: Sequence[_News]) -> None:
-        points = self._unit.points.find({a for n in news for a in n.points})
+        points = self._points
         said: list[tuple[int, Statement]] = []
         touched: set[int] = set()
         nominated: list[tuple[_News, int, Said]] = []

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from optsync.clock import Clock
 from optsync.connect.contract import CanConfirmOptIn
-from optsync.model.page import RowFault
+from optsync.model.page import Page, RowFault
 from optsync.model.record import Record
 from optsync.state.sources import Source
 from optsync.state.unit import Unit
@@ -22,12 +23,52 @@ from optsync.sync.shrinkage import is_believed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """What one read of a source came to. ``quarantined``: rows that could not be used; ``full_since``: when a read
-    that has now shown everything began."""
+    """What one read of a source came to. ``source``: its key; ``quarantined``: rows that could not be used;
+    ``full_since``: when a read that has now shown everything began."""
 
+    source: int
     quarantined: int
     is_full: bool
     full_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """The source as it is being read, and the cursor of the last complete read of it."""
+
+    source: Source
+    before: str | None
+
+
+class _End:
+    """What is noted after a page, in the transaction that stores it. ``is_anything_missing``: the read has shown
+    everything but some known records, is believed, and is not finished before these were judged."""
+
+    def __init__(self, run: str, binding: SourceBinding, begun: _Begun, page: Page, clock: Clock) -> None:
+        self._run = run
+        self._binding = binding
+        self._begun = begun
+        self._page = page
+        self._clock = clock
+        self.is_full = page.is_last and page.is_full and page.is_complete
+        self.is_anything_missing = False
+
+    def note(self, unit: Unit) -> None:
+        source = self._begun.source
+        if not self._page.is_last:
+            unit.sources.advance(source.id, self._page.cursor)
+            return
+        is_believed_full = self.is_full and is_believed(unit, self._binding, source, run=self._run)
+        self.is_anything_missing = is_believed_full and bool(unit.sources.missing(source.id, limit=1))
+        if not self.is_anything_missing:
+            self.finish(unit)
+
+    def finish(self, unit: Unit) -> None:
+        page, now = self._page, self._clock.now()
+        # What an incomplete full read has missed may have changed before its end: go on from where we were.
+        cursor = page.cursor if page.is_complete or not page.is_full else self._begun.before
+        source = self._begun.source.id
+        unit.sources.finish_read(source, cursor=cursor, at=now, full_at=now if self.is_full else None)
 
 
 class Observer:
@@ -40,31 +81,37 @@ class Observer:
         self._progress = progress
         self._claims: list[PendingClaim] = []
 
-    def read(self, binding: SourceBinding, *, full: bool, adds: bool = False) -> Read:
-        """Reads what changed, or everything when asked to, or when the meaning of the readings changed. An
-        interrupted full read goes on where it stopped. ``adds``: a further look in the same cycle, whose
-        records are counted with those of the first.
+    def read(
+        self, binding: SourceBinding, *, full: bool, full_every: timedelta | None = None, adds: bool = False
+    ) -> Read:
+        """Reads what changed, or everything when asked to, or when the last time is ``full_every`` ago, or when the
+        meaning of the readings changed. An interrupted full read goes on where it stopped. Before that it looks at
+        records whose last write has an unknown outcome. ``adds``: a further look in the same cycle, whose records are
+        counted with those of the first.
 
         Raises:
             SystemUnavailable, RateLimited, CredentialsRefused: what was read before is stored.
         """
-        source, before = self._begin(binding, full=full, adds=adds)
-        connector = self._engine.connectors[binding.system]
+        begun = self._begin(binding, full=full, full_every=full_every, adds=adds, is_sure=adds)
+        if begun is None:
+            self._resolve_unsure(binding)
+            begun = self._begin(binding, full=full, full_every=full_every, adds=adds, is_sure=True)
+        if begun is None:
+            raise AssertionError("a read that nothing holds up did not begin")
         faults: dict[str, RowFault] = {}
         shown = 0
-        page = None
-        for page in connector.read(binding.spec, source.cursor):
-            self.take(binding, source, page.records, page.faults, cursor=page.cursor if not page.is_last else None)
+        for page in self._engine.connectors[binding.system].read(binding.spec, begun.source.cursor):
+            end = _End(self._run, binding, begun, page, self._engine.clock)
+            self.take(binding, begun.source, page.records, page.faults, then=end.note)
             faults.update((f.record, f) for f in page.faults)
             shown += len(page.records)
             self._progress.step(f"read {binding.system}/{binding.collection}", shown, page.expected_total)
-        if page is None:
-            raise AssertionError(f"{binding.system}: a read must have a last page")
-        is_full = page.is_full and page.is_complete
-        # What an incomplete full read has missed may have changed before its end: go on from where we were.
-        cursor = page.cursor if page.is_complete or not page.is_full else before
-        self._finish(binding, source, cursor, is_full=is_full)
-        return Read(quarantined=len(faults), is_full=is_full, full_since=source.scan_started_at if is_full else None)
+            if page.is_last:
+                if end.is_anything_missing:
+                    self._judge_absences(binding, begun, end)
+                since = begun.source.scan_started_at if end.is_full else None
+                return Read(source=begun.source.id, quarantined=len(faults), is_full=end.is_full, full_since=since)
+        raise AssertionError(f"{binding.system}: a read must have a last page")
 
     def look_again(self, binding: SourceBinding, rids: Sequence[str]) -> Mapping[str, Record]:
         """Reads these records now and takes the readings; what is not there is left out."""
@@ -74,16 +121,14 @@ class Observer:
         records = connector.read_ids(binding.spec, rids)
         with self._engine.store.reading() as unit:
             source = unit.sources.require(binding.system, binding.collection)
-        self.take(binding, source, records, (), cursor=None, keeps_lists=True)
+        self.take(binding, source, records, (), keeps_lists=True)
         return {record.id: record for record in records}
 
-    def resolve_unsure(self, binding: SourceBinding) -> None:
+    def _resolve_unsure(self, binding: SourceBinding) -> None:
         """Looks at the records whose last write has an unknown outcome."""
         with self._engine.store.reading() as unit:
-            source = unit.sources.find(binding.system, binding.collection)
-            observed = unit.records.load(unit.records.unsure(source.id)) if source else []
-        if not observed or source is None or source.spec != binding.digest:
-            return  # after a change of meaning everything is seen for the first time, by the read that follows
+            source = unit.sources.require(binding.system, binding.collection)
+            observed = unit.records.load(unit.records.unsure(source.id))
         shown = self.look_again(binding, [o.record.id for o in observed])
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
@@ -99,10 +144,10 @@ class Observer:
         records: Sequence[Record],
         faults: Sequence[RowFault],
         *,
-        cursor: str | None,
         keeps_lists: bool = False,
+        then: Callable[[Unit], None] = lambda _: None,
     ) -> None:
-        """Stores readings; ``cursor`` (when given) is saved in the same transaction."""
+        """Stores readings; ``then`` is called in the same transaction, after them."""
         circumstances = Circumstances(
             run=self._run,
             seen_at=self._engine.clock.now(),
@@ -120,8 +165,7 @@ class Observer:
                     offset = settled_offset(unit, binding.system, measured)
                     ingest = Ingest(unit, binding, source, replace(circumstances, offset=offset))
                     ingest.take(records, faults)
-                    if cursor is not None:
-                        unit.sources.advance(source.id, cursor)
+                    then(unit)
             except NeedsConfirmation as needed:
                 answers = self._confirm(binding, needed, offset or timedelta(0))
                 confirmed = {**circumstances.confirmed, **answers}
@@ -157,38 +201,36 @@ class Observer:
 
     # begin and end
 
-    def _begin(self, binding: SourceBinding, *, full: bool, adds: bool) -> tuple[Source, str | None]:
-        """The source to read, and the cursor of the last complete read of it."""
+    def _begin(
+        self, binding: SourceBinding, *, full: bool, full_every: timedelta | None, adds: bool, is_sure: bool
+    ) -> _Begun | None:
+        """None: there are writes of unknown outcome to look at before (``is_sure``: nobody cares)."""
         now = self._engine.clock.now()
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
             source = unit.sources.require(binding.system, binding.collection)
             is_new_meaning = source.spec != binding.digest
-            is_interrupted = source.scan_started_at is not None and not is_new_meaning
-            if is_interrupted:
-                return source, None
+            # After a change of meaning everything is seen for the first time, and doubts with it.
+            if not is_sure and not is_new_meaning and unit.records.unsure(source.id):
+                return None
+            if source.scan_started_at is not None and not is_new_meaning:
+                return _Begun(source, None)
             if not adds:
                 unit.sources.clear_scan(source.id)
-            starts_over = full or is_new_meaning or source.cursor is None
-            unit.sources.begin_read(
-                source.id,
+            is_due = full_every is not None and (source.full_at is None or now - source.full_at >= full_every)
+            starts_over = full or is_due or is_new_meaning or source.cursor is None
+            begun = replace(
+                source,
                 spec=binding.digest,
                 cursor=None if starts_over else source.cursor,
-                full_since=now if starts_over else None,
+                scan_started_at=now if starts_over else None,
                 is_known=source.is_known and not is_new_meaning,
             )
-            before = None if is_new_meaning else source.cursor
-            return unit.sources.require(binding.system, binding.collection), before
+            unit.sources.begin_read(begun)
+            return _Begun(begun, None if is_new_meaning else source.cursor)
 
-    def _is_believed(self, binding: SourceBinding, source: Source) -> bool:
+    def _judge_absences(self, binding: SourceBinding, begun: _Begun, end: _End) -> None:
+        Absences(self._engine, binding, begun.source, self._run, self._guarded, self.take).judge()
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
-            return is_believed(unit, binding, source, run=self._run)
-
-    def _finish(self, binding: SourceBinding, source: Source, cursor: str | None, *, is_full: bool) -> None:
-        if is_full and self._is_believed(binding, source):
-            Absences(self._engine, binding, source, self._run, self._guarded, self.take).judge()
-        with self._engine.store.transaction() as unit:
-            self._guarded(unit)
-            now = self._engine.clock.now()
-            unit.sources.finish_read(source.id, cursor=cursor, at=now, full_at=now if is_full else None)
+            end.finish(unit)

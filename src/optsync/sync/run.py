@@ -154,15 +154,7 @@ class _Cycle:
         self._observer.judge_claims()
         if not unread:
             self._review(began)
-        self._note_guard()
         self._conclude(bindings)
-
-    def _note_guard(self) -> None:
-        self._report.plan, self._report.held_for = self._guard.plan, self._guard.reasons
-        with self._engine.store.reading() as unit:
-            self._report.waiting = [p.uid for p in unit.plans.held(self._sync) if p.uid != self._guard.plan]
-        if self._guard.reasons and self._report.state != "failed":
-            self._report.state = "held"
 
     def _review(self, began: datetime) -> None:
         review = Review(
@@ -182,8 +174,8 @@ class _Cycle:
             if binding.system in {f.system for f in unread.values()}:
                 continue
             try:
-                self._observer.resolve_unsure(binding)
-                read = self._observer.read(binding, full=self._full or self._is_full_due(binding))
+                every = min(self._engine.config.syncs[sync].full for sync in binding.syncs)
+                read = self._observer.read(binding, full=self._full, full_every=every)
             except SystemFailure as failure:
                 unread[f"{binding.system}/{binding.collection}"] = failure
                 self._report.failures.append(failure)
@@ -192,24 +184,19 @@ class _Cycle:
             self._quarantined[binding.side] += read.quarantined
             if read.full_since is not None:
                 self._full_reads[binding.system, binding.collection] = read.full_since
-            self._hear(binding, is_due=read.is_full)
+            self._hear(binding, read.source, is_due=read.is_full)
         return unread
 
-    def _hear(self, binding: SourceBinding, *, is_due: bool) -> None:
+    def _hear(self, binding: SourceBinding, source: int, *, is_due: bool) -> None:
         """Signs are worth a look; without them the rest of the cycle goes on as it would."""
         if binding.side is not Side.ESP:
             return
         try:
-            SignReader(self._engine, self._run, self._holding.guarded, self._progress).read(binding, is_due=is_due)
+            reader = SignReader(self._engine, self._run, self._holding.guarded, self._progress)
+            reader.read(binding, source, is_due=is_due)
         except SystemFailure as failure:
             self._report.failures.append(failure)
             self._report.state = "failed"
-
-    def _is_full_due(self, binding: SourceBinding) -> bool:
-        every = min(self._engine.config.syncs[sync].full for sync in binding.syncs)
-        with self._engine.store.reading() as unit:
-            source = unit.sources.find(binding.system, binding.collection)
-        return source is None or source.full_at is None or self._engine.clock.now() - source.full_at >= every
 
     def _apply(self, available: set[str]) -> None:
         with self._engine.store.transaction() as unit:
@@ -231,7 +218,11 @@ class _Cycle:
             self._report.state = "failed"
 
     def _conclude(self, bindings: Sequence[SourceBinding]) -> None:
+        self._report.plan, self._report.held_for = self._guard.plan, self._guard.reasons
+        if self._guard.reasons and self._report.state != "failed":
+            self._report.state = "held"
         with self._engine.store.reading() as unit:
+            self._report.waiting = [p.uid for p in unit.plans.held(self._sync) if p.uid != self._guard.plan]
             of_sync = [c for c in unit.changes.of_run(self._run) if c.sync == self._sync]
             self._report.changes = [c for c in of_sync if c.state is not ChangeState.SUPERSEDED]
             self._report.issues = unit.issues.count_of_run(self._run, self._sync)

@@ -67,7 +67,7 @@ class Settler:
         ]
         readings = [r for r in shown if r.status is not Status.ABSENT]
         if readings:
-            self._observer.take(self._binding, source, readings, (), cursor=None, keeps_lists=True)
+            self._observer.take(self._binding, source, readings, (), keeps_lists=True)
 
     def _settle_one(self, unit: Unit, source_id: int, change: Change, outcome: Outcome, old: Observed | None) -> None:
         if outcome.result in {Result.APPLIED, Result.SAME}:

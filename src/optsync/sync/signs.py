@@ -76,7 +76,7 @@ class SignReader:
         self._guarded = guarded
         self._progress = progress
 
-    def read(self, binding: SourceBinding, *, is_due: bool) -> None:
+    def read(self, binding: SourceBinding, source_id: int, *, is_due: bool) -> None:
         """Takes what happened since the last look, if one is due or was interrupted. What was taken before a failure
         is kept, and the next look goes on from there.
 
@@ -87,7 +87,6 @@ class SignReader:
         if not isinstance(connector, CanReportActivity):
             return
         with self._engine.store.reading() as unit:
-            source_id = unit.sources.require(binding.system, binding.collection).id
             known = find_look(unit, source_id)
         if not is_due and not (known and known.is_open):
             return

@@ -161,7 +161,6 @@ class Undoing:
         could be read. Where one could not, archives stay, and the undo is called again."""
         for binding in self._engine.bound.sources_of(self._policy.name):
             try:
-                self._observer.resolve_unsure(binding)
                 self._observer.read(binding, full=False)
             except SystemFailure as failure:
                 self._report.failures.append(failure)
