@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optsync.model.change import ChangeKind
-from optsync.reconcile.guard import GuardKind, GuardLimit, excesses, guard_kind, has_shrunk
+from optsync.reconcile.guard import Excess, GuardKind, GuardLimit, excesses, guard_kind, has_shrunk
 from optsync.reconcile.plan import priority
 
 LIMIT = GuardLimit(max=50, percent=5, cap=1000)
@@ -70,6 +70,15 @@ def test_each_system_and_kind_is_judged_by_itself() -> None:
         ("mc", GuardKind.CREATES, 51, 100),
     ]
     assert [e.system for e in excesses(planned, {"crm": 100}, limits, exempt=[GuardKind.CREATES])] == ["crm"]
+
+
+def test_an_excess_names_its_limit_and_a_system_of_which_no_record_is_known_has_none() -> None:
+    one = GuardLimit(max=0, percent=100, cap=1)
+    limits = {**dict.fromkeys(GuardKind, LIMIT), GuardKind.CREATES: one}
+
+    assert excesses({("mc", GuardKind.CREATES): 1}, {"crm": 100}, limits) == (
+        Excess(system="mc", kind=GuardKind.CREATES, count=1, known=0, limit=one),
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from optsync.model.change import ChangeKind
 from optsync.model.record import Origin, Status
 from optsync.model.statement import Source, Statement
 from optsync.reconcile.plan import decide
-from optsync.reconcile.putback import remembered
+from optsync.reconcile.putback import PutBack, put_back, remembered
 from optsync.reconcile.view import Intent, Written
 from tests.reconcile.places import CRM, ESP, NOW, OFFERS, SCOPE, around, contact, grant, member, out, policy, retract
 
@@ -85,7 +85,7 @@ def test_a_member_is_subscribed_again_only_if_it_was_and_the_person_did_not_leav
     left = said({"shown_before": was}, system="mc", record="r2")
 
     found = intents(member(2, status=Status.OUT, origin=origin), said=[left, retract(left)])
-    assert len(found) == count
+    assert [i.status for i in found] == [Status.IN] * count
 
 
 def test_what_was_put_back_once_is_not_put_back_again() -> None:
@@ -158,7 +158,9 @@ def test_flags_that_show_something_else_by_now_stay(fields: dict[str, bool]) -> 
 def test_a_status_goes_back_only_if_the_newest_write_follows_from_nothing_that_stands(
     written: list[Written], said: list[Statement], count: int
 ) -> None:
-    assert len(intents(member(1, status=Status.OUT), said=said, written={1: written})) == count
+    found = intents(member(1, status=Status.OUT), said=said, written={1: written})
+
+    assert [i.status for i in found] == [Status.IN] * count
 
 
 @pytest.mark.parametrize("origin", [Origin.PERSON, Origin.COMPLAINT])
@@ -177,3 +179,60 @@ def test_a_topic_that_was_switched_off_goes_on_again_where_it_is_still_off(
 
     found = intents(contact(1, topics={"T_OFFERS": topic}), said=[off, retract(off)], written={1: [written]})
     assert [dict(i.after) for i in found] == [{"T_OFFERS": True}] * count
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "flags"),
+    [
+        ({"OUT": None, "IN": True}, {"OUT": True, "IN": False}, {"OUT": False, "IN": True}),
+        ({"OUT": None, "IN": True}, {"OUT": True}, {"OUT": False}),
+        ({"OUT": True, "IN": True}, {"OUT": True, "IN": False}, {"IN": True}),
+        ({"OUT": None, "IN": None}, {"OUT": True, "IN": False}, {"OUT": False}),
+        ({"OUT": True, "IN": None}, {"OUT": True, "IN": False}, None),
+    ],
+)
+def test_only_flags_that_were_written_and_had_permitted_go_back(
+    before: dict[str, Any], after: dict[str, Any], flags: dict[str, bool] | None
+) -> None:
+    shown = contact(1, fields={"OUT": True, "IN": False})
+    found = around(shown, said={1: [BROUGHT, retract(BROUGHT)]}, written={1: [wrote(before, after, BROUGHT)]})
+
+    assert put_back(shown, found, CRM) == (PutBack(cause=retract(BROUGHT).uid, flags=flags) if flags else None)
+
+
+def test_what_the_record_said_and_shows_no_more_needs_nothing() -> None:
+    was = said(FLAGGED)
+    shown = contact(1, fields={"OUT": False, "IN": True})
+
+    assert put_back(shown, around(shown, said={1: [was, retract(was)]}), CRM) is None
+
+
+def test_of_two_outs_that_were_retracted_the_newest_tells_what_was_there() -> None:
+    older = said({"shown_before": "unknown", "opt_out_before": "no", "opt_in_before": "no"}, minutes=90)
+    newer = said(FLAGGED, minutes=60)
+
+    (intent,) = intents(contact(1, fields={"OUT": True}), said=[older, newer, retract(older), retract(newer)])
+    assert dict(intent.after) == {"OUT": False, "IN": True}
+    assert intent.causes == (retract(newer).uid,)
+
+
+OFF = out(source=Source.IMPORT, scope=OFFERS)
+OFF_HERE = wrote({"T_OFFERS": True}, {"T_OFFERS": False}, OFF, is_topics=True)
+
+
+@pytest.mark.parametrize(
+    ("written", "count"),
+    [
+        ([OFF_HERE], 1),
+        ([wrote({"T_EVENTS": True}, {"T_EVENTS": False}, OFF, is_topics=True), OFF_HERE], 1),
+        ([wrote({"T_OFFERS": None}, {"T_OFFERS": "x"}, OFF), OFF_HERE], 1),
+        ([wrote({"T_OFFERS": None}, {"T_OFFERS": False}, OFF, is_topics=True), OFF_HERE], 0),
+    ],
+)
+def test_the_newest_write_of_a_topic_tells_what_was_there(written: list[Written], count: int) -> None:
+    shows = contact(1, topics={"T_OFFERS": False})
+    own = said({}, scope=OFFERS, minutes=90)
+
+    for statements in ([OFF, retract(OFF)], [own, retract(own), OFF, retract(OFF)]):
+        found = intents(shows, said=statements, written={1: written})
+        assert [dict(i.after) for i in found] == [{"T_OFFERS": True}] * count
