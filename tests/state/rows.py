@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from optsync.model.change import ChangeKind
 from optsync.model.record import Record, Status
 from optsync.model.statement import Source, Statement, StatementKind, state
-from optsync.state.changes import NewChange
+from optsync.state.changes import Change, NewChange
 from optsync.state.codec import encode_record
 from optsync.state.schema import metadata
 from optsync.state.store import Store
@@ -51,6 +51,11 @@ def change(record: int | None, point: int, kind: ChangeKind = ChangeKind.FIELD, 
         "fingerprint": f"{record}|{kind}",
     }
     return NewChange(record_id=record, point_id=point, kind=kind, **{**usual, **parts})
+
+
+def ready_changes(unit: Unit, systems: Sequence[str]) -> list[Change]:
+    """What would be sent now, in this order."""
+    return unit.changes.still_ready(unit.changes.ready("letter", systems, limit=100))
 
 
 def dump(store: Store) -> dict[str, list[tuple[Any, ...]]]:

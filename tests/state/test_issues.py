@@ -44,23 +44,34 @@ def test_an_issue_says_when_its_matter_was_last_met_and_keeps_who_dismissed_it(
 def test_a_matter_that_is_part_of_another_issue_is_kept_and_closed(store: Store) -> None:
     with store.transaction() as unit:
         unit.issues.open(FLIP, run="r")
-        unit.issues.count_under(FLIP, run="r2", reason="part of issue 7")
-        unit.issues.count_under(replace(FLIP, record="m2"), run="r2", reason="part of issue 7")
+        unit.issues.count_under([FLIP, replace(FLIP, record="m2")], run="r2", reason="part of issue 7")
 
         found = unit.issues.list(state=None)
         assert [(i.record, i.count, i.state, i.reason) for i in found] == [
             ("m1", 2, "resolved", "part of issue 7"),
             ("m2", 1, "resolved", "part of issue 7"),
         ]
-        unit.issues.count_under(FLIP, run="r3", reason="part of issue 8")
+        unit.issues.count_under([FLIP], run="r3", reason="part of issue 8")
         assert unit.issues.latest([FLIP.subject])[FLIP.subject].count == 3
+
+
+def test_many_are_opened_as_one_is(store: Store) -> None:
+    with store.transaction() as unit:
+        unit.issues.open(FLIP, run="r")
+        other = replace(FLIP, record="m2")
+        assert unit.issues.open_all([FLIP, other, other], run="r2") == 1
+        assert unit.issues.open_all([], run="r2") == 0
+        found = [(i.record, i.count, i.run) for i in unit.issues.list()]
+        assert found == [("m1", 2, "r"), ("m2", 2, "r2")]
+        unit.issues.open_all([other, FLIP], run="r3", is_news=True)
+        assert [(i.count, i.run) for i in unit.issues.list()] == [(3, "r3"), (3, "r3")]
 
 
 def test_a_dismissed_matter_stays_so_as_part_of_another_issue(store: Store) -> None:
     with store.transaction() as unit:
         unit.issues.open(FLIP, run="r")
         unit.issues.dismiss(unit.issues.list()[0].id, actor="Eve")
-        unit.issues.count_under(FLIP, run="r2", reason="part of issue 7")
+        unit.issues.count_under([FLIP], run="r2", reason="part of issue 7")
 
         assert [(i.state, i.count) for i in unit.issues.list(state=None)] == [("dismissed", 2)]
 
@@ -105,6 +116,6 @@ def test_what_was_put_off_blocks_until_its_time_has_come(store: Store, clock: Ma
     until = (clock.now() + timedelta(hours=1)).isoformat()
     with store.transaction() as unit:
         unit.issues.open(replace(FLIP, kind="put_off", blocks="f1", values={"until": until}), run="r")
-        assert unit.issues.blocked("letter") == {"f1"}
+        assert unit.issues.blocked("letter").keys() == {"f1"}
         clock.advance(3600)
-        assert unit.issues.blocked("letter") == frozenset()
+        assert unit.issues.blocked("letter") == {}

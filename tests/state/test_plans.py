@@ -7,7 +7,7 @@ from optsync.state.issues import NewIssue
 from optsync.state.plans import DROPPED, REJECTED
 from optsync.state.store import Store
 from optsync.state.unit import Unit
-from tests.state.rows import NOW, change, member, stored
+from tests.state.rows import NOW, change, member, ready_changes, stored
 
 REASONS = [{"system": "mc", "kind": "opt_outs", "count": 2, "known": 3, "max": 1, "percent": 5.0, "cap": 100}]
 
@@ -56,7 +56,7 @@ def test_what_is_held_is_neither_open_nor_sent_nor_superseded_by_something_newer
 
         assert unit.plans.count_held("P1") == 1
         assert [c.fingerprint for c in unit.changes.open_of("letter")] == ["b"]
-        assert [c.fingerprint for c in unit.changes.next_ready("letter", ["mc"], limit=9)] == ["b"]
+        assert [c.fingerprint for c in ready_changes(unit, ["mc"])] == ["b"]
 
 
 def test_what_a_run_has_planned_is_counted_without_what_is_approved(store: Store) -> None:
@@ -111,14 +111,14 @@ def test_rejected_changes_are_blocked_while_their_issue_stands(store: Store) -> 
         _hold(unit, [change(None, points[0], fingerprint="a"), change(None, points[0], fingerprint="b")])
         unit.changes.set_state([_of_run(unit)["a"].id], ChangeState.SUPERSEDED, fact=REJECTED)
         unit.plans.close("P1", "rejected", actor="boss")
-        assert unit.plans.rejected_at("letter", points) == set()
+        assert unit.plans.rejected_at(unit.issues.blocked("letter"), points) == set()
         unit.issues.open(NewIssue(kind="plan_rejected", message="…", sync="letter", blocks="P1"), run="r2")
 
-        assert unit.plans.rejected_at("letter", points) == {"a"}
-        assert unit.plans.rejected_at("letter", [points[1]]) == set()
+        assert unit.plans.rejected_at(unit.issues.blocked("letter"), points) == {"a"}
+        assert unit.plans.rejected_at(["P1"], [points[1]]) == set()
         assert unit.plans.points_of("P1", fact=REJECTED) == {points[0]}
         unit.issues.close("plan_rejected", sync="letter", blocks="P1", reason="tried again")
-        assert unit.plans.rejected_at("letter", points) == set()
+        assert unit.plans.rejected_at(unit.issues.blocked("letter"), points) == set()
 
 
 def test_a_plan_that_is_planned_again_goes_with_its_name(store: Store) -> None:

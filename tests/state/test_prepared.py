@@ -52,6 +52,18 @@ def test_lists_of_any_length_find_what_they_name(connection: Connection, count: 
     assert OF.all(connection, systems=[], limit=100) == []
 
 
+def test_a_list_can_be_part_of_the_statement(connection: Connection) -> None:
+    ADD.run_each(connection, rows("one", "two", "three"))
+    moments = [NOW, NOW + timedelta(seconds=2)]
+    of = Prepared(
+        sa.select(source.c.system)
+        .where(source.c.read_at.in_(moments), source.c.system.in_(any_of("systems")))
+        .order_by(source.c.id)
+    )
+    assert of.scalars(connection, systems=["one", "two", "three"]) == ["one", "three"]
+    assert of.scalars(connection, systems=["three"]) == ["three"]
+
+
 def test_rows_come_as_they_are_asked_for(connection: Connection) -> None:
     ADD.run_each(connection, rows("one", "two"))
     given = {"systems": ["one", "two"], "limit": 9}

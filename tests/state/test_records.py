@@ -250,12 +250,18 @@ def test_questions_that_every_cycle_asks_are_answered_from_indexes(store: Store)
         lambda unit: list(unit.sources.missing(source)),
         lambda unit: unit.records.holding(points[:3], [source]),
         lambda unit: unit.records.unsure(source),
-        lambda unit: unit.changes.next_ready("letter", ["mc"], limit=5),
+        lambda unit: unit.changes.ready("letter", ["mc"], limit=5),
         lambda unit: unit.changes.oldest_unsent_out("letter"),
         lambda unit: unit.records.outcomes(source, sync="letter", run="another"),
         lambda unit: unit.ledger.about(points[:3]),
         lambda unit: unit.points.waiting("letter", limit=3),
+        lambda unit: unit.issues.blocked("letter"),
+        lambda unit: unit.issues.to_review("letter", before=NOW),
+        lambda unit: unit.issues.any_open("invalid_address", "mc"),
+        lambda unit: unit.issues.subjects_of_run("refused_opt_in", "r"),
+        lambda unit: unit.issues.standing_at(points[:3]),
+        lambda unit: unit.plans.held_at("letter", points[:3]),
     ]
     for question in questions:
         assert "SCAN" not in plans(store, question)
-    assert "ix_change_open" in plans(store, questions[4])
+    assert plans(store, questions[4]) == "SEARCH change USING INDEX ix_change_open (sync=?)"

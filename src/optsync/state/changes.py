@@ -3,23 +3,18 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
 from optsync.clock import Clock
 from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.record import Value
+from optsync.state import change_sql as sql
 from optsync.state.codec import dumps, loads
-from optsync.state.erasures import NAME
 from optsync.state.rows import chunks
-from optsync.state.schema import backlog, change, contact_point, system_record
-
-OPEN = (ChangeState.PLANNED, ChangeState.READY, ChangeState.SENDING)
-# Word for word the condition of the index of open changes: with values as parameters SQLite can't tell that the
-# index will do, and reads the whole journal instead.
-_IS_OPEN = sa.text("change.state IN ('planned','ready','sending','held')")
+from optsync.state.schema import backlog, change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +68,32 @@ class Change:
     plan: str | None
 
 
+class Ready(NamedTuple):
+    """The place of a change in the queue."""
+
+    id: int
+    priority: int
+    system: str
+    collection: str
+    kind: str
+
+    @property
+    def way(self) -> tuple[int, str, str, str]:
+        """What those that are sent together have in common."""
+        return self[1:]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What became of a change. ``record_id``: of the record that it made; None leaves what is known."""
+
+    id: int
+    state: ChangeState
+    record_id: int | None = None
+    fact: str | None = None
+    message: str | None = None
+
+
 class Changes:
     def __init__(self, connection: Connection, clock: Clock) -> None:
         self._connection = connection
@@ -83,7 +104,7 @@ class Changes:
         if not changes:
             return
         now = self._clock.now()
-        self._supersede_older(changes)
+        self._supersede_older(changes, now)
         rows = [
             {
                 "run": run,
@@ -106,35 +127,20 @@ class Changes:
             }
             for c in changes
         ]
-        for part in chunks(rows, 1000):
-            self._connection.execute(sa.insert(change), list(part))
+        sql.INSERT.run_each(self._connection, rows)
 
-    def _supersede_older(self, changes: Sequence[NewChange]) -> None:
+    def _supersede_older(self, changes: Sequence[NewChange], now: datetime) -> None:
         by_kind: dict[tuple[str, ChangeKind], list[int]] = {}
         for item in changes:
             if item.record_id is not None:
                 by_kind.setdefault((item.sync, item.kind), []).append(item.record_id)
         for (sync, kind), keys in by_kind.items():
             for part in chunks(keys):
-                self._connection.execute(
-                    sa.update(change)
-                    .where(
-                        change.c.sync == sync,
-                        change.c.kind == kind,
-                        change.c.record_id.in_(part),
-                        change.c.state.in_((ChangeState.PLANNED, ChangeState.READY)),
-                    )
-                    .values(state=ChangeState.SUPERSEDED, settled_at=self._clock.now())
-                )
+                sql.SUPERSEDE.run(self._connection, of=sync, what=kind, records=part, now=now)
 
     def release(self, run: str, sync: str) -> int:
         """Lets the planned changes of a run be sent; returns how many there are."""
-        result = self._connection.execute(
-            sa.update(change)
-            .where(change.c.run == run, change.c.sync == sync, change.c.state == ChangeState.PLANNED)
-            .values(state=ChangeState.READY)
-        )
-        return result.rowcount
+        return sql.RELEASE.run(self._connection, in_run=run, of=sync)
 
     def count_ready(self, sync: str) -> int:
         query = (
@@ -144,42 +150,38 @@ class Changes:
         )
         return int(self._connection.execute(query).scalar_one())
 
-    def next_ready(self, sync: str, systems: Collection[str], *, limit: int) -> list[Change]:
-        """The first changes to send now: all of one priority, system, collection and way of writing."""
-        is_ready = change.c.state == ChangeState.READY
-        ready = (_IS_OPEN, change.c.sync == sync, is_ready, change.c.system.in_(list(systems)))
-        head = self._connection.execute(
-            sa.select(change.c.priority, change.c.system, change.c.collection, change.c.kind)
-            .where(*ready)
-            .order_by(change.c.priority, change.c.system, change.c.collection, change.c.kind, change.c.id)
-            .limit(1)
-        ).one_or_none()
-        if head is None:
-            return []
-        same = (
-            change.c.priority == head.priority,
-            change.c.system == head.system,
-            change.c.collection == head.collection,
-            change.c.kind == head.kind,
-        )
-        return self._select(*ready, *same, limit=limit)
+    def ready(self, sync: str, systems: Collection[str], *, limit: int) -> list[Ready]:
+        """What is to be sent now, in this order: by priority, then all of one system, collection and kind together."""
+        rows = sql.READY.all(self._connection, sync=sync, systems=list(systems), limit=limit)
+        return [Ready(*row) for row in rows]
 
-    def set_state(self, ids: Iterable[int], state: ChangeState, **values: Any) -> None:
+    def still_ready(self, places: Sequence[Ready]) -> list[Change]:
+        """Those of the changes that are to be sent still."""
+        found: list[Change] = []
+        for part in chunks([place.id for place in places]):
+            found += [_change(row) for row in sql.STILL_READY.dicts(self._connection, ids=part)]
+        return found
+
+    def set_state(
+        self,
+        ids: Iterable[int],
+        state: ChangeState,
+        *,
+        settled_at: datetime | None = None,
+        fact: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Moves these changes to another state; what is None stays as it is."""
         for part in chunks(ids):
-            self._connection.execute(sa.update(change).where(change.c.id.in_(part)).values(state=state, **values))
+            given = {"now_in": state, "moment": settled_at, "why": fact, "words": message}
+            sql.SET_STATE.run(self._connection, ids=part, **given)
 
     def start(self, ids: Iterable[int], *, at: datetime) -> set[int]:
         """Notes that these are about to be sent. Returns those that still were to be sent: a person may have been
         forgotten meanwhile."""
         started: set[int] = set()
         for part in chunks(ids):
-            statement = (
-                sa.update(change)
-                .where(change.c.id.in_(part), change.c.state == ChangeState.READY)
-                .values(state=ChangeState.SENDING, sent_at=at)
-                .returning(change.c.id)
-            )
-            started.update(self._connection.execute(statement).scalars())
+            started.update(sql.START.scalars(self._connection, ids=part, now=at))
         return started
 
     def settle(
@@ -192,10 +194,16 @@ class Changes:
         message: str | None = None,
     ) -> None:
         """Ends a change with what became of it."""
-        values: dict[str, Any] = {"state": state, "settled_at": self._clock.now(), "fact": fact, "message": message}
-        if record_id is not None:
-            values["record_id"] = record_id
-        self._connection.execute(sa.update(change).where(change.c.id == change_id).values(**values))
+        self.settle_all([Settled(id=change_id, state=state, record_id=record_id, fact=fact, message=message)])
+
+    def settle_all(self, settled: Sequence[Settled]) -> None:
+        """Ends changes with what became of them."""
+        now = self._clock.now()
+        rows = [
+            {"key": s.id, "now_in": s.state, "moment": now, "why": s.fact, "words": s.message, "record": s.record_id}
+            for s in settled
+        ]
+        sql.SETTLE.run_each(self._connection, rows)
 
     def send_again(self, change_id: int, *, write: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Puts a change back into the outbox with less to write."""
@@ -205,48 +213,35 @@ class Changes:
             .values(state=ChangeState.READY, write=dumps(dict(write)), after=dumps(dict(after)))
         )
 
-    def note_kept(self, change_id: int, *, write: Mapping[str, Any]) -> None:
-        """Notes in the journal what a system made of the values that it was sent."""
-        self._connection.execute(sa.update(change).where(change.c.id == change_id).values(write=dumps(dict(write))))
+    def note_kept(self, writes: Mapping[int, Mapping[str, Any]]) -> None:
+        """Notes in the journal, by change, what a system made of the values that it was sent."""
+        rows = [{"key": key, "text": dumps(dict(write))} for key, write in writes.items()]
+        sql.NOTE_KEPT.run_each(self._connection, rows)
 
-    def open_of(self, sync: str, states: Sequence[ChangeState] = OPEN) -> list[Change]:
+    def open_of(self, sync: str) -> list[Change]:
         """Changes of a sync that an earlier run left unfinished."""
-        return self._select(_IS_OPEN, change.c.sync == sync, change.c.state.in_(states))
+        return [_change(row) for row in sql.OPEN_OF.dicts(self._connection, sync=sync)]
 
     def of_run(self, run: str) -> list[Change]:
-        return self._select(change.c.run == run)
+        return [_change(row) for row in sql.OF_RUN.dicts(self._connection, run=run)]
 
     def of_points(self, points: Collection[int]) -> list[Change]:
-        return self._select(change.c.point_id.in_(sorted(points)))
+        return [_change(row) for row in sql.OF_POINTS.dicts(self._connection, points=sorted(points))]
 
     def about_wishes(self, sync: str, records: Collection[int]) -> list[Change]:
         """What a sync has written about wishes into these records, as far as it arrived; the newest first."""
-        kinds = (ChangeKind.OPT_OUT, ChangeKind.OPT_IN, ChangeKind.TOPIC)
         found: list[Change] = []
         for part in chunks(sorted(records)):
-            found += self._select(
-                change.c.record_id.in_(part),
-                change.c.sync == sync,
-                change.c.kind.in_(kinds),
-                change.c.state.in_((ChangeState.APPLIED, ChangeState.SAME)),
-            )
+            rows = sql.ABOUT_WISHES.dicts(self._connection, sync=sync, records=part)
+            found += [_change(row) for row in rows]
         return sorted(found, key=lambda each: each.id, reverse=True)
 
     def refused_since(self, points: Collection[int], *, system: str, collection: str, fact: str) -> dict[int, datetime]:
         """When a system last refused a change of these points for that reason; the others are left out."""
         found: dict[int, datetime] = {}
         for part in chunks(sorted(points)):
-            query = (
-                sa.select(change.c.point_id, sa.func.max(change.c.settled_at))
-                .where(
-                    change.c.point_id.in_(part),
-                    change.c.fact == fact,
-                    change.c.system == system,
-                    change.c.collection == collection,
-                )
-                .group_by(change.c.point_id)
-            )
-            found.update((key, at) for key, at in self._connection.execute(query) if at is not None)
+            rows = sql.REFUSED_SINCE.all(self._connection, points=part, system=system, collection=collection, fact=fact)
+            found.update((key, at) for key, at in rows if at is not None)
         return found
 
     def counts(self, run: str) -> dict[tuple[str, str, str, str], int]:
@@ -266,27 +261,15 @@ class Changes:
         waits = sa.and_(backlog.c.sync == sync, backlog.c.point_id == change.c.point_id)
         has_failed = change.c.state == ChangeState.FAILED
         found = [
-            self._connection.execute(sa.select(oldest).where(_IS_OPEN, *of_sync)).scalar_one(),
+            self._connection.execute(sa.select(oldest).where(sql.IS_OPEN, *of_sync)).scalar_one(),
             self._connection.execute(
                 sa.select(oldest).select_from(backlog).join(change, waits).where(has_failed, *of_sync)
             ).scalar_one(),
         ]
         return min((moment for moment in found if moment is not None), default=None)
 
-    def _select(self, *where: sa.ColumnElement[bool] | sa.TextClause, limit: int | None = None) -> list[Change]:
-        query = (
-            sa.select(change, system_record.c.rid, sa.func.coalesce(contact_point.c.email, NAME).label("email"))
-            .outerjoin(system_record, system_record.c.id == change.c.record_id)
-            .join(contact_point, contact_point.c.id == change.c.point_id)
-            .where(*where)
-            .order_by(change.c.priority, change.c.id)
-        )
-        if limit is not None:
-            query = query.limit(limit)
-        return [_change(row) for row in self._connection.execute(query).mappings()]
 
-
-def _change(row: RowMapping) -> Change:
+def _change(row: Mapping[str, Any]) -> Change:
     return Change(
         id=row["id"],
         run=row["run"],

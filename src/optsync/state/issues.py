@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
 from optsync.clock import Clock
+from optsync.state import issue_sql as sql
 from optsync.state.codec import dumps, loads
-from optsync.state.erasures import NAME
+from optsync.state.prepared import Prepared
 from optsync.state.rows import CHUNK, chunks
-from optsync.state.schema import contact_point, issue
+from optsync.state.schema import issue
 
 _OF_THE_ANSWER = ("dismissed_by", "dismissed_at")
 """What a person's answer has left in the values; the matter's next occurrence leaves it there."""
@@ -79,72 +80,82 @@ class Issues:
     def open(self, new: NewIssue, *, run: str | None, is_news: bool = False) -> bool:
         """Opens an issue; one that is open or dismissed for the same subject is counted up instead, and belongs to
         this run from then on if it ``is_news`` each time. Who dismissed it stays. Returns whether it is new."""
-        known = self._latest([new.subject], issue.c.state != "resolved").get(new.subject)
-        if known is None:
-            self._insert(new, run=run, state="open", reason=None)
-            return True
-        self._count_up(known, new, **({"run": run} if is_news else {}))
-        return False
+        return self.open_all([new], run=run, is_news=is_news) > 0
 
-    def count_under(self, new: NewIssue, *, run: str | None, reason: str) -> None:
-        """Notes a matter that is part of another issue: it is kept for the record, closed for that reason. One that
-        was dismissed stays so."""
-        known = self._latest([new.subject]).get(new.subject)
-        if known is None:
-            self._insert(new, run=run, state="resolved", reason=reason)
-        elif known.state == "dismissed":
-            self._count_up(known, new, run=run)
-        else:
-            self._count_up(known, new, run=run, state="resolved", reason=reason, closed_at=self._clock.now())
+    def open_all(self, news: Sequence[NewIssue], *, run: str | None, is_news: bool = False) -> int:
+        """Opens many, as :meth:`open` does one; returns how many are new."""
+        opened = 0
+        while news:
+            now, news = _one_of_each(news)
+            known = self._find(sql.LATEST_STANDING, [new.subject for new in now])
+            fresh = [new for new in now if new.subject not in known]
+            self._insert(fresh, run=run, state="open", reason=None)
+            again = [(known[new.subject], new) for new in now if new.subject in known]
+            self._count_up(again, run=run if is_news else None)
+            opened += len(fresh)
+        return opened
 
-    def _insert(self, new: NewIssue, *, run: str | None, state: str, reason: str | None) -> None:
+    def count_under(self, news: Sequence[NewIssue], *, run: str | None, reason: str) -> None:
+        """Notes matters, no two the same, that are part of another issue: they are kept for the record, closed for
+        that reason. Those that were dismissed stay so."""
+        known = self.latest(new.subject for new in news)
+        fresh = [new for new in news if new.subject not in known]
+        self._insert(fresh, run=run, state="resolved", reason=reason)
+        again = [(known[new.subject], new) for new in news if new.subject in known]
+        self._count_up(again, run=run)
+        self.close_all({issue.id: reason for issue, _ in again if issue.state != "dismissed"})
+
+    def _insert(self, news: Sequence[NewIssue], *, run: str | None, state: str, reason: str | None) -> None:
         now = self._clock.now()
-        self._connection.execute(
-            sa.insert(issue).values(
-                kind=new.kind,
-                subject=new.subject,
-                opened_at=now,
-                last_at=now,
-                closed_at=now if state == "resolved" else None,
-                reason=reason,
-                run=run,
-                sync=new.sync,
-                system=new.system,
-                collection=new.collection,
-                record=new.record,
-                point_id=new.point_id,
-                field=new.field,
-                rule=new.rule,
-                message=new.message,
-                values=dumps(dict(new.values)),
-                blocks=new.blocks,
-                state=state,
-                count=1,
-            )
-        )
+        rows = [
+            {
+                "kind": new.kind,
+                "subject": new.subject,
+                "opened_at": now,
+                "last_at": now,
+                "closed_at": now if state == "resolved" else None,
+                "reason": reason,
+                "run": run,
+                "sync": new.sync,
+                "system": new.system,
+                "collection": new.collection,
+                "record": new.record,
+                "point_id": new.point_id,
+                "field": new.field,
+                "rule": new.rule,
+                "message": new.message,
+                "values": dumps(dict(new.values)),
+                "blocks": new.blocks,
+                "state": state,
+                "count": 1,
+            }
+            for new in news
+        ]
+        sql.INSERT.run_each(self._connection, rows)
 
-    def _count_up(self, known: Issue, new: NewIssue, **changes: Any) -> None:
-        kept = {name: known.values[name] for name in _OF_THE_ANSWER if name in known.values}
-        self._connection.execute(
-            sa.update(issue)
-            .where(issue.c.id == known.id)
-            .values(
-                count=issue.c.count + 1,
-                message=new.message,
-                values=dumps({**new.values, **kept}),
-                last_at=self._clock.now(),
-                **changes,
-            )
-        )
+    def _count_up(self, again: Sequence[tuple[Issue, NewIssue]], *, run: str | None) -> None:
+        """``run``: the one to which they belong from then on; None where that stays."""
+        now = self._clock.now()
+        rows = [
+            {
+                "key": known.id,
+                "words": new.message,
+                "text": dumps({**new.values, **{n: known.values[n] for n in _OF_THE_ANSWER if n in known.values}}),
+                "now": now,
+                "in_run": run or known.run,
+            }
+            for known, new in again
+        ]
+        sql.COUNT_UP.run_each(self._connection, rows)
 
     def latest(self, subjects: Iterable[str]) -> dict[str, Issue]:
         """The newest issue of each of these subjects, whatever its state."""
-        return self._latest(subjects)
+        return self._find(sql.LATEST, subjects)
 
-    def _latest(self, subjects: Iterable[str], *where: sa.ColumnElement[bool]) -> dict[str, Issue]:
+    def _find(self, statement: Prepared, subjects: Iterable[str]) -> dict[str, Issue]:
         found: dict[str, Issue] = {}
         for part in chunks(subjects):
-            found.update((i.subject, i) for i in self._select(issue.c.subject.in_(part), *where))
+            found.update((row["subject"], _issue(row)) for row in statement.dicts(self._connection, subjects=part))
         return found
 
     def resolve(self, *, kind: str, system: str, collection: str, records: Sequence[str], reason: str) -> None:
@@ -173,7 +184,7 @@ class Issues:
     def let_go(self, sync: str, *, reason: str) -> set[int]:
         """Ends what was put off until now: it may be tried again. Returns the points that it is about."""
         now = self._clock.now()
-        put_off = self._select(issue.c.sync == sync, issue.c.kind == "put_off", issue.c.state != "resolved")
+        put_off = map(_issue, sql.PUT_OFF.dicts(self._connection, sync=sync))
         due = [i for i in put_off if _is_due(i.values, now)]
         self.close_all({i.id: reason for i in due})
         return {i.point_id for i in due if i.point_id is not None}
@@ -181,20 +192,13 @@ class Issues:
     def close_all(self, reasons: Mapping[int, str]) -> None:
         """Closes these issues, by number, each for its reason."""
         rows = [{"key": key, "why": why, "now": self._clock.now()} for key, why in reasons.items()]
-        if rows:
-            self._connection.execute(
-                sa.update(issue)
-                .where(issue.c.id == sa.bindparam("key"))
-                .values(state="resolved", closed_at=sa.bindparam("now"), reason=sa.bindparam("why")),
-                rows,
-            )
+        sql.CLOSE.run_each(self._connection, rows)
 
     def to_review(self, sync: str, *, before: datetime, after: int = 0, limit: int = CHUNK) -> list[Issue]:
         """The next issues of a sync, by number, whose matter was not met since ``before``. Dismissed ones stay as
         they are; what was only put off ends all the same."""
-        is_waiting = sa.or_(issue.c.state == "open", sa.and_(issue.c.kind == "put_off", issue.c.state == "dismissed"))
-        is_older = sa.func.coalesce(issue.c.last_at, issue.c.opened_at) < before
-        return self._select(issue.c.sync == sync, is_waiting, is_older, issue.c.id > after, limit=limit)
+        rows = sql.TO_REVIEW.dicts(self._connection, sync=sync, before=before, after=after, limit=limit)
+        return [_issue(row) for row in rows]
 
     def count_records(
         self, kind: str, *, sync: str, system: str, field: str, since: datetime, but: Sequence[str] = ()
@@ -243,44 +247,36 @@ class Issues:
 
     def subjects_of_run(self, kind: str, run: str) -> frozenset[tuple[str, str]]:
         """(system, record) of the issues of a kind that this run opened or met again."""
-        query = sa.select(issue.c.system, issue.c.record).where(issue.c.kind == kind, issue.c.run == run)
-        return frozenset((system, record) for system, record in self._connection.execute(query))
+        return frozenset(sql.SUBJECTS_OF_RUN.all(self._connection, kind=kind, run=run))
 
     def records_with(self, kind: str, system: str) -> frozenset[str]:
         """The system's records about which an issue of that kind stands, dismissed ones included."""
-        query = sa.select(issue.c.record).where(
-            issue.c.kind == kind, issue.c.system == system, issue.c.state != "resolved", issue.c.record.is_not(None)
-        )
-        return frozenset(self._connection.execute(query).scalars())
+        return frozenset(sql.RECORDS_WITH.scalars(self._connection, kind=kind, system=system))
 
     def any_open(self, kind: str, system: str) -> bool:
         """Whether there is an open issue of that kind about the system."""
-        query = sa.select(issue.c.id).where(issue.c.kind == kind, issue.c.system == system, issue.c.state == "open")
-        return self._connection.execute(query.limit(1)).first() is not None
+        return bool(sql.ANY_OPEN.all(self._connection, kind=kind, system=system))
 
-    def blocked(self, sync: str) -> frozenset[str]:
-        """Fingerprints of changes that are not tried again now; what was only put off is, when its time has come."""
-        query = sa.select(issue.c.blocks, issue.c.kind, issue.c["values"]).where(
-            issue.c.sync == sync, issue.c.blocks.is_not(None), issue.c.state != "resolved"
-        )
+    def blocked(self, sync: str) -> dict[str, str]:
+        """Fingerprints of changes that are not tried again now, and other names of what is kept back, each with the
+        kind of the issue; what was only put off is tried again when its time has come."""
         now = self._clock.now()
-        return frozenset(
-            blocks
-            for blocks, kind, values in self._connection.execute(query)
+        return {
+            blocks: kind
+            for blocks, kind, values in sql.BLOCKS.all(self._connection, sync=sync)
             if kind != "put_off" or not _is_due(loads(values) or {}, now)
-        )
+        }
 
-    def _select(self, *where: sa.ColumnElement[bool], limit: int | None = None) -> list[Issue]:
-        shown = sa.func.coalesce(contact_point.c.email, NAME)
-        query = (
-            sa.select(issue, sa.case((issue.c.point_id.is_(None), None), else_=shown).label("email"))
-            .outerjoin(contact_point, contact_point.c.id == issue.c.point_id)
-            .where(*where)
-            .order_by(issue.c.id)
-        )
-        if limit is not None:
-            query = query.limit(limit)
-        return [_issue(row) for row in self._connection.execute(query).mappings()]
+    def about(self, points: Collection[int], *, kind: str, sync: str, system: str) -> Sequence[Issue]:
+        """The issues of a kind about these points and a system, in any state, by number."""
+        found: list[Issue] = []
+        for part in chunks(sorted(points)):
+            rows = sql.ABOUT.dicts(self._connection, points=part, kind=kind, sync=sync, system=system)
+            found.extend(map(_issue, rows))
+        return sorted(found, key=lambda each: each.id)
+
+    def _select(self, *where: sa.ColumnElement[bool]) -> list[Issue]:
+        return [_issue(dict(row)) for row in self._connection.execute(sql.FULL.where(*where)).mappings()]
 
     def list(
         self,
@@ -306,23 +302,33 @@ class Issues:
         """The issues about these points that are open or dismissed."""
         found: dict[int, Issue] = {}
         for part in chunks(sorted(points)):
-            found.update((i.id, i) for i in self._select(issue.c.point_id.in_(part), issue.c.state != "resolved"))
+            rows = sql.STANDING_AT.dicts(self._connection, points=part)
+            found.update((row["id"], _issue(row)) for row in rows)
         return list(found.values())
 
     def count_open(self) -> int:
         query = sa.select(sa.func.count()).select_from(issue).where(issue.c.state == "open")
         return int(self._connection.execute(query).scalar_one())
 
-    def count_of_run(self, run: str, sync: str | None = None) -> int:
-        """Issues that this run opened."""
-        query = sa.select(sa.func.count()).select_from(issue).where(issue.c.run == run, issue.c.state == "open")
-        if sync is not None:
-            query = query.where(issue.c.sync == sync)
-        return int(self._connection.execute(query).scalar_one())
+    def count_of_run(self, run: str, sync: str) -> int:
+        """Issues that this run opened in a sync."""
+        return int(sql.COUNT_OF_RUN.scalar(self._connection, run=run, sync=sync))
 
 
 def _about(kind: str, sync: str, system: str, field: str) -> tuple[sa.ColumnElement[bool], ...]:
     return issue.c.kind == kind, issue.c.sync == sync, issue.c.system == system, issue.c.field == field
+
+
+def _one_of_each(news: Sequence[NewIssue]) -> tuple[list[NewIssue], list[NewIssue]]:
+    """The first of every subject, and the others."""
+    first: dict[str, NewIssue] = {}
+    others: list[NewIssue] = []
+    for new in news:
+        if new.subject in first:
+            others.append(new)
+        else:
+            first[new.subject] = new
+    return list(first.values()), others
 
 
 def _is_due(values: Mapping[str, Any], now: datetime) -> bool:
@@ -330,6 +336,6 @@ def _is_due(values: Mapping[str, Any], now: datetime) -> bool:
     return until is None or datetime.fromisoformat(until) <= now
 
 
-def _issue(row: RowMapping) -> Issue:
+def _issue(row: Mapping[str, Any]) -> Issue:
     kept = {k: v for k, v in row.items() if k != "blocks"}
     return Issue(**{**kept, "values": loads(row["values"]) or {}, "last_at": row["last_at"] or row["opened_at"]})

@@ -6,13 +6,15 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy import bindparam
+from sqlalchemy.engine import Connection
 
 from optsync.clock import Clock
 from optsync.model.change import ChangeKind, ChangeState
 from optsync.state.codec import dumps, loads
+from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks
-from optsync.state.schema import change, issue, plan, record_point
+from optsync.state.schema import change, plan, record_point
 
 DROPPED = "no_longer_applies"
 """Fact of a held change that was not derived any more when its point was looked at again."""
@@ -20,8 +22,51 @@ REJECTED = "rejected"
 """Fact of a held change that a person rejected."""
 _IS_UNDONE = (ChangeState.PLANNED, ChangeState.READY, ChangeState.FAILED, ChangeState.SUPERSEDED)
 
+_HAS_ANY = Prepared(
+    sa.select(plan.c.uid).where(plan.c.sync == bindparam("sync"), plan.c.state.in_(("held", "approved"))).limit(1)
+)
+_HELD_PLANS = Prepared(
+    sa.select(plan).where(plan.c.sync == bindparam("sync"), plan.c.state == "held").order_by(plan.c.held_at, plan.c.uid)
+)
+_BY = (change.c.system, change.c.collection, change.c.kind, change.c.priority)
+_COUNT_PLANNED = Prepared(
+    sa.select(*_BY, sa.func.count())
+    .where(
+        change.c.run == bindparam("run"),
+        change.c.sync == bindparam("sync"),
+        change.c.state == ChangeState.PLANNED,
+        change.c.plan.is_(None),
+    )
+    .group_by(*_BY)
+)
+_APPROVED_AT = Prepared(
+    sa.select(change.c.fingerprint, change.c.plan, change.c.state, change.c.fact)
+    .join(plan, plan.c.uid == change.c.plan)
+    .where(change.c.point_id.in_(any_of("points")), plan.c.sync == bindparam("sync"), plan.c.state == "approved")
+    .order_by(change.c.id)
+)
+_PUT_BACK_AT = Prepared(
+    sa.select(change.c.fingerprint).where(
+        change.c.point_id.in_(any_of("points")),
+        change.c.sync == bindparam("sync"),
+        change.c.rule == "put_back",
+        change.c.state.in_((ChangeState.APPLIED, ChangeState.SAME)),
+    )
+)
+_REJECTED_AT = Prepared(
+    sa.select(change.c.fingerprint).where(
+        change.c.point_id.in_(any_of("points")), change.c.plan.in_(any_of("plans")), change.c.fact == REJECTED
+    )
+)
 _HELD_NAMES = ("id", "plan", "point_id", "record_id", "fingerprint")
 _HELD = tuple(change.c[name] for name in _HELD_NAMES)
+_HELD_AT = Prepared(
+    sa.select(*_HELD).where(
+        change.c.point_id.in_(any_of("points")),
+        change.c.sync == bindparam("sync"),
+        change.c.state == ChangeState.HELD,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,17 +123,15 @@ class Plans:
 
     def find(self, uid: str) -> Plan | None:
         row = self._connection.execute(sa.select(plan).where(plan.c.uid == uid)).mappings().one_or_none()
-        return _plan(row) if row else None
+        return _plan(dict(row)) if row else None
 
     def has_any(self, sync: str) -> bool:
         """Whether plans of the sync are held, or were approved."""
-        query = sa.select(plan.c.uid).where(plan.c.sync == sync, plan.c.state.in_(("held", "approved"))).limit(1)
-        return self._connection.execute(query).first() is not None
+        return bool(_HAS_ANY.all(self._connection, sync=sync))
 
     def held(self, sync: str) -> list[Plan]:
         """The held plans of a sync, oldest first."""
-        query = sa.select(plan).where(plan.c.sync == sync, plan.c.state == "held").order_by(plan.c.held_at, plan.c.uid)
-        return [_plan(row) for row in self._connection.execute(query).mappings()]
+        return [_plan(row) for row in _HELD_PLANS.dicts(self._connection, sync=sync)]
 
     def close(self, uid: str, state: str, *, actor: str | None = None) -> None:
         """Ends a held plan; what is still held of it is derived anew from then on."""
@@ -116,9 +159,8 @@ class Plans:
 
     def count_planned(self, run: str, sync: str) -> list[tuple[str, str, ChangeKind, int, int]]:
         """What a run has planned and nobody has approved: (system, collection, kind, priority, count)."""
-        by = (change.c.system, change.c.collection, change.c.kind, change.c.priority)
-        query = sa.select(*by, sa.func.count()).where(*_planned(run, sync), change.c.plan.is_(None)).group_by(*by)
-        return [(s, c, ChangeKind(k), int(p), int(n)) for s, c, k, p, n in self._connection.execute(query)]
+        rows = _COUNT_PLANNED.all(self._connection, run=run, sync=sync)
+        return [(s, c, ChangeKind(k), int(p), int(n)) for s, c, k, p, n in rows]
 
     def plan_again(self, run: str, uid: str) -> None:
         """Lets the held changes that the run has planned be sent after all, as part of their plan."""
@@ -161,48 +203,29 @@ class Plans:
         """The held changes of a sync at these points."""
         found: list[HeldChange] = []
         for part in chunks(sorted(points)):
-            query = sa.select(*_HELD).where(
-                change.c.point_id.in_(part), change.c.sync == sync, change.c.state == ChangeState.HELD
-            )
-            found.extend(HeldChange(**row) for row in self._connection.execute(query).mappings())
+            found.extend(HeldChange(**row) for row in _HELD_AT.dicts(self._connection, points=part, sync=sync))
         return found
 
     def approved_at(self, sync: str, points: Collection[int]) -> dict[str, str]:
         """Fingerprints at these points that a person has approved and that did not arrive yet, with their plan."""
         found: dict[str, tuple[str, str, str | None]] = {}
         for part in chunks(sorted(points)):
-            query = (
-                sa.select(change.c.fingerprint, change.c.plan, change.c.state, change.c.fact)
-                .join(plan, plan.c.uid == change.c.plan)
-                .where(change.c.point_id.in_(part), plan.c.sync == sync, plan.c.state == "approved")
-                .order_by(change.c.id)
-            )
-            found.update((print_, (uid, state, fact)) for print_, uid, state, fact in self._connection.execute(query))
+            rows = _APPROVED_AT.all(self._connection, points=part, sync=sync)
+            found.update((print_, (uid, state, fact)) for print_, uid, state, fact in rows)
         return {print_: uid for print_, (uid, state, fact) in found.items() if state in _IS_UNDONE and fact != DROPPED}
 
     def put_back_at(self, sync: str, points: Collection[int]) -> frozenset[str]:
         """Fingerprints of what was put back at these points."""
         found: set[str] = set()
         for part in chunks(sorted(points)):
-            query = sa.select(change.c.fingerprint).where(
-                change.c.point_id.in_(part),
-                change.c.sync == sync,
-                change.c.rule == "put_back",
-                change.c.state.in_((ChangeState.APPLIED, ChangeState.SAME)),
-            )
-            found.update(self._connection.execute(query).scalars())
+            found.update(_PUT_BACK_AT.scalars(self._connection, points=part, sync=sync))
         return frozenset(found)
 
-    def rejected_at(self, sync: str, points: Collection[int]) -> set[str]:
-        """Fingerprints at these points that were rejected, as long as the issue about it stands."""
-        stands = (issue.c.kind == "plan_rejected", issue.c.sync == sync, issue.c.state != "resolved")
-        uids = list(self._connection.execute(sa.select(issue.c.blocks).where(*stands)).scalars())
+    def rejected_at(self, uids: Collection[str], points: Collection[int]) -> set[str]:
+        """Fingerprints at these points that were rejected with one of the plans."""
         found: set[str] = set()
         for part in chunks(sorted(points)) if uids else ():
-            query = sa.select(change.c.fingerprint).where(
-                change.c.point_id.in_(part), change.c.plan.in_(uids), change.c.fact == REJECTED
-            )
-            found.update(self._connection.execute(query).scalars())
+            found.update(_REJECTED_AT.scalars(self._connection, points=part, plans=sorted(uids)))
         return found
 
 
@@ -210,5 +233,5 @@ def _planned(run: str, sync: str) -> tuple[sa.ColumnElement[bool], ...]:
     return change.c.run == run, change.c.sync == sync, change.c.state == ChangeState.PLANNED
 
 
-def _plan(row: RowMapping) -> Plan:
+def _plan(row: Mapping[str, Any]) -> Plan:
     return Plan(**{**row, "reasons": loads(row["reasons"])})

@@ -154,6 +154,8 @@ class Prepared:
         sources = [compiled.params[name] for name in names]
         kinds = {p.key: p.type for p in compiled.binds.values()} | {n: p.type for n, p in compiled.binds.items()}
         of = [source.name if isinstance(source, _Place) else name for name, source in zip(names, sources, strict=True)]
+        # A list that is part of the statement has a name, and each of its values that name with a number.
+        of = [name if name in kinds else name.rpartition("_")[0] for name in of]
         to_driver = [kinds[name].dialect_impl(dialect).bind_processor(dialect) for name in of]
         to_python = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in self._columns]
         return _Compiled(

@@ -221,6 +221,10 @@ Index(
     "ix_change_open",
     change.c.sync,
     change.c.priority,
+    change.c.system,
+    change.c.collection,
+    change.c.kind,
+    change.c.id,
     sqlite_where=text("state IN ('planned','ready','sending','held')"),
     postgresql_where=text("state IN ('planned','ready','sending','held')"),
 )
@@ -266,12 +270,12 @@ issue = Table(
     Column("last_at", Moment),
     Column("closed_at", Moment),
     Column("reason", Text),
-    Column("run", String(40)),
+    Column("run", String(40), index=True),
     Column("sync", String(100)),
     Column("system", String(100)),
     Column("collection", String(200)),
     Column("record", String(320)),
-    Column("point_id", ForeignKey("contact_point.id")),
+    Column("point_id", ForeignKey("contact_point.id"), index=True),
     Column("field", String(200)),
     Column("rule", String(40)),
     Column("message", Text, nullable=False),
@@ -289,6 +293,8 @@ Index(
     postgresql_where=text("state <> 'resolved'"),
 )
 Index("ix_issue_subject", issue.c.subject)
+for _name, _columns in (("ix_issue_of_sync", (issue.c.sync,)), ("ix_issue_of_kind", (issue.c.kind, issue.c.system))):
+    Index(_name, *_columns, sqlite_where=text("state <> 'resolved'"), postgresql_where=text("state <> 'resolved'"))
 
 backlog = Table(
     "backlog",

@@ -19,10 +19,11 @@ from optsync.state.changes import Change
 from optsync.state.pseudonyms import is_pseudonym
 from optsync.state.records import Observed, Unsure
 from optsync.state.unit import Unit
-from optsync.sync.asking import end_unsent, note_requests
+from optsync.sync.asking import end_requests, note_requests
 from optsync.sync.binding import SourceBinding
 from optsync.sync.engine import Engine
 from optsync.sync.observe import Observer
+from optsync.sync.outbox import Outbox, needs_another_look
 from optsync.sync.progress import Progress
 from optsync.sync.refusals import left_by_self
 from optsync.sync.renaming import may_rename
@@ -31,8 +32,6 @@ from optsync.sync.settle import Settler
 _log = structlog.get_logger(__name__)
 _LOOK_UPS = 20
 """Up to so many calls re-read records before a permissive write; more is done by one reading of the changes."""
-_CALLS_A_REREAD = 5
-"""How many writing calls may follow one re-read: few enough that what it showed is seconds old."""
 _SHOWS_STATE = frozenset({WriteKind.STATUS, WriteKind.TOPICS, WriteKind.RENAME})
 
 
@@ -63,46 +62,43 @@ class Applier:
 
     def send_all(self) -> None:
         """Sends until nothing is ready, or the process is asked to stop: what is left is derived anew then."""
-        done = 0
-        with self._engine.store.reading() as unit:
-            total = unit.changes.count_ready(self._sync)
-        while not self._stopping():
-            with self._engine.store.reading() as unit:
-                head = unit.changes.next_ready(self._sync, self._available, limit=1)
-            if not head:
-                return
-            limit = self._batch_size(head[0])
-            with self._engine.store.reading() as unit:
-                batch = unit.changes.next_ready(self._sync, self._available, limit=limit)
-            self._send(batch)
+        done = total = 0
+        outbox = Outbox(self._sync, self._available, lambda system: type(self._engine.connectors[system]).capabilities)
+        while not outbox.is_over and not self._stopping():
+            with self._engine.store.transaction() as unit:
+                self._guarded(unit)
+                batch = outbox.next_batch(unit)
+                if not batch:
+                    return
+                total = total or outbox.total
+                is_checked = not needs_another_look(batch[0])
+                still = self._commit_intent(unit, batch) if is_checked else []
+            if still or not is_checked:
+                self._send(outbox, batch, still, is_checked=is_checked)
             done += len(batch)
-            self._progress.step(f"write {head[0].system}", done, max(total, done))
+            self._progress.step(f"write {batch[0].system}", done, max(total, done))
 
-    def _batch_size(self, first: Change) -> int:
-        """As many as one call writes; of permissive ones, some calls' worth where one call re-reads so many."""
-        capabilities = type(self._engine.connectors[first.system]).capabilities
-        if not _needs_another_look(first):
-            return capabilities.write_batch
-        return max(capabilities.write_batch, min(capabilities.reread_batch, _CALLS_A_REREAD * capabilities.write_batch))
-
-    def _send(self, batch: Sequence[Change]) -> None:
+    def _send(self, outbox: Outbox, batch: Sequence[Change], still: Sequence[Change], *, is_checked: bool) -> None:
         binding = self._engine.bound.sources[batch[0].system, batch[0].collection]
         try:
-            still = self._check_again(binding, batch) if _needs_another_look(batch[0]) else list(batch)
-            still = self._commit_intent(still)
+            if not is_checked:
+                still = self._check_again(binding, batch)
             if not still:
                 return
             outcomes = self._write(binding, still)
         except SystemFailure as failure:
             self._give_up(batch, failure)
             return
-        Settler(self._engine, binding, self._run, self._guarded, self._observer).settle(still, outcomes)
+        settler = Settler(self._engine, binding, self._run, self._guarded, self._observer)
+        settler.settle(still, outcomes)
+        if settler.is_anything_sent_again:
+            outbox.renew()
 
     # before
 
     def _check_again(self, binding: SourceBinding, batch: Sequence[Change]) -> list[Change]:
         """A permissive write is preceded by a re-read; what no longer shows what was decided on drops out, and so does
-        whoever said something meanwhile."""
+        whoever said something meanwhile. Notes that the others are about to be sent."""
         existing = [c for c in batch if c.record is not None and c.record_id is not None]
         self._read_again(binding, [c.record for c in existing if c.record is not None])
         with self._engine.store.transaction() as unit:
@@ -114,8 +110,8 @@ class Applier:
             stale = [c for c in batch if c.id not in fresh or c.id in changed]
             unit.changes.set_state((c.id for c in stale), ChangeState.SUPERSEDED, settled_at=self._engine.clock.now())
             unit.points.mark([self._sync], {c.point_id for c in stale})
-        dropped = {c.id for c in stale}
-        return [c for c in batch if c.id not in dropped]
+            dropped = {c.id for c in stale}
+            return self._commit_intent(unit, [c for c in batch if c.id not in dropped])
 
     def _still_undone(self, unit: Unit, existing: Sequence[Change]) -> set[int]:
         """An undo decides nothing else about a person, so that something else waits to be decided is no obstacle:
@@ -135,17 +131,15 @@ class Applier:
         else:
             self._observer.look_again(binding, rids)
 
-    def _commit_intent(self, batch: Sequence[Change]) -> list[Change]:
+    def _commit_intent(self, unit: Unit, batch: Sequence[Change]) -> list[Change]:
         """Notes that these are about to be sent and how the records will show it; requests go into the ledger."""
         now = self._engine.clock.now()
-        with self._engine.store.transaction() as unit:
-            self._guarded(unit)
-            started = unit.changes.start((c.id for c in batch), at=now)
-            batch = [c for c in batch if c.id in started]
-            unit.records.set_unsure(
-                {c.record_id: _unsure(c, now) for c in batch if c.record_id is not None and _leaves_doubt(c)}
-            )
-            note_requests(unit, self._engine.bound.policies[self._sync], batch, at=now, run=self._run)
+        started = unit.changes.start((c.id for c in batch), at=now)
+        batch = [c for c in batch if c.id in started]
+        unit.records.set_unsure(
+            {c.record_id: _unsure(c, now) for c in batch if c.record_id is not None and _leaves_doubt(c)}
+        )
+        note_requests(unit, self._engine.bound.policies[self._sync], batch, at=now, run=self._run)
         return list(batch)
 
     # the call
@@ -194,16 +188,7 @@ class Applier:
                 message=f"{kind}: sent again in the next cycle",
             )
             unit.points.mark([self._sync], {c.point_id for c in batch})
-            end_unsent(unit, batch, at=self._engine.clock.now(), run=self._run)
-
-
-def _needs_another_look(change: Change) -> bool:
-    """What gives more than there was, or takes back what somebody may have touched meanwhile."""
-    if change.rule == Rule.UNDONE:
-        return WriteKind(change.write["kind"]) is not WriteKind.TAG  # no reading shows tags
-    return change.kind in {ChangeKind.OPT_IN, ChangeKind.REQUEST, ChangeKind.RENAME} or (
-        change.kind is ChangeKind.TOPIC and not change.write["is_restrictive"]
-    )
+            end_requests(unit, batch, at=self._engine.clock.now(), run=self._run)
 
 
 def _leaves_doubt(change: Change) -> bool:

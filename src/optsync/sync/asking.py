@@ -42,17 +42,28 @@ def note_requests(unit: Unit, policy: SyncPolicy, batch: Sequence[Change], *, at
     unit.points.cache_standings({(key, policy.scope): found.wish.value for key, found in wishes.items()})
 
 
-def end_unsent(unit: Unit, changes: Iterable[Change], *, at: datetime, run: str) -> None:
-    """Notes that these requests certainly never left, so that they may be sent another time."""
-    for change in changes:
-        if change.kind is ChangeKind.REQUEST and (asked := _request(unit, change)):
-            unit.ledger.append([(change.point_id, asking.kept_back(asked, at=at))], run=run)
+def end_requests(
+    unit: Unit,
+    unsent: Iterable[Change],
+    refused: Iterable[tuple[Change, str]] = (),
+    *,
+    at: datetime,
+    run: str,
+) -> None:
+    """Notes, of what of these changes is a request, that it certainly never left, so that it may be sent another time;
+    or that the vendor refused to ask, with the reason."""
+    never_left = [c for c in unsent if c.kind is ChangeKind.REQUEST]
+    not_asked = [(c, fact) for c, fact in refused if c.kind is ChangeKind.REQUEST]
+    if not (never_left or not_asked):
+        return
+    about = unit.ledger.about({c.point_id for c in (*never_left, *(c for c, _ in not_asked))})
 
+    def asked_by(change: Change) -> Statement | None:
+        return asking.of_change(about[change.point_id], change.id)
 
-def end_refused(unit: Unit, change: Change, *, fact: str, at: datetime, run: str) -> None:
-    """Notes that the vendor refused to ask."""
-    if change.kind is ChangeKind.REQUEST and (asked := _request(unit, change)):
-        unit.ledger.append([(change.point_id, asking.refused(asked, fact=fact, at=at))], run=run)
+    ends = [(c.point_id, asking.kept_back(asked, at=at)) for c in never_left if (asked := asked_by(c))]
+    ends += [(c.point_id, asking.refused(asked, fact=why, at=at)) for c, why in not_asked if (asked := asked_by(c))]
+    unit.ledger.append(ends, run=run)
 
 
 def is_final(issue: Issue) -> bool:
@@ -78,7 +89,3 @@ def ask_again(unit: Unit, policy: SyncPolicy, issue: Issue, *, at: datetime) -> 
     if newest.answer is asking.Answer.REFUSED and newest.asked is not None:
         again = asking.kept_back(newest.asked, at=at, reason="refused then, to be asked again")
         unit.ledger.append([(issue.point_id, again)], run=None)
-
-
-def _request(unit: Unit, change: Change) -> Statement | None:
-    return asking.of_change(unit.ledger.about([change.point_id])[change.point_id], change.id)

@@ -81,15 +81,14 @@ def _judge(unit: Unit, flips: Sequence[_Flip], *, run: str, now: datetime) -> No
             unit.issues.open(refused, run=run, is_news=True)
         else:
             reason = _join(unit, fight, [flip], records=1, run=run)
-            unit.issues.count_under(refused, run=run, reason=reason)
+            unit.issues.count_under([refused], run=run, reason=reason)
 
 
 def _count_crowd(unit: Unit, flips: Sequence[_Flip], *, run: str, now: datetime) -> None:
     """One issue for the system; it takes the place of those about single records."""
     first = flips[0].refused
     about = {"sync": str(first.sync), "system": str(first.system), "field": str(first.field)}
-    for flip in flips:
-        unit.issues.count_under(flip.refused, run=run, reason=FIGHTING)
+    unit.issues.count_under([flip.refused for flip in flips], run=run, reason=FIGHTING)
     records = unit.issues.count_records(REFUSED, **about, since=now - QUIET)
     reason = _join(unit, _fight(first), flips, records=records, run=run)
     for kind in (REFUSED, FIGHTING):

@@ -1,6 +1,7 @@
 """Working off the backlog: load what is around some points, decide, journal the plan."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from optsync.model.change import ChangeKind
@@ -22,6 +23,7 @@ from optsync.sync.engine import Engine
 from optsync.sync.held import HeldChanges
 from optsync.sync.progress import Progress
 from optsync.sync.refusals import TIME_HAS_COME, left_by_self, refused_for_good
+from optsync.sync.reject import ISSUE as REJECTION
 from optsync.sync.retraction import retracted, written
 from optsync.sync.signs import last_mailed
 
@@ -53,25 +55,30 @@ class Decider:
         self._is_cautious = is_cautious
         self._held = held
         self._progress = progress
+        self.planned = 0
+        """How many changes were planned."""
 
     def work_off(self) -> None:
         """Looks at every point on the sync's backlog."""
         sync = self._policy.name
-        with self._engine.store.transaction() as unit:
-            self._guarded(unit)
-            unit.points.mark([sync], unit.issues.let_go(sync, reason=TIME_HAS_COME))
-            total = unit.points.count_waiting(sync)
-        done, last = 0, 0
+        done, total = 0, 0
+        keys: Sequence[int] = ()
         while True:
             with self._engine.store.transaction() as unit:
                 self._guarded(unit)
-                keys = unit.points.waiting(sync, after=last, limit=BATCH)
+                if not done:
+                    unit.points.mark([sync], unit.issues.let_go(sync, reason=TIME_HAS_COME))
+                keys = keys or unit.points.waiting(sync, limit=BATCH)
                 if not keys:
                     return
+                total = total or (unit.points.count_waiting(sync) if len(keys) == BATCH else len(keys))
                 self._decide(unit, keys)
-            last = keys[-1]
+                following = unit.points.waiting(sync, after=keys[-1], limit=BATCH)
             done += len(keys)
             self._progress.step(f"decide {sync}", done, max(total, done))
+            if not following:
+                return
+            keys = following
 
     def _decide(self, unit: Unit, keys: Sequence[int]) -> None:
         asked = unit.points.marks(self._policy.name, keys)
@@ -84,11 +91,12 @@ class Decider:
             unit.ledger.append(found, run=self._run)
             others = [name for name in self._engine.bound.policies if name != self._policy.name]
             unit.points.mark(others, {key for key, _ in found})
-            around = load_around(unit, self._engine, self._policy, keys, run=self._run)
+            around = _told_since(unit, around, {key for key, _ in found})
         decision = decide(keys, around, self._policy)
         wanted = self._held.sort_out(unit, keys, around.points, decision.intents)
         kept = [(intent, plan) for intent, plan in wanted if self._may_go(intent)]
         unit.changes.plan(self._run, [new_change(self._policy.name, intent, plan) for intent, plan in kept])
+        self.planned += len(kept)
         unit.links.save(self._policy.name, decision.settled)
         if not self._is_cautious:
             unit.links.drop(self._policy.name, decision.dropped)
@@ -145,11 +153,7 @@ def handling_queue(sync: str) -> str:
 
 def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection[int], *, run: str) -> Neighbourhood:
     """The records that hold one of the points, their other points, and the records that hold those."""
-    bindings = {}
-    for binding in engine.bound.sources_of(policy.name):
-        source = unit.sources.find(binding.system, binding.collection)
-        if source is not None:
-            bindings[source.id] = binding
+    bindings = bindings_by_source(unit, engine, policy)
     ids = list(bindings)
     keys, first = _with_partners(unit, policy, keys, ids)
     others = {p for o in first for p in o.points} - set(keys)
@@ -170,12 +174,25 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
         ticked=frozenset((bindings[source].side, topic) for source, topic in ticked),
         put_back=unit.plans.put_back_at(policy.name, revised),
         written=written(unit, policy.name, observed, revised),
-        blocked=unit.issues.blocked(policy.name) | unit.plans.rejected_at(policy.name, points),
+        blocked=_blocked(unit, policy, points),
         refused=unit.issues.subjects_of_run(REFUSED, run),
         mailed_at=_mailed(unit, engine, policy),
         left_by_self=left_by_self(unit, policy, points),
         refused_for_good=refused_for_good(unit, policy, points, esp),
     )
+
+
+def bindings_by_source(unit: Unit, engine: Engine, policy: SyncPolicy) -> dict[int, SourceBinding]:
+    """The bindings of a sync by the keys of their sources; what was never read is left out."""
+    known = {(source.system, source.collection): source.id for source in unit.sources.all()}
+    bindings = ((known.get((b.system, b.collection)), b) for b in engine.bound.sources_of(policy.name))
+    return {key: binding for key, binding in bindings if key is not None}
+
+
+def _told_since(unit: Unit, around: Neighbourhood, keys: Collection[int]) -> Neighbourhood:
+    """The same with what was said about these points since it was loaded."""
+    told = {key: replace(around.points[key], statements=said) for key, said in unit.ledger.about(keys).items()}
+    return replace(around, points={**around.points, **told})
 
 
 def _points(unit: Unit, policy: SyncPolicy, about: Mapping[int, tuple[Statement, ...]]) -> dict[int, Point]:
@@ -191,6 +208,12 @@ def _points(unit: Unit, policy: SyncPolicy, about: Mapping[int, tuple[Statement,
         )
         for key, said in about.items()
     }
+
+
+def _blocked(unit: Unit, policy: SyncPolicy, points: Collection[int]) -> frozenset[str]:
+    blocked = unit.issues.blocked(policy.name)
+    rejected = [uid for uid, kind in blocked.items() if kind == REJECTION]
+    return frozenset(blocked) | unit.plans.rejected_at(rejected, points)
 
 
 def _mailed(unit: Unit, engine: Engine, policy: SyncPolicy) -> datetime | None:

@@ -1,6 +1,6 @@
 """The guard at work: a plan that changes too much waits for a person before its first write."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -32,25 +32,28 @@ class Guard:
         self._guarded = guarded
         self._word = word
         self._approving: tuple[str, ...] = ()
+        self._has_plans = True
+        self._is_first = True
+        self._known_meaning: str | None = None
         self.plan: str | None = None
         """The plan that this run holds."""
         self.reasons: list[dict[str, Any]] = []
         """Why: system, kind, count, known and limits, or a sentence under ``reason``."""
 
-    def begin(self) -> HeldChanges:
+    def begin(self, unit: Unit) -> HeldChanges:
         """Takes the person's word; what it is about is looked at again in this cycle.
 
         Raises:
             CommandRefused: the plan is not held any more.
         """
-        with self._engine.store.transaction() as unit:
-            self._guarded(unit)
-            self._approving = self._approved(unit)
-            self._reject(unit)
-            for uid in self._approving:
-                unit.points.mark([self._sync], unit.plans.points_of(uid))
-            has_plans = unit.plans.has_any(self._sync)
-        return HeldChanges(self._engine, self._sync, self._approving, has_plans=has_plans)
+        self._approving = self._approved(unit)
+        self._reject(unit)
+        for uid in self._approving:
+            unit.points.mark([self._sync], unit.plans.points_of(uid))
+        self._has_plans = unit.plans.has_any(self._sync)
+        self._is_first = unit.meta.get(applied_key(self._sync)) is None
+        self._known_meaning = unit.meta.get(meaning_key(self._sync))
+        return HeldChanges(self._engine, self._sync, self._approving, has_plans=self._has_plans)
 
     def _reject(self, unit: Unit) -> None:
         uid = self._word.rejects if self._word else None
@@ -74,28 +77,37 @@ class Guard:
             return (self._require(unit, word.approves).uid,)
         return tuple(plan.uid for plan in unit.plans.held(self._sync) if plan.is_first and word.approves_first)
 
-    def judge(self, *, is_cautious: bool, is_rehearsal: bool) -> None:
-        """Holds what this run has planned, if it is too much and nobody has approved it. Answers by ``plan`` and
-        ``reasons``. ``is_cautious``: one side was not read."""
+    def judge(self, planned: int, *, is_cautious: bool, is_rehearsal: bool) -> None:
+        """Holds what this run has planned (so many changes), if it is too much and nobody has approved it, and
+        releases the rest, but not in a rehearsal. Answers by ``plan`` and ``reasons``. ``is_cautious``: one side was
+        not read."""
+        is_new_meaning = not is_cautious and self._known_meaning != self._meaning()
+        if not (planned or self._has_plans or is_new_meaning):
+            return
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
-            is_first = unit.meta.get(applied_key(self._sync)) is None
-            reasons = self._reasons(unit, is_first=is_first)
-            if reasons and not (is_first and self._word and self._word.approves_first):
-                self._hold(unit, reasons, is_first=is_first)
+            reasons = self._reasons(unit)
+            if reasons and not (self._is_first and self._word and self._word.approves_first):
+                self._hold(unit, reasons)
                 unit.plans.take_back(self._run, self._approving)
             else:
-                self._release(unit, reasons)
-            if not is_cautious:
+                self._let_go(unit, reasons)
+            if is_new_meaning:
                 unit.meta.put(meaning_key(self._sync), self._meaning())
             if is_rehearsal:
                 self.plan = None
-            else:
-                self._look_back(unit)
+                return
+            self._look_back(unit)
+            unit.changes.release(self._run, self._sync)
+
+    def waiting(self, unit: Unit) -> list[str]:
+        """The plans of earlier runs that are still held."""
+        held = unit.plans.held(self._sync) if self._has_plans else []
+        return [plan.uid for plan in held if plan.uid != self.plan]
 
     def conclude(self, *, is_cautious: bool) -> None:
         """The run's writes are done: once everything is through, the sync's first run is over."""
-        if is_cautious or self.reasons:
+        if is_cautious or self.reasons or not self._is_first:
             return
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
@@ -104,24 +116,33 @@ class Guard:
 
     # judging
 
-    def _reasons(self, unit: Unit, *, is_first: bool) -> list[dict[str, Any]]:
-        planned = unit.plans.count_planned(self._run, self._sync)
-        if not planned:
+    def _reasons(self, unit: Unit) -> list[dict[str, Any]]:
+        counts = self._counts(unit)
+        if not counts:
             return []
         found = []
-        known_meaning = unit.meta.get(meaning_key(self._sync))
-        if known_meaning is not None and known_meaning != self._meaning():
-            found.append({"reason": NEW_MEANING, "count": sum(row[-1] for row in planned)})
-        return [*found, *self.volume(unit, exempt=(GuardKind.CREATES,) if is_first else ())]
+        if self._known_meaning is not None and self._known_meaning != self._meaning():
+            found.append({"reason": NEW_MEANING, "count": sum(counts.values())})
+        return [*found, *self._excessive(unit, counts, exempt=(GuardKind.CREATES,) if self._is_first else ())]
 
-    def volume(self, unit: Unit, *, exempt: Sequence[GuardKind] = ()) -> list[dict[str, Any]]:
+    def volume(self, unit: Unit) -> list[dict[str, Any]]:
         """What the run has planned too much of, in the form of ``reasons``."""
+        return self._excessive(unit, self._counts(unit))
+
+    def _counts(self, unit: Unit) -> dict[tuple[str, GuardKind], int]:
         counts: dict[tuple[str, GuardKind], int] = {}
         for system, _, kind, rank, count in unit.plans.count_planned(self._run, self._sync):
             key = (system, guard_kind(kind, rank))
             counts[key] = counts.get(key, 0) + count
-        exceeded = excesses(counts, self._known(unit), self._limits(), exempt=exempt)
-        return [_reason(excess) for excess in exceeded]
+        return counts
+
+    def _excessive(
+        self, unit: Unit, counts: Mapping[tuple[str, GuardKind], int], *, exempt: Sequence[GuardKind] = ()
+    ) -> list[dict[str, Any]]:
+        limits = self._limits()
+        if all(count <= limits[kind].max for (_, kind), count in counts.items()):
+            return []  # whatever is known, and counting that takes long
+        return [_reason(excess) for excess in excesses(counts, self._known(unit), limits, exempt=exempt)]
 
     def _known(self, unit: Unit) -> dict[str, int]:
         """The records of each system that this sync reads."""
@@ -140,8 +161,8 @@ class Guard:
 
     # holding and releasing
 
-    def _hold(self, unit: Unit, reasons: Sequence[dict[str, Any]], *, is_first: bool) -> None:
-        self.plan = self._new_plan(unit, reasons, is_first=is_first)
+    def _hold(self, unit: Unit, reasons: Sequence[dict[str, Any]]) -> None:
+        self.plan = self._new_plan(unit, reasons, is_first=self._is_first)
         self.reasons = list(reasons)
 
     def _new_plan(self, unit: Unit, reasons: Sequence[dict[str, Any]], *, is_first: bool) -> str:
@@ -149,7 +170,7 @@ class Guard:
         unit.plans.add(uid, sync=self._sync, run=self._run, is_first=is_first, reasons=reasons)
         return uid
 
-    def _release(self, unit: Unit, reasons: Sequence[dict[str, Any]]) -> None:
+    def _let_go(self, unit: Unit, reasons: Sequence[dict[str, Any]]) -> None:
         approving = list(self._approving)
         if reasons:
             # Kept as a plan of its own: what does not arrive at once stays approved.

@@ -60,13 +60,11 @@ class CustomHandler:
         self._guarded = guarded
         self._hanging: set[str] = set()
 
-    def begin(self) -> None:
+    def begin(self, unit: Unit) -> None:
         """Notes from when on a scope's handling counts: in a sync that is at work already from now on, else when its
         first cycle ends. What was said before stays without."""
-        with self._engine.store.transaction() as unit:
-            self._guarded(unit)
-            if self._scopes and unit.meta.get(applied_key(self._policy.name)) is not None:
-                self._note_since(unit)
+        if self._scopes and unit.meta.get(applied_key(self._policy.name)) is not None:
+            self._note_since(unit)
 
     def work_off(self, send: Callable[[], None], *, is_rehearsal: bool) -> None:
         """Handles whoever turned and waits for nothing else; what fails is tried again in the next cycles."""

@@ -57,19 +57,17 @@ class Holding:
         self._proved_at = self._engine.clock.monotonic()
         unit.leases.prove(*self._leases)
 
-    def recover(self) -> None:
+    def recover(self, unit: Unit) -> None:
         """What an earlier run left unfinished is derived again; what it sent without an answer is looked at."""
-        with self._engine.store.transaction() as unit:
-            self.guarded(unit)
-            left = unit.changes.open_of(self._sync)
-            sending = [c.id for c in left if c.state is ChangeState.SENDING]
-            now = self._engine.clock.now()
-            unit.changes.set_state(
-                sending, ChangeState.FAILED, settled_at=now, message="the answer was lost; the record is read again"
-            )
-            unsent = [c.id for c in left if c.state is not ChangeState.SENDING]
-            unit.changes.set_state(unsent, ChangeState.SUPERSEDED, settled_at=now)
-            unit.points.mark([self._sync], {c.point_id for c in left})
+        left = unit.changes.open_of(self._sync)
+        sending = [c.id for c in left if c.state is ChangeState.SENDING]
+        now = self._engine.clock.now()
+        unit.changes.set_state(
+            sending, ChangeState.FAILED, settled_at=now, message="the answer was lost; the record is read again"
+        )
+        unsent = [c.id for c in left if c.state is not ChangeState.SENDING]
+        unit.changes.set_state(unsent, ChangeState.SUPERSEDED, settled_at=now)
+        unit.points.mark([self._sync], {c.point_id for c in left})
 
     def _take(self, names: Sequence[str]) -> None:
         self._proved_at = self._engine.clock.monotonic()

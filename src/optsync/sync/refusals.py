@@ -86,8 +86,8 @@ def refused_for_good(
 ) -> frozenset[int]:
     """The points whose address the audience refuses, whatever became of the issue since, unless somebody has it
     tried again by hand. Whoever shows up there as a member has signed up, and is taken again."""
-    issues = unit.issues.list(state=None, points=sorted(points), kind="refused", system=policy.esp_system)
-    newest = {i.point_id: i for i in issues if i.sync == policy.name and i.values.get("fact") in FOR_GOOD}
+    issues = unit.issues.about(points, kind="refused", sync=policy.name, system=policy.esp_system)
+    newest = {i.point_id: i for i in issues if i.values.get("fact") in FOR_GOOD}
     there = {s.points[0] for s in members if s.points and _has_signed_up(s)}
     stands = {key for key, issue in newest.items() if issue.reason != BY_HAND}
     return frozenset(key for key in stands - there if key is not None)

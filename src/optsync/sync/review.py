@@ -1,6 +1,7 @@
 """Looking at open issues again at the end of a cycle: what is over is closed, with the reason."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -60,7 +61,19 @@ class Review:
         points = {i.point_id for i in issues if i.point_id is not None}
         around = load_around(unit, self._engine, self._policy, points, run=self._run)
         records = self._records(unit, issues, around)
-        found = ((i.id, why_over(_matter(i), self._facts(unit, i, around, records.get(i.id)))) for i in issues)
+        is_awaited = any(i.kind == FAILED for i in issues)
+        general = Facts(
+            around=around,
+            policy=self._policy,
+            names_record=False,
+            handlers_awaited=self._awaited(unit) if is_awaited else frozenset(),
+        )
+        is_clock_known = {
+            system: unit.meta.get(f"offset:{system}") is not None for system in {str(i.system) for i in issues}
+        }
+        found = (
+            (i.id, why_over(_matter(i), self._facts(general, i, records.get(i.id), is_clock_known))) for i in issues
+        )
         return {number: why for number, why in found if why is not None}
 
     def _records(self, unit: Unit, issues: Sequence[Issue], around: Neighbourhood) -> dict[int, Seen]:
@@ -90,18 +103,16 @@ class Review:
                 found[issue.id] = seen
         return found
 
-    def _facts(self, unit: Unit, issue: Issue, around: Neighbourhood, seen: Seen | None) -> Facts:
+    def _facts(self, general: Facts, issue: Issue, seen: Seen | None, is_clock_known: Mapping[str, bool]) -> Facts:
         key = (str(issue.system), seen.collection if seen else str(issue.collection))
         binding = self._engine.bound.sources.get(key)
-        return Facts(
-            around=around,
-            policy=self._policy,
+        return replace(
+            general,
             names_record=issue.record is not None,
             record=seen,
             representations=binding.representations if binding else (),
-            is_clock_known=unit.meta.get(f"offset:{issue.system}") is not None,
+            is_clock_known=is_clock_known[str(issue.system)],
             full_read_since=self._full_reads.get(key),
-            handlers_awaited=self._awaited(unit) if issue.kind == FAILED else frozenset(),
         )
 
     def _awaited(self, unit: Unit) -> frozenset[str]:

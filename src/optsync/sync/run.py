@@ -15,6 +15,7 @@ from optsync.sync.decide import Decider
 from optsync.sync.engine import Engine
 from optsync.sync.guard import Guard
 from optsync.sync.handling import CustomHandler
+from optsync.sync.held import HeldChanges
 from optsync.sync.holding import Holding
 from optsync.sync.observe import Observer
 from optsync.sync.progress import Progress, Silent
@@ -125,9 +126,7 @@ class _Cycle:
 
     def _work(self, *, is_rehearsal: bool) -> None:
         began = self._engine.clock.now()
-        self._holding.recover()
-        held = self._guard.begin()
-        self._handler.begin()
+        held = self._begin()
         bindings = self._engine.bound.sources_of(self._sync)
         unread = self._observe(bindings)
         self._observer.judge_claims()
@@ -143,10 +142,10 @@ class _Cycle:
             progress=self._progress,
         )
         decider.work_off()
-        self._guard.judge(is_cautious=bool(unread), is_rehearsal=is_rehearsal)
+        self._guard.judge(decider.planned, is_cautious=bool(unread), is_rehearsal=is_rehearsal)
         if is_rehearsal:
             self._report.state = "planned"
-        else:
+        elif decider.planned:
             self._apply(available)
         self._handler.work_off(lambda: self._apply(available), is_rehearsal=is_rehearsal)
         if not is_rehearsal:
@@ -154,7 +153,15 @@ class _Cycle:
         self._observer.judge_claims()
         if not unread:
             self._review(began)
-        self._conclude(bindings)
+        self._conclude()
+
+    def _begin(self) -> HeldChanges:
+        with self._engine.store.transaction() as unit:
+            self._holding.guarded(unit)
+            self._holding.recover(unit)
+            held = self._guard.begin(unit)
+            self._handler.begin(unit)
+        return held
 
     def _review(self, began: datetime) -> None:
         review = Review(
@@ -199,9 +206,6 @@ class _Cycle:
             self._report.state = "failed"
 
     def _apply(self, available: set[str]) -> None:
-        with self._engine.store.transaction() as unit:
-            self._holding.guarded(unit)
-            unit.changes.release(self._run, self._sync)
         applier = Applier(
             self._engine,
             self._sync,
@@ -217,18 +221,15 @@ class _Cycle:
             self._report.failures.extend(applier.failures.values())
             self._report.state = "failed"
 
-    def _conclude(self, bindings: Sequence[SourceBinding]) -> None:
+    def _conclude(self) -> None:
         self._report.plan, self._report.held_for = self._guard.plan, self._guard.reasons
         if self._guard.reasons and self._report.state != "failed":
             self._report.state = "held"
         with self._engine.store.reading() as unit:
-            self._report.waiting = [p.uid for p in unit.plans.held(self._sync) if p.uid != self._guard.plan]
+            self._report.waiting = self._guard.waiting(unit)
             of_sync = [c for c in unit.changes.of_run(self._run) if c.sync == self._sync]
             self._report.changes = [c for c in of_sync if c.state is not ChangeState.SUPERSEDED]
             self._report.issues = unit.issues.count_of_run(self._run, self._sync)
-            sources = [(b.side, unit.sources.require(b.system, b.collection).id) for b in bindings]
-            for side in Side:
-                shown = sum(unit.sources.count_shown(key) for of, key in sources if of is side)
-                self._report.seen[side.value] = shown + self._quarantined[side]
-            self._report.outcome = tally(unit, self._sync, self._run, [key for _, key in sources])
-        self._report.outcome["quarantined"] = sum(self._quarantined.values())
+            counted = tally(unit, self._engine, self._sync, self._run)
+        self._report.seen = {side.value: counted.seen[side] + self._quarantined[side] for side in Side}
+        self._report.outcome = {**counted.outcome, "quarantined": sum(self._quarantined.values())}

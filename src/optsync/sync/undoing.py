@@ -14,6 +14,7 @@ from optsync.reconcile.view import Intent, Point
 from optsync.state.changes import Change, NewChange
 from optsync.state.erasures import NAME
 from optsync.state.unit import Unit
+from optsync.sync.agreements import Agreements
 from optsync.sync.apply import Applier, value_of
 from optsync.sync.decide import new_change, seen_of
 from optsync.sync.engine import Engine
@@ -23,7 +24,6 @@ from optsync.sync.observe import Observer
 from optsync.sync.progress import Progress
 from optsync.sync.refusals import left_by_self
 from optsync.sync.report import Report, SyncReport
-from optsync.sync.settle import agree_as_before
 
 _BATCH = 500
 
@@ -120,7 +120,9 @@ class Undoing:
         return self._report
 
     def _work(self, *, is_rehearsal: bool) -> None:
-        self._holding.recover()
+        with self._engine.store.transaction() as unit:
+            self._holding.guarded(unit)
+            self._holding.recover(unit)
         groups = self._undoable()
         if any(_is_archive(group) for group in groups) and not self._read_all():
             groups = [group for group in groups if not _is_archive(group)]
@@ -233,8 +235,7 @@ class Undoing:
             if not reasons:
                 return False
             planned = [c for c in unit.changes.of_run(self._run) if c.sync == self._policy.name]
-            for change in planned:
-                agree_as_before(unit, change, is_esp=change.system == self._policy.esp_system)
+            self._agree_as_before(unit, planned)
             withdrawn = (c.id for c in planned)
             unit.changes.set_state(withdrawn, ChangeState.SUPERSEDED, settled_at=self._engine.clock.now())
         self._withdrawn = [replace(c, state=ChangeState.HELD) for c in planned]
@@ -242,6 +243,14 @@ class Undoing:
         if self._report.state != "failed":
             self._report.state = "held"
         return True
+
+    def _agree_as_before(self, unit: Unit, changes: Sequence[Change]) -> None:
+        sides = [(change, change.system == self._policy.esp_system) for change in changes]
+        keys = [change.record_id if is_esp else change.write["counterpart"] for change, is_esp in sides]
+        agreements = Agreements(unit, self._policy.name, {key for key in keys if key is not None})
+        for change, is_esp in sides:
+            agreements.as_before(change, is_esp=is_esp)
+        agreements.save()
 
     def _apply(self) -> None:
         available = {b.system for b in self._engine.bound.sources_of(self._policy.name)}

@@ -1,0 +1,119 @@
+"""The statements of the journal that every cycle asks."""
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from optsync.model.change import ChangeKind, ChangeState
+from optsync.state.erasures import NAME
+from optsync.state.prepared import Prepared, any_of
+from optsync.state.schema import change, contact_point, system_record
+
+OPEN = (ChangeState.PLANNED, ChangeState.READY, ChangeState.SENDING)
+# Word for word the condition of the index of open changes: with values as parameters SQLite can't tell that the
+# index will do, and reads the whole journal instead.
+IS_OPEN = sa.text("change.state IN ('planned','ready','sending','held')")
+
+_ORDER = (change.c.priority, change.c.system, change.c.collection, change.c.kind, change.c.id)
+READY = Prepared(
+    sa.select(change.c.id, *_ORDER[:-1])
+    .where(
+        IS_OPEN,
+        change.c.sync == bindparam("sync"),
+        change.c.state == ChangeState.READY,
+        # Not the bare column: given a list for it, SQLite would sort what the index has in order.
+        change.c.system.concat("").in_(any_of("systems")),
+    )
+    .order_by(*_ORDER)
+    .limit(bindparam("limit"))
+)
+_FULL = (
+    sa.select(change, system_record.c.rid, sa.func.coalesce(contact_point.c.email, NAME).label("email"))
+    .outerjoin(system_record, system_record.c.id == change.c.record_id)
+    .join(contact_point, contact_point.c.id == change.c.point_id)
+    .order_by(change.c.priority, change.c.id)
+)
+STILL_READY = Prepared(_FULL.where(change.c.id.in_(any_of("ids")), change.c.state == ChangeState.READY))
+OPEN_OF = Prepared(_FULL.where(IS_OPEN, change.c.sync == bindparam("sync"), change.c.state.in_(OPEN)))
+OF_RUN = Prepared(_FULL.where(change.c.run == bindparam("run")))
+OF_POINTS = Prepared(_FULL.where(change.c.point_id.in_(any_of("points"))))
+ABOUT_WISHES = Prepared(
+    _FULL.where(
+        change.c.record_id.in_(any_of("records")),
+        change.c.sync == bindparam("sync"),
+        change.c.kind.in_((ChangeKind.OPT_OUT, ChangeKind.OPT_IN, ChangeKind.TOPIC)),
+        change.c.state.in_((ChangeState.APPLIED, ChangeState.SAME)),
+    )
+)
+_COLUMNS = (
+    "run",
+    "plan",
+    "sync",
+    "system",
+    "collection",
+    "record_id",
+    "point_id",
+    "kind",
+    "priority",
+    "rule",
+    "before",
+    "after",
+    "causes",
+    "write",
+    "state",
+    "fingerprint",
+    "planned_at",
+)
+INSERT = Prepared(sa.insert(change).values({name: bindparam(name) for name in _COLUMNS}))
+SUPERSEDE = Prepared(
+    sa.update(change)
+    .where(
+        change.c.record_id.in_(any_of("records")),
+        change.c.sync == bindparam("of"),
+        change.c.kind == bindparam("what"),
+        change.c.state.in_((ChangeState.PLANNED, ChangeState.READY)),
+    )
+    .values(state=ChangeState.SUPERSEDED, settled_at=bindparam("now"))
+)
+RELEASE = Prepared(
+    sa.update(change)
+    .where(change.c.run == bindparam("in_run"), change.c.sync == bindparam("of"), change.c.state == ChangeState.PLANNED)
+    .values(state=ChangeState.READY)
+)
+START = Prepared(
+    sa.update(change)
+    .where(change.c.id.in_(any_of("ids")), change.c.state == ChangeState.READY)
+    .values(state=ChangeState.SENDING, sent_at=bindparam("now"))
+    .returning(change.c.id)
+)
+SET_STATE = Prepared(
+    sa.update(change)
+    .where(change.c.id.in_(any_of("ids")))
+    .values(
+        state=bindparam("now_in"),
+        settled_at=sa.func.coalesce(bindparam("moment", type_=change.c.settled_at.type), change.c.settled_at),
+        fact=sa.func.coalesce(bindparam("why", type_=change.c.fact.type), change.c.fact),
+        message=sa.func.coalesce(bindparam("words", type_=change.c.message.type), change.c.message),
+    )
+)
+SETTLE = Prepared(
+    sa.update(change)
+    .where(change.c.id == bindparam("key"))
+    .values(
+        state=bindparam("now_in"),
+        settled_at=bindparam("moment"),
+        fact=bindparam("why"),
+        message=bindparam("words"),
+        record_id=sa.func.coalesce(bindparam("record", type_=change.c.record_id.type), change.c.record_id),
+    )
+)
+NOTE_KEPT = Prepared(sa.update(change).where(change.c.id == bindparam("key")).values(write=bindparam("text")))
+REFUSED_SINCE = Prepared(
+    sa.select(change.c.point_id, sa.func.max(change.c.settled_at))
+    .where(
+        change.c.point_id.in_(any_of("points")),
+        change.c.fact == bindparam("fact"),
+        change.c.system == bindparam("system"),
+        change.c.collection == bindparam("collection"),
+    )
+    .group_by(change.c.point_id)
+)

@@ -1,0 +1,47 @@
+"""What follows from the answers to one call: gathered change by change, stored with one statement of each kind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from optsync.model.record import Record
+from optsync.state.changes import Change, Settled
+from optsync.state.issues import NewIssue
+from optsync.state.unit import Unit
+from optsync.sync.agreements import Agreements
+from optsync.sync.asking import end_requests
+
+
+@dataclass(slots=True, kw_only=True)
+class Effects:
+    """``sync``: whose changes they are. ``kept``: journaled writes by change, with what the system made of them;
+    ``shown`` and ``gone``: what records show with our write in them, by key; ``certain``: records about which nothing
+    is unsure any more; ``missing``: those that the system does not have; ``again``: points to look at again;
+    ``unsent`` and ``refused``: requests that never left, and those that were refused, with the reason."""
+
+    sync: str
+    agreements: Agreements
+    settled: list[Settled] = field(default_factory=list)
+    kept: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    shown: list[tuple[int, Record]] = field(default_factory=list)
+    gone: list[tuple[int, Record]] = field(default_factory=list)
+    certain: list[int] = field(default_factory=list)
+    missing: list[int] = field(default_factory=list)
+    again: set[int] = field(default_factory=set)
+    unsent: list[Change] = field(default_factory=list)
+    refused: list[tuple[Change, str]] = field(default_factory=list)
+    issues: list[NewIssue] = field(default_factory=list)
+
+    def store(self, unit: Unit, *, at: datetime, run: str) -> None:
+        """Stores all of it."""
+        unit.changes.settle_all(self.settled)
+        unit.changes.note_kept(self.kept)
+        unit.records.replace(self.shown, at=at)
+        unit.records.replace(self.gone, at=at, is_gone=True)
+        unit.records.clear_unsure(self.certain)
+        unit.records.set_missing(self.missing, since=at, is_gone=True)
+        self.agreements.save()
+        end_requests(unit, self.unsent, self.refused, at=at, run=run)
+        unit.issues.open_all(self.issues, run=run)
+        unit.points.mark([self.sync], self.again)

@@ -1,0 +1,74 @@
+"""The outbox of one sync: which of its released changes are sent together, and in which order."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from optsync.connect.contract import Capabilities
+from optsync.model.change import ChangeKind, WriteKind
+from optsync.reconcile.rules import Rule
+from optsync.state.changes import Change, Ready
+from optsync.state.unit import Unit
+
+_WINDOW = 5000
+"""So many places of the queue are read at a time."""
+_CALLS_A_REREAD = 5
+"""How many writing calls may follow one re-read: few enough that what it showed is seconds old."""
+
+
+class Outbox:
+    """Goes through what is ready in the order of the journal. ``available``: systems that can be written, asked again
+    for every batch. ``capabilities``: of a system."""
+
+    def __init__(self, sync: str, available: Collection[str], capabilities: Callable[[str], Capabilities]) -> None:
+        self._sync = sync
+        self._available = available
+        self._capabilities = capabilities
+        self._places: list[Ready] = []
+        self._is_read = False
+        self.total = 0
+        """How many changes were ready when it was first looked at."""
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing is left to send."""
+        return self._is_read and not self._places
+
+    def renew(self) -> None:
+        """Something was put back into it, perhaps before what is left."""
+        self._places, self._is_read = [], False
+
+    def next_batch(self, unit: Unit) -> Sequence[Change]:
+        """The first changes, all of one priority, system, collection and kind, as many as one call writes; of those
+        that need another look some calls' worth, where one call re-reads so many. Nothing if none is ready."""
+        while group := self._first_group(unit):
+            able = self._capabilities(group[0].system)
+            size = able.write_batch
+            batch = unit.changes.still_ready(group[:size])
+            if batch and needs_another_look(batch[0]):
+                size = max(size, min(able.reread_batch, _CALLS_A_REREAD * size))
+                batch += unit.changes.still_ready(group[able.write_batch : size])
+            del self._places[: min(size, len(group))]
+            if batch:
+                return batch
+        return ()
+
+    def _first_group(self, unit: Unit) -> list[Ready]:
+        self._places = [place for place in self._places if place.system in self._available]
+        if not self._places and not self._is_read:
+            self._places = unit.changes.ready(self._sync, self._available, limit=_WINDOW)
+            self._is_read = len(self._places) < _WINDOW
+            self.total = self.total or (len(self._places) if self._is_read else unit.changes.count_ready(self._sync))
+        group: list[Ready] = []
+        for place in self._places:
+            if place.way != self._places[0].way:
+                break
+            group.append(place)
+        return group
+
+
+def needs_another_look(change: Change) -> bool:
+    """What gives more than there was, or takes back what somebody may have touched meanwhile."""
+    if change.rule == Rule.UNDONE:
+        return WriteKind(change.write["kind"]) is not WriteKind.TAG  # no reading shows tags
+    return change.kind in {ChangeKind.OPT_IN, ChangeKind.REQUEST, ChangeKind.RENAME} or (
+        change.kind is ChangeKind.TOPIC and not change.write["is_restrictive"]
+    )

@@ -1,0 +1,72 @@
+"""What a record shows with our write in it: seen again, it makes no transition."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from optsync.model.change import ChangeKind, Outcome, WriteKind
+from optsync.model.contact_point import InvalidAddress, normalise
+from optsync.model.record import Record, Status, Value
+from optsync.reconcile.representation import overlay, with_address
+from optsync.reconcile.transforms import same
+from optsync.state.changes import Change
+
+
+def receipt(record: Record, change: Change, outcome: Outcome) -> Record:
+    """The record after the write. What the vendor adds to a status of its own accord is in it: those stamps and words
+    are ours, not a person's."""
+    written = expected(record, change)
+    after = outcome.record
+    if after is not None and after.status is not None and after.status is written.status:
+        written = replace(
+            written,
+            word=after.word,
+            origin=after.origin,
+            reason=after.reason,
+            opted_in_at=after.opted_in_at,
+            status_at=after.status_at,
+        )
+    return written
+
+
+def expected(record: Record, change: Change) -> Record:
+    """The record with the change in it."""
+    status = change.write["status"]
+    if change.kind is ChangeKind.ARCHIVE and change.write["kind"] == WriteKind.ARCHIVE:
+        status = Status.ARCHIVED
+    shown = record if change.kind is not ChangeKind.RENAME else with_address(record, change.write["address"])
+    return overlay(
+        shown,
+        status=None if status is None else Status(status),
+        topics=change.write["topics"],
+        fields={name: plain(value) for name, value in change.write["fields"].items()},
+    )
+
+
+def kept_otherwise(change: Change, outcome: Outcome) -> dict[str, Value]:
+    """The values that the vendor shows in another form than they were sent in."""
+    shown = outcome.record.fields if outcome.record is not None else {}
+    return {n: shown[n] for n, sent in change.write["fields"].items() if n in shown and not same(shown[n], plain(sent))}
+
+
+def kept(outcome: Outcome, name: str, sent: Any) -> Value:
+    """The value that the vendor shows after the write, the sent one where it does not say."""
+    if outcome.record is not None and name in outcome.record.fields:
+        return outcome.record.fields[name]
+    return plain(sent)
+
+
+def plain(value: Any) -> Value:
+    """A stored value in its canonical form: JSON has lists where we have tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def usable(addresses: Sequence[str]) -> list[str]:
+    """The normalised addresses, without those that are none."""
+    found = []
+    for raw in addresses:
+        try:
+            found.append(normalise(raw))
+        except InvalidAddress:
+            continue
+    return list(dict.fromkeys(found))
