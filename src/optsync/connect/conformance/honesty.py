@@ -6,7 +6,7 @@ import pytest
 
 from optsync.connect.conformance import hostile
 from optsync.connect.conformance.asking import ANN, BOB, DONE
-from optsync.connect.conformance.desk import PERSONAL, TOPIC, Desk, person
+from optsync.connect.conformance.desk import NAME, PERSONAL, TOPIC, Desk, person
 from optsync.connect.contract import Absence, CanArchive, CanRename, CanTag, Severity
 from optsync.model.change import Result, Write, WriteKind
 from optsync.model.contact_point import normalise
@@ -31,6 +31,24 @@ class HonestyChecks:
         if desk.is_esp:
             assert able.statuses <= desk.harness.statuses, "Harness.statuses holds every status that can be written"
         assert desk.topics or not desk.describe().topics, "describe() offers topics: name two in the side's settings"
+
+    def test_the_hands_of_people_do_what_they_say(self, desk: Desk) -> None:
+        assert desk.view(ANN) is None
+        desk.seed(person("ann"), person("bob", opt_in=True))
+        assert (desk.is_out(ANN), desk.is_in(BOB)) == (False, True)
+        desk.leave(ANN)
+        assert desk.is_out(ANN)
+        desk.act("set_field", BOB, field=NAME, value="Robert")
+        view = desk.view(BOB)
+        assert view is not None
+        assert view["fields"][NAME] == "Robert"
+        assert desk.is_in(BOB)
+        desk.flip_in(ANN) if desk.view(ANN) else desk.appear(ANN)
+        assert desk.is_in(ANN)
+        if desk.capabilities.absence is Absence.DELETED:
+            desk.delete(ANN)
+            assert desk.view(ANN) is None
+        assert desk.line.sent == []
 
     @pytest.mark.parametrize("kind", sorted(_POWERS))
     def test_a_power_that_is_not_offered_is_refused_by_write(self, desk: Desk, kind: WriteKind) -> None:

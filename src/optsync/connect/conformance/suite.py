@@ -6,6 +6,7 @@ from optsync.connect.conformance.asking import AskingChecks
 from optsync.connect.conformance.batches import BatchChecks
 from optsync.connect.conformance.calls import CallChecks
 from optsync.connect.conformance.changes import ChangeChecks
+from optsync.connect.conformance.clauses import told
 from optsync.connect.conformance.contract import ContractChecks
 from optsync.connect.conformance.crowds import CrowdChecks
 from optsync.connect.conformance.desk import Desk, people
@@ -53,3 +54,9 @@ class ConnectorSuite(
         desk.seed(*people(harness.crowd))
         harness.clock.advance(3600)
         return desk
+
+
+for _kind in ConnectorSuite.__mro__:
+    for _name, _check in list(vars(_kind).items()):
+        if _name.startswith("test_"):
+            setattr(_kind, _name, told(_check))

@@ -1,0 +1,138 @@
+"""Connectors that declare or say what is not so: each is found by the case that is there for it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from optsync.connect.conformance import ConnectorSuite, Trouble
+from optsync.connect.contract import Health, SignUp
+from optsync.errors import SystemUnavailable
+from optsync.model.change import Outcome, Result, Write, WriteKind
+from optsync.model.page import Page, ReadSpec
+from optsync.model.record import Record, Status
+from optsync_mailchimp import Mailchimp
+from tests.connect.test_conformance import desk_of
+
+SUITE = ConnectorSuite()
+
+
+class HidesItsRefusals(Mailchimp):
+    capabilities = replace(Mailchimp.capabilities, refuses=frozenset())
+
+
+class PromisesAStableAddress(Mailchimp):
+    capabilities = replace(Mailchimp.capabilities, id_is_address=True)
+
+
+class BringsLeaversBack(Mailchimp):
+    """So it says."""
+
+    capabilities = replace(Mailchimp.capabilities, takes_back_leavers=True)
+
+
+class WritesAnyStatus(Mailchimp):
+    def write(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
+        known = self.capabilities.statuses | {None}
+        return super().write([w if w.status in known else replace(w, status=Status.OUT) for w in writes], spec)
+
+
+class RemembersWhatItRead(Mailchimp):
+    """As a search index that follows an hour later."""
+
+    _seen: dict[str, Record]
+
+    def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
+        for page in super().read(spec, cursor):
+            self._seen = {**getattr(self, "_seen", {}), **{record.id: record for record in page.records}}
+            yield page
+
+    def read_ids(self, spec: ReadSpec, ids: Sequence[str]) -> Sequence[Record]:
+        seen = getattr(self, "_seen", {})
+        return [*(seen[i] for i in ids if i in seen), *super().read_ids(spec, [i for i in ids if i not in seen])]
+
+
+class ForgetsNobody(Mailchimp):
+    def forget(self, collection: str, record: str) -> Outcome:
+        del collection
+        return Outcome(key=record, result=Result.APPLIED, record_id=record)
+
+
+class BelievesEverySignUp(Mailchimp):
+    def confirm_opt_in(self, collection: str, record: str, since: datetime) -> SignUp | None:
+        del collection, record
+        return SignUp(at=since)
+
+
+class TakesSilenceForAnEmptyList(Mailchimp):
+    def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
+        try:
+            yield from super().read(spec, cursor)
+        except SystemUnavailable:
+            yield Page(records=(), cursor="", is_last=True, is_full=True)
+
+
+class SaysThatAllIsWell(Mailchimp):
+    def check(self, specs: Sequence[ReadSpec]) -> Health:
+        return replace(super().check(specs), problems=())
+
+
+class CallsEveryRenameDone(Mailchimp):
+    def rename(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
+        return [replace(each, result=Result.APPLIED) for each in super().rename(writes, spec)]
+
+
+class UnticksWhatItWasNotAsked(Mailchimp):
+    def write(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
+        every = dict.fromkeys(spec.topics, False)
+        is_tick = {write.key for write in writes if write.kind is WriteKind.TOPICS}
+        return super().write(
+            [replace(w, topics={**every, **w.topics}) if w.key in is_tick else w for w in writes], spec
+        )
+
+
+class SendsOptOutsLast(Mailchimp):
+    def write(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
+        later = [write for write in writes if write.restrictive]
+        done = {o.key: o for o in super().write([w for w in writes if not w.restrictive], spec)}
+        done |= {outcome.key: outcome for outcome in super().write(later, spec)}
+        return [done[write.key] for write in writes]
+
+
+@dataclass(frozen=True)
+class Lie:
+    kind: type[Mailchimp]
+    case: Callable[..., None]
+    needs: dict[str, Any] = field(default_factory=dict)
+
+
+LIES = [
+    Lie(HidesItsRefusals, SUITE.test_the_test_file_shows_everything_that_is_declared),
+    Lie(PromisesAStableAddress, SUITE.test_an_id_stays_or_is_the_address_as_declared),
+    Lie(BringsLeaversBack, SUITE.test_whoever_left_is_brought_back_only_where_that_is_declared),
+    Lie(WritesAnyStatus, SUITE.test_a_status_that_is_not_declared_is_refused, {"status": Status.BOUNCED}),
+    Lie(RemembersWhatItRead, SUITE.test_what_is_written_is_read_at_once),
+    Lie(ForgetsNobody, SUITE.test_the_forgotten_are_gone_for_every_verb),
+    Lie(BelievesEverySignUp, SUITE.test_only_the_person_confirms_an_opt_in),
+    Lie(TakesSilenceForAnEmptyList, SUITE.test_every_reading_call_answers_lasting_trouble_with_a_typed_failure),
+    Lie(SaysThatAllIsWell, SUITE.test_check_names_what_is_missing, {"what": "fields"}),
+    Lie(
+        CallsEveryRenameDone,
+        SUITE.test_every_writing_call_tells_the_truth_in_passing_trouble,
+        {"trouble": Trouble.DROP},
+    ),
+    Lie(CallsEveryRenameDone, SUITE.test_a_rename_to_the_address_of_somebody_else_harms_neither),
+    Lie(UnticksWhatItWasNotAsked, SUITE.test_topics_are_ticked_and_unticked_one_by_one),
+    Lie(SendsOptOutsLast, SUITE.test_what_restricts_is_sent_before_everything_else),
+]
+
+
+@pytest.mark.parametrize("lie", LIES, ids=lambda each: f"{each.kind.__name__}-{each.case.__name__}")
+def test_a_lie_is_found_and_told_with_its_clause(lie: Lie) -> None:
+    if not lie.kind.__dict__.get("capabilities"):
+        lie.case(desk_of(Mailchimp), **lie.needs)
+    with pytest.raises(AssertionError) as failure:
+        lie.case(desk_of(lie.kind), **lie.needs)
+    assert "What to do: " in failure.value.__notes__[0]
