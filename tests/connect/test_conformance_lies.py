@@ -17,6 +17,7 @@ from optsync_mailchimp import Mailchimp
 from tests.connect.test_conformance import desk_of
 
 SUITE = ConnectorSuite()
+GATEWAY = {"trouble": Trouble.ERROR_503, "skip": 0}
 
 
 class HidesItsRefusals(Mailchimp):
@@ -120,8 +121,8 @@ LIES = [
     Lie(SaysThatAllIsWell, SUITE.test_check_names_what_is_missing, {"what": "fields"}),
     Lie(
         CallsEveryRenameDone,
-        SUITE.test_every_writing_call_tells_the_truth_in_passing_trouble,
-        {"trouble": Trouble.DROP},
+        SUITE.test_every_writing_call_tells_the_truth_in_lasting_trouble,
+        GATEWAY,
     ),
     Lie(CallsEveryRenameDone, SUITE.test_a_rename_to_the_address_of_somebody_else_harms_neither),
     Lie(UnticksWhatItWasNotAsked, SUITE.test_topics_are_ticked_and_unticked_one_by_one),
