@@ -72,7 +72,7 @@ class ChangeChecks:
             assert all(page.is_full for page in pages)
             assert pages[-1].is_complete
             assert desk.shows_out(by_address(pages).get(name))
-            (desk.flip_in if desk.view(name) else desk.appear)(name)
+            desk.come_back(name)
             cursor = desk.read()[-1].cursor
 
     def test_a_delta_without_news_shows_nothing_new(self, desk: Desk) -> None:

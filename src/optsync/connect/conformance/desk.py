@@ -114,6 +114,10 @@ class Desk:
         """Another program opts the person in."""
         self.act("flip_in" if self.is_esp else "opt_in", email)
 
+    def come_back(self, email: str) -> None:
+        """The person opts in again, and can prove it."""
+        self.act("resubscribe" if self.is_esp else "opt_in", email)
+
     def appear(self, email: str) -> None:
         """A new record comes about."""
         if self.is_esp:

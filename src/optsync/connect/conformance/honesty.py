@@ -43,7 +43,7 @@ class HonestyChecks:
         assert view is not None
         assert view["fields"][NAME] == "Robert"
         assert desk.is_in(BOB)
-        desk.flip_in(ANN) if desk.view(ANN) else desk.appear(ANN)
+        desk.come_back(ANN)
         assert desk.is_in(ANN)
         if desk.capabilities.absence is Absence.DELETED:
             desk.delete(ANN)
