@@ -45,6 +45,8 @@ def test_an_out_is_said_again_at_the_time_of_the_change_with_all_that_was_said_o
         ([out(scope="*"), out(scope=OFFERS)], [], [out(scope="*"), out(scope=OFFERS)]),
         ([out(90), grant(60)], [], []),
         ([out(90)], [grant(60)], []),
+        ([out(90, clock="mc")], [grant(85, clock="crm")], []),
+        ([out(90, clock="mc")], [grant(85.1, clock="crm")], [out(90, clock="mc")]),
         ([out(90), grant(60, strength=Strength.NOTHING)], [], [out(90)]),
         ([grant(), say(StatementKind.REQUEST), say(StatementKind.HARD_BOUNCE)], [], []),
         ([grant(60)], [out(30)], []),
@@ -65,6 +67,7 @@ def test_what_the_other_address_has_or_had_is_not_carried_again() -> None:
     assert shortened(missing([first, second], [once, grant(1)], MOVED, tolerance=TOLERANCE)) == shortened([second])
     assert missing([once], [first, grant(1)], MOVED, tolerance=TOLERANCE) == []
     assert missing([first], [first], MOVED, tolerance=TOLERANCE) == []
+    assert missing([out(90, clock="mc"), grant(85, clock="crm")], [], MOVED, tolerance=TOLERANCE) == []
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,8 @@ def test_what_the_other_address_has_or_had_is_not_carried_again() -> None:
         ([grant()], {}, [(SCOPE, grant())]),
         ([grant(scope=OFFERS), grant()], {}, [(OFFERS, grant(scope=OFFERS)), (SCOPE, grant())]),
         ([grant(90), out(30)], {}, []),
+        ([out(90, clock="mc"), grant(85, clock="crm")], {}, [(SCOPE, grant(85, clock="crm"))]),
+        ([out(90, clock="mc"), grant(85.1, clock="crm")], {}, []),
         ([out(30), grant(90), grant(90, scope="beta")], {}, [("beta", grant(90, scope="beta"))]),
         ([out(90), say(StatementKind.REQUEST)], {}, []),
         ([grant()], {"within": SCOPE}, [(SCOPE, grant())]),
@@ -96,14 +101,14 @@ def test_grants_that_stand_follow_within_what_they_name(
 @pytest.mark.parametrize("narrowed", [False, True])
 def test_a_grant_keeps_its_time_strength_and_proof(narrowed: bool) -> None:
     evidence = {"consent_date": "2026-05-30"}
-    said = replace(grant(strength=Strength.ADMINISTRATOR, clock=None, scope="acme", **SAID), evidence=evidence)
+    said = replace(grant(strength=Strength.ADMINISTRATOR, clock="mc", scope="acme", **SAID), evidence=evidence)
     (found,) = grants([said], MOVED, tolerance=TOLERANCE, within=SCOPE if narrowed else None)
 
     own = state(
         scope=SCOPE if narrowed else "acme",
         kind=StatementKind.GRANT,
         at=before(60),
-        clock=None,
+        clock="mc",
         seen_at=NOW,
         strength=Strength.ADMINISTRATOR,
         **SAID,

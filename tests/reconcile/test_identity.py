@@ -18,7 +18,7 @@ from optsync.reconcile.plan import decide, first_sight_statements
 from optsync.reconcile.policy import Leave
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.view import Intent, Neighbourhood, Question, Seen
-from tests.reconcile.places import NOW, SCOPE, around, before, contact, grant, member, out, policy
+from tests.reconcile.places import NOW, SCOPE, around, before, contact, grant, member, out, policy, say
 
 _said = st.lists(
     st.one_of(
@@ -190,6 +190,42 @@ def test_whoever_came_apart_from_two_is_followed_by_neither() -> None:
         "intents": [("archive", 2, "p1@example.com"), ("archive", 3, "p7@example.com")],
         "engaged": {2, 3},
     }
+
+
+def test_a_record_that_is_not_loaded_does_not_hide_the_next() -> None:
+    links = [Link(crm=8, esp=9, point=1), Link(crm=8, esp=2, point=1), Link(crm=1, esp=2, point=1)]
+    found = around(RECORD, MEMBER, said={5: [grant()]}, links=links)
+
+    assert told(resolve([1], found, able())) == MEMBER_FOLLOWS
+
+
+def test_whoever_comes_apart_from_others_besides_does_not_stop_a_pair() -> None:
+    links = [Link(crm=1, esp=2, point=1), Link(crm=3, esp=4, point=6)]
+    found = around(RECORD, MEMBER, contact(3, (7,)), member(4, (6,)), said={5: [grant()], 7: [grant()]}, links=links)
+
+    assert told(resolve([1, 6], found, able())) == {
+        "intents": [("rename", 2, "p5@example.com"), ("rename", 4, "p7@example.com")],
+        "following": [1, 3],
+        "engaged": {1, 2, 3, 4},
+    }
+
+
+def test_an_address_that_bounces_is_given_to_no_member() -> None:
+    bounced = say(StatementKind.HARD_BOUNCE, 10, scope="*")
+    soft = [say(StatementKind.SOFT_BOUNCE, n, scope="*") for n in range(10, 15)]
+
+    assert told(resolve([1], pair(said={5: [grant(), bounced]}), able())) == LET_GO
+    assert told(resolve([1], pair(said={5: [grant(), *soft]}), able())) == LET_GO
+    assert told(resolve([1], pair(said={5: [grant()]}), able(has_list_scope=True))) == OUT_OF_LIST
+
+
+def test_a_pair_at_rest_does_not_hide_the_restrictions_of_the_next() -> None:
+    away = member(4, (6,), Status.ARCHIVED)
+    links = [Link(crm=0, esp=4, point=6), Link(crm=1, esp=2, point=1)]
+    said = {1: [out(90), grant(88.9, clock="x"), out(60, scope="*")], 5: []}
+    found = around(contact(0, (7,)), away, RECORD, MEMBER, said=said, links=links)
+
+    assert [key for key, _ in shared_restrictions([1, 6], found, able())] == [5, 5]
 
 
 def test_a_refused_archive_is_not_tried_again() -> None:

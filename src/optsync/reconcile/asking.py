@@ -15,7 +15,7 @@ from optsync.model import scope as scopes
 from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.record import Origin, Record, Side, Status
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
-from optsync.reconcile.consent import Standing, Wish, beats, effective
+from optsync.reconcile.consent import Standing, Wish, beats, effective, is_later
 from optsync.reconcile.policy import Enter, SyncPolicy
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.view import Intent, Neighbourhood, Point, Question, Seen
@@ -171,7 +171,7 @@ def must_confirm(point: Point, shows: Record | None, told: datetime | None, poli
     returned = _returned(point, policy)
     if told is not None and not any(g.seen_at > told for g in returned):
         return True
-    return any(not any(_is_after(g, o, policy) for g in returned) for o in _leavings(point, policy))
+    return any(not any(is_later(g, o, policy.clock_tolerance) for g in returned) for o in _leavings(point, policy))
 
 
 def _is_own(origin: Origin, policy: SyncPolicy) -> bool:
@@ -206,12 +206,6 @@ def _returned(point: Point, policy: SyncPolicy) -> list[Statement]:
         and s.scope == policy.scope
         and s.strength >= Strength.EVIDENCED
     ]
-
-
-def _is_after(grant: Statement, out: Statement, policy: SyncPolicy) -> bool:
-    if grant.clock is not None and grant.clock == out.clock:
-        return grant.at > out.at
-    return grant.at >= out.at + policy.clock_tolerance
 
 
 def to_confirm(point: Point, policy: SyncPolicy) -> Statement | None:

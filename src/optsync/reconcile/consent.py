@@ -76,9 +76,7 @@ def unbeaten(statements: Iterable[Statement], *, tolerance: timedelta) -> tuple[
 def beats(grant: Statement, out: Statement, tolerance: timedelta) -> bool:
     """Whether the grant lifts the out for the grant's scope and those below: it names the out's scope or one within,
     is strong enough and is later. ``tolerance`` as for :func:`standing`."""
-    return (
-        scopes.contains(out.scope, grant.scope) and _is_strong_enough(grant, out) and _is_later(grant, out, tolerance)
-    )
+    return scopes.contains(out.scope, grant.scope) and _is_strong_enough(grant, out) and is_later(grant, out, tolerance)
 
 
 def _is_strong_enough(grant: Statement, out: Statement) -> bool:
@@ -91,7 +89,8 @@ def _is_strong_enough(grant: Statement, out: Statement) -> bool:
     return grant.strength is Strength.TRUSTED and grant.scope == out.scope
 
 
-def _is_later(grant: Statement, out: Statement, tolerance: timedelta) -> bool:
+def is_later(grant: Statement, out: Statement, tolerance: timedelta) -> bool:
+    """Times of one clock compare exactly; others need the tolerance between them."""
     if grant.clock is not None and grant.clock == out.clock:
         return grant.at > out.at
     return grant.at >= out.at + tolerance
