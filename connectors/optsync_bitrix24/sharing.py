@@ -12,6 +12,8 @@ from optsync_bitrix24.walking import PAGE, Walk, id_of
 
 _FIRST_OF_DELTA = 3
 """A delta is mostly empty, and each page costs run time whether it shows something or not."""
+_FIRST_OF_ALL = 10
+"""A small portal is read with these; a large one needs one batch more than if all places had been used."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,8 +36,8 @@ class Progress:
     faults: list[RowFault] = field(default_factory=list)
     failures: int = 0
     is_first: bool = True
-    first_pages: int | None = None
-    """What will probably do, for each walk in the first batch; None where nothing is known."""
+    first_pages: int = _FIRST_OF_ALL
+    """What will probably do, for each walk in the first batch."""
 
     @property
     def walks(self) -> list[Walk]:
@@ -50,12 +52,12 @@ class Progress:
         return self.place.is_complete and all(walk.is_complete for walk in self.walks)
 
 
-def first_pages(place: Place, known: int | None) -> int | None:
+def first_pages(place: Place, known: int | None) -> int:
     """For :attr:`Progress.first_pages`; ``known`` is how many records there were at the last full read."""
     if place.since is not None:
         return _FIRST_OF_DELTA
     # One page more than they need: a full last page does not show that it is the last, and there may be new ones.
-    return None if known is None else known // PAGE + 2
+    return _FIRST_OF_ALL if known is None else known // PAGE + 2
 
 
 def share(progress: Progress, total: int) -> dict[str, int]:
@@ -70,7 +72,7 @@ def share(progress: Progress, total: int) -> dict[str, int]:
         return _filled(progress, data=0, needs=_even(active, total))
     if progress.data.read == 0:
         each = total // (1 + len(active))
-        if progress.first_pages is not None and progress.is_first:
+        if progress.is_first:
             each = min(each, progress.first_pages)
         return _filled(progress, data=each, needs=dict.fromkeys(_names(active), each))
     for data in range(total, 0, -1):
