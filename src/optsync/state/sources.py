@@ -110,6 +110,11 @@ class Sources:
             is_known=begun.is_known,
         )
 
+    def note_full(self, source_id: int, *, since: datetime) -> None:
+        """The read under way turned out to be a full one, if it was not known to be."""
+        unknown = (source.c.id == source_id, source.c.scan_started_at.is_(None))
+        self._connection.execute(sa.update(source).where(*unknown).values(scan_started_at=since))
+
     def retire(self, source_id: int, name: str) -> None:
         """Keeps a source with its records under another system's name: nothing reads or matches them any more."""
         self._connection.execute(sa.update(source).where(source.c.id == source_id).values(system=name[:100]))

@@ -57,6 +57,10 @@ class _End:
         source = self._begun.source
         if not self._page.is_last:
             unit.sources.advance(source.id, self._page.cursor)
+            if self._page.is_full and source.scan_started_at is None:
+                # The system could not go on from the cursor and shows everything. Should that break off, the next
+                # read goes on from here, and whoever was on the pages before is not missing.
+                unit.sources.note_full(source.id, since=self._clock.now())
             return
         is_believed_full = self.is_full and is_believed(unit, self._binding, source, run=self._run)
         self.is_anything_missing = is_believed_full and bool(unit.sources.missing(source.id, limit=1))
