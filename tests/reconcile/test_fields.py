@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from optsync.model.link import Agreed
 from optsync.model.record import Side, Value
-from optsync.reconcile.fields import Conflict, FieldRule, Verdict, are_equal, merge
+from optsync.reconcile.fields import Conflict, FieldRule, Verdict, are_equal, merge, reopened
 from optsync.reconcile.rules import Rule
-from optsync.reconcile.transforms import chain, same
+from optsync.reconcile.transforms import Transform, chain, same
 
 Directions = tuple[bool, bool]
 Steps = Sequence[tuple[str, Mapping[str, Any]]]
@@ -239,3 +239,40 @@ def test_a_write_always_changes_something(mapped: FieldRule, crm: Value, esp: Va
     if verdict.target is Side.ESP:
         assert not same(verdict.value, esp)
     assert not (verdict.target and are_equal(mapped, {"C": crm}, {"E": esp}))
+
+
+# reopening
+
+
+@pytest.mark.parametrize(
+    ("crm", "esp"),
+    [("b", "a"), ("", "a"), ("b", "")],
+)
+@pytest.mark.parametrize("target", list(Side))
+def test_a_difference_that_was_accepted_is_decided_once_more_in_the_same_direction(
+    crm: str, esp: str, target: Side
+) -> None:
+    rule = FieldRule(crm="NAME", esp="FNAME", clears=True)
+    both = ({"NAME": crm}, {"FNAME": esp})
+    agreed = reopened(rule, *both, target)
+    verdict = merge(rule, *both, agreed)
+
+    assert merge(rule, *both, Agreed(crm, esp)).target is None
+    assert verdict.target is target
+    assert (agreed.esp if target is Side.ESP else agreed.crm) == (esp if target is Side.ESP else crm)
+    assert (agreed.crm if target is Side.ESP else agreed.esp) in {None, "?"}
+
+
+def test_where_a_transform_reads_others_its_result_is_remembered() -> None:
+    reading = Transform(lambda value, fields: f"{fields['TITLE']} {value}", None, reads_others=True)
+    rule = FieldRule(crm="NAME", esp="FNAME", transform=reading)
+    values = {"NAME": "Ann", "TITLE": "Dr"}
+
+    assert rule.remembered(values) == "Dr Ann"
+    assert FieldRule(crm="NAME", esp="FNAME").remembered(values) == "Ann"
+
+
+def test_a_difference_that_nobody_changed_stays_as_it_was_agreed() -> None:
+    agreed = Agreed("b", "a")
+
+    assert merge(FieldRule(crm="NAME", esp="FNAME"), {"NAME": "b"}, {"FNAME": "a"}, agreed) == Verdict(agreed=agreed)

@@ -9,15 +9,24 @@ from hypothesis import strategies as st
 
 from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.link import Agreed, Link, Move
-from optsync.model.record import Side, Status, Value
+from optsync.model.record import Origin, Side, Status, Value
 from optsync.reconcile.fields import FieldRule, merge
 from optsync.reconcile.membership import couple, join
 from optsync.reconcile.policy import Leave
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.transforms import same
-from optsync.reconcile.undo import INSTEAD, Done, TakenBack, Why, is_undoable, take_back
-from optsync.reconcile.view import Point, Seen
-from tests.reconcile.places import NOW, around, contact, grant, member, out, policy
+from optsync.reconcile.undo import (
+    INSTEAD,
+    Done,
+    TakenBack,
+    Why,
+    is_undoable,
+    no_longer_kept,
+    take_back,
+    why_not_return,
+)
+from optsync.reconcile.view import Intent, Point, Seen
+from tests.reconcile.places import NOW, around, before, contact, grant, member, out, policy
 
 NAME = FieldRule(crm="NAME", esp="FNAME")
 LINK = Link(crm=1, esp=2, agreed={NAME.key: Agreed("new", "new")})
@@ -160,7 +169,217 @@ def test_what_was_undone_is_not_done_again_before_the_person_belonged_to_the_lis
     assert [link.is_kept for link in decided.settled] == [False]
 
 
+# whole
+
+
+def kept(found: TakenBack) -> Intent:
+    assert found.intent is not None
+    return found.intent
+
+
+PLACE: dict[str, Any] = {
+    "system": "mc",
+    "collection": "list",
+    "record": 2,
+    "point": 1,
+    "rule": Rule.UNDONE,
+    "address": "p1@example.com",
+}
+THERE = member(2, fields={"FNAME": "new"})
+NAMELESS = replace(THERE, record=replace(THERE.record, addresses=()))
+
+
+def test_a_field_that_is_taken_back_is_written_whole() -> None:
+    expected = Intent(
+        kind=ChangeKind.FIELD,
+        write=WriteKind.FIELDS,
+        before={"FNAME": "new"},
+        after={"FNAME": "old"},
+        fields={"FNAME": "old"},
+        agreed={NAME.key: Agreed("new", "old")},
+        counterpart=1,
+        **PLACE,
+    )
+
+    assert kept(back(copied(), THERE)) == expected
+    assert kept(back(copied(), NAMELESS)) == replace(expected, address=None)
+
+
+@pytest.mark.parametrize(
+    ("links", "done"),
+    [
+        ([], copied()),
+        ([Link(crm=7, esp=2, agreed=LINK.agreed)], copied()),
+        ([replace(LINK, agreed={})], copied()),
+        ([LINK], replace(copied(), agreed=frozenset())),
+    ],
+)
+def test_a_field_on_which_nobody_agreed_is_taken_back_alone(links: list[Link], done: Done) -> None:
+    found = take_back(done, THERE, links, ANN, policy())
+
+    assert (kept(found).after, kept(found).agreed, kept(found).counterpart) == ({"FNAME": "old"}, {}, None)
+    assert found.settled is None
+
+
+def test_only_what_is_taken_back_is_agreed_anew() -> None:
+    city = FieldRule(crm="CITY", esp="TOWN")
+    agreed = {NAME.key: Agreed("new", "new"), city.key: Agreed("x", "x")}
+    done = replace(copied(), agreed=frozenset({NAME.key, city.key}))
+    found = take_back(done, THERE, [replace(LINK, agreed=agreed)], ANN, policy(fields=(NAME, city)))
+
+    assert set(kept(found).agreed) == {NAME.key}
+    assert found.settled == replace(LINK, agreed={**agreed, NAME.key: Agreed("new", "old")})
+    unagreed = replace(done, agreed=frozenset({city.key}))
+    assert kept(take_back(unagreed, THERE, [replace(LINK, agreed=agreed)], ANN, policy())).agreed == {}
+
+
+def test_a_write_that_changed_nothing_is_nothing_to_take_back() -> None:
+    assert back(copied("new", "new "), THERE) == TakenBack()
+
+
+def test_a_record_that_is_gone_names_what_stays() -> None:
+    done = replace(copied(), written={"TOWN": ("a", "b"), "FNAME": ("a", "b")})
+
+    assert back(done, None).stays[0].names == ("FNAME", "TOWN")
+
+
+@pytest.mark.parametrize(
+    ("done", "status", "link", "expected"),
+    [
+        (
+            ARCHIVED,
+            Status.ARCHIVED,
+            replace(LINK, left=True),
+            {
+                "kind": ChangeKind.OPT_IN,
+                "write": WriteKind.STATUS,
+                "before": {"status": Status.ARCHIVED},
+                "after": {"status": Status.IN},
+                "status": Status.IN,
+                "left": False,
+            },
+        ),
+        (
+            RETURNED,
+            Status.IN,
+            replace(LINK, is_kept=True),
+            {
+                "kind": ChangeKind.ARCHIVE,
+                "write": WriteKind.ARCHIVE,
+                "before": {"status": Status.IN},
+                "after": {"status": Status.ARCHIVED},
+                "left": True,
+            },
+        ),
+        (
+            TAGGED,
+            Status.IN,
+            replace(LINK, left=True),
+            {
+                "kind": ChangeKind.ARCHIVE,
+                "write": WriteKind.TAG,
+                "before": {"tag": "left list"},
+                "after": {"tag": None},
+                "tags": {"left list": False},
+                "left": False,
+            },
+        ),
+        (
+            replace(UNTAGGED, tags={"left list": False, "inactive": False, "new": True}),
+            Status.IN,
+            LINK,
+            {
+                "kind": ChangeKind.ARCHIVE,
+                "write": WriteKind.TAG,
+                "before": {"tag": "new"},
+                "after": {"tag": "inactive, left list"},
+                "tags": {"left list": True, "inactive": True, "new": False},
+            },
+        ),
+        (
+            replace(TAGGED, tags={"left list": True, "inactive": True}),
+            Status.IN,
+            replace(LINK, left=True),
+            {
+                "kind": ChangeKind.ARCHIVE,
+                "write": WriteKind.TAG,
+                "before": {"tag": "inactive, left list"},
+                "after": {"tag": None},
+                "tags": {"left list": False, "inactive": False},
+                "left": False,
+            },
+        ),
+    ],
+)
+def test_a_place_on_the_list_is_taken_back_whole(
+    done: Done, status: Status, link: Link, expected: dict[str, Any]
+) -> None:
+    shows = member(2, status=status)
+    nameless = replace(shows, record=replace(shows.record, addresses=()))
+
+    assert kept(back(done, shows, link)) == Intent(**{**PLACE, **expected})
+    assert kept(back(done, nameless, link)) == Intent(**{**PLACE, "address": None, **expected})
+
+
+def test_a_place_that_no_link_remembers_is_what_the_record_shows() -> None:
+    """An archive for another reason than the list: the record alone tells."""
+    done = replace(ARCHIVED, left=None)
+
+    assert (kept(back(done, member(2, status=Status.ARCHIVED))).status, done.left) == (Status.IN, None)
+    assert kept(back(replace(TAGGED, left=None), member(2))).tags == {"left list": False}
+    assert back(replace(UNTAGGED, is_undo=True), member(2), replace(LINK, left=True)) == TakenBack()
+    assert why(back(replace(UNTAGGED, is_undo=True), member(2), LINK)) == [Why.TOUCHED]
+    assert why(back(UNTAGGED, member(2), replace(LINK, left=True))) == [Why.TOUCHED]
+
+
+LEAVER = replace(ANN, statements=(out(90, system="mc", is_personal=True), grant(30, system="crm")))
+
+
+def test_who_left_by_themself_is_not_put_back_on_the_list() -> None:
+    shows, link = member(2, status=Status.ARCHIVED), replace(LINK, left=True)
+    told = before(10)
+
+    assert why(back(ARCHIVED, shows, link, LEAVER)) == [Why.NEEDS_CONFIRMATION]
+    assert why(take_back(ARCHIVED, shows, [link], ANN, policy(), told=told)) == [Why.NEEDS_CONFIRMATION]
+    assert kept(back(RETURNED, member(2), replace(LINK, is_kept=True), LEAVER)).left is True
+    left_there = member(2, status=Status.OUT, origin=Origin.PERSON).record
+    assert why_not_return(ANN, left_there, None, policy()) is Why.NEEDS_CONFIRMATION
+    assert why_not_return(ANN, None, None, policy()) is None
+    assert why_not_return(ANN, None, told, policy()) is Why.NEEDS_CONFIRMATION
+    assert why_not_return(NO_ONE_ASKED, None, None, policy()) is Why.NOT_IN
+
+
+def test_only_links_of_this_member_that_were_kept_are_freed() -> None:
+    links = [replace(LINK, is_kept=True), Link(crm=3, esp=2), Link(crm=3, esp=4, is_kept=True)]
+    found = around(links=links)
+
+    assert no_longer_kept([], member(2), found) == (LINK,)
+    settled = Link(crm=5, esp=2, is_kept=True)
+    assert no_longer_kept([settled, replace(LINK, point=1)], member(2), found) == (
+        replace(LINK, point=1),
+        replace(settled, is_kept=False),
+    )
+
+
 # what can be undone
+
+
+@pytest.mark.parametrize(
+    ("kind", "write", "is_undo", "expected"),
+    [
+        (ChangeKind.FIELD, WriteKind.FIELDS, False, True),
+        (ChangeKind.ARCHIVE, WriteKind.TAG, False, True),
+        (ChangeKind.ARCHIVE, WriteKind.ARCHIVE, False, True),
+        (ChangeKind.OPT_IN, WriteKind.STATUS, True, True),
+        (ChangeKind.OPT_IN, WriteKind.STATUS, False, False),
+        (ChangeKind.TOPIC, WriteKind.TOPICS, True, False),
+        (ChangeKind.OPT_OUT, WriteKind.STATUS, False, False),
+    ],
+)
+def test_fields_and_places_on_the_list_can_be_undone(
+    kind: ChangeKind, write: WriteKind, is_undo: bool, expected: bool
+) -> None:
+    assert is_undoable(kind, write, is_undo=is_undo) is expected
 
 
 def test_whatever_cannot_be_undone_has_a_word_on_what_to_do_instead() -> None:
