@@ -29,6 +29,14 @@ from optsync.model.contact_point import InvalidAddress, normalise, same_mailbox,
         ("straße@example.com", "straße@example.com"),
         ('"anna"@example.com', "anna@example.com"),
         ('"anna berg"@example.com', '"anna berg"@example.com'),
+        ('"a"@example.com', "a@example.com"),
+        ('"an@na"@bücher.example', '"an@na"@xn--bcher-kva.example'),
+        ("\ufeffanna@example.com", "anna@example.com"),
+        ("mailto:\u200banna@example.com", "anna@example.com"),
+        ("Anna <\u200banna@example.com>", "anna@example.com"),
+        ("ü" * 32 + "@example.com", "ü" * 32 + "@example.com"),
+        ("anna@1.example", "anna@1.example"),
+        ("anna@bücher.1.example", "anna@xn--bcher-kva.1.example"),
     ],
 )
 def test_spellings_of_one_address_have_one_key(raw: str, key: str) -> None:
@@ -84,6 +92,47 @@ def test_what_cannot_be_mailed_is_refused_without_repeating_it(raw: str) -> None
     assert not raw.strip() or raw not in str(refusal.value)
 
 
+STRAY = "the part before the @ holds spaces, stray dots or special characters"
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        ("anna", "no local part and domain around an @"),
+        ("@example.com", "no local part and domain around an @"),
+        ("anna@", "no local part and domain around an @"),
+        ("anna berg@example.com", STRAY),
+        ('anna"@example.com', STRAY),
+        ('"anna@example.com', STRAY),
+        ('""@example.com', STRAY),
+        ('"an\u0000na"@example.com', "the part before the @ holds unprintable characters"),
+        ("ü" * 33 + "@example.com", "the part before the @ is longer than 64 bytes"),
+        ("anna@exam_ple.example", "the domain is an address literal or holds an underscore"),
+        ("anna@[127.0.0.1]", "the domain is an address literal or holds an underscore"),
+        ("anna@example..com", "the domain is not a valid host name"),
+        ("anna@xn--999999999.example", "the domain is not a valid host name"),
+        ("anna@localhost", "the domain has a single label"),
+        ("anna@127.0.0.1", "the domain is an IP address"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(raw: str, why: str) -> None:
+    with pytest.raises(InvalidAddress) as refusal:
+        normalise(raw)
+
+    assert str(refusal.value) == why
+
+
+@pytest.mark.parametrize("local", ["anna", "ännä"])
+def test_an_address_has_at_most_254_bytes(local: str) -> None:
+    labels = ".".join(["a" * 60] * 4)
+    rest = 254 - len(f"{local}@{labels}.".encode())
+    longest = f"{local}@{labels}.{'b' * rest}"
+
+    assert normalise(longest) == longest
+    with pytest.raises(InvalidAddress, match="longer than 254 bytes"):
+        normalise(f"{longest}b")
+
+
 def test_an_invalid_address_equals_only_itself() -> None:
     assert same_mailbox("n/a", "n/a")
     assert not same_mailbox("n/a", "N/A")
@@ -135,6 +184,8 @@ def test_any_text_is_a_mailable_ascii_domain_or_refused(text: str) -> None:
         ("Anna Berg <Anna@example.com>", "Anna@example.com"),
         ("mailto:anna@example.com.", "anna@example.com"),
         ("\u00a0info@BÜCHER.example", "info@xn--bcher-kva.example"),
+        ("\u200bAnna@example.com", "Anna@example.com"),
+        ('"An@na"@Example.com', '"An@na"@Example.com'),
     ],
 )
 def test_an_address_is_handed_over_as_typed_but_for_what_does_not_belong_to_it(raw: str, sent: str) -> None:

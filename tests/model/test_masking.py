@@ -32,6 +32,10 @@ def test_a_masked_value_shows_its_ends_and_its_length(value: object, shown: str 
         ("7 is not among 17 choices", ["7"], "… (1) is not among 17 choices"),
         ("neither 45 nor 46", [("45", "46")], "neither … (2) nor … (2)"),
         ("expected a date", ["", None], "expected a date"),
+        ("none - or true", ["", None, True], "none - or true"),
+        ("Alt Zürich is no Zürich", ["Zürich", "Alt Zürich"], "A…h (10) is no Z…h (6)"),
+        ("Rigaer is no Riga", ["Riga"], "R…a (4)er is no R…a (4)"),
+        ("45 is not in 1450", ["45"], "… (2) is not in 1450"),
     ],
 )
 def test_a_vendors_words_keep_their_meaning_and_lose_the_value(words: str, values: list[str], shown: str) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -168,3 +169,41 @@ def test_only_two_reversals_in_a_row_freeze(copies: list[tuple[Side, Value]]) ->
 
     assert last is not None
     assert is_oscillating(last) == (reversals[-2:] == [True, True])
+
+
+WEEK = timedelta(days=7)
+LAST = Move(old="a", new="b", target=Side.ESP, at=NOW, bounces=1)
+
+
+@pytest.mark.parametrize(
+    ("agreed", "new", "target", "later", "expected"),
+    [
+        # the same copy once more
+        ("a", "b", Side.ESP, timedelta(hours=1), LAST),
+        ("a ", " b", Side.ESP, WEEK, LAST),
+        # taken back on the other side
+        ("b", "a", Side.CRM, timedelta(hours=1), 2),
+        ("b", "a", Side.CRM, WEEK, 2),
+        # anything else begins anew
+        ("b", "a", Side.CRM, WEEK + timedelta(seconds=1), 0),
+        ("b", "a", Side.ESP, timedelta(hours=1), 0),
+        ("b", "c", Side.CRM, timedelta(hours=1), 0),
+        ("c", "a", Side.CRM, timedelta(hours=1), 0),
+        ("a", "b", Side.CRM, timedelta(hours=1), 0),
+        ("a", "c", Side.ESP, timedelta(hours=1), 0),
+        ("c", "b", Side.ESP, timedelta(hours=1), 0),
+        ("a", "b", Side.ESP, WEEK + timedelta(seconds=1), 0),
+        (None, "b", Side.ESP, timedelta(hours=1), 0),
+        ("a", None, Side.ESP, timedelta(hours=1), 0),
+    ],
+)
+def test_a_copy_is_the_last_one_again_its_bounce_or_a_new_one(
+    agreed: str | None, new: str | None, target: Side, later: timedelta, expected: Move | int
+) -> None:
+    now = NOW + later
+    both = None if agreed is None else Agreed("?", agreed)
+    fresh = Move(old=agreed, new=new, target=target, at=now)
+
+    found = moved(LAST, both, new, target, now)
+    assert found == (replace(fresh, bounces=expected) if isinstance(expected, int) else expected)
+    assert moved(None, both, new, target, now) == fresh

@@ -10,9 +10,10 @@ import pytest
 
 from optsync.model.record import Origin, Record, Status
 from optsync.model.scope import EVERYTHING
-from optsync.model.statement import Source, Statement, StatementKind, Strength, state
-from optsync.reconcile.detect import Claim, Detected, Doubt, Said, parse_moment
+from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
+from optsync.reconcile.detect import Claim, Detected, Doubt, Reading, Said, parse_moment
 from optsync.reconcile.representation import Representation
+from optsync.reconcile.roster import left
 from tests.reconcile.places import CRM, ESP, EVENTS, NOW, OFFERS, SCOPE, before
 from tests.reconcile.test_detect import OLD, RECENT, crm, esp, read
 
@@ -357,6 +358,27 @@ def test_a_record_that_only_changed_lists_was_not_written() -> None:
     was = crm(True)
 
     assert read(was, replace(was, lists=frozenset({"letter"})), CRM, unsure=crm(False, True)).said == ()
+
+
+def test_who_is_off_the_roster_has_left_whole() -> None:
+    reading = Reading(system="mc", seen_at=NOW)
+
+    assert tuple(left(esp(Status.IN), ESP, reading)) == (
+        Said(
+            state(
+                scope=SCOPE,
+                kind=OUT,
+                at=NOW,
+                clock=OUR_CLOCK,
+                seen_at=NOW,
+                source=Source.ESP,
+                is_personal=True,
+                reason="left the list",
+                system="mc",
+                record="m7",
+            )
+        ),
+    )
 
 
 @pytest.fixture

@@ -143,6 +143,13 @@ def test_a_boolean_survives_both_ways(value: bool | None) -> None:
     assert transform.back(transform.forward(value, {})) is value
 
 
+@pytest.mark.parametrize(("parameters", "yes", "no"), [(YES, "Ja", "Nein"), ({}, "Yes", "No"), ({"true": 1}, 1, "No")])
+def test_a_boolean_goes_back_from_its_own_words(parameters: Mapping[str, Any], yes: Value, no: Value) -> None:
+    back = chain([("boolean", parameters)]).back
+    assert back is not None
+    assert (back(yes), back(no)) == (True, False)
+
+
 def test_a_word_that_is_neither_yes_nor_no_has_no_boolean() -> None:
     back = chain([("boolean", YES)]).back
     assert back is not None
@@ -193,10 +200,22 @@ def test_what_loses_something_is_one_way_and_makes_its_chain_one_way(step: tuple
         ([("default", {"value": "de"}), ("upper", {})], " ", "DE"),
         ([("upper", {})], 5, 5),
         ([], " as it is ", " as it is "),
+        # what is not named
+        ([("date", {"esp": "%d.%m.%Y"})], "2026-05-17", "17.05.2026"),
+        ([("date", {"crm": "%d.%m.%Y"})], "17.05.2026", "2026-05-17"),
+        ([("boolean", {})], True, "Yes"),
+        ([("boolean", {})], False, "No"),
+        ([("split_name", {})], "Ada King Noel", "Ada"),
+        ([("split_name", {})], None, None),
+        ([("join", {})], " Ada ", "Ada"),
+        ([("join", {"with": ["EMPTY", "LAST"]})], "Ada", "Ada King"),
+        ([("phone_e164", {})], "030 123", "030 123"),
+        ([("default", {"value": "x"})], "y", "y"),
+        ([("default", {"value": "x"})], "", "x"),
     ],
 )
 def test_steps_are_applied_in_order(steps: Steps, value: Value, expected: Value) -> None:
-    assert chain(steps).forward(value, {"LAST": "King"}) == expected
+    assert chain(steps).forward(value, {"LAST": "King", "EMPTY": ""}) == expected
 
 
 @given(st.sampled_from(["45", "46", "47"]))

@@ -17,7 +17,10 @@ def mask(value: Value) -> str | None:
     list is one text. None stays None."""
     if value is None:
         return None
-    text = ", ".join(value) if isinstance(value, tuple) else str(value)
+    return _masked(", ".join(value) if isinstance(value, tuple) else str(value))
+
+
+def _masked(text: str) -> str:
     if len(text) <= _SHORT:
         return f"{_HIDDEN} ({len(text)})"
     return f"{text[0]}{_HIDDEN}{text[-1]} ({len(text)})"
@@ -31,5 +34,5 @@ def mask_words(words: str, values: Iterable[Value] = ()) -> str:
     for text in sorted(texts, key=len, reverse=True):
         # A short value may be part of any word; it is a quotation only where it stands alone.
         pattern = re.escape(text) if len(text) > _SHORT else rf"(?<!\w){re.escape(text)}(?!\w)"
-        words = re.sub(pattern, mask(text) or "", words, flags=re.IGNORECASE)
-    return ADDRESS.sub(lambda found: mask(found[0]) or "", words)
+        words = re.sub(pattern, _masked(text), words, flags=re.IGNORECASE)
+    return ADDRESS.sub(lambda found: _masked(found[0]), words)

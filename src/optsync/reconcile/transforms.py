@@ -64,13 +64,13 @@ def chain(parts: Sequence[tuple[str, Mapping[str, Any]]]) -> Transform:
             value = step.forward(value, fields)
         return value
 
-    backs = [step.back for step in reversed(steps)]
-    if any(back is None for back in backs):
+    backs = [step.back for step in reversed(steps) if step.back is not None]
+    if len(backs) < len(steps):
         return Transform(forward, reads_others=any(step.reads_others for step in steps))
 
     def back(value: Value) -> Value:
         for undo in backs:
-            value = undo(value) if undo else value
+            value = undo(value)
         return value
 
     return Transform(forward, back, reads_others=any(step.reads_others for step in steps))
@@ -167,7 +167,7 @@ _PREFIXES |= {"UA": "380", "RU": "7", "KZ": "7", "BY": "375", "TR": "90", "IN": 
 
 
 def _phone_e164(parameters: Mapping[str, Any]) -> Transform:
-    prefix = _PREFIXES.get(str(parameters.get("country", "")).upper())
+    prefix = _PREFIXES.get(str(parameters.get("country")).upper())
 
     def forward(value: Value, _: Fields) -> Value:
         if not isinstance(value, str) or not value.strip():
