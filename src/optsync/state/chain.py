@@ -26,6 +26,9 @@ HEAD = "ledger"
 _OLD_STATEMENTS = 1000
 """How many statements from before the chain a block takes."""
 
+RAW = tuple(sa.type_coerce(column, sa.types.NullType()).label(column.name) for column in statement.c)
+"""The columns of a statement as the database holds them, whatever somebody wrote there."""
+
 _HEAD = sa.select(meta.c.value).where(meta.c.key == HEAD)
 _READ = Prepared(_HEAD)
 _LOCKED = Prepared(_HEAD.with_for_update())
@@ -44,6 +47,15 @@ _SEAL = Prepared(
     sa.update(contact_point)
     .where(contact_point.c.id == bindparam("of"))
     .values(seal=bindparam("seal"), salt=bindparam("salt"))
+)
+_NEWEST = Prepared(sa.select(block.c.id, block.c.hash).order_by(block.c.id.desc()).limit(1))
+_TOTAL = Prepared(sa.select(sa.func.sum(block.c.count)))
+_OLD = Prepared(
+    sa.select(*RAW, evidence.c.data)
+    .outerjoin(evidence, evidence.c.statement_id == statement.c.id)
+    .where(statement.c.block.is_(None), statement.c.id > bindparam("after"))
+    .order_by(statement.c.id)
+    .limit(_OLD_STATEMENTS)
 )
 _ANYTHING_OLD = Prepared(sa.select(statement.c.id).where(statement.c.block.is_(None)).limit(1))
 
@@ -108,13 +120,10 @@ class Chain:
 
     def _newest(self) -> Head:
         """What the blocks themselves say; for when nobody noted the head."""
-        newest = self._connection.execute(
-            sa.select(block.c.id, block.c.hash).order_by(block.c.id.desc()).limit(1)
-        ).one_or_none()
-        total = self._connection.execute(sa.select(sa.func.sum(block.c.count))).scalar_one() or 0
-        if newest is None:
-            return Head(block=0, hash=seal.START, statements=0)
-        return Head(block=newest.id, hash=newest.hash, statements=total)
+        total = _TOTAL.scalar(self._connection) or 0
+        for number, digest in _NEWEST.all(self._connection):
+            return Head(block=number, hash=digest, statements=total)
+        return Head(block=0, hash=seal.START, statements=0)
 
     def _add(self, before: Head, fill: Callable[[int], Sequence[bytes]]) -> tuple[Head, int]:
         number, at = before.block + 1, self._clock.now()
@@ -174,14 +183,7 @@ class Chain:
     def _old(self) -> Iterator[Sequence[dict[str, Any]]]:
         last = 0
         while True:
-            query = (
-                sa.select(*RAW, evidence.c.data)
-                .outerjoin(evidence, evidence.c.statement_id == statement.c.id)
-                .where(statement.c.block.is_(None), statement.c.id > last)
-                .order_by(statement.c.id)
-                .limit(_OLD_STATEMENTS)
-            )
-            rows = [raw(row) for row in self._connection.execute(query).mappings()]
+            rows = [raw(row) for row in _OLD.dicts(self._connection, after=last)]
             if not rows:
                 return
             last = rows[-1]["id"]
@@ -214,11 +216,7 @@ def _seal_row(key: int, email: str | None, keyed: bytes | None, salt: bytes) -> 
     return {"of": key, "seal": made, "salt": salt if email is not None else None}
 
 
-RAW = tuple(sa.type_coerce(column, sa.types.NullType()).label(column.name) for column in statement.c)
-"""The columns of a statement as the database holds them, whatever somebody wrote there."""
-
-
-def raw(row: RowMapping) -> dict[str, Any]:
+def raw(row: Mapping[str, Any] | RowMapping) -> dict[str, Any]:
     """A row of ``RAW`` in the form that is sealed: PostgreSQL has a truth of its own."""
     values = dict(row)
     if values["is_personal"] is True or values["is_personal"] is False:

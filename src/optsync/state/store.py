@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, InvalidRequestError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from optsync.clock import Clock
@@ -130,8 +130,8 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Unit]:
-        """A block that only reads: the database refuses anything else. (A transaction that turns from reading to
-        writing fails at once when somebody else is writing, instead of waiting for its turn.)"""
+        """A block that only reads: what it writes is undone, and raises a ``DatabaseError``. (A transaction that turns
+        from reading to writing fails at once when somebody else is writing, instead of waiting for its turn.)"""
         if self._rehearsal is not None:
             with self._rehearsal_lock:
                 yield Unit(self._rehearsal, self._clock, self._pseudonyms)
@@ -212,11 +212,12 @@ def _refusing_writes(connection: Connection) -> Iterator[None]:
         execute_plainly(connection, f"SET TRANSACTION READ ONLY; {_MAY_TAKE_ITS_TIME}")
         yield
         return
-    execute_plainly(connection, "PRAGMA query_only=ON")
-    try:
-        yield
-    finally:
-        execute_plainly(connection, "PRAGMA query_only=OFF")
+    # Not PRAGMA query_only: it makes SQLite compile every statement of the connection anew.
+    driver: Any = connection.connection.driver_connection
+    before = driver.total_changes
+    yield
+    if driver.total_changes != before:
+        raise InvalidRequestError("a block that only reads has written; it is undone")
 
 
 @contextmanager
