@@ -68,6 +68,11 @@ class OwnServer:
         if (self.folder / "data" / "postmaster.pid").exists():
             self._run("pg_ctl", "-s", "-w", "-m", mode, "stop")
 
+    def create(self, database: str) -> URL:
+        """A new, empty one."""
+        _administer(f"CREATE DATABASE {database}", of=self.url)
+        return self.url.set(database=database)
+
     def _run(self, program: str, *arguments: str) -> None:
         data = ["-D", str(self.folder / "data")]
         command = [*self._as_user, str(self._programs / program), *data, *arguments]
@@ -118,10 +123,10 @@ def text_of(url: URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def _administer(statement: str, only_in: int | None = None) -> None:
+def _administer(statement: str, only_in: int | None = None, *, of: URL | None = None) -> None:
     if only_in is not None and only_in != os.getpid():
         return  # a forked process ends here; the database is its parent's
-    engine = sa.create_engine(server(), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    engine = sa.create_engine(of or server(), poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(sa.text(statement))
 

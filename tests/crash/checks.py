@@ -32,3 +32,15 @@ def duplicates(url: str) -> Sequence[tuple[Any, ...]]:
     with engine.connect() as connection:
         found = connection.execute(sa.select(*same).group_by(*same).having(sa.func.count() > 1))
         return [tuple(row) for row in found]
+
+
+def damage(url: str) -> Sequence[str]:
+    """What SQLite finds wrong with its own file; PostgreSQL has no such check, but reads every row."""
+    engine = sa.create_engine(url, poolclass=NullPool)
+    if engine.dialect.name != "sqlite":
+        contents(url)
+        return []
+    with engine.connect() as connection:
+        found = connection.execute(sa.text("PRAGMA quick_check")).scalars().all()
+        orphans = connection.execute(sa.text("PRAGMA foreign_key_check")).all()
+    return [line for line in found if line != "ok"] + [f"no such row: {row}" for row in orphans]

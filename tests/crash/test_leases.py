@@ -8,11 +8,11 @@ from random import Random
 import pytest
 from sqlalchemy.engine import make_url
 
-from optsync.connect.mock import Person
 from tests.crash.checks import contents, duplicates
+from tests.crash.days import Days
 from tests.crash.processes import pause
 from tests.crash.shared import Aim, Phase
-from tests.crash.stage import KINDS, Stage, email, people, staged, state_url
+from tests.crash.stage import KINDS, Stage, people, staged, state_url
 from tests.postgresql import require_server, text_of
 
 LEASE = 60
@@ -29,58 +29,20 @@ PHASES = (
 """Where to stop: the phase, and the how manieth entry, from when the leases are taken."""
 
 
-def population() -> list[Person]:
-    return people(40)
-
-
 @pytest.fixture(params=KINDS)
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     """Both systems know the same people, and the first cycle is over."""
     if request.param == "postgresql":
         require_server()
-    with staged(tmp_path, state_url(request.param, tmp_path), population()) as made:
+    with staged(tmp_path, state_url(request.param, tmp_path), people(40)) as made:
         made.sync()
         yield made
 
 
-class Life:
-    """Somebody does something of every kind; each time somebody else."""
-
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        self.next = 0
-        self.out: set[str] = set()
-
-    def go_on(self) -> None:
-        stage = self.stage
-        one, two, three, four = (email(self.next + n) for n in range(1, 5))
-        self.next += 4
-        stage.esp("unsubscribe", email=one)
-        stage.crm("opt_out", email=two)
-        stage.crm("opt_out", email=three)
-        stage.crm("set_field", email=four, field="city", value="Oslo")
-        stage.wait(10)
-        stage.sync()
-        stage.wait(10)
-        # Next, one is to be let in again, one more is out, and a field is to be copied the other way.
-        stage.esp("resubscribe", email=one)
-        stage.esp("set_field", email=four, field="city", value="Turin")
-        stage.crm("opt_out", email=four)
-        stage.wait(10)
-        self.out |= {two, three, four}
-
-    def has_arrived(self) -> bool:
-        shown = {view["email"]: view for view in self.stage.esp("sight")}
-        flags = {view["email"]: view["opt_out"] for view in self.stage.crm("sight")}
-        return all(shown[e]["status"] == "out" and flags[e] for e in self.out) and all(
-            shown[e]["status"] == "in" and not flags[e] for e in shown.keys() - self.out
-        )
-
-
 def test_a_process_that_stood_still_past_its_lease_writes_and_commits_nothing_more(stage: Stage) -> None:
-    life, rng = Life(stage), Random(4)
+    days, rng = Days(stage), Random(4)
     for phase, least, most in PHASES:
-        life.go_on()
+        days.go_on()
         first = stage.program("sync", "--json")
         first.start(Aim(rng.randint(least, most), phase, signal.SIGSTOP))
         assert first.wait_until_stopped(), first.printed
@@ -96,13 +58,13 @@ def test_a_process_that_stood_still_past_its_lease_writes_and_commits_nothing_mo
         assert contents(stage.url) == before, phase
         assert ended.code == 1, (phase, first.printed)
     stage.sync()
-    assert life.has_arrived()
+    assert days.has_arrived()
     assert duplicates(stage.url) == []
 
 
 def test_two_processes_at_once_do_the_work_once(stage: Stage) -> None:
-    life = Life(stage)
-    life.go_on()
+    days = Days(stage)
+    days.go_on()
     for mock in (stage.crm, stage.esp):
         mock("drain")
     both = [stage.program("sync", "--json") for _ in range(2)]
@@ -110,7 +72,7 @@ def test_two_processes_at_once_do_the_work_once(stage: Stage) -> None:
         each.start()
     codes = {each.wait().code for each in both}
     assert 0 in codes
-    assert life.has_arrived()
+    assert days.has_arrived()
     written = [(w["method"], str(w["fields"])) for mock in (stage.crm, stage.esp) for w in mock("drain")]
     assert len(set(written)) == len(written) > 0
     assert duplicates(stage.url) == []
@@ -120,10 +82,10 @@ def test_a_process_that_stands_still_in_a_transaction_keeps_others_out_until_its
     require_server()
     patience = "-c lock_timeout=500 -c idle_in_transaction_session_timeout=2000"
     url = make_url(state_url("postgresql", tmp_path)).update_query_dict({"options": patience})
-    with staged(tmp_path, text_of(url), population()) as stage:
+    with staged(tmp_path, text_of(url), people(40)) as stage:
         stage.sync()
-        life = Life(stage)
-        life.go_on()
+        days = Days(stage)
+        days.go_on()
         first = stage.program("sync", "--json")
         first.start(Aim(12, Phase.COMMITTING, signal.SIGSTOP))
         assert first.wait_until_stopped(), first.printed
@@ -139,4 +101,4 @@ def test_a_process_that_stands_still_in_a_transaction_keeps_others_out_until_its
 
         assert first.go_on().code != 0
         assert (contents(stage.url), stage.vendors.writes()) == (before, writes)
-        assert life.has_arrived()
+        assert days.has_arrived()

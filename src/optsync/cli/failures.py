@@ -78,6 +78,9 @@ def _database(error: BaseException) -> Failure:
     cause = str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
     if is_lock_timeout(error):
         return _failure(1, "locked", "the state database is locked by another process; try again when it is done")
+    if getattr(error, "connection_invalidated", False):
+        text = f"state.url: the state database ended the connection ({cause}); nothing is lost, the next run goes on"
+        return _failure(2, "configuration", text)
     text = f"state.url: the state database cannot be used ({cause}); check its place, its rights and the free space"
     return _failure(2, "configuration", text)
 

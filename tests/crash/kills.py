@@ -1,0 +1,90 @@
+"""Running ``optsync sync``, killing it, letting people act, and so on; then a clean end and everything looked at."""
+
+import signal
+from collections import Counter
+from collections.abc import Callable, Sequence
+from random import Random
+
+from tests.crash.checks import damage, duplicates
+from tests.crash.life import Life, disagreements, wrong_writes
+from tests.crash.processes import Ended
+from tests.crash.shared import Aim, Phase
+from tests.crash.stage import KEY, Stage
+
+_RARE = (Phase.COMMITTING, Phase.BEFORE_A_WRITE, Phase.WRITING, Phase.AFTER_A_WRITE)
+_CLEAN_RUNS = 3
+_TRIES = 5
+"""Runs for each kill, at most: some are over before their moment comes."""
+
+
+class Kills:
+    """``killed``: how many kills landed in which phase; ``ended``: runs that were faster."""
+
+    def __init__(self, stage: Stage, seed: int, people: int, say: Callable[[str], None] = lambda _: None) -> None:
+        self._stage = stage
+        self._rng = Random(f"kills/{seed}")
+        self._say = say
+        self._life = Life(stage, Random(f"life/{seed}"), people)
+        self._longest = 60
+        self.killed: Counter[Phase] = Counter()
+        self.ended = 0
+
+    def play(self, kills: int) -> Sequence[str]:
+        """Returns what was wrong."""
+        self._stage.sync()
+        found = list(wrong_writes(self._life, self._stage))
+        for _ in range(kills * _TRIES):
+            if self.killed.total() == kills or found:
+                break
+            for _ in range(self._rng.randint(1, 3)):
+                self._life.go_on()
+            self._run()
+            found += wrong_writes(self._life, self._stage)
+            self._say(f"\r{self.killed.total()} kills, {self.ended} runs went through ")
+        self._say("\n")
+        return found or self._end()
+
+    def landed(self) -> str:
+        return ", ".join(f"{phase.name.lower().replace('_', ' ')} {self.killed[phase]}" for phase in Phase)
+
+    def _run(self) -> None:
+        program = self._stage.program("sync", "--json")
+        program.start(self._aim())
+        ended = program.wait()
+        if ended.code == -signal.SIGKILL:
+            self.killed[ended.phase] += 1
+        else:
+            assert ended.code in (0, 1), program.printed[-2000:]
+            self.ended += 1
+            self._note_length(ended)
+        program.output.unlink()
+
+    def _note_length(self, ended: Ended) -> None:
+        # A sliding maximum: how long runs are depends on what people did meanwhile.
+        self._longest = max(ended.events, self._longest * 9 // 10)
+
+    def _aim(self) -> Aim:
+        """A moment anywhere in a run; every third near a write or in a commit, which take little of its time."""
+        delay = self._rng.choice((0.0, self._rng.uniform(0.0, 0.004)))
+        if self._rng.random() < 0.35:
+            phase = self._rng.choice(_RARE)
+            return Aim(self._rng.randint(1, 12 if phase is Phase.COMMITTING else 3), phase, signal.SIGKILL, delay)
+        return Aim(self._rng.randint(1, self._longest), None, signal.SIGKILL, delay)
+
+    def _end(self) -> list[str]:
+        for _ in range(_CLEAN_RUNS):
+            self._stage.wait(10)
+            self._stage.sync()
+        found = [*wrong_writes(self._life, self._stage), *disagreements(self._life, self._stage)]
+        writes = self._stage.vendors.writes()
+        self._stage.wait(10)
+        self._stage.sync()
+        if self._stage.vendors.writes() != writes:
+            found.append("a further run writes, although nobody did anything")
+        found += [f"said twice: {row}" for row in duplicates(self._stage.url)]
+        found += damage(self._stage.url)
+        store = self._stage.store()
+        with store.reading() as unit:
+            found += [str(finding) for finding in unit.ledger.verify((KEY.encode(),)).findings]
+        store.close()
+        return found
