@@ -7,7 +7,6 @@ from random import Random
 
 from tests.crash.checks import damage, duplicates
 from tests.crash.life import Life, disagreements, wrong_writes
-from tests.crash.processes import Ended
 from tests.crash.shared import Aim, Phase
 from tests.crash.stage import KEY, Stage
 
@@ -25,7 +24,8 @@ class Kills:
         self._rng = Random(f"kills/{seed}")
         self._say = say
         self._life = Life(stage, Random(f"life/{seed}"), people)
-        self._longest = 60
+        self._longest = 100.0
+        """Events of a run, as far as is known: a guess that grows until a run is over before its moment comes."""
         self.killed: Counter[Phase] = Counter()
         self.ended = 0
 
@@ -53,15 +53,12 @@ class Kills:
         ended = program.wait()
         if ended.code == -signal.SIGKILL:
             self.killed[ended.phase] += 1
+            self._longest *= 1.02
         else:
             assert ended.code in (0, 1), program.printed[-2000:]
             self.ended += 1
-            self._note_length(ended)
+            self._longest = float(ended.events)
         program.output.unlink()
-
-    def _note_length(self, ended: Ended) -> None:
-        # A sliding maximum: how long runs are depends on what people did meanwhile.
-        self._longest = max(ended.events, self._longest * 9 // 10)
 
     def _aim(self) -> Aim:
         """A moment anywhere in a run; every third near a write or in a commit, which take little of its time."""
@@ -69,7 +66,7 @@ class Kills:
         if self._rng.random() < 0.35:
             phase = self._rng.choice(_RARE)
             return Aim(self._rng.randint(1, 12 if phase is Phase.COMMITTING else 3), phase, signal.SIGKILL, delay)
-        return Aim(self._rng.randint(1, self._longest), None, signal.SIGKILL, delay)
+        return Aim(self._rng.randint(1, round(self._longest)), None, signal.SIGKILL, delay)
 
     def _end(self) -> list[str]:
         for _ in range(_CLEAN_RUNS):

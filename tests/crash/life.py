@@ -91,7 +91,8 @@ class Life:
         person.topic = wanted
 
     def _address(self, person: Person) -> None:
-        """Only of those who are not out: what follows an address that is left behind is said elsewhere."""
+        """Of those who never said anything, in the CRM: nobody knows that the new one is wanted, so that it enters no
+        list; the old one is mailed no more, and a no follows."""
         if person.is_out is not None or len(person.former) > 1:
             return self._field(person)
         new = f"ann{person.number}.{len(person.former) + 1}@example.org"
@@ -141,7 +142,7 @@ def disagreements(life: Life, stage: Stage) -> Sequence[str]:
 
 def _about(person: Person, crm: Mapping[str, Any], esp: Mapping[str, Any]) -> Iterator[str]:
     contact, member = crm.get(person.address), esp.get(person.address)
-    if contact is None or (member is None and not person.is_out):
+    if contact is None or (member is None and not person.is_out and not person.former):
         yield f"{person} is missing at {'the CRM' if contact is None else 'the platform'}"
         return
     for former in person.former:

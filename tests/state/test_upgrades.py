@@ -1,0 +1,135 @@
+"""A database of every released schema, with data that its release wrote, is brought up to date without a loss."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import sqlalchemy as sa
+
+from optsync.clock import ManualClock
+from optsync.model.record import Status
+from optsync.model.statement import StatementKind
+from optsync.state.store import Store
+from tests.scenarios.world import START
+from tests.state.released.story import told
+from tests.state.test_migrations import move
+
+RELEASED = sorted(Path(__file__).with_name("released").glob("*.json"))
+KEY = b"a secret of the tests"
+Rows: TypeAlias = dict[str, list[dict[str, Any]]]
+
+
+def load(store: Store, rows: Rows) -> None:
+    """Puts them in as they were, and makes the database count on from there."""
+    known = sa.MetaData()
+    with store._engine.begin() as connection:
+        known.reflect(connection)
+        for table in known.sorted_tables:
+            if found := rows.get(table.name):
+                connection.execute(table.insert(), [{k: plain(v) for k, v in row.items()} for row in found])
+            if not store.is_sqlite and "id" in table.c:
+                sequence = sa.func.pg_get_serial_sequence(table.name, "id")
+                connection.execute(sa.select(sa.func.setval(sequence, sa.func.max(table.c.id))))
+
+
+def plain(value: Any) -> Any:
+    return bytes.fromhex(value["hex"]) if isinstance(value, dict) else value
+
+
+def stored(store: Store, rows: Rows) -> dict[str, list[tuple[Any, ...]]]:
+    """What the database holds now in those tables and columns."""
+    known = sa.MetaData()
+    with store._engine.connect() as connection:
+        known.reflect(connection)
+        return {
+            name: in_order(connection.execute(sa.select(*(known.tables[name].c[column] for column in found[0]))))
+            for name, found in rows.items()
+            if found
+        }
+
+
+def in_order(rows: Any) -> list[tuple[Any, ...]]:
+    return sorted((tuple(bytes(v) if isinstance(v, memoryview) else v for v in row) for row in rows), key=repr)
+
+
+@pytest.fixture(params=RELEASED, ids=lambda path: path.stem)
+def rows(request: pytest.FixtureRequest) -> Rows:
+    found: Rows = json.loads(request.param.read_text())
+    return found
+
+
+@pytest.fixture
+def released(request: pytest.FixtureRequest, url: str, rows: Rows) -> Iterator[Store]:
+    """The database as that release left it."""
+    store = Store(url, ManualClock(START), keys=lambda: (KEY,))
+    move(store, request.node.callspec.params["rows"].stem)
+    load(store, rows)
+    yield store
+    store.close()
+
+
+def test_every_released_schema_has_its_data() -> None:
+    from alembic.script import ScriptDirectory
+
+    from optsync.state.store import MIGRATIONS
+
+    revisions = {r.revision for r in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+    assert {path.stem for path in RELEASED} == revisions
+
+
+def test_an_upgrade_keeps_every_value_of_every_row(released: Store, rows: Rows) -> None:
+    before = {n: in_order(tuple(map(plain, row.values())) for row in found) for n, found in rows.items() if found}
+    assert stored(released, rows) == before
+    assert sum(map(len, before.values())) > 150
+
+    released.migrate()
+    assert stored(released, rows) == before
+
+
+def test_after_an_upgrade_every_row_can_be_read_and_the_ledger_is_proven(released: Store, rows: Rows) -> None:
+    released.migrate()
+    with released.transaction() as unit:
+        unit.ledger.catch_up()
+    with released.reading() as unit:
+        verdict = unit.ledger.verify((KEY,))
+        assert (verdict.findings, verdict.unsigned) == ([], 0)
+        assert verdict.head is not None
+        assert verdict.head.statements == len(rows["statement"])
+        records = unit.records.load(row["id"] for row in rows["system_record"])
+        assert {o.key: o.points for o in records} == {
+            row["id"]: tuple(p["point_id"] for p in rows["record_point"] if p["record_id"] == row["id"])
+            for row in rows["system_record"]
+        }
+        points = {row["id"] for row in rows["contact_point"]}
+        assert {c.id for c in unit.changes.of_points(points)} == {row["id"] for row in rows["change"]}
+        assert {r.uid for r in unit.runs.list()} == {row["uid"] for row in rows["run"]}
+        assert {i.id for i in unit.issues.list(state=None)} == {row["id"] for row in rows["issue"]}
+        esp = {row["esp_record"] for row in rows["link"]}
+        assert len(unit.links.of("newsletter", esp)) == len(rows["link"])
+        said = unit.ledger.about(points)
+    assert sum(map(len, said.values())) == len(rows["statement"])
+    outs = {(s["point_id"], s["uid"]) for s in rows["statement"] if s["kind"] == "out"}
+    assert {(p, s.uid) for p, each in said.items() for s in each if s.kind is StatementKind.OUT} == outs
+
+
+def test_work_goes_on_where_the_release_was_killed(released: Store, rows: Rows, tmp_path: Path) -> None:
+    w = told(tmp_path)
+    w.store, released._clock = released, w.clock
+    w._transport = None
+    w.engine = w.compose()
+    for _ in range(2):
+        assert w.sync().state == "done"
+    w.rest()
+    names = {row["id"]: row["email"] for row in rows["contact_point"]}
+    out = {names[row["point_id"]] for row in rows["standing"] if row["wish"] == "out" and "/news" not in row["scope"]}
+    assert {"ann5@example.com", "ann11@example.com"} <= out
+    out -= {names[row["point_id"]] for row in rows["change"] if row["state"] == "held"}
+    with released.reading() as unit:
+        held = [plan.uid for plan in unit.plans.held("newsletter")]
+    assert held == [row["uid"] for row in rows.get("plan", ()) if row["state"] == "held"]
+    shown = {email: w.esp.act("view", email=email) for email in (*filter(None, out), "ann7@example.com")}
+    assert {email for email, view in shown.items() if view and view["status"] == Status.IN} == set()
+    for number in (7, 8):
+        assert w.esp_shows(f"ann{number}@example.com")["status"] == Status.OUT
