@@ -12,8 +12,12 @@ FIND_PYTHON = for name in python3.13 python3.12 python3.11 python3; do \
 PYTHON ?= $(shell $(FIND_PYTHON))
 PYTEST := $(BIN)/pytest
 
+# Crashes, locks, erasure, the order of rows, text in many forms: where one database may differ from another.
+ON_POSTGRESQL := $(addprefix tests/scenarios/test_,crashes.py guard.py erasure.py ledger.py import.py \
+	opt_outs.py opt_ins.py address_change.py issue_life.py random_addresses.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo real lint types architecture simulate fuzz mutants scenarios format package constraints clean
+.PHONY: help setup test demo real lint types architecture simulate crash postgresql fuzz mutants scenarios format package constraints clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -59,6 +63,13 @@ fuzz: setup ## Plays worlds whose vendors answer in wrong shapes (WORLDS=n SEED=
 
 mutants: setup ## Breaks the pure core in every small way (MUTANTS=optsync.reconcile.consent: one module); the tests must tell.
 	@$(BIN)/python -m tests.mutation $(MUTANTS)
+
+crash: setup ## Kills `optsync sync` at random moments (KILLS=n SEED=s), on SQLite and on PostgreSQL; looks at what is left.
+	@for state in sqlite postgresql; do \
+		$(BIN)/python -m tests.crash --kills $(or $(KILLS),200) --seed $(or $(SEED),1) --state $$state || exit 1; done
+
+postgresql: setup ## Scenarios with PostgreSQL as the state: a part of them (SCENARIOS=tests/scenarios for all).
+	OPTSYNC_TEST_STATE=postgresql $(PYTEST) -n 2 --dist loadfile $(ARGS) $(or $(SCENARIOS),$(ON_POSTGRESQL))
 
 scenarios: setup ## Writes docs/scenarios.md from the scenario files.
 	$(BIN)/python -m tests.scenarios.catalogue

@@ -7,6 +7,7 @@ from random import Random
 
 from tests.crash.checks import damage, duplicates
 from tests.crash.life import Life, disagreements, wrong_writes
+from tests.crash.processes import pause
 from tests.crash.shared import Aim, Phase
 from tests.crash.stage import KEY, Stage
 
@@ -26,6 +27,7 @@ class Kills:
         self._life = Life(stage, Random(f"life/{seed}"), people)
         self._longest = 100.0
         """Events of a run, as far as is known: a guess that grows until a run is over before its moment comes."""
+        self._seconds = 0.5
         self.killed: Counter[Phase] = Counter()
         self.ended = 0
 
@@ -49,19 +51,24 @@ class Kills:
 
     def _run(self) -> None:
         program = self._stage.program("sync", "--json")
-        program.start(self._aim())
-        ended = program.wait()
+        if self._rng.random() < 0.25:
+            program.start()
+            pause(self._rng.uniform(0.0, self._seconds))
+            ended = program.kill()
+        else:
+            program.start(self._aim())
+            ended = program.wait()
         if ended.code == -signal.SIGKILL:
             self.killed[ended.phase] += 1
             self._longest *= 1.02
         else:
             assert ended.code in (0, 1), program.printed[-2000:]
             self.ended += 1
-            self._longest = float(ended.events)
+            self._longest, self._seconds = float(ended.events), ended.seconds
         program.output.unlink()
 
     def _aim(self) -> Aim:
-        """A moment anywhere in a run; every third near a write or in a commit, which take little of its time."""
+        """One of the steps of a run, or just after it; every third near a write or in a commit, which are rare."""
         delay = self._rng.choice((0.0, self._rng.uniform(0.0, 0.004)))
         if self._rng.random() < 0.35:
             phase = self._rng.choice(_RARE)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,9 @@ class Stage:
 def staged(folder: Path, url: str, population: Iterable[Person]) -> Iterator[Stage]:
     """The mocks run until the end of the block; no ``sync`` has run yet."""
     for connector in (CRM, ESP):
-        load(connector)  # so that no forked process has to import it
+        load(connector)  # so that no forked process has to import it, nor what commands import when they are called
+    for module in ("cli.output", "cli.progress", "cli.report", "logs", "sync.check", "sync.compose", "sync.word"):
+        import_module(f"optsync.{module}")
     shared = Shared()
     with Vendors(shared, population) as vendors:
         path = folder / "config.yaml"
