@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -37,6 +38,23 @@ def test_an_opt_out_in_the_crm_unsubscribes_at_the_esp(world: Make) -> None:
     assert w.esp_shows("ann1@example.com")["status"] == Status.OUT
     w.settle()
     assert w.crm_shows("ann1@example.com")["opt_out"] is True
+
+
+def test_an_opt_out_counts_anew_where_a_consent_date_in_the_future_came_and_went_unseen(world: Make) -> None:
+    w = world(person(1, status=Status.OUT, origin=Origin.ADMIN))
+    w.sync()
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True
+    w.crm.act("opt_in", email="ann1@example.com", at="2026-12-24T09:00:00+00:00")
+    w.wait(minutes=50)
+    w.crm.act("opt_out", email="ann1@example.com")
+    w.sync()
+    # Younger than what was known at first, older than the opt-out in the CRM.
+    w.crm.act("opt_in", email="ann1@example.com", at=(w.clock.now() - timedelta(minutes=30)).isoformat())
+    w.sync()
+
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True
+    assert w.esp_shows("ann1@example.com")["status"] == Status.OUT
+    w.settle()
 
 
 def test_what_each_side_knew_before_the_first_sync_reaches_the_other(world: Make) -> None:

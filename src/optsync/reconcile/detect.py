@@ -180,8 +180,10 @@ class _Teller:
             self._say(StatementKind.HARD_BOUNCE, EVERYTHING, source=Source.BOUNCE)
 
     def _was_in_between(self) -> bool:
-        """Out as before, but the proof of an opt-in moved: somebody said yes, and then no again, unseen."""
-        return self.before is not None and self.evidence is not None
+        """Out as before, but the proof of an opt-in moved: somebody said yes, and then no again, unseen. A proof that
+        counts for nothing tells of the no all the same."""
+        has_moved = self.evidence is not None or any(d.kind == "future_evidence" for d in self.doubts)
+        return self.before is not None and has_moved
 
     def _say_out(self) -> None:
         is_flag = self.rep.uses_flags
