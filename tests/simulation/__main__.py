@@ -1,51 +1,136 @@
-"""``python -m tests.simulation --worlds N --seed S``: plays worlds; the last line says how many broke a rule."""
+"""``python -m tests.simulation --worlds N --seed S``: plays worlds; the last line says how many broke a rule.
+
+``--show --seed S`` plays one world, shortened to what matters; ``--keep FILE`` writes it as a file that the tests
+replay; ``--replay FILE`` plays such a file. ``--coverage`` prints which decisions were made in which weather."""
 
 import argparse
+import gc
+import json
 import logging
 import multiprocessing
 import os
 import sys
 import time
+from collections import Counter
+from pathlib import Path
 
 import structlog
 
-from tests.simulation.script import make
-from tests.simulation.shrink import shrink, trace, wrong
+from tests.simulation.chance import make
+from tests.simulation.coverage import table, text, zeros
+from tests.simulation.law import unexercised
+from tests.simulation.script import Script, dump, load
+from tests.simulation.shrink import Ending, play, shrink, trace
 
-
-def play(seed: int) -> tuple[int, str | None]:
-    """The seed, and what went wrong."""
-    return seed, wrong(make(seed))
+_RESTED = 2000
+"""Worlds after which a worker makes room for a fresh one."""
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
-    parser.add_argument("--worlds", type=int, default=100)
+    options = _arguments()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    if options.show or options.replay or options.keep:
+        script = load(options.replay.read_text("utf-8")) if options.replay else make(options.seed)
+        return _show(script, keep=options.keep, is_whole=options.whole)
+    return _play_many(options)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--worlds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0, help="of the first world; the others follow")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--show", action="store_true", help="play one seed, shortened, and tell what happened")
-    options = parser.parse_args()
+    parser.add_argument("--whole", action="store_true", help="with --show: do not shorten")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="write the shortened world of the seed to a file")
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="play a world that was kept")
+    parser.add_argument("--coverage", action="store_true", help="print decisions by fault class, and the empty cells")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write figures and coverage to a file")
+    return parser.parse_args()
+
+
+def _show(script: Script, *, keep: Path | None, is_whole: bool) -> int:
+    if not is_whole:
+        script = shrink(script)
+    if keep:
+        keep.write_text(dump(script) + "\n", encoding="utf-8")
+    _say(str(script), *trace(script))
+    return 1 if play(script).kind else 0
+
+
+def _begin() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    if options.show:
-        script = shrink(make(options.seed))
-        _say(str(script), *trace(script))
-        return 0
-    begun, broken = time.monotonic(), 0
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
+
+
+def _one(seed: int) -> tuple[int, Ending]:
+    return seed, play(make(seed))
+
+
+class _Tally:
+    """What all worlds came to."""
+
+    def __init__(self, worlds: int) -> None:
+        self.worlds, self.begun = worlds, time.monotonic()
+        self.broken: dict[int, str] = {}
+        self.cycles = self.done = 0
+        self.counts: Counter[str] = Counter()
+        self.cells: Counter[tuple[str, str]] = Counter()
+
+    def add(self, seed: int, ending: Ending) -> None:
+        self.done += 1
+        self.cycles += ending.cycles
+        self.counts.update(ending.counts)
+        self.cells.update(ending.cells)
+        if ending.kind:
+            self.broken[seed] = ending.message
+            _say(f"seed {seed}: {ending.message}", f"  python -m tests.simulation --show --seed {seed}")
+
+    def progress(self) -> str:
+        spent = time.monotonic() - self.begun
+        rate = self.done / spent if spent else 0.0
+        left = (self.worlds - self.done) / rate if rate else 0.0
+        return f"{self.done} of {self.worlds} worlds, {rate:.1f}/s, {left:.0f} s left, {len(self.broken)} violations"
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "worlds": self.worlds,
+            "cycles": self.cycles,
+            "seconds": round(time.monotonic() - self.begun, 1),
+            "violations": {str(seed): message for seed, message in sorted(self.broken.items())},
+            "checks": dict(sorted(self.counts.items())),
+            "coverage": table(self.cells),
+            "zeros": zeros(self.cells),
+        }
+
+
+def _play_many(options: argparse.Namespace) -> int:
+    tally = _Tally(options.worlds)
     seeds = range(options.seed, options.seed + options.worlds)
-    with multiprocessing.Pool(options.jobs) as pool:
-        for done, (seed, message) in enumerate(pool.imap_unordered(play, seeds, chunksize=4), 1):
-            if message:
-                broken += 1
-                _say(f"seed {seed}: {message}")
-            if done % 100 == 0:
-                sys.stderr.write(f"{done} of {options.worlds} worlds, {time.monotonic() - begun:.0f} s\n")
-    _say(f"{options.worlds} worlds, {broken} violations")
-    return 1 if broken else 0
+    told = time.monotonic()
+    with multiprocessing.Pool(options.jobs, _begin, maxtasksperchild=_RESTED // 10) as pool:
+        for seed, ending in pool.imap_unordered(_one, seeds, chunksize=10):
+            tally.add(seed, ending)
+            if time.monotonic() - told > 10:
+                told = time.monotonic()
+                sys.stderr.write(f"{tally.progress()}\n")
+    if options.json:
+        options.json.write_text(json.dumps(tally.to_json(), indent=1) + "\n", encoding="utf-8")
+    if options.coverage:
+        _say(text(tally.cells), "", *(f"never happened: {cell}" for cell in zeros(tally.cells)), "")
+        _say(*(f"{count:>9}  {law}" for law, count in sorted(tally.counts.items())), "")
+    if tally.done >= 1000:
+        _say(*(f"never looked at: {law}" for law in unexercised(tally.counts)))
+    _say(f"{tally.cycles / max(1, tally.done):.1f} cycles a world, {time.monotonic() - tally.begun:.0f} s")
+    _say(f"{tally.done} worlds, {len(tally.broken)} violations")
+    return 1 if tally.broken else 0
 
 
 def _say(*lines: str) -> None:
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    if lines:
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

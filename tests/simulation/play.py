@@ -1,288 +1,284 @@
-"""Playing a script: the unmodified engine, mocks in process, virtual time; every write is inspected."""
+"""Playing a script: the unmodified engine on mocks in process, in virtual time, and looked at all along."""
 
-import json
-import random
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
-import requests
-
-from optsync.connect.mock import MockTransport, Person
-from optsync.model.record import Origin, Status
-from optsync.state.store import Store
-from optsync.state.unit import Unit
+from optsync.state.store import DatabaseError
 from optsync.sync.report import Report
-from optsync_mock.faults import FaultKind, Rule, answer_with_fault
-from tests.scenarios.world import CRM, ESP, World
-from tests.simulation.hands import Sight, carry_out, sight
-from tests.simulation.script import PEOPLE, Act, Cycle, Script, address
+from optsync.sync.run import run_cycle
+from optsync.sync.word import Word
+from optsync_mailchimp import reading
+from tests.simulation.coverage import Coverage
+from tests.simulation.desk import ACTOR, held, operate
+from tests.simulation.hands import carry_out, claimed, sight
+from tests.simulation.law import Inspector, Judge, Law, Violation
+from tests.simulation.ledger import Books
+from tests.simulation.line import Asked, Line, Row
+from tests.simulation.script import LATE, MEANWHILE, OVERTAKEN, PAGED, SKEWED, STEPPED, Act, Cycle, Script
+from tests.simulation.stage import SYNC, Fate, Killed, Stage
 from tests.simulation.witness import Witness
 
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class Violation(AssertionError):
-    """A rule did not hold."""
-
-
-@dataclass(slots=True)
-class Fate:
-    """What happens to the requests and commits of the cycle under way."""
-
-    faults: Mapping[int, str] = field(default_factory=dict)
-    kill: tuple[str, int] | None = None
-    requests: int = 0
-    commits: int = 0
-    is_dead: bool = False
-
-    def kills(self, when: str, number: int) -> bool:
-        if self.kill == (when, number):
-            self.is_dead = True
-        return self.is_dead
-
-
-class SimStore(Store):
-    """Begins as a copy of a migrated database; dies at a commit when fate says so."""
-
-    fate = Fate()
-    _template: bytes | None = None
-    _is_ready = False
-
-    def migrate(self) -> None:
-        if self._is_ready:
-            return
-        self._is_ready = True
-        if SimStore._template is None:
-            super().migrate()
-            with self._engine.connect() as connection:
-                SimStore._template = connection.connection.driver_connection.serialize()  # type: ignore[union-attr]
-        else:
-            with self._engine.connect() as connection:
-                connection.connection.driver_connection.deserialize(SimStore._template)  # type: ignore[union-attr]
-
-    @contextmanager
-    def transaction(self) -> Iterator[Unit]:
-        self.fate.commits += 1
-        number = self.fate.commits
-        if self.fate.is_dead:
-            raise Killed
-        with super().transaction() as unit:
-            yield unit
-            if self.fate.kills("before commit", number):
-                raise Killed
-        if self.fate.kills("after commit", number):
-            raise Killed
-
-
-class Line(MockTransport):
-    """Every request: fate strikes, and what would be written is looked at before the vendor sees it."""
-
-    def __init__(self, w: World, player: "Player") -> None:
-        super().__init__({CRM: w.crm, ESP: w.esp})
-        self.player = player
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        fate = self.player.fate
-        fate.requests += 1
-        number = fate.requests
-        if fate.kills("before request", number):
-            raise Killed
-        self.player.inspect(request)
-        answer = self._answer(request, fate.faults.get(number), *args, **options)
-        if fate.kills("after request", number):
-            raise Killed
-        return answer
-
-    def _answer(
-        self, request: requests.PreparedRequest, fault: str | None, *args: Any, **options: Any
-    ) -> requests.Response:
-        if fault is None:
-            return super().send(request, *args, **options)
-        inner = self._mocks
-        try:
-            self._mocks = {base: _Spoiled(mock, fault) for base, mock in inner.items()}  # type: ignore[misc]
-            return super().send(request, *args, **options)
-        finally:
-            self._mocks = inner
-
-
-class _Spoiled:
-    def __init__(self, mock: Any, fault: str) -> None:
-        self._mock, self._rule = mock, Rule(kind=FaultKind(fault), retry_after=1)
-
-    def handle(self, request: Any) -> Any:
-        return answer_with_fault(self._rule, lambda: self._mock.handle(request))
+_MISSED_BY_DELTAS = frozenset({"delete", "merge", "forget", "let_lapse", "complain", "complain_cleaned", "restore"})
+"""What moves no stamp, or takes the record away with it: the full compare finds it."""
+_GRACE = 4000
+"""Seconds between the two compares that prove a deletion."""
+_QUIET = 700
+"""Longer than a lost request may still be carried out."""
 
 
 class Player:
-    """One world from its beginning to its end."""
+    """One world from its beginning to its end. ``counts``: how often each law had something to look at."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        self.fate = Fate()
-        self.witness = Witness()
+        self.stage = Stage(script)
+        self.witness = Witness(script.policy.get("topics_first_sight") != "union")
+        self.counts: Counter[str] = Counter()
+        self.coverage = Coverage(self.stage)
         self.trace: list[str] = []
-        folder = tempfile.TemporaryDirectory()
-        self._folder = folder
-        self.w = World(
-            Path(folder.name),
-            _people(script),
-            policy=script.policy,
-            store=SimStore,
-            esp_ahead=script.esp_ahead,
-            changes={},
-        )
-        self.w.store.fate = self.fate  # type: ignore[attr-defined]
-        self._restart()
+        self.runs: list[str] = []
+        self.cycles = 0
+        self.is_approved = self.is_ordered = False
+        self._meaning = self.stage.meaning
+        self._is_quiet = False
+        self._marks: set[str] = set()
+        self._needs_full = False
+        self._closed: Counter[str] = Counter()
+        self._cycle_now = Cycle()
+        self._must_check = False
+        self.witness.begins(sight(self.stage), self.stage.clock.now())
+        needs_consent = script.basis == "consent"
+        self._inspector = Inspector(self.witness, needs_consent=needs_consent, counts=self.counts)
+        self._judge = Judge(self.witness, self.counts)
+        self._books = Books(self.stage, self.witness, self.counts)
+        self._line = Line(self)
+        self.stage.transport = self._line
+        self.stage.engine = self.stage.restart()
+
+    @property
+    def fate(self) -> Fate:
+        """Of the cycle under way."""
+        return self.stage.store.fate
 
     def play(self) -> None:
         """Raises :class:`Violation` when a rule did not hold."""
-        try:
+        with _paged(self.script.page):
             for step in self.script.steps:
-                self.w.wait(seconds=step.wait)
-                if isinstance(step, Act):
-                    self._act(step)
-                else:
-                    self._cycle(step)
+                self._step(step)
             self._quieten()
-        finally:
-            self._folder.cleanup()
+
+    def _step(self, step: Act | Cycle) -> None:
+        if isinstance(step, Cycle):
+            self.cycle(step)
+        else:
+            self._act(step)
+
+    # what people do
 
     def _act(self, act: Act) -> None:
-        before = sight(self.w)
-        is_done = carry_out(self.w, act)
-        if is_done:
-            self.witness.saw_act(act, before, sight(self.w), self.w.clock.now())
-        self.trace.append(
-            f"{self.w.clock.now():%d %H:%M:%S} {act.who} {act.what} {address(act.slot)} {address(act.other)} {is_done}"
-        )
-
-    def _cycle(self, cycle: Cycle) -> Report | None:
-        self._set_fate(Fate(cycle.faults, cycle.kill))
-        shown = sight(self.w)
-        report: Report | None = None
-        try:
-            report = self.w.sync(full=cycle.is_full)
-        except Killed:
-            self.trace.append("killed")
-        self._set_fate(Fate())
-        was_read = report is not None and not report.syncs["newsletter"].failures
-        self.witness.saw_cycle(shown, was_read=was_read)
-        self.witness.ended = sight(self.w)
-        if report is None:
-            self._restart()
+        stage = self.stage
+        stage.clock.advance(act.wait)
+        if act.who == "clock":
+            clock = stage.crm_clock if act.what == "crm" else stage.esp_clock
+            clock.ahead += act.other
+            self.witness.is_blurred = True
+            self._marks.add(STEPPED)
+            is_done = True
+        elif act.who == "operator":
+            is_done = operate(self, act)
+            self._books.is_seen_anew |= is_done and act.what in {"remap", "refilter", "forget"}
         else:
-            self._note(report)
+            before, typed = sight(stage), claimed(act, stage)
+            is_done = carry_out(stage, act)
+            if is_done:
+                self.witness.saw_act(act, before, sight(stage), stage.clock.now(), typed)
+                self._marks |= {LATE} if act.late else set()
+                self._needs_full = self._needs_full or act.what in _MISSED_BY_DELTAS
+        self._tell(f"{act.who} {act.what} {act.slot} {act.other} {is_done}")
+
+    # cycles
+
+    def cycle(self, cycle: Cycle, word: Word | None = None) -> Report | None:
+        """One cycle of the daemon; None if it was killed or its database failed."""
+        self.stage.clock.advance(cycle.wait)
+        self._begin(cycle)
+        report: Report | None = None
+        end = "done"
+        try:
+            report = run_cycle(self.stage.engine, full=cycle.is_full, word=word)
+        except Killed:
+            end = "killed"
+            self._marks.add("killed")
+        except DatabaseError as error:
+            end = f"failed: {error.orig}" if hasattr(error, "orig") else "failed"
+        self._end(report, end, word)
+        if end == "killed":
+            self._books.release_leases()
+            self.stage.engine = self.stage.restart()
         return report
 
+    def _begin(self, cycle: Cycle) -> None:
+        self.cycles += 1
+        self._cycle_now = cycle
+        self.stage.store.fate = Fate(cycle.faults, cycle.kill, cycle.commits)
+        self._closed.clear()
+        self._must_check = True
+        if self.script.page < 1000:
+            self._marks.add(PAGED)
+        if self.stage.crm_clock.ahead or self.stage.esp_clock.ahead:
+            self._marks.add(SKEWED)
+
+    def _end(self, report: Report | None, end: str, word: Word | None) -> None:
+        struck = self.fate.struck | self._marks
+        self.stage.store.fate = Fate()
+        self._marks = set()
+        is_well = report is not None and not report.syncs[SYNC].failures
+        self.witness.ends_cycle(is_well=is_well)
+        self.coverage.note(struck)
+        if report is None:
+            self._tell(end)
+            return
+        self.runs.append(report.run)
+        self._note(report)
+        self._books.count(report)
+        if is_well:
+            self.witness.is_blurred = False
+            self._meaning = self.stage.meaning
+            self._books.may_send()
+            self._books.agree(sight(self.stage))
+
+    def reconfigured(self) -> None:
+        """Another process begins, with what the configuration says now."""
+        self.stage.engine = self.stage.restart()
+
     def _note(self, report: Report) -> None:
-        part = report.syncs["newsletter"]
-        self.trace.append(f"{self.w.clock.now():%d %H:%M:%S} sync {part.state} {[str(f) for f in part.failures]}")
+        part = report.syncs[SYNC]
+        self._tell(f"sync {part.state} {[str(f) for f in part.failures]} {sorted(self.fate.struck)}")
         for c in part.changes:
             what = f"{c.kind} {c.before} -> {c.after} {c.rule} {c.state} {c.message or ''}"
             self.trace.append(f"      {c.system} {c.record} {c.email} {what}")
 
-    def _set_fate(self, fate: Fate) -> None:
-        self.fate = fate
-        self.w.store.fate = fate  # type: ignore[attr-defined]
+    def _tell(self, what: str) -> None:
+        self.trace.append(f"{self.stage.clock.now():%d %H:%M:%S} {what}")
 
-    def _restart(self) -> None:
-        """A new process on the same database."""
-        self._line = Line(self.w, self)
-        self.w._transport = self._line
-        self.w.transport = self._line
-        self.w.engine = self.w.compose()
+    # what goes over the line
 
-    # what must hold
+    def on_write(self, asked: Sequence[Asked]) -> None:
+        self._books.expect_intent()
+        is_new = self._meaning != self.stage.meaning
+        self.counts[Law.MEANING] += is_new
+        if is_new and not self._is_quiet and not self.is_ordered:
+            raise Violation(Law.MEANING, f"written although the configuration means something else now: {asked}")
+        if self._must_check:
+            self._must_check = False
+            self._books.may_send()
+        world = sight(self.stage)
+        for each in asked:
+            self._inspector.look(each, world)
+            if each.status in {"out", "unsubscribed"}:
+                self._closed[each.side] += 1
+                self._volume(each.side)
 
-    def inspect(self, request: requests.PreparedRequest) -> None:
-        """No 'subscribed' over somebody who did not say yes after the last no."""
-        if not str(request.url).startswith(ESP) or request.method == "GET":
+    def _volume(self, side: str) -> None:
+        count = self._closed[side]
+        if self.is_approved or count <= self.script.guard:
             return
-        for path, body in _bodies(str(request.url), request.body):
-            for item in body.get("members", [body]):
-                if item.get("status") != "subscribed" and item.get("status_if_new") != "subscribed":
-                    continue
-                email = self._address(item.get("email_address"), path)
-                member = next((m for m in sight(self.w).esp.values() if m.address == email), None)
-                if member is None or member.status in {"subscribed", "archived"}:
-                    continue
-                if not self.witness.may_be_lifted(email):
-                    raise Violation(f"'subscribed' is written over {member.status} of {email} without a later yes")
+        self.counts[Law.VOLUME] += 1
+        if count * 100 > 20 * self._books.known(side):
+            raise Violation(Law.VOLUME, f"{count} people are closed at {side} in one cycle, and nobody approved it")
 
-    def _address(self, given: str | None, path: str) -> str:
-        if given:
-            return given.lower()
-        key = unquote(path.rsplit("/members/", 1)[1].split("/", maxsplit=1)[0].split("?", maxsplit=1)[0])
-        found = self.w.esp.audience.find(key)  # type: ignore[attr-defined]
-        return str(found.email).lower() if found else key
+    def on_shown(self, rows: Sequence[Row]) -> None:
+        self.witness.was_shown(rows)
+
+    def on_complaints_shown(self, addresses: Sequence[str]) -> None:
+        self.witness.complaints_shown(addresses)
+
+    def changed_within(self, side: str, key: Any, seconds: float) -> bool:
+        at = self.witness.touched.get((side, key))
+        return at is not None and (self.stage.clock.now() - at).total_seconds() <= seconds
+
+    def on_the_way(self, number: int) -> None:
+        for step in self._cycle_now.meanwhile.get(number, ()):
+            if isinstance(step, Cycle):
+                self._overtake(step)
+            elif step.who != "operator":
+                self._marks.add(MEANWHILE)
+                self._act(step)
+                # Where our write and somebody's edit meet, nobody can tell whose no it is: it counts as theirs.
+                self._books.is_seen_anew = True
+
+    def _overtake(self, cycle: Cycle) -> None:
+        """Another daemon runs while this one waits for an answer."""
+        outer, fate, engine, rows = self._cycle_now, self.fate, self.stage.engine, self.witness.pause()
+        marks, self._marks = self._marks, {OVERTAKEN}
+        closed = Counter(self._closed)
+        try:
+            self.stage.engine = self.stage.restart("second")
+            self.cycle(cycle)
+        finally:
+            self._cycle_now, self.stage.engine = outer, engine
+            self.stage.store.fate = fate
+            self.witness.go_on(rows)
+            self._marks = marks | {OVERTAKEN}
+            self._closed = closed
+
+    # the end
 
     def _quieten(self) -> None:
-        """The weather is fine, nobody does anything: both sides agree and nothing is written any more."""
-        for cycle in (Cycle(600), Cycle(4000, is_full=True), Cycle(8000, is_full=True), Cycle(600)):
-            self.w.wait(seconds=cycle.wait)
-            self._cycle(cycle)
-        for _ in range(2):
-            before = self.w.writes()
-            self.w.wait(seconds=600)
-            report = self._cycle(Cycle(600))
-            if self.w.writes() != before:
-                raise Violation(f"a write although nothing happened: {report and report.to_json()}")
-        self._judge(sight(self.w))
+        """The weather is fine, nobody does anything: both sides agree, and nothing is written any more."""
+        self._is_quiet = True
+        self._settle()
+        self._judge_all()
+        if self._needs_full:
+            for _ in range(2):
+                self._quiet_cycle(Cycle(_GRACE, is_full=True))
+            self._settle()
+            self._judge_all()
+        self._books.close()
 
-    def _judge(self, end: Sight) -> None:
-        for email in sorted(self.witness.outs):
-            if not self.witness.must_be_out(email):
-                continue
-            for key, member in end.esp.items():
-                if member.address == email and member.status == "subscribed":
-                    raise Violation(f"{email} said no and is subscribed ({key})")
-            for number, contact in end.crm.items():
-                if contact.addresses[:1] == (email,) and not contact.is_out:
-                    raise Violation(f"{email} said no and contact {number} does not show it")
-            self._must_be_in_ledger(email)
+    def _settle(self) -> None:
+        """Two cycles may write, the next one must not."""
+        for number in range(4):
+            writes, world = self._line.writes, sight(self.stage)
+            report = self._quiet_cycle(Cycle(_QUIET))
+            if self._line.writes == writes and sight(self.stage) == world and self._is_decided():
+                self.counts[Law.SETTLES] += 1
+                return
+            if number == 3:
+                raise Violation(Law.SETTLES, f"it goes on writing: {report and report.to_json()}")
 
-    def _must_be_in_ledger(self, email: str) -> None:
-        with self.w.store.reading() as unit:
-            key = unit.points.find([email]).get(email)
-            said = unit.ledger.about([key])[key] if key is not None else ()
-        if not any(s.kind in {"out", "complaint"} for s in said):
-            raise Violation(f"{email} said no and the ledger does not know it")
+    def _quiet_cycle(self, cycle: Cycle) -> Report | None:
+        report = self.cycle(cycle)
+        if report is None or report.syncs[SYNC].failures:
+            raise Violation(Law.SETTLES, f"a cycle failed in fine weather: {report and report.to_json()}")
+        return report
 
+    def _is_decided(self) -> bool:
+        """Approves what is held; whether nothing was."""
+        try:
+            uid, _ = held(self.stage)
+        except LookupError:
+            return True
+        self.is_approved = True
+        self.cycle(Cycle(), Word(actor=ACTOR, approves=uid))
+        return False
 
-def _people(script: Script) -> list[Person]:
-    rng = random.Random(f"{script.people} people")
-    return [
-        Person(
-            number=n,
-            first_name=f"Ann{n}",
-            last_name=f"Lee{n}",
-            addresses=(address(n), *((address((n + 1) % PEOPLE),) if rng.random() < 0.15 else ())),
-            city="Riga",
-            in_crm=rng.random() < 0.85,
-            in_esp=rng.random() < 0.8,
-            status=rng.choice([Status.IN, Status.IN, Status.IN, Status.OUT, Status.PENDING, Status.UNKNOWN]),
-            origin=rng.choice([Origin.PERSON, Origin.ADMIN]),
-            opt_out=rng.random() < 0.15,
-            opt_in=rng.random() < 0.3,
-            crm_topics={"news": rng.random() < 0.5} if rng.random() < 0.5 else {},
-            esp_topics={"news": rng.random() < 0.5, "offers": rng.random() < 0.5},
-        )
-        for n in range(PEOPLE)
-    ]
+    def _judge_all(self) -> None:
+        world = sight(self.stage)
+        self.witness.ends(world)
+        self._judge.judge(world)
+        self._books.may_send()
+        self._books.judge_fields(world)
 
 
-def _bodies(url: str, body: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    content = json.loads(body or b"{}")
-    if url.endswith("/batches"):
-        for operation in content["operations"]:
-            yield operation["path"], json.loads(operation.get("body") or "{}")
-    else:
-        yield url, content
+@contextmanager
+def _paged(size: int) -> Iterator[None]:
+    """The platform's pages are so small while the world is played."""
+    usual = reading.PAGE_SIZE
+    reading.PAGE_SIZE = size
+    try:
+        yield
+    finally:
+        reading.PAGE_SIZE = usual

@@ -1,105 +1,118 @@
-"""A world as a script: a list of steps made from a seed, so that it can be replayed, shortened and kept."""
+"""A world as a script: a list of steps, made from a seed or read from a file; it can be replayed, shortened, kept."""
 
-import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeAlias
 
-PEOPLE = 6
-"""Few, so that things collide."""
-FAULTS = (
-    "drop",
-    "timeout",
-    "too_many",
-    "too_many_bare",
-    "error_500",
-    "error_502",
-    "error_503",
-    "error_503_html",
-    "forbidden",
-    "drop_after",
-    "timeout_after",
-    "error_502_after",
-    "truncated_after",
+SLOTS = 6
+"""Addresses in a world: few, so that things collide."""
+TOPICS = ("news", "offers")
+LOST_BEFORE, LOST_AFTER, TRUNCATED = "lost before", "lost after", "truncated"
+LIMIT, LIMIT_BARE, BROKEN, FORBIDDEN = "429", "429 bare", "5xx", "403"
+PARTIAL, STALE = "partial batch", "stale read"
+FAULTS: Mapping[str, str] = {
+    "drop": LOST_BEFORE,
+    "timeout": LOST_BEFORE,
+    "drop_after": LOST_AFTER,
+    "timeout_after": LOST_AFTER,
+    "error_502_after": LOST_AFTER,
+    "truncated_after": TRUNCATED,
+    "too_many": LIMIT,
+    "too_many_bare": LIMIT_BARE,
+    "error_500": BROKEN,
+    "error_502": BROKEN,
+    "error_503": BROKEN,
+    "error_503_html": BROKEN,
+    "forbidden": FORBIDDEN,
+    "partial_error": PARTIAL,
+    "partial_missing": PARTIAL,
+    "stale": STALE,
+}
+"""What can happen to one request -> the class that it is counted under."""
+KILLED, BUSY, IN_DOUBT, OVERTAKEN, MEANWHILE = "killed", "database busy", "commit in doubt", "two daemons", "meanwhile"
+LATE, SKEWED, STEPPED, PAGED, CALM = "visible late", "clock skew", "clock stepped", "small pages", "calm"
+CLASSES = (
+    CALM,
+    *dict.fromkeys(FAULTS.values()),
+    KILLED,
+    BUSY,
+    IN_DOUBT,
+    OVERTAKEN,
+    MEANWHILE,
+    LATE,
+    SKEWED,
+    STEPPED,
+    PAGED,
 )
 KILLS = ("before request", "after request", "before commit", "after commit")
+COMMITS = {"busy": BUSY, "in doubt": IN_DOUBT}
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Somebody does something to one address, ``wait`` seconds after what came before."""
+    """Somebody does something to one address, ``wait`` seconds after what came before. ``late``: their system stamps
+    it with now and shows it only after so many seconds more."""
 
     who: str
     what: str
-    slot: int
-    other: int
-    wait: int
+    slot: int = 0
+    other: int = 0
+    wait: int = 0
+    late: int = 0
 
     def __str__(self) -> str:
-        return f"+{self.wait:>5} s  {self.who}: {self.what} {address(self.slot)} ({address(self.other)})"
+        shown = f", shown {self.late} s later" if self.late else ""
+        return f"+{self.wait:>5} s  {self.who}: {self.what} {address(self.slot)} ({self.other}){shown}"
 
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """A sync. ``faults``: number of the request (from 1) -> kind. ``kill``: how and at which request or commit."""
+    """A sync. ``faults``: number of the request (from 1) -> kind. ``kill``: how, and at which request or commit.
+    ``commits``: number of the commit -> what the database does. ``meanwhile``: number of the request -> what happens
+    while it is on its way; a cycle there is another daemon's."""
 
-    wait: int
+    wait: int = 0
     is_full: bool = False
     faults: Mapping[int, str] = field(default_factory=dict)
     kill: tuple[str, int] | None = None
+    commits: Mapping[int, str] = field(default_factory=dict)
+    meanwhile: Mapping[int, tuple["Step", ...]] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        full = " --full" if self.is_full else ""
-        faults = f" {dict(self.faults)}" if self.faults else ""
-        kill = f" killed {self.kill[0]} {self.kill[1]}" if self.kill else ""
-        return f"+{self.wait:>5} s  sync{full}{faults}{kill}"
+        parts = [f"+{self.wait:>5} s  sync{' --full' if self.is_full else ''}"]
+        parts += [f"request {n}: {kind}" for n, kind in self.faults.items()]
+        parts += [f"commit {n}: {kind}" for n, kind in self.commits.items()]
+        parts += [f"killed {self.kill[0]} {self.kill[1]}"] if self.kill else []
+        parts += [
+            f"at request {n}: [{'; '.join(str(s).strip() for s in steps)}]" for n, steps in self.meanwhile.items()
+        ]
+        return ", ".join(parts)
 
 
-Step = Act | Cycle
-
-_ESP = (
-    ("unsubscribe", 5),
-    ("admin_unsubscribe", 3),
-    ("resubscribe", 4),
-    ("flip_in", 4),
-    ("confirm", 2),
-    ("complain", 1),
-    ("bounce", 1),
-    ("archive", 1),
-    ("change_address", 2),
-    ("set_topic", 3),
-    ("set_field", 2),
-)
-_CRM = (
-    ("opt_out", 5),
-    ("opt_in", 3),
-    ("clear", 3),
-    ("change_address", 2),
-    ("swap", 1),
-    ("add_address", 1),
-    ("merge", 1),
-    ("delete", 1),
-    ("create", 2),
-    ("set_topic", 3),
-    ("set_field", 2),
-    ("leave_list", 1),
-    ("join_list", 1),
-)
+Step: TypeAlias = Act | Cycle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """``policy`` and ``basis`` go into the configuration; ``people`` says how the world begins."""
+    """``policy``, ``basis``, ``conflict``, ``handled`` and ``guard`` go into the configuration; ``seed`` says who
+    lives in the world; ``page`` is how many members the platform shows at a time."""
 
     seed: int
+    people: int
     policy: Mapping[str, Any]
     basis: str
-    esp_ahead: int
-    people: int
+    conflict: str = "crm"
+    handled: bool = False
+    guard: int = 50
+    crm_ahead: int = 0
+    esp_ahead: int = 0
+    page: int = 1000
     steps: tuple[Step, ...]
 
     def __str__(self) -> str:
-        head = f"seed {self.seed}: {dict(self.policy)} basis {self.basis}, ESP clock {self.esp_ahead:+} s"
+        told = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"steps", "policy"}}
+        head = ", ".join(f"{name} {value}" for name, value in {**told, **self.policy}.items())
         return "\n".join([head, *(f"{n:>3}  {step}" for n, step in enumerate(self.steps))])
 
 
@@ -107,44 +120,27 @@ def address(slot: int) -> str:
     return f"p{slot}@example.com"
 
 
-def make(seed: int) -> Script:
-    """The script of a seed. Each part draws from a stream of its own, so that one does not shift the others."""
-    world, network, schedule, crash = (random.Random(f"{seed} {name}") for name in ("w", "n", "s", "c"))
-    policy = {
-        "existing": schedule.choice(["unknown", "legacy_grant"]),
-        "enter": schedule.choice(["subscribe", "subscribe", "request"]),
-        "leave": schedule.choice(["keep", "archive", "tag"]),
-        "carry_grant": schedule.choice(["with_evidence", "never"]),
-        "topics_first_sight": schedule.choice(["restrictive", "union"]),
-        "primary": schedule.choice(["oldest", "newest"]),
-    }
-    weather = schedule.choice([0.0, 0.0, 0.05, 0.2])
-    deadly = schedule.choice([0.0, 0.0, 0.3])
-    steps: list[Step] = [Cycle(60)]
-    for _ in range(schedule.randrange(3, 9)):
-        steps += [_act(world) for _ in range(world.choice([0, 1, 1, 2, 3, 5]))]
-        steps.append(_cycle(network, crash, schedule, weather, deadly))
-    return Script(
-        seed=seed,
-        policy=policy,
-        basis=schedule.choice(["consent", "consent", "legitimate_interest"]),
-        esp_ahead=schedule.choice([0, 0, 7, -40, 600, -600]),
-        people=seed,
-        steps=tuple(steps),
-    )
+def dump(script: Script) -> str:
+    """As JSON, to be kept as a file."""
+    return json.dumps(asdict(script), indent=1, sort_keys=True)
 
 
-def _act(rng: random.Random) -> Act:
-    who = rng.choice(["crm", "esp"])
-    kinds = _CRM if who == "crm" else _ESP
-    what = rng.choices([k for k, _ in kinds], [w for _, w in kinds])[0]
-    # Near things collide: most acts follow the last one within seconds or minutes.
-    return Act(who, what, rng.randrange(PEOPLE), rng.randrange(PEOPLE + 2), rng.choice([1, 5, 40, 200, 400, 3000]))
+def load(text: str) -> Script:
+    """The script that :func:`dump` wrote."""
+    raw = json.loads(text)
+    return Script(**{**raw, "steps": tuple(_steps(raw["steps"]))})
 
 
-def _cycle(
-    network: random.Random, crash: random.Random, schedule: random.Random, weather: float, deadly: float
-) -> Cycle:
-    faults = {n: network.choice(FAULTS) for n in range(1, 40) if network.random() < weather}
-    kill = (crash.choice(KILLS), crash.randrange(1, 30)) if crash.random() < deadly else None
-    return Cycle(schedule.choice([61, 120, 600, 4000]), schedule.random() < 0.2, faults, kill)
+def _steps(raw: list[dict[str, Any]]) -> Iterator[Step]:
+    for each in raw:
+        if "who" in each:
+            yield Act(**each)
+        else:
+            yield Cycle(
+                wait=each["wait"],
+                is_full=each["is_full"],
+                faults={int(n): kind for n, kind in each["faults"].items()},
+                kill=tuple(each["kill"]) if each["kill"] else None,
+                commits={int(n): kind for n, kind in each["commits"].items()},
+                meanwhile={int(n): tuple(_steps(steps)) for n, steps in each["meanwhile"].items()},
+            )

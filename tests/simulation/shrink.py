@@ -1,42 +1,101 @@
-"""What went wrong in a world, and the shortest script in which it still does."""
+"""What went wrong in a world, and the shortest script in which it still does: delta debugging on the steps."""
 
 import traceback
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
+from tests.simulation.law import Violation
 from tests.simulation.play import Player
-from tests.simulation.script import Cycle, Script
+from tests.simulation.script import Act, Cycle, Script, Step
 
 
-def wrong(script: Script) -> str | None:
-    """What went wrong, with its place; None if every rule held."""
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """``kind`` is the law that was broken, or the error and its place; None if all held."""
+
+    kind: str | None
+    message: str = ""
+    cycles: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    cells: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+def play(script: Script) -> Ending:
+    """Plays a world to its end."""
+    kind, message = None, ""
+    player = Player(script)
     try:
-        Player(script).play()
+        player.play()
+    except Violation as violation:
+        kind, message = violation.law.value, str(violation)
     except Exception as error:  # noqa: BLE001 - anything that ends a world is a finding
         place = traceback.extract_tb(error.__traceback__)[-1]
-        return f"{type(error).__name__}: {error} ({place.filename.rsplit('/', 1)[-1]}:{place.lineno})"
-    return None
+        kind = f"{type(error).__name__} at {place.filename.rsplit('/', 1)[-1]}:{place.lineno}"
+        message = f"{kind}: {error}"
+    return Ending(kind, message, player.cycles, dict(player.counts), dict(player.coverage.cells))
 
 
 def shrink(script: Script) -> Script:
-    """Leaves out steps, then faults and kills, as long as the world still ends in the same kind of trouble."""
-    kind = _kind(wrong(script))
+    """Leaves out steps, then acts and faults inside them, then what is unusual about the world, as long as it still
+    ends in the same kind of trouble."""
+    kind = play(script).kind
     if kind is None:
         return script
-    steps = list(script.steps)
-    for place in reversed(range(len(steps))):
-        shorter = [*steps[:place], *steps[place + 1 :]]
-        if _kind(wrong(replace(script, steps=tuple(shorter)))) == kind:
-            steps = shorter
+    shorter = True
+    while shorter:
+        shorter = False
+        for candidate in _shorter(script):
+            if play(candidate).kind == kind:
+                script, shorter = candidate, True
+                break
+    return script
+
+
+def _shorter(script: Script) -> Iterator[Script]:
+    """Scripts with one thing less, the largest things first."""
+    steps = script.steps
+    size = len(steps) // 2
+    while size >= 1:
+        for start in reversed(range(0, len(steps), size)):
+            yield replace(script, steps=(*steps[:start], *steps[start + size :]))
+        size //= 2
     for place, step in enumerate(steps):
-        if isinstance(step, Cycle) and (step.faults or step.kill):
-            calmer = [*steps[:place], replace(step, faults={}, kill=None), *steps[place + 1 :]]
-            if _kind(wrong(replace(script, steps=tuple(calmer)))) == kind:
-                steps = calmer
-    return replace(script, steps=tuple(steps))
+        for simpler in _simpler(step):
+            yield replace(script, steps=(*steps[:place], simpler, *steps[place + 1 :]))
+    plain = {"page": 1000, "guard": 50, "handled": False, "crm_ahead": 0, "esp_ahead": 0}
+    for name, value in plain.items():
+        if getattr(script, name) != value:
+            yield replace(script, **{name: value})  # type: ignore[arg-type]
+    for name in script.policy:
+        yield replace(script, policy={k: v for k, v in script.policy.items() if k != name})
 
 
-def _kind(message: str | None) -> str | None:
-    return None if message is None else message.split(":")[0] + message.rsplit("(", 1)[-1]
+def _simpler(step: Step) -> Iterator[Step]:
+    if isinstance(step, Act):
+        if step.late:
+            yield replace(step, late=0)
+        return
+    for name in ("faults", "commits"):
+        happens = getattr(step, name)
+        for number in happens:
+            yield _with(step, name, {n: kind for n, kind in happens.items() if n != number})
+    if step.kill:
+        yield replace(step, kill=None)
+    for number, inner in step.meanwhile.items():
+        for fewer in _fewer(inner):
+            rest = {n: s for n, s in step.meanwhile.items() if n != number}
+            yield replace(step, meanwhile={**rest, number: fewer} if fewer else rest)
+    if step.is_full:
+        yield replace(step, is_full=False)
+
+
+def _with(step: Cycle, name: str, value: dict[int, str]) -> Cycle:
+    return replace(step, faults=value) if name == "faults" else replace(step, commits=value)
+
+
+def _fewer(steps: Sequence[Step]) -> Iterator[tuple[Step, ...]]:
+    for place in range(len(steps)):
+        yield (*steps[:place], *steps[place + 1 :])
 
 
 def trace(script: Script) -> list[str]:

@@ -1,146 +1,355 @@
-"""What people said and when, kept apart from everything that the engine knows; and what must follow from it."""
+"""What people said and when, kept apart from everything that the engine knows: a naive model, from the systems' true
+contents before and after each act and from the rows that the engine was shown.
 
-from dataclasses import dataclass, field
-from datetime import datetime
+A *no* counts against the engine once an answer has shown it in a cycle that ended well, or when a system still shows
+it at the end: what nobody ever showed cannot be known. That is all the leniency there is, with two exceptions that are
+named where they are made: a time told by a clock that stepped unseen, and what an administrator retracted."""
 
-from tests.simulation.hands import Sight
-from tests.simulation.script import Act, address
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
-
-@dataclass(slots=True)
-class Out:
-    """``is_certain`` once a reading must have shown it. ``where``: "crm" with the contact's id, or "esp" with the
-    member's."""
-
-    email: str
-    at: datetime
-    where: tuple[str, object]
-    is_complaint: bool = False
-    is_certain: bool = False
+from tests.simulation.hands import Contact, Member, Sight
+from tests.simulation.line import Row
+from tests.simulation.script import TOPICS, Act, address
+from tests.simulation.words import APART, FUTURE, STATUS, Key, No, Yes, shows, still_shows
 
 
 @dataclass(slots=True)
 class Witness:
-    outs: dict[str, list[Out]] = field(default_factory=dict)
-    ins: dict[str, list[datetime]] = field(default_factory=dict)
+    restricts_topics: bool = True
+    """Whether a topic is off where the two sides disagree at first sight."""
+    nos: dict[tuple[str, str], list[No]] = field(default_factory=dict)
+    yeses: dict[tuple[str, str], list[Yes]] = field(default_factory=dict)
     families: dict[str, set[str]] = field(default_factory=dict)
     """Addresses that one person may have had: grants may be carried among them."""
-    last: Sight | None = None
-    ended: Sight | None = None
-    """How the last cycle left both systems: what looks the same to the next one was not seen in between."""
-    changed: dict[tuple[str, object], datetime] = field(default_factory=dict)
-    """When the addresses of a record were last changed."""
+    known: dict[Key, Row] = field(default_factory=dict)
+    """The last row of each record that a cycle that ended well was shown."""
+    touched: dict[Key, datetime] = field(default_factory=dict)
+    moved: dict[Key, tuple[datetime, int]] = field(default_factory=dict)
+    """When people last changed a record's addresses."""
+    flagged: set[Key] = field(default_factory=set)
+    """CRM records whose opt-out flag people have set."""
+    absorbed: dict[Key, list[tuple[Contact, int, datetime]]] = field(default_factory=dict)
+    spoken: set[tuple[Key, str, str]] = field(default_factory=set)
+    """(record, scope, no or yes) of everything that people made a record show."""
+    unticked: set[tuple[str, str]] = field(default_factory=set)
+    """(address, topic) of records that came without the topic: where the other side has it, that decides."""
+    hints: set[str] = field(default_factory=set)
+    """Addresses of records that showed in with a proof, first sights included: enough where nobody said no."""
+    first_hints: Counter[str] = field(default_factory=Counter)
+    forgotten: set[str] = field(default_factory=set)
+    rejected: set[str] = field(default_factory=set)
+    order: int = 0
+    is_blurred: bool = False
+    """A clock was set and no answer has told the new time yet."""
+    _rows: list[Row] = field(default_factory=list)
 
-    def saw_act(self, act: Act, before: Sight, after: Sight, now: datetime) -> None:
-        """Notes what the act said."""
-        self._relate(before)
+    # what people do
+
+    def begins(self, world: Sight, now: datetime) -> None:
+        """What the systems show at first was said before."""
+        self._relate(world)
+        self._compare(Sight({}, {}), world, now - timedelta(days=2), "first")
+
+    def saw_act(self, act: Act, before: Sight, after: Sight, now: datetime, claimed: datetime) -> None:
+        self.order += 1
         self._relate(after)
-        for member_id, member in after.esp.items():
-            if member_id in before.esp and before.esp[member_id].address != member.address:
-                self.changed["esp", member_id] = now
-        for key, contact in after.crm.items():
-            old = before.crm.get(key)
-            if old and old.addresses != contact.addresses:
-                self.changed["crm", key] = now
-            left = self.ended.crm.get(key) if self.ended else None
-            if contact.is_out and not (old and old.is_out) and not (left and left.is_out):
-                self._out(contact.addresses, now, ("crm", key))
-        for member_id, member in after.esp.items():
-            was = before.esp.get(member_id)
-            left_member = self.ended.esp.get(member_id) if self.ended else None
-            if left_member and (left_member.status, left_member.origin) == (member.status, member.origin):
-                continue
-            if member.status == "unsubscribed" and (
-                was is None or was.status != "unsubscribed" or was.origin != member.origin
-            ):
-                self._out(
-                    (member.address,),
-                    now,
-                    ("esp", member_id),
-                    is_complaint=member.origin == "abuse" and (was is None or was.status != "unsubscribed"),
-                )
-        if act.what in {"resubscribe", "confirm"} or (act.who, act.what) == ("crm", "opt_in"):
-            self.ins.setdefault(address(act.slot), []).append(now)
+        self._compare(before, after, now, act.what)
+        if act.what == "merge":
+            self._note_merge(before, after, now)
+        elif act.what in {"opt_in", "opt_in_typed"} and act.who == "crm" and claimed - now < FUTURE:
+            self._consent(act, after, claimed)
+        elif act.what in {"resubscribe", "confirm"}:
+            key = next((k for k, m in after.esp.items() if m.address == address(act.slot)), None)
+            was = before.esp.get(key) if key else None
+            # A first sight lifts nothing, unless somebody signs up again who was forgotten.
+            if key and (was is not None or address(act.slot) in self.forgotten):
+                self.says_yes(address(act.slot), STATUS, now, clock="esp", source=("esp", key))
+        elif act.what == "set_topic" and act.who == "person" and act.other % 4 < 2:
+            self.says_yes(address(act.slot), TOPICS[act.other % 2], now, clock="esp")
 
-    def saw_cycle(self, shown: Sight, *, was_read: bool) -> None:
-        """A cycle began with this sight; ``was_read`` if it went through to its end without a failure."""
-        for outs in self.outs.values():
-            # What is no longer shown when a system is read can't be known to anybody else.
-            outs[:] = [o for o in outs if o.is_certain or _is_shown(o, shown)]
-        if not was_read:
-            return
-        for outs in self.outs.values():
-            for out in outs:
-                out.is_certain = True
-        self._carry(shown)
-        self.last = shown
+    def says_no(self, email: str, scope: str, now: datetime, *, is_personal: bool = False) -> None:
+        """Somebody tells optsync itself; ``is_personal``: to forget them."""
+        if is_personal:
+            self.forgotten.add(email)
+        self.order += 1
+        self._no((email,), scope, now, ("own", email), "own", is_personal=is_personal)
+        self.nos[email, scope][-1].is_certain = True
 
-    def _carry(self, shown: Sight) -> None:
-        """Addresses that appear where others vanish inherit what those said no to."""
-        if self.last is None:
-            return
-        pairs: list[tuple[tuple[str, object], tuple[str, ...], tuple[str, ...]]] = [
-            (("crm", k), self.last.crm[k].addresses, c.addresses) for k, c in shown.crm.items() if k in self.last.crm
-        ]
-        pairs += [
-            (("esp", k), (self.last.esp[k].address,), (m.address,)) for k, m in shown.esp.items() if k in self.last.esp
-        ]
-        carried: list[tuple[str, list[Out]]] = []
-        for key, old, new in pairs:
-            for vanished in sorted(set(old) - set(new)):
-                at = self.changed.get(key)
-                if at is None:
-                    continue  # the engine changed it, following the other side
-                before = [o for o in self.outs.get(vanished, ()) if o.is_certain and o.at < at]
-                if before and self.must_be_out(vanished):
-                    carried += [(a, before) for a in sorted(set(new) - set(old))]
-        for appeared, outs in carried:
-            self.outs.setdefault(appeared, []).extend(outs)
-
-    def _out(
-        self, addresses: tuple[str, ...], at: datetime, where: tuple[str, object], *, is_complaint: bool = False
+    def says_yes(
+        self,
+        email: str,
+        scope: str,
+        at: datetime,
+        *,
+        clock: str | None,
+        is_admin: bool = False,
+        source: Key | None = None,
     ) -> None:
-        for each in addresses:
-            self.outs.setdefault(each, []).append(Out(each, at, where, is_complaint))
+        said = Yes(
+            email=email,
+            scope=scope,
+            at=at,
+            order=self.order,
+            clock=clock,
+            is_admin=is_admin,
+            is_blurred=self.is_blurred,
+        )
+        self.yeses.setdefault((email, scope), []).append(said)
+        if source:
+            self.spoken.add((source, scope, "yes"))
 
-    def _relate(self, shown: Sight) -> None:
-        for contact in shown.crm.values():
-            self._same_person(contact.addresses, ("crm", contact))
-        if self.last:
-            for key, contact in shown.crm.items():
-                if key in self.last.crm:
-                    self._same_person((*contact.addresses, *self.last.crm[key].addresses), None)
-            for member_id, member in shown.esp.items():
-                if member_id in self.last.esp:
-                    self._same_person((member.address, self.last.esp[member_id].address), None)
+    def retracted(self, emails: Iterable[str]) -> None:
+        """An administrator took back what administrators had said about these; which of it, is the engine's part. What
+        they drop besides is not done: the sides may differ from then on."""
+        for email in emails:
+            self.rejected.add(email)
+            for scope in (STATUS, *TOPICS):
+                for no in self.nos.get((email, scope), ()):
+                    no.is_void = no.is_void or not no.is_personal
 
-    def _same_person(self, addresses: tuple[str, ...], _: object) -> None:
-        family = set(addresses).union(*(self.families.get(a, set()) for a in addresses))
+    def _consent(self, act: Act, after: Sight, claimed: datetime) -> None:
+        """A consent date lifts something only on a record that was seen before."""
+        for key, contact in after.crm.items():
+            is_it = address(act.slot) in contact.addresses and contact.consent == int(claimed.timestamp())
+            if is_it and ("crm", key) in self.known:
+                self.says_yes(contact.addresses[0], STATUS, claimed, clock=None, source=("crm", key))
+
+    def _compare(self, before: Sight, after: Sight, now: datetime, what: str) -> None:
+        for key, contact in after.crm.items():
+            if before.crm.get(key) != contact:
+                self._contact(("crm", key), before.crm.get(key), contact, now)
+        for name, member in after.esp.items():
+            if before.esp.get(name) != member:
+                self._member(("esp", name), before.esp.get(name), member, now, is_again=what.startswith("complain"))
+
+    def _contact(self, key: Key, was: Contact | None, now_is: Contact, now: datetime) -> None:
+        self.touched[key] = now
+        addresses = tuple(dict.fromkeys((*now_is.addresses, *(was.addresses if was else ()))))
+        if was and was.addresses != now_is.addresses:
+            self.moved[key] = (now, self.order)
+        seen = self.known.get(key)
+        if now_is.is_out and not (was and was.is_out):
+            self.flagged.add(key)
+            self._no(now_is.addresses, STATUS, now, key, "out", is_personal=False)
+        elif was and was.is_in and not now_is.is_in and not now_is.is_out and seen and seen.is_in:
+            self._no(addresses, STATUS, now, key, "unticked", is_personal=False)
+        if not now_is.is_out:
+            self.flagged.discard(key)
+        if now_is.consent is not None and not (was and was.consent == now_is.consent):
+            self._hint(now_is.addresses)
+        if was is None or was.addresses != now_is.addresses:
+            self._came_without(now_is.addresses, now_is.topics)
+        for topic in sorted((was.topics if was else frozenset()) - now_is.topics):
+            self._no(now_is.addresses, topic, now, key, topic, is_personal=False)
+
+    def _member(self, key: Key, was: Member | None, now_is: Member, now: datetime, *, is_again: bool) -> None:
+        self.touched[key] = now
+        if was and was.address != now_is.address:
+            self.moved[key] = (now, self.order)
+        is_new = was is None or (was.status, was.origin) != (now_is.status, now_is.origin)
+        is_complaint = now_is.origin == "abuse" or (is_again and now_is.status == "cleaned")
+        if now_is.status == "unsubscribed" and is_new:
+            is_personal = now_is.origin in {"self", "abuse"}
+            self._no((now_is.address,), STATUS, now, key, "out", is_personal=is_personal)
+            if is_complaint:
+                self._no((now_is.address,), STATUS, now, key, "out", is_personal=True, is_complaint=True)
+        elif now_is.status == "cleaned" and is_complaint and is_new:
+            self._no((now_is.address,), STATUS, now, key, "cleaned", is_personal=True, is_complaint=True)
+        elif now_is.status == "transactional" and was and was.status == "subscribed":
+            self._no((now_is.address,), STATUS, now, key, "transactional", is_personal=True)
+        if now_is.status == "subscribed" and (was is None or was != now_is):
+            self._hint((now_is.address,))
+        if was is None or was.address != now_is.address:
+            self._came_without((now_is.address,), now_is.topics)
+        for topic in sorted((was.topics if was else frozenset()) - now_is.topics):
+            self._no((now_is.address,), topic, now, key, topic, is_personal=True)
+
+    def _no(
+        self,
+        emails: Iterable[str],
+        scope: str,
+        at: datetime,
+        source: Key,
+        kind: str,
+        *,
+        is_personal: bool,
+        is_complaint: bool = False,
+    ) -> None:
+        self.spoken.add((source, scope, "no"))
+        for email in emails:
+            no = No(
+                email=email,
+                scope=scope,
+                at=at,
+                order=self.order,
+                source=source,
+                kind=kind,
+                is_personal=is_personal,
+                is_complaint=is_complaint,
+                is_blurred=self.is_blurred,
+            )
+            self.nos.setdefault((email, scope), []).append(no)
+
+    def _came_without(self, emails: Iterable[str], topics: frozenset[str]) -> None:
+        if self.restricts_topics:
+            self.unticked.update((email, topic) for email in emails for topic in TOPICS if topic not in topics)
+
+    def _hint(self, emails: Iterable[str]) -> None:
+        self.hints.update(emails)
+        self.first_hints.update(emails)
+
+    def _note_merge(self, before: Sight, after: Sight, now: datetime) -> None:
+        """The survivor inherits what the flag of the record that is gone said."""
+        for gone in before.crm.keys() - after.crm.keys():
+            loser = before.crm[gone]
+            if ("crm", gone) in self.flagged and loser.is_out and self._is_known_out(("crm", gone)):
+                for key, contact in after.crm.items():
+                    if before.crm[key].addresses != contact.addresses:
+                        self.absorbed.setdefault(("crm", key), []).append((loser, self.order, now))
+
+    def _is_known_out(self, key: Key) -> bool:
+        return key in self.known and self.known[key].is_out
+
+    def _relate(self, world: Sight) -> None:
+        for contact in world.crm.values():
+            self._same_person(contact.addresses)
+        for key, row in self.known.items():
+            held = world.crm.get(key[1]) if key[0] == "crm" else None
+            member = world.esp.get(key[1]) if key[0] == "esp" else None
+            shown = held.addresses if held else (member.address,) if member else ()
+            if shown and shown != row.addresses:
+                self._same_person((*row.addresses, *shown))
+
+    def _same_person(self, emails: Sequence[str]) -> None:
+        if len(emails) < 2:
+            return
+        family = set(emails).union(*(self.families.get(a, set()) for a in emails))
         for each in family:
             self.families[each] = family
 
-    def grants(self, email: str) -> list[datetime]:
-        return [at for a in self.families.get(email, {email}) | {email} for at in self.ins.get(a, ())]
+    # what the engine is shown
 
-    def must_be_out(self, email: str) -> bool:
-        """Whether the last word was no, whoever of the family says yes at any later time."""
-        outs = [o for o in self.outs.get(email, ()) if o.is_certain]
-        if any(o.is_complaint for o in outs):
-            return True
-        return any(all(o.at > at for at in self.grants(email)) for o in outs)
+    def was_shown(self, rows: Sequence[Row]) -> None:
+        self._rows.extend(rows)
+        for no in self._open():
+            no.is_listed = no.is_listed or any(shows(row, no) for row in rows)
 
-    def may_be_lifted(self, email: str) -> bool:
-        """Whether somebody ever said yes after every no that must be known."""
-        outs = [o for o in self.outs.get(email, ()) if o.is_certain]
-        if any(o.is_complaint for o in outs):
+    def complaints_shown(self, emails: Sequence[str]) -> None:
+        for no in self._open():
+            no.is_reported = no.is_reported or (no.is_complaint and no.email in emails)
+
+    def ends_cycle(self, *, is_well: bool) -> None:
+        """What was shown counts, if the cycle came to its end without a failure."""
+        if is_well:
+            for row in self._rows:
+                self._learn(row)
+        for no in self._open():
+            no.is_certain = is_well and no.is_shown
+            no.is_listed = no.is_reported = False
+        self._rows.clear()
+
+    def pause(self) -> list[Row]:
+        """Another cycle begins inside this one."""
+        rows, self._rows = self._rows, []
+        return rows
+
+    def go_on(self, rows: list[Row]) -> None:
+        self._rows = rows
+
+    def ends(self, world: Sight) -> None:
+        """What is still shown at the end has been shown."""
+        for no in self._open():
+            no.is_certain = still_shows(world, no)
+
+    def _open(self) -> Iterator[No]:
+        return (no for said in self.nos.values() for no in said if not no.is_certain)
+
+    def _learn(self, row: Row) -> None:
+        key = (row.side, row.key)
+        old = self.known.get(key)
+        self.known[key] = row
+        if old is None:
+            return
+        appeared = [a for a in row.addresses if a not in old.addresses]
+        if appeared and row.is_out and key in self.flagged:
+            self._inherit(appeared, self._standing(old.addresses, key), self.moved.get(key))
+        if appeared and key in self.moved:
+            vanished = [a for a in old.addresses if a not in row.addresses]
+            self._inherit(appeared, self._standing(vanished, None), self.moved[key])
+        for loser, order, at in self.absorbed.pop(key, ()):
+            if set(loser.addresses).intersection(appeared):
+                self._inherit(row.addresses, self._standing(loser.addresses, None, "out"), (at, order))
+
+    def _standing(self, emails: Iterable[str], source: Key | None, kind: str | None = None) -> list[No]:
+        """What must hold about these, of all scopes."""
+        return [
+            no
+            for email in emails
+            for scope in (STATUS, *TOPICS)
+            for no in self.nos.get((email, scope), ())
+            if no.is_certain and source in {None, no.source} and kind in {None, no.kind} and not self._may_be_beaten(no)
+        ]
+
+    def _inherit(self, emails: Iterable[str], nos: Sequence[No], moved: tuple[datetime, int] | None) -> None:
+        for email in emails:
+            for no in nos:
+                at, order = moved or (no.at, no.order)
+                said = self.nos.setdefault((email, no.scope), [])
+                said.append(replace(no, email=email, at=at, order=order, is_certain=True))
+
+    # what follows
+
+    def _grants(self, email: str, scope: str) -> list[Yes]:
+        family = sorted(self.families.get(email, {email}) | {email})
+        return [yes for each in family for yes in self.yeses.get((each, scope), ())]
+
+    def _beats(self, yes: Yes, no: No) -> bool:
+        """Whether a yes lifts a no: strong enough, and later as far as anybody can tell."""
+        if no.is_complaint and not yes.is_admin:
             return False
-        return any(all(at > o.at for o in outs) for at in self.grants(email))
+        if yes.is_blurred or no.is_blurred:
+            return True
+        if yes.clock is not None and yes.clock == no.source[0]:
+            return yes.order > no.order
+        return yes.at - no.at >= APART
 
+    def _may_be_beaten(self, no: No) -> bool:
+        """Whether a yes came after it at all: then what follows depends on clocks."""
+        grants = self._grants(no.email, no.scope)
+        late = any(y.order > no.order and (y.is_admin or not no.is_complaint) for y in grants)
+        return no.is_void or late or any(self._beats(y, no) for y in grants)
 
-def _is_shown(out: Out, shown: Sight) -> bool:
-    side, key = out.where
-    if side == "crm":
-        contact = shown.crm.get(key)  # type: ignore[call-overload]
-        return contact is not None and contact.is_out and out.email in contact.addresses
-    member = shown.esp.get(key)  # type: ignore[call-overload]
-    return member is not None and member.status == "unsubscribed" and member.address == out.email
+    def must_be_out(self, email: str, scope: str = STATUS, *, shown: bool = False) -> bool:
+        """Whether the last word was no, whoever of the family says yes at any later time. ``shown``: what the cycle
+        under way was shown counts too."""
+        said = self.nos.get((email, scope), ())
+        return any((no.is_certain or (shown and no.is_shown)) and not self._may_be_beaten(no) for no in said)
+
+    def blocks(self, email: str, scope: str = STATUS) -> No | None:
+        """A no that the engine was shown and that no yes lifts."""
+        for no in self.nos.get((email, scope), ()):
+            is_known = (no.is_certain or no.is_shown) and not no.is_void
+            if is_known and not any(self._beats(yes, no) for yes in self._grants(email, scope)):
+                return no
+        return None
+
+    def has_said_no(self, email: str, scope: str = STATUS) -> bool:
+        """Whether anybody ever said no, lifted or not, of that person."""
+        family = self.families.get(email, {email}) | {email}
+        return any((each, scope) in self.nos for each in family)
+
+    def has_no_topic(self, email: str, topic: str) -> bool:
+        """Whether there ever was a reason to switch the topic off."""
+        family = self.families.get(email, {email}) | {email}
+        return self.has_said_no(email, topic) or any((each, topic) in self.unticked for each in family)
+
+    def has_said_yes(self, email: str) -> bool:
+        """Whether anything ever said yes for that person, were it only a box that a list came with."""
+        family = self.families.get(email, {email}) | {email}
+        return bool(self._grants(email, STATUS) or self.hints & family)
+
+    def count_yeses(self, email: str) -> int:
+        return len(self._grants(email, STATUS)) + len(self.families.get(email, ())) + self.first_hints[email]

@@ -1,0 +1,301 @@
+"""Planted bugs: mutations of the engine that the simulation must find. Each says within how many worlds of a theme.
+
+``python -m tests.simulation.bugs NAME --from SEED --worlds N`` measures how many worlds it takes to find one."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import structlog
+
+import optsync_bitrix24.cursor
+import optsync_bitrix24.outcomes
+import optsync_bitrix24.writing
+import optsync_mailchimp.payload
+import optsync_mailchimp.reading
+import optsync_mailchimp.writing
+from optsync.model.change import ChangeState, Outcome, Result
+from optsync.model.scope import Kind, Purpose, purpose_of
+from optsync.model.statement import Statement, StatementKind, Strength
+from optsync.reconcile import asking, consent, detect
+from optsync.state import leases, points
+from optsync.sync import apply, carrying, guard, holding, observe, permission, settle
+from tests.simulation.chance import make, seeds
+from tests.simulation.shrink import Ending, play
+
+Put = Callable[[Any, str, Any], None]
+"""``setattr``, undone afterwards."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bug:
+    """``within``: worlds of the theme, from the seed ``start`` on, one of which must break a law."""
+
+    name: str
+    says: str
+    plant: Callable[[Put], None]
+    theme: str
+    within: int
+    start: int = 0
+
+
+def _future(put: Put) -> None:
+    def believe(self: Any, value: str) -> Any:
+        at = detect.parse_moment(value)
+        return None if at is None else (at, None, {"consent_date": value})
+
+    put(detect._Teller, "_typed_evidence", believe)
+
+
+def _resend(put: Put) -> None:
+    def again(self: Any) -> None:
+        with self._engine.store.transaction() as unit:
+            self.guarded(unit)
+            sent = [c.id for c in unit.changes.open_of(self._sync) if c.state is ChangeState.SENDING]
+            unit.changes.set_state(sent, ChangeState.READY)
+
+    put(holding.Holding, "recover", again)
+    put(apply, "_needs_another_look", lambda _: False)
+
+
+def _no_reread(put: Put) -> None:
+    put(apply, "_needs_another_look", lambda _: False)
+
+
+def _status_in_fields(put: Put) -> None:
+    usual = optsync_mailchimp.payload.fields_body
+    put(optsync_mailchimp.writing, "fields_body", lambda *args: {**usual(*args), "status": "subscribed"})
+
+
+def _topic_leaks(put: Put) -> None:
+    usual = detect._Teller._say
+
+    def say(self: Any, kind: StatementKind, scope: str, **more: Any) -> None:
+        usual(self, kind, purpose_of(scope) or scope if kind is StatementKind.OUT else scope, **more)
+
+    put(detect._Teller, "_say", say)
+
+
+def _no_tombstone(put: Put) -> None:
+    usual = points.Points.forget
+
+    def forget(self: Any, address: str, *, at: datetime) -> int:
+        key = usual(self, address, at=at)
+        self._connection.exec_driver_sql("UPDATE contact_point SET hash = NULL, hash_key = NULL")
+        return key
+
+    put(points.Points, "forget", forget)
+
+
+def _any_grant(put: Put) -> None:
+    put(consent, "_is_strong_enough", lambda _grant, _out: True)
+
+
+def _plain_complaint(put: Put) -> None:
+    put(consent, "_is_strong_enough", lambda grant, _out: grant.strength >= Strength.EVIDENCED)
+
+
+def _cursor_first(put: Put) -> None:
+    usual = observe.Observer.take
+
+    def take(self: Any, binding: Any, source: Any, *args: Any, cursor: str | None, **more: Any) -> None:
+        if cursor is None and not more.get("keeps_lists"):
+            now = self._engine.clock.now()
+            place = _now_cursor(now, self._engine.connectors[binding.system], binding)
+            with self._engine.store.transaction() as unit:
+                unit.sources.finish_read(source.id, cursor=place, at=now, full_at=None)
+        usual(self, binding, source, *args, cursor=cursor, **more)
+
+    put(observe.Observer, "take", take)
+
+
+def _now_cursor(now: datetime, connector: Any, binding: Any) -> str:
+    stamp = (now + timedelta(seconds=connector.clock_offset or 0)).isoformat(timespec="seconds")
+    if binding.side == "crm":
+        return optsync_bitrix24.cursor.Place(entity=binding.collection, since=stamp).text()
+    return optsync_mailchimp.reading._text(optsync_mailchimp.reading.Place(is_full=False, window=stamp))
+
+
+def _no_overlap(put: Put) -> None:
+    put(optsync_bitrix24.cursor, "OVERLAP", timedelta(0))
+    put(optsync_mailchimp.reading, "OVERLAP", timedelta(0))
+
+
+def _no_margin(put: Put) -> None:
+    put(consent, "_is_later", lambda grant, out, _: grant.at > out.at)
+
+
+def _last_wins(put: Put) -> None:
+    put(consent, "beats", lambda grant, out, _: grant.scope == out.scope and grant.at >= out.at)
+
+
+def _same_state(put: Put) -> None:
+    put(detect._Teller, "_was_in_between", lambda _: False)
+    put(detect._Teller, "_has_newer_event", lambda _: False)
+
+
+def _echo(put: Put) -> None:
+    put(settle.Settler, "_receipt", lambda *_: None)
+
+
+def _no_retry(put: Put) -> None:
+    usual = settle.Settler._failed
+
+    def failed(self: Any, unit: Any, change: Any, outcome: Outcome) -> None:
+        mark, unit.points.mark = unit.points.mark, lambda *_: None
+        try:
+            usual(self, unit, change, outcome)
+        finally:
+            unit.points.mark = mark
+
+    def give_up(self: Any, batch: Any, failure: Any) -> None:
+        self._available.discard(failure.system)
+        self.failures[failure.system] = failure
+        with self._engine.store.transaction() as unit:
+            unit.changes.set_state([c.id for c in batch], ChangeState.FAILED, settled_at=self._engine.clock.now())
+
+    put(settle.Settler, "_failed", failed)
+    put(apply.Applier, "_give_up", give_up)
+
+
+def _merge_loses(put: Put) -> None:
+    put(carrying.Carrier, "_merged", lambda *_: ())
+
+
+def _move_loses(put: Put) -> None:
+    put(carrying, "restrictions", lambda *_args, **_more: ())
+
+
+def _no_lease(put: Put) -> None:
+    put(leases, "_is_free", lambda *_: True)
+    put(leases.Leases, "prove", lambda *_: None)
+
+
+def _no_meaning(put: Put) -> None:
+    put(guard.Guard, "_meaning", lambda _: "the same")
+
+
+def _no_volume(put: Put) -> None:
+    put(guard, "excesses", lambda *_args, **_more: [])
+
+
+def _partial_is_done(put: Put) -> None:
+    usual = optsync_bitrix24.outcomes.outcome_of
+
+    def outcome(job: Any, **parts: Any) -> Outcome:
+        made = usual(job, **parts)
+        return replace(made, result=Result.APPLIED, fact=None, record=None) if made.result is Result.FAILED else made
+
+    put(optsync_bitrix24.writing, "outcome_of", outcome)
+
+
+def _blocks_service(put: Put) -> None:
+    usual = consent.may_mail
+
+    def may_mail(wish: consent.Wish, mailbox: consent.Deliverability, purpose: Purpose) -> consent.Permission:
+        if wish is consent.Wish.OUT and purpose.kind is Kind.TRANSACTIONAL:
+            return consent.Permission(False, "opted out")
+        return usual(wish, mailbox, purpose)
+
+    put(permission, "may_mail", may_mail)
+    path = permission.Permissions.standing
+
+    def standing(self: Any, said: Any, scope: str) -> consent.Standing:
+        return path(self, said, "acme/marketing" if scope == "acme/service" else scope)
+
+    put(permission.Permissions, "standing", standing)
+
+
+def _asks_again(put: Put) -> None:
+    def never(said: Any, scope: str) -> tuple[Statement, ...]:
+        return ()
+
+    put(asking, "sent", never)
+
+
+BUGS = (
+    Bug(name="future", says="a grant counts at a time in the future", plant=_future, theme="tug", within=40),
+    Bug(name="resend", says="what was sent before a crash is sent again", plant=_resend, theme="crash", within=60),
+    Bug(name="no_reread", says="an opt-in is written without another look", plant=_no_reread, theme="crash", within=60),
+    Bug(
+        name="status_in_fields", says="a field update carries a status", plant=_status_in_fields, theme="all", within=9
+    ),
+    Bug(name="topic_leaks", says="a topic's no closes its purpose", plant=_topic_leaks, theme="topics", within=9),
+    Bug(name="no_tombstone", says="an erasure keeps no hash", plant=_no_tombstone, theme="moves", within=40),
+    Bug(name="any_grant", says="a grant of any strength lifts", plant=_any_grant, theme="all", within=40),
+    Bug(name="plain_complaint", says="a complaint is an out", plant=_plain_complaint, theme="tug", within=40),
+    Bug(name="cursor_first", says="the cursor is saved before the rows", plant=_cursor_first, theme="crash", within=40),
+    Bug(name="no_overlap", says="readings do not overlap", plant=_no_overlap, theme="crash", within=40),
+    Bug(name="no_margin", says="two clocks are compared to the second", plant=_no_margin, theme="tug", within=40),
+    Bug(name="last_wins", says="whoever spoke last wins", plant=_last_wins, theme="tug", within=20),
+    Bug(name="same_state", says="out as before with a new time is no news", plant=_same_state, theme="tug", within=60),
+    Bug(name="echo", says="our own write is somebody's word", plant=_echo, theme="tug", within=9),
+    Bug(name="no_retry", says="what failed is not tried again", plant=_no_retry, theme="crash", within=40),
+    Bug(name="merge_loses", says="a merge loses the loser's no", plant=_merge_loses, theme="moves", within=60),
+    Bug(name="move_loses", says="a new address inherits nothing", plant=_move_loses, theme="moves", within=20),
+    Bug(name="no_lease", says="a lease that was taken over is not noticed", plant=_no_lease, theme="crash", within=40),
+    Bug(name="no_meaning", says="another mapping holds nothing", plant=_no_meaning, theme="crowds", within=20),
+    Bug(name="no_volume", says="no volume is suspicious", plant=_no_volume, theme="crowds", within=20),
+    Bug(
+        name="partial_is_done", says="a failed command counts as done", plant=_partial_is_done, theme="crash", within=40
+    ),
+    Bug(name="blocks_service", says="an out blocks service mail", plant=_blocks_service, theme="all", within=9),
+    Bug(name="asks_again", says="people are asked again and again", plant=_asks_again, theme="all", within=20),
+)
+
+
+@contextmanager
+def planted(bug: Bug) -> Iterator[None]:
+    """The engine has the bug inside the block."""
+    usual: list[tuple[Any, str, Any]] = []
+
+    def put(owner: Any, name: str, value: Any) -> None:
+        usual.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, value)
+
+    bug.plant(put)
+    try:
+        yield
+    finally:
+        for owner, name, value in reversed(usual):
+            setattr(owner, name, value)
+
+
+def find(bug: Bug, *, start: int, worlds: int) -> tuple[int, int, Ending] | None:
+    """How many worlds were played, the seed that shows it, and what went wrong."""
+    with planted(bug):
+        for count, seed in enumerate(islice(seeds(bug.theme, start), worlds), 1):
+            ending = play(make(seed))
+            if ending.kind:
+                return count, seed, ending
+    return None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.bugs", description=__doc__)
+    parser.add_argument("names", nargs="*", help="all, if none is named")
+    parser.add_argument("--from", dest="start", type=int, help="seed; each bug's own, if none is given")
+    parser.add_argument("--worlds", type=int, default=200)
+    options = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    for bug in BUGS:
+        if options.names and bug.name not in options.names:
+            continue
+        start = bug.start if options.start is None else options.start
+        found = find(bug, start=start, worlds=options.worlds)
+        told = (
+            f"not in {options.worlds}" if found is None else f"{found[0]} worlds, seed {found[1]}: {found[2].message}"
+        )
+        sys.stdout.write(f"{bug.name} ({bug.theme}): {told[:250]}\n")
+        sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

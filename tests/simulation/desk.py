@@ -1,0 +1,149 @@
+"""What an operator does at optsync itself: statements, plans, undoing, imports, erasures, another configuration."""
+
+import tempfile
+from pathlib import Path
+from typing import Any, Protocol
+
+from optsync.errors import OptsyncError
+from optsync.model.statement import Source
+from optsync.sync.administer import deliverable, opt_in, opt_out
+from optsync.sync.forget import forget
+from optsync.sync.importing import Request, bring_in
+from optsync.sync.progress import Silent
+from optsync.sync.report import Report
+from optsync.sync.undo import undo
+from optsync.sync.word import Word
+from tests.simulation.script import SLOTS, Act, Cycle, address
+from tests.simulation.stage import PURPOSE, SYNC, Stage
+from tests.simulation.witness import Witness
+from tests.simulation.words import STATUS
+
+ACTOR = "Olga"
+
+
+class World(Protocol):
+    """What the operator needs of the world that is being played."""
+
+    stage: Stage
+    witness: Witness
+    runs: list[str]
+    is_approved: bool
+    is_ordered: bool
+
+    def cycle(self, cycle: Cycle, word: Word | None = None) -> Report | None: ...
+
+    def reconfigured(self) -> None: ...
+
+
+def operate(world: World, act: Act) -> bool:
+    """Does it; False when optsync refuses."""
+    try:
+        _ACTS[act.what](world, act)
+    except (OptsyncError, LookupError):
+        return False
+    return True
+
+
+def _out(world: World, act: Act) -> None:
+    scope = "*" if act.other % 2 else PURPOSE
+    opt_out(world.stage.engine, address(act.slot), scope=scope, actor=ACTOR)
+    world.witness.says_no(address(act.slot), STATUS, world.stage.clock.now())
+
+
+def _in(world: World, act: Act) -> None:
+    opt_in(world.stage.engine, address(act.slot), scope=PURPOSE, actor=ACTOR, evidence="a letter")
+    world.witness.order += 1
+    world.witness.says_yes(address(act.slot), STATUS, world.stage.clock.now(), clock="own", is_admin=True)
+
+
+def _deliverable(world: World, act: Act) -> None:
+    deliverable(world.stage.engine, address(act.slot), actor=ACTOR, evidence="a letter")
+
+
+def _forget(world: World, act: Act) -> None:
+    forget(world.stage.engine, address(act.slot), actor=ACTOR)
+    world.witness.says_no(address(act.slot), STATUS, world.stage.clock.now(), is_personal=True)
+
+
+def held(stage: Stage) -> tuple[str, list[str]]:
+    """The first held plan and the addresses that it is about. Raises ``LookupError`` without one."""
+    with stage.store.reading() as unit:
+        uid = unit.plans.held(SYNC)[0].uid
+        points = unit.plans.points_of(uid)
+        return uid, sorted(unit.points.addresses(points).values())
+
+
+def _approve(world: World, act: Act) -> None:
+    uid, _ = held(world.stage)
+    world.is_approved = True
+    world.cycle(Cycle(), Word(actor=ACTOR, approves=uid))
+
+
+def _reject(world: World, act: Act) -> None:
+    uid, mails = held(world.stage)
+    for mail in mails:
+        world.witness.retracted(world.witness.families.get(mail, {mail}) | {mail})
+    world.cycle(Cycle(), Word(actor=ACTOR, rejects=uid))
+
+
+def _undo(world: World, act: Act) -> None:
+    uid = world.runs[-1 - act.other % len(world.runs)]
+    world.is_ordered = True
+    try:
+        undo(world.stage.engine, uid, actor=ACTOR, is_approved=True)
+    finally:
+        world.is_ordered = False
+
+
+def _import(world: World, act: Act) -> None:
+    """Three rows; the file names the time of each."""
+    stage, status = world.stage, "out" if act.what == "import_outs" else "grant"
+    at = stage.clock.now().replace(microsecond=0)
+    mails = [address(n % SLOTS) for n in range(act.slot, act.slot + 3)]
+    path = Path(_folder()) / f"rows-{id(world)}.csv"
+    rows = [f"{mail},{status},{at.isoformat()},imported" for mail in mails]
+    path.write_text("\n".join(["email,status,at,evidence", *rows]), encoding="utf-8")
+    source = Source.LEGACY if act.what == "import_legacy" else Source.IMPORT
+    try:
+        bring_in(stage.engine, Request(path=path, scope=PURPOSE, source=source, actor=ACTOR), Silent())
+    finally:
+        path.unlink()
+    for mail in mails:
+        world.witness.order += 1
+        if status == "out":
+            world.witness.says_no(mail, STATUS, at)
+        elif source is Source.IMPORT:
+            world.witness.says_yes(mail, STATUS, at, clock=None)
+        else:
+            world.witness.hints.add(mail)
+
+
+_folders: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def _folder() -> str:
+    """One for all imports of this process."""
+    if not _folders:
+        _folders.append(tempfile.TemporaryDirectory())
+    return _folders[0].name
+
+
+def _reconfigure(world: World, act: Act) -> None:
+    world.stage.reconfigure(act.what)
+    world.reconfigured()
+
+
+_ACTS: dict[str, Any] = {
+    "opt_out": _out,
+    "opt_in": _in,
+    "deliverable": _deliverable,
+    "forget": _forget,
+    "approve": _approve,
+    "reject": _reject,
+    "undo": _undo,
+    "import_outs": _import,
+    "import_grants": _import,
+    "import_legacy": _import,
+    "remap": _reconfigure,
+    "refilter": _reconfigure,
+}

@@ -1,0 +1,186 @@
+"""What must hold, and how it is looked at. Every check counts how often it had something to look at."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from tests.simulation.hands import Sight
+from tests.simulation.line import Asked
+from tests.simulation.script import TOPICS
+from tests.simulation.witness import Witness
+
+
+class Law(StrEnum):
+    """The rules of the design (section 2) as they are checked."""
+
+    KEPT = "1 no opt-out is lost: it is in the ledger"
+    REACHES = "1 no opt-out is lost: every system that knows the address shows it"
+    MAY_SEND = "1 may-send says no as soon as something is written after a no was shown"
+    NO_LIFT = "2 no opt-in is written over a no without a later, strong enough yes"
+    NO_ENTRY = "2 nobody enters a list who said no, nor under consent without a yes"
+    NO_TICK = "2 no topic is switched on over a no to it without a later yes"
+    COMPLAINT = "2 complaints and erasures are lifted by nothing but a person's or administrator's new evidence"
+    SEPARATE = "3 field updates carry no status and status updates no fields"
+    ORDER = "4 what the statements mean does not depend on their order"
+    TOPIC_STAYS = "5 a topic's no does not close its purpose"
+    PURPOSE_STAYS = "5 a purpose's no does not switch topics off"
+    SERVICE = "5 no wish blocks transactional mail"
+    COUNTED = "6 every record read ends in exactly one counted outcome"
+    INTENT = "7 before a write there is a committed intent"
+    OUTCOME = "7 every intent has an outcome in the journal"
+    VOLUME = "8 suspicious volume stops before the first write"
+    MEANING = "8 after a change of meaning nothing is written before somebody looks"
+    SETTLES = "9 when the weather is fine, all is written within two cycles and nothing afterwards"
+    AGREES = "9 in the end both sides agree"
+    FIELDS = "9 fields converge, by the winner rule"
+    YES_STAYS = "9 whoever said yes last and is a member stays one"
+    ASKED_ONCE = "9 nobody is asked for a confirmation twice for one reason"
+    NO_ECHO = "10 the ledger says of a record only what people made it show"
+    ONCE = "10 no statement is in the ledger twice"
+    SEALED = "10 the ledger's seals verify"
+
+
+class Violation(AssertionError):
+    """A rule did not hold."""
+
+    def __init__(self, law: Law, message: str) -> None:
+        super().__init__(f"[{law}] {message}")
+        self.law = law
+
+
+class Inspector:
+    """Looks at every write before the vendor sees it."""
+
+    def __init__(self, witness: Witness, *, needs_consent: bool, counts: Counter[str]) -> None:
+        self._witness = witness
+        self._needs_consent = needs_consent
+        self._counts = counts
+        self._asked: Counter[str] = Counter()
+
+    def look(self, asked: Asked, world: Sight) -> None:
+        """Raises :class:`Violation`."""
+        if asked.is_creating:
+            self._entry(asked)
+            return
+        if asked.status or asked.topics or asked.has_values:
+            self._counts[Law.SEPARATE] += 1
+            if asked.status and (asked.has_values or asked.topics):
+                raise Violation(Law.SEPARATE, f"a status travels with other values: {asked}")
+        mails = self._addresses(asked, world)
+        if not mails:
+            return
+        if asked.status in {"subscribed", "in"}:
+            self._lift(asked, mails[0], world)
+        elif asked.status in {"unsubscribed", "out"}:
+            self._close(mails, asked)
+        elif asked.status == "pending":
+            self._request(mails[0])
+        for topic, wanted in asked.topics.items():
+            self._topic(mails, topic, asked, wanted=wanted)
+
+    def _addresses(self, asked: Asked, world: Sight) -> Sequence[str]:
+        if asked.side == "esp":
+            member = world.esp.get(asked.key)
+            return () if member is None else (member.address,)
+        contact = world.crm.get(asked.key)
+        return () if contact is None else contact.addresses
+
+    def _entry(self, asked: Asked) -> None:
+        """A record is made: the platform's with a status, a CRM's without or with a flag that says in."""
+        if asked.status == "pending":
+            self._request(asked.address)
+        if asked.side != "esp" or asked.status != "subscribed":
+            return
+        self._counts[Law.NO_ENTRY] += 1
+        no = self._witness.blocks(asked.address)
+        if no is not None:
+            self._raise_lift(Law.NO_ENTRY, f"{asked.address} is made a member over a no: {no}")
+        if self._needs_consent and not self._witness.has_said_yes(asked.address):
+            raise Violation(Law.NO_ENTRY, f"{asked.address} is made a member and never said yes")
+
+    def _lift(self, asked: Asked, mail: str, world: Sight) -> None:
+        shows_in = asked.side == "esp" and world.esp[asked.key].status == "subscribed"
+        if shows_in:
+            return
+        no = self._witness.blocks(mail)
+        if self._witness.has_said_no(mail):
+            self._counts[Law.NO_LIFT] += 1
+        if no is not None:
+            law = Law.COMPLAINT if no.is_complaint or no.source[0] == "own" else Law.NO_LIFT
+            self._raise_lift(law, f"'{asked.status}' is written for {mail} at {asked.side} {asked.key} over {no}")
+
+    def _raise_lift(self, law: Law, message: str) -> None:
+        raise Violation(law, message)
+
+    def _close(self, mails: Sequence[str], asked: Asked) -> None:
+        self._counts[Law.TOPIC_STAYS] += any(self._witness.has_said_no(m, t) for m in mails for t in TOPICS)
+        if not any(self._witness.has_said_no(mail) for mail in mails):
+            raise Violation(Law.TOPIC_STAYS, f"{mails} is closed at {asked.side} and nobody said no to the purpose")
+
+    def _topic(self, mails: Sequence[str], topic: str, asked: Asked, *, wanted: bool) -> None:
+        if not wanted:
+            self._counts[Law.PURPOSE_STAYS] += 1
+            if not any(self._witness.has_no_topic(mail, topic) for mail in mails):
+                raise Violation(Law.PURPOSE_STAYS, f"{topic} is switched off for {mails} and nobody said no to it")
+            return
+        self._counts[Law.NO_TICK] += self._witness.has_said_no(mails[0], topic)
+        no = self._witness.blocks(mails[0], topic)
+        if no is not None:
+            raise Violation(Law.NO_TICK, f"{topic} is switched on for {mails[0]} at {asked.side} over {no}")
+
+    def _request(self, mail: str) -> None:
+        """One for the address, and one for each yes that the platform wants confirmed."""
+        self._counts[Law.ASKED_ONCE] += 1
+        self._asked[mail] += 1
+        reasons = 1 + self._witness.count_yeses(mail)
+        if self._asked[mail] > reasons:
+            raise Violation(
+                Law.ASKED_ONCE, f"{mail} is asked for the {self._asked[mail]}th time, for {reasons} reasons"
+            )
+
+
+class Judge:
+    """Looks at both systems when all is quiet."""
+
+    def __init__(self, witness: Witness, counts: Counter[str]) -> None:
+        self._witness = witness
+        self._counts = counts
+
+    def judge(self, world: Sight) -> None:
+        """Raises :class:`Violation`."""
+        for email in sorted({email for email, _ in self._witness.nos}):
+            if self._witness.must_be_out(email):
+                self._counts[Law.REACHES] += 1
+                self._is_out_everywhere(email, world)
+            for topic in TOPICS:
+                if self._witness.must_be_out(email, topic):
+                    self._counts[Law.REACHES] += 1
+                    self._is_off_everywhere(email, topic, world)
+        members = {m.address: m for m in world.esp.values()}
+        for key, contact in world.crm.items():
+            member = members.get(contact.addresses[0]) if contact.addresses else None
+            # A record of several addresses shows out for any of them that is a member and is out.
+            if member and contact.is_out and not any(self._witness.has_said_no(a) for a in contact.addresses[1:]):
+                self._counts[Law.AGREES] += 1
+                if member.status == "subscribed" and member.address not in self._witness.rejected:
+                    raise Violation(Law.AGREES, f"contact {key} is out and {member.address} is subscribed")
+
+    def _is_out_everywhere(self, email: str, world: Sight) -> None:
+        for name, member in world.esp.items():
+            if member.address == email and member.status == "subscribed":
+                raise Violation(Law.REACHES, f"{email} said no and is subscribed ({name})")
+        for key, contact in world.crm.items():
+            if contact.addresses[:1] == (email,) and not contact.is_out:
+                raise Violation(Law.REACHES, f"{email} said no and contact {key} does not show it")
+
+    def _is_off_everywhere(self, email: str, topic: str, world: Sight) -> None:
+        for member in world.esp.values():
+            if member.address == email and topic in member.topics and member.status != "archived":
+                raise Violation(Law.REACHES, f"{email} said no to {topic} and has it at the platform")
+        for key, contact in world.crm.items():
+            if contact.addresses[:1] == (email,) and topic in contact.topics:
+                raise Violation(Law.REACHES, f"{email} said no to {topic} and contact {key} has it")
+
+
+def unexercised(counts: Mapping[str, int]) -> list[str]:
+    return [law.value for law in Law if not counts.get(law)]

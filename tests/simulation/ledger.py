@@ -1,0 +1,177 @@
+"""What must hold of optsync's own books: the ledger, the journal, its answers, and what both sides' fields agree on."""
+
+import random
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from optsync.sync.permission import Permissions, permissions
+from optsync.sync.report import Report
+from tests.simulation.hands import Sight
+from tests.simulation.law import Law, Violation
+from tests.simulation.script import TOPICS
+from tests.simulation.stage import PURPOSE, SYNC, Stage
+from tests.simulation.witness import Witness
+from tests.simulation.words import STATUS
+
+_SERVICE = "acme/service"
+_NOBODY = 4194305
+"""A process id that no machine gives."""
+
+
+class Books:
+    """Of one world."""
+
+    def __init__(self, stage: Stage, witness: Witness, counts: Counter[str]) -> None:
+        self._stage = stage
+        self._witness = witness
+        self._counts = counts
+        self._rng = random.Random(4)
+        self._bases: dict[tuple[int, str], tuple[str, str]] = {}
+        """By contact and member: the two cities when a cycle that ended well left them equal."""
+        self.is_seen_anew = False
+        """Whether what we wrote somewhere may count as theirs: a first sight again, or an edit in the same moment."""
+        self._driver = stage.store.driver
+        self._permissions: tuple[int, Permissions] | None = None
+
+    def _ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._driver.execute(query, values).fetchall()
+
+    def release_leases(self) -> None:
+        """The process that held them is gone, and this host knows it."""
+        self._driver.execute("UPDATE lease SET pid = ?", (_NOBODY,))
+
+    # during the play
+
+    def expect_intent(self) -> None:
+        self._counts[Law.INTENT] += 1
+        if not self._ask("SELECT 1 FROM change WHERE state = 'sending' LIMIT 1"):
+            raise Violation(Law.INTENT, "a write goes out and no intent is committed")
+
+    def known(self, side: str) -> int:
+        query = "SELECT count(*) FROM system_record r JOIN source s ON r.source_id = s.id WHERE s.system = ?"
+        return int(self._ask(query, side)[0][0])
+
+    def count(self, report: Report) -> None:
+        for name, part in report.syncs.items():
+            outcome = part.outcome
+            counted = outcome["changed"] + outcome["same"] + sum(outcome["skipped"].values()) + outcome["quarantined"]
+            self._counts[Law.COUNTED] += counted > 0
+            if sum(part.seen.values()) != counted and not part.failures:
+                raise Violation(Law.COUNTED, f"{name}: a record has no outcome, or two: {part.to_json()}")
+
+    def may_send(self) -> None:
+        """Whoever is known to have said no is not to be mailed about that; service mails go to everybody."""
+        emails = sorted({email for email, _ in self._witness.nos})
+        if not emails:
+            return
+        engine = self._stage.engine
+        rules = permissions(engine)
+        now = self._stage.clock.now()
+        with self._stage.store.reading() as unit:
+            keys = unit.points.find(emails)
+            about = unit.ledger.about(keys.values())
+        for email in emails:
+            said = list(about[keys[email]]) if email in keys else []
+            self._rng.shuffle(said)
+            for scope, name in ((STATUS, PURPOSE), *((t, f"{PURPOSE}/{t}") for t in TOPICS)):
+                if not self._witness.must_be_out(email, scope, shown=True):
+                    continue
+                self._counts[Law.MAY_SEND] += 1
+                self._counts[Law.KEPT] += 1
+                if rules.verdict(said, name, now=now).permission.may_send:
+                    raise Violation(Law.MAY_SEND, f"{email} said no to {scope} and may be mailed: {_told(said)}")
+            verdict = rules.verdict(said, _SERVICE, now=now)
+            self._counts[Law.SERVICE] += 1
+            if not verdict.permission.may_send and verdict.mailbox != "hard":
+                raise Violation(Law.SERVICE, f"{email} gets no service mail: {verdict.permission.reason}")
+            again = rules.verdict(sorted(said, key=lambda s: s.uid), PURPOSE, now=now)
+            self._counts[Law.ORDER] += len(said) > 1
+            if again.standing.wish != rules.verdict(said, PURPOSE, now=now).standing.wish:
+                raise Violation(Law.ORDER, f"the standing of {email} depends on the order of {_told(said)}")
+
+    # fields
+
+    def agree(self, world: Sight) -> None:
+        """Notes what both sides agree on now."""
+        for key, name in _pairs(world):
+            one, two = world.crm[key].city, world.esp[name].city
+            if one == two and one:
+                self._bases[key, name] = (one, two)
+
+    def judge_fields(self, world: Sight) -> None:
+        for key, name in _pairs(world):
+            contact, member = world.crm[key], world.esp[name]
+            is_listed = contact.is_client == (self._stage.config.syncs[SYNC].crm.where == {"TYPE_ID": "CLIENT"})
+            is_stopped = contact.is_out or member.status != "subscribed"
+            if is_stopped or not is_listed or not contact.city or not member.city:
+                continue
+            self._counts[Law.FIELDS] += 1
+            if contact.city != member.city and not self._is_excused(contact.addresses[0]):
+                raise Violation(Law.FIELDS, f"contact {key} has {contact.city}, member {name} has {member.city}")
+
+    def _is_excused(self, email: str) -> bool:
+        """A value that keeps bouncing is frozen, an accepted or rejected difference stays, and a person is told."""
+        if email in self._witness.rejected:
+            return True
+        kinds = "('oscillation', 'field_conflict', 'field_not_kept', 'quarantined_field', 'ambiguous')"
+        query = (
+            f"SELECT 1 FROM issue i JOIN contact_point p ON i.point_id = p.id WHERE p.email = ? AND i.kind IN {kinds}"  # noqa: S608
+        )
+        undone = self._ask("SELECT 1 FROM run WHERE undoes IS NOT NULL LIMIT 1")
+        return bool(undone or self._ask(query, email))
+
+    # the end
+
+    def close(self) -> None:
+        left = self._ask("SELECT id, state FROM change WHERE state IN ('planned', 'ready', 'sending')")
+        self._counts[Law.OUTCOME] += len(self._ask("SELECT 1 FROM change LIMIT 1"))
+        if left:
+            raise Violation(Law.OUTCOME, f"changes without an outcome: {left}")
+        query = "SELECT point_id, uid, count(*) FROM statement GROUP BY point_id, uid HAVING count(*) > 1"
+        self._counts[Law.ONCE] += 1
+        if twice := self._ask(query):
+            raise Violation(Law.ONCE, f"statements that are there twice: {twice}")
+        self._must_be_said()
+        self._must_verify()
+
+    def _must_be_said(self) -> None:
+        """A statement that names a record is about something that people made the record show. Where a write's answer
+        was lost, or a configuration changed, a restriction may be told of whom nobody knows the author."""
+        if self.is_seen_anew or self._has_doubt():
+            return
+        query = "SELECT system, record, scope, reason FROM statement WHERE kind = 'out' AND system IS NOT NULL"
+        for system, record, scope, reason in self._ask(query):
+            if reason == "the two sides disagreed when first seen":
+                continue
+            name = STATUS if scope == PURPOSE else scope.rsplit("/", 1)[1]
+            key = (system, int(record) if system == "crm" else record)
+            self._counts[Law.NO_ECHO] += 1
+            if name in {STATUS, *TOPICS} and (key, name, "no") not in self._witness.spoken:
+                raise Violation(Law.NO_ECHO, f"the ledger says that {key} said no to {name}, and nobody did")
+
+    def _has_doubt(self) -> bool:
+        lost = self._ask("SELECT 1 FROM change WHERE state = 'failed' LIMIT 1")
+        return bool(lost or self._ask("SELECT 1 FROM run WHERE ended_at IS NULL LIMIT 1"))
+
+    def _must_verify(self) -> None:
+        store = self._stage.store
+        keys = list(store.keys()) if store.keys else []
+        with store.reading() as unit:
+            verdict = unit.ledger.verify(keys)
+        self._counts[Law.SEALED] += 1
+        if verdict.found:
+            raise Violation(Law.SEALED, "; ".join(str(f) for f in verdict.findings))
+
+
+def _pairs(world: Sight) -> Iterable[tuple[int, str]]:
+    """Contacts and members with one address that nobody else holds."""
+    held = Counter(mail for contact in world.crm.values() for mail in contact.addresses)
+    members = {member.address: name for name, member in world.esp.items()}
+    for key, contact in world.crm.items():
+        if contact.addresses and held[contact.addresses[0]] == 1 and contact.addresses[0] in members:
+            yield key, members[contact.addresses[0]]
+
+
+def _told(said: Iterable[Any]) -> str:
+    return "; ".join(f"{s.kind} {s.scope} {s.at:%H:%M:%S} {s.source} {int(s.strength)}" for s in said)

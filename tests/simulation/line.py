@@ -1,0 +1,321 @@
+"""The line between the engine and the mocks: weather strikes, things happen while a request is on its way, every
+write is looked at before the vendor sees it, and every answer that arrives is noted as what the engine was shown."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, unquote, unquote_plus
+
+import msgspec
+
+from optsync.connect.mock import MockRequest, MockResponse, MockTransport
+from optsync_mock.faults import FaultKind, Rule, answer_with_fault
+from tests.simulation.script import FAULTS
+from tests.simulation.stage import CRM, ESP, Fate, Killed, Stage
+
+FLAGS = frozenset({"UF_CRM_OPT_OUT", "UF_CRM_OPT_IN"})
+_BOXES = {"UF_CRM_TOPIC_NEWS": "news", "UF_CRM_TOPIC_OFFERS": "offers"}
+_REPLICA_LAG = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A record as an answer showed it. ``status`` is the platform's word; a CRM has none."""
+
+    side: str
+    key: Any
+    addresses: tuple[str, ...]
+    status: str
+    is_out: bool
+    is_in: bool
+    topics: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One record that a request wants changed. ``key`` is None where it is to be made. ``status``: the platform's
+    word; for a CRM ``out`` or ``in``, empty when no flag is named. ``topics``: those set, and to what."""
+
+    side: str
+    key: Any
+    address: str
+    status: str
+    topics: Mapping[str, bool]
+    has_values: bool
+    """Whether values besides the status or flags, topics aside, go with it."""
+    is_creating: bool = False
+
+
+class Watcher(Protocol):
+    """Who is told what goes over the line."""
+
+    stage: Stage
+
+    @property
+    def fate(self) -> Fate: ...
+
+    def on_write(self, asked: Sequence[Asked]) -> None: ...
+
+    def on_shown(self, rows: Sequence[Row]) -> None: ...
+
+    def on_complaints_shown(self, addresses: Sequence[str]) -> None: ...
+
+    def on_the_way(self, number: int) -> None: ...
+
+    def changed_within(self, side: str, key: Any, seconds: float) -> bool: ...
+
+
+class Line(MockTransport):
+    """The transport of one process."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        super().__init__({CRM: watcher.stage.crm, ESP: watcher.stage.esp})
+        self._watcher = watcher
+        self._inner = self._mocks
+        self._mocks = {base: _Wire(self, base) for base in self._inner}  # type: ignore[misc]
+        self._topics = {key: i.name.lower() for key, i in watcher.stage.esp.audience.interests().items()}
+        self._former: dict[tuple[str, Any, frozenset[str]], dict[str, Any]] = {}
+        self.writes = 0
+
+    def answer(self, base: str, request: MockRequest) -> MockResponse:
+        """What the vendor, the network and fate make of a request."""
+        watcher, fate = self._watcher, self._watcher.fate
+        fate.requests += 1
+        number = fate.requests
+        if fate.kills("before request", number):
+            raise Killed
+        mock = self._inner[base]
+        is_write = mock.is_write(request)
+        if is_write:
+            self.writes += 1
+            watcher.on_write(list(self._asked(base, request)))
+        watcher.on_the_way(number)
+        kind = fate.faults.get(number)
+        if kind is not None:
+            fate.struck.add(FAULTS[kind])
+        answer = self._struck(kind, base, request, is_write=is_write)
+        if fate.kills("after request", number):
+            raise Killed
+        if answer.status == 200:
+            self._note(base, request, answer)
+        return answer
+
+    def _struck(self, kind: str | None, base: str, request: MockRequest, *, is_write: bool) -> MockResponse:
+        mock = self._inner[base]
+        if kind is None or (kind == "stale" and is_write):
+            return mock.handle(request)
+        if kind == "stale":
+            return self._stale(base, request, mock.handle(request))
+        if kind.startswith("partial"):
+            return self._in_part(base, request, is_missing=kind == "partial_missing")
+        rule = Rule(kind=FaultKind(kind), retry_after=2)
+        return answer_with_fault(rule, lambda: mock.handle(request))
+
+    # partial failure
+
+    def _in_part(self, base: str, request: MockRequest, *, is_missing: bool) -> MockResponse:
+        """The first part of what was asked is not done: it has an error of its own, or is not spoken of."""
+        mock = self._inner[base]
+        body = _json(request.body)
+        commands = body.get("cmd")
+        if isinstance(commands, dict) and commands:
+            lost = next((k for k in commands if k.startswith("u")), next(iter(commands)))
+            rest = {k: v for k, v in commands.items() if k != lost}
+            answer = _json((made := mock.handle(_with_body(request, {**body, "cmd": rest}))).body)
+            if not is_missing and "result" in answer:
+                errors = answer["result"].get("result_error") or {}
+                error = {"error": "INTERNAL_SERVER_ERROR", "error_description": "Internal server error"}
+                answer["result"]["result_error"] = {**errors, lost: error}
+            return _with_answer(made, answer)
+        items = body.get("members")
+        if not isinstance(items, list) or len(items) < 2:
+            return mock.handle(request)
+        answer = _json((made := mock.handle(_with_body(request, {**body, "members": items[1:]}))).body)
+        if not is_missing and "errors" in answer:
+            error = {"email_address": items[0]["email_address"], "error": "An internal error occurred."}
+            more = {"error_code": "ERROR_GENERIC", "field": "", "field_message": ""}
+            answer["errors"] = [*answer["errors"], {**error, **more}]
+            answer["error_count"] = len(answer["errors"])
+        return _with_answer(made, answer)
+
+    # stale reads
+
+    def _stale(self, base: str, request: MockRequest, answer: MockResponse) -> MockResponse:
+        """A replica that is behind: what people changed within a minute is shown as it was, or not yet listed."""
+        side = "crm" if base == CRM else "esp"
+        if answer.status != 200:
+            return answer
+        body = _json(answer.body)
+        if (key := _key(side, body)) is not None and self._watcher.changed_within(side, key, _REPLICA_LAG):
+            return _with_answer(answer, self._former.get((side, key, frozenset(body)), body))
+        total = body.get("total_items")
+        left_out = self._age(side, body)
+        if isinstance(total, int):
+            body["total_items"] = total - left_out
+        return _with_answer(answer, body)
+
+    def _age(self, side: str, value: Any) -> int:
+        """Puts the former rows in place; how many are not there yet."""
+        left_out = 0
+        if isinstance(value, list):
+            kept = []
+            for item in value:
+                key = _key(side, item)
+                if key is None or not self._watcher.changed_within(side, key, _REPLICA_LAG):
+                    left_out += self._age(side, item)
+                    kept.append(item)
+                    continue
+                former = self._former.get((side, key, frozenset(item)))
+                if former is None:
+                    left_out += 1
+                else:
+                    kept.append(former)
+            value[:] = kept
+        elif isinstance(value, dict):
+            for item in value.values():
+                left_out += self._age(side, item)
+        return left_out
+
+    # what the engine is shown
+
+    def _note(self, base: str, request: MockRequest, answer: MockResponse) -> None:
+        side = "crm" if base == CRM else "esp"
+        try:
+            body = _json(answer.body)
+        except msgspec.DecodeError:
+            return
+        if "/abuse-reports" in request.path:
+            reports = body.get("abuse_reports") or ()
+            self._watcher.on_complaints_shown([str(r["email_address"]).lower() for r in reports])
+        rows = []
+        for key, item in _items(side, body):
+            self._former[side, key, frozenset(item)] = item
+            if (row := self._row(side, key, item)) is not None:
+                rows.append(row)
+        if rows:
+            self._watcher.on_shown(rows)
+
+    def _row(self, side: str, key: Any, item: Mapping[str, Any]) -> Row | None:
+        if side == "esp":
+            if "status" not in item or "email_address" not in item:
+                return None
+            topics = frozenset(self._topics[i] for i, on in (item.get("interests") or {}).items() if on)
+            status = str(item["status"])
+            flags = (status == "unsubscribed", status == "subscribed")
+            return Row(side, key, (str(item["email_address"]).lower(),), status, *flags, topics)
+        if "UF_CRM_OPT_OUT" not in item:
+            return None
+        mails = tuple(dict.fromkeys(str(one["VALUE"]).strip().lower() for one in item.get("EMAIL") or ()))
+        topics = frozenset(topic for name, topic in _BOXES.items() if _is_on(item.get(name)))
+        return Row(side, key, mails, "", _is_on(item["UF_CRM_OPT_OUT"]), _is_on(item["UF_CRM_OPT_IN"]), topics)
+
+    # what it asks for
+
+    def _asked(self, base: str, request: MockRequest) -> Iterator[Asked]:
+        body = _json(request.body) if request.body else {}
+        if base == CRM:
+            yield from _of_crm(request, body)
+            return
+        operations = body.get("operations") if request.path.endswith("/batches") else None
+        for operation in operations or ():
+            inner = _json(str(operation.get("body") or "{}").encode())
+            yield from self._of_platform(operation["path"], inner)
+        if operations is None:
+            yield from self._of_platform(request.path, body)
+
+    def _of_platform(self, path: str, body: Mapping[str, Any]) -> Iterator[Asked]:
+        items = body.get("members")
+        is_creating = isinstance(items, list) and not body.get("update_existing")
+        key = None
+        if "/members/" in path:
+            found = self._watcher.stage.esp.audience.find(unquote(path.rsplit("/members/", 1)[1]).split("/")[0])
+            key = None if found is None else found.contact_id
+        for item in items if isinstance(items, list) else [body]:
+            mail = str(item.get("email_address") or "").lower()
+            member = self._watcher.stage.esp.audience.find(mail) if mail and key is None else None
+            yield Asked(
+                "esp",
+                key if member is None else member.contact_id,
+                mail,
+                str(item.get("status") or item.get("status_if_new") or ""),
+                {self._topics[i]: bool(on) for i, on in (item.get("interests") or {}).items()},
+                bool(item.get("merge_fields")),
+                is_creating=is_creating or ("/members" in path and key is None and member is None),
+            )
+
+
+class _Wire:
+    """What the transport takes for a mock."""
+
+    def __init__(self, line: Line, base: str) -> None:
+        self._line, self._base = line, base
+
+    def handle(self, request: MockRequest) -> MockResponse:
+        return self._line.answer(self._base, request)
+
+
+def _of_crm(request: MockRequest, body: Mapping[str, Any]) -> Iterator[Asked]:
+    method = request.path.rsplit("/", 1)[1].removesuffix(".json").lower()
+    if method != "batch":
+        fields = body.get("fields") or {}
+        yield from _command(method, body.get("id"), {str(k): v for k, v in fields.items()})
+        return
+    for command in (body.get("cmd") or {}).values():
+        name, _, query = str(command).partition("?")
+        pairs = dict(parse_qsl(query, keep_blank_values=True))
+        named = {
+            unquote_plus(k)[7:].split("]")[0]: v for k, v in pairs.items() if unquote_plus(k).startswith("fields[")
+        }
+        yield from _command(name.lower(), pairs.get("id") or pairs.get("ID"), named)
+
+
+def _command(method: str, key: Any, fields: Mapping[str, Any]) -> Iterator[Asked]:
+    if not method.endswith((".update", ".add")):
+        return
+    is_creating = method.endswith(".add")
+    status = "out" if _is_on(fields.get("UF_CRM_OPT_OUT")) else ""
+    if not status and ("UF_CRM_OPT_OUT" in fields or _is_on(fields.get("UF_CRM_OPT_IN"))):
+        status = "in"
+    topics = {topic: _is_on(fields[name]) for name, topic in _BOXES.items() if name in fields}
+    rest = set(fields) - FLAGS - set(_BOXES)
+    yield Asked("crm", None if is_creating else int(key), "", status, topics, bool(rest), is_creating=is_creating)
+
+
+def _items(side: str, value: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Every record in an answer."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _items(side, item)
+    elif isinstance(value, dict):
+        key = _key(side, value)
+        if key is not None:
+            yield key, value
+            return
+        for item in value.values():
+            yield from _items(side, item)
+
+
+def _key(side: str, item: Any) -> Any:
+    if not isinstance(item, dict):
+        return None
+    if side == "esp":
+        return item.get("contact_id")
+    key = item.get("ID") if "DATE_MODIFY" in item else None
+    return int(key) if isinstance(key, str) else None
+
+
+def _is_on(value: Any) -> bool:
+    return str(value) in {"1", "True", "true", "Y"}
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    value = msgspec.json.decode(body) if body else {}
+    return value if isinstance(value, dict) else {}
+
+
+def _with_body(request: MockRequest, body: Mapping[str, Any]) -> MockRequest:
+    return replace(request, body=msgspec.json.encode(body))
+
+
+def _with_answer(answer: MockResponse, body: Mapping[str, Any]) -> MockResponse:
+    return replace(answer, body=msgspec.json.encode(body))

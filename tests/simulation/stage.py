@@ -1,0 +1,260 @@
+"""Where a world happens: two vendor mocks, virtual time with a clock for each system, a state database in memory."""
+
+import random
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from requests.adapters import BaseAdapter
+from sqlalchemy.engine import Engine as Database
+from sqlalchemy.exc import OperationalError
+
+from optsync.clock import ManualClock
+from optsync.config.load import load
+from optsync.config.parts import Guard, Policy
+from optsync.config.schema import Config
+from optsync.connect.mock import Person, VendorMock
+from optsync.connect.registry import mocks
+from optsync.model.record import Origin, Status
+from optsync.state.store import Store
+from optsync.state.unit import Unit
+from optsync.sync.compose import compose
+from optsync.sync.engine import Engine
+from tests.simulation.script import SLOTS, Script, address
+
+START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+CRM, ESP = "http://127.0.0.1:1/crm", "http://127.0.0.1:1/esp"
+PURPOSE, SYNC = "acme/marketing", "newsletter"
+_NAMES = ("first_name", "city")
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class VendorClock:
+    """A system's own clock: ``ahead`` of ours by some seconds, and for what is ``late`` further back."""
+
+    def __init__(self, clock: ManualClock, ahead: float) -> None:
+        self._clock = clock
+        self.ahead = ahead
+        self.late = 0.0
+
+    def now(self) -> datetime:
+        return self._clock.now() + timedelta(seconds=self.ahead - self.late)
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self._clock.sleep(seconds)
+
+
+@dataclass(slots=True)
+class Fate:
+    """What happens to the requests and commits of the cycle under way; ``struck``: the classes of what did happen."""
+
+    faults: Mapping[int, str] = field(default_factory=dict)
+    kill: tuple[str, int] | None = None
+    troubled: Mapping[int, str] = field(default_factory=dict)
+    requests: int = 0
+    commits: int = 0
+    is_dead: bool = False
+    struck: set[str] = field(default_factory=set)
+
+    def kills(self, when: str, number: int) -> bool:
+        if self.kill == (when, number):
+            self.is_dead = True
+        return self.is_dead
+
+
+class SimStore(Store):
+    """Begins as a copy of a migrated database; dies, is busy or leaves a commit in doubt when fate says so.
+
+    Worlds that are played one after another share the connection, and with it what SQLAlchemy has compiled."""
+
+    fate = Fate()
+    _shared: Database | None = None
+    _template = b""
+
+    def migrate(self) -> None:
+        """The database is a migrated one already."""
+
+    @classmethod
+    def empty(cls, clock: ManualClock) -> "SimStore":
+        store = cls("sqlite://", clock)
+        if cls._shared is None:
+            Store.migrate(store)
+            cls._shared, cls._template = store._engine, store.driver.serialize()
+        store._engine = cls._shared
+        store.driver.deserialize(cls._template)
+        return store
+
+    @property
+    def driver(self) -> sqlite3.Connection:
+        with self._engine.connect() as connection:
+            return connection.connection.driver_connection  # type: ignore[return-value]
+
+    @contextmanager
+    def transaction(self) -> Iterator[Unit]:
+        fate = self.fate
+        fate.commits += 1
+        number = fate.commits
+        if fate.is_dead:
+            raise Killed
+        trouble = fate.troubled.get(number)
+        if trouble == "busy":
+            fate.struck.add("database busy")
+            raise OperationalError("BEGIN IMMEDIATE", {}, sqlite3.OperationalError("database is locked"))
+        with super().transaction() as unit:
+            yield unit
+            if fate.kills("before commit", number):
+                raise Killed
+        if fate.kills("after commit", number):
+            raise Killed
+        if trouble:
+            fate.struck.add("commit in doubt")
+            raise OperationalError("COMMIT", {}, sqlite3.OperationalError("the connection is closed"))
+
+    def wipe(self) -> bool:
+        """There are no files; writing the database anew would take longer than the rest of a world."""
+        return True
+
+
+class Stage:
+    """One world's systems and state. ``engine`` is the process; ``restart()`` begins another one."""
+
+    def __init__(self, script: Script) -> None:
+        self.clock = ManualClock(START)
+        self.crm_clock = VendorClock(self.clock, script.crm_ahead)
+        self.esp_clock = VendorClock(self.clock, script.esp_ahead)
+        self.crm: Any = _mock("bitrix24")(clock=self.crm_clock, rng=random.Random(1))
+        self.esp: Any = _mock("mailchimp")(clock=self.esp_clock, rng=random.Random(2))
+        population = people(script)
+        self.crm.populate(population)
+        self.esp.populate(population)
+        self.config = configured(script)
+        self.store = SimStore.empty(self.clock)
+        self.store.fate = Fate()
+        self.transport: BaseAdapter | None = None
+        self.engine: Engine
+
+    def restart(self, holder: str = "first") -> Engine:
+        """A new process on the same database, with whatever the configuration is now."""
+        engine = compose(
+            self.config, clock=self.clock, rng=random.Random(3), transport=self.transport, store=self.store
+        )
+        object.__setattr__(engine, "holder", holder)
+        return engine
+
+    @property
+    def meaning(self) -> str:
+        """What of the configuration decides what a reading means."""
+        crm = self.config.syncs[SYNC].crm
+        return f"{sorted(crm.topics)} {crm.where}"
+
+    def reconfigure(self, what: str) -> None:
+        """``remap``: one topic less is mapped, or again; ``refilter``: another list scope, or the first again."""
+        sync = self.config.syncs[SYNC]
+        if what == "remap":
+            topics = dict(sync.crm.topics)
+            if "offers" in topics:
+                del topics["offers"]
+            else:
+                topics["offers"] = "UF_CRM_TOPIC_OFFERS"
+            crm = sync.crm.model_copy(update={"topics": topics})
+        else:
+            where = {"TYPE_ID": "SUPPLIER" if sync.crm.where == {"TYPE_ID": "CLIENT"} else "CLIENT"}
+            crm = sync.crm.model_copy(update={"where": where})
+        self._put(sync.model_copy(update={"crm": crm}))
+
+    def _put(self, sync: Any) -> None:
+        self.config = self.config.model_copy(update={"syncs": {SYNC: sync.named(SYNC)}})
+
+
+@cache
+def _mock(name: str) -> type[VendorMock]:
+    return mocks()[name]
+
+
+def configured(script: Script) -> Config:
+    """The base configuration with the script's policy, read once from a file as every other."""
+    base = _base(script.basis, script.conflict, script.handled)
+    policy = {key: value for key, value in script.policy.items() if key != "inactive"}
+    if "inactive" in script.policy:
+        policy["inactive"] = script.policy["inactive"]
+    sync = base.syncs[SYNC].model_copy(update={"policy": Policy(**policy)}).named(SYNC)
+    few = {"max": script.guard, "percent": 20, "cap": 1000}
+    kinds = {"opt_outs": few, "opt_ins": few, "archives": few}
+    return base.model_copy(update={"syncs": {SYNC: sync}, "guard": Guard(**kinds)})
+
+
+@cache
+def _base(basis: str, conflict: str, handled: bool) -> Config:
+    crm, esp = _mock("bitrix24"), _mock("mailchimp")
+    of_crm = crm(clock=ManualClock(START), rng=random.Random(1)).config(CRM)
+    of_esp = esp(clock=ManualClock(START), rng=random.Random(2)).config(ESP)
+    sync: dict[str, Any] = {
+        "scope": PURPOSE,
+        "crm": {"system": "crm", **of_crm.side},
+        "esp": {"system": "esp", **of_esp.side},
+        "fields": [{"crm": of_crm.fields[n], "esp": of_esp.fields[n], "conflict": conflict} for n in _NAMES],
+        "full": "720h",
+    }
+    if handled:
+        sync["on_opt_out"] = {PURPOSE: {"LAST_NAME": "left"}}
+        sync["on_opt_in"] = {PURPOSE: {"LAST_NAME": "came"}}
+    purposes = {
+        "marketing": {"kind": "commercial", "basis": basis, "topics": ["news", "offers", "events"]},
+        "service": {"kind": "transactional"},
+    }
+    document = {
+        "state": {"url": "sqlite://"},
+        "secret_keys": ["a secret of the simulation"],
+        "brands": {"acme": {"purposes": purposes}},
+        "systems": {"crm": of_crm.system, "esp": of_esp.system},
+        "syncs": {SYNC: sync},
+        "consent": {"inactive_after": "45d"},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.yaml"
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+        return load(path, {})
+
+
+def people(script: Script) -> list[Person]:
+    """Who lives in the world of that seed."""
+    rng = random.Random(f"{script.seed} people")
+    return [_person(number, rng) for number in range(script.people)]
+
+
+def _person(number: int, rng: random.Random) -> Person:
+    made = START - timedelta(days=rng.randrange(3, 400), seconds=rng.randrange(86400))
+    has_consent = rng.random() < 0.3
+    status = rng.choice([Status.IN] * 5 + [Status.OUT, Status.OUT, Status.PENDING, Status.UNKNOWN])
+    return Person(
+        number=number,
+        first_name=f"Ann{number}",
+        last_name=f"Lee{number}",
+        addresses=(address(number), *((address((number + 1) % SLOTS),) if rng.random() < 0.12 else ())),
+        city=rng.choice(["Riga", "Riga", "", "Oslo"]),
+        is_client=rng.random() < 0.9,
+        in_crm=rng.random() < 0.88,
+        in_esp=rng.random() < 0.85,
+        status=status,
+        origin=rng.choice([Origin.PERSON, Origin.ADMIN, Origin.COMPLAINT]),
+        opted_in_at=made if status is Status.IN and rng.random() < 0.5 else None,
+        opt_out=rng.random() < 0.12,
+        opt_in=has_consent,
+        consent_at=made if has_consent and rng.random() < 0.8 else None,
+        crm_topics={"news": rng.random() < 0.5} if rng.random() < 0.5 else {},
+        esp_topics={"news": rng.random() < 0.5, "offers": rng.random() < 0.5},
+        created_at=made,
+    )

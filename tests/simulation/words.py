@@ -1,0 +1,82 @@
+"""What somebody said: a no or a yes about an address, and whether a row or a system shows it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+from tests.simulation.hands import Sight
+from tests.simulation.line import Row
+from tests.simulation.script import TOPICS
+
+Key: TypeAlias = tuple[str, Any]
+"""A record: its side and id."""
+STATUS = "status"
+"""The scope of the purpose; the others are topics."""
+APART = timedelta(seconds=230)
+"""What must lie between a no and a later yes told by another clock, less what measuring a clock may be wrong."""
+
+FUTURE = timedelta(minutes=5)
+"""A consent that is dated further ahead is none."""
+
+
+@dataclass(slots=True, kw_only=True)
+class No:
+    """``order``: of all that happened. ``is_listed``: an answer of the cycle under way showed it."""
+
+    email: str
+    scope: str
+    at: datetime
+    order: int
+    source: Key
+    kind: str
+    is_personal: bool
+    is_complaint: bool = False
+    is_blurred: bool = False
+    is_listed: bool = False
+    is_reported: bool = False
+    """Of a complaint: the member shows it like any other no; that it was one stands in another listing."""
+    is_certain: bool = False
+    is_void: bool = False
+
+    @property
+    def is_shown(self) -> bool:
+        return self.is_listed and (self.is_reported or not self.is_complaint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yes:
+    """``at``: the time that is claimed. ``clock``: whose, None for a typed time."""
+
+    email: str
+    scope: str
+    at: datetime
+    order: int
+    clock: str | None
+    is_admin: bool = False
+    is_blurred: bool = False
+
+
+def shows(row: Row, no: No) -> bool:
+    """Whether the row shows what was said."""
+    if (row.side, row.key) != no.source or (no.email not in row.addresses and no.kind != "unticked"):
+        return False
+    if no.kind == "out":
+        return row.is_out
+    if no.kind in {"cleaned", "transactional"}:
+        return row.status == no.kind
+    if no.kind == "unticked":
+        return not row.is_in and not row.is_out
+    return no.kind in TOPICS and no.kind not in row.topics and row.status != "archived"
+
+
+def still_shows(world: Sight, no: No) -> bool:
+    side, key = no.source
+    if side == "crm":
+        contact = world.crm.get(key)
+        return no.kind == "out" and contact is not None and contact.is_out and no.email in contact.addresses
+    member = world.esp.get(key)
+    if side != "esp" or member is None or member.address != no.email:
+        return False
+    if no.is_complaint:
+        return member.origin == "abuse" or member.status == "cleaned"
+    return no.kind == "out" and member.status == "unsubscribed"
