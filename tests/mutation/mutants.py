@@ -1,12 +1,14 @@
-"""Makes mutants of the pure core: every one is one function with one small fault in it.
+"""Makes mutants of the pure core: every one is one function with one small fault in it, or a table without an entry.
 
-The faults are those of mutmut. Its own way to run them is not used: it leaves out whatever is decorated, which in the
-model is nearly everything, and starts a session of tests for each mutant.
+The faults of functions are those of mutmut. Its own way to run them is not used: it leaves out whatever is decorated,
+which in the model is nearly everything, and starts a session of tests for each mutant.
 """
 
+import ast
 import difflib
 import importlib
 import inspect
+import re
 import sys
 import textwrap
 from collections import Counter
@@ -30,9 +32,12 @@ class Mutant:
 
     identity: str
     module: str
-    function: str
+    name: str
+    """Of the function (without its decorators) or of the table that ``source`` is."""
     source: str
-    """Of the faulty function, without its decorators."""
+    users: tuple[str, ...]
+    """The functions whose callers can notice it: the function itself, or those that look into the table."""
+    is_table: bool = False
 
 
 def core_modules() -> tuple[str, ...]:
@@ -59,12 +64,38 @@ def mutate(name: str, text: str) -> Iterator[Mutant]:
         function = mutation.contained_by_top_level_function
         if not isinstance(function, cst.FunctionDef):
             continue  # a default of a class or a constant
-        before = _code(function)
+        before, own = _code(function), qualified[function]
         after = _code(deep_replace(function, mutation.original_node, mutation.mutated_node))
-        label = f"{name}.{qualified[function]}: {_difference(before, after)}"
+        label = f"{name}.{own}: {_difference(before, after)}"
         seen[label] += 1
         identity = label if seen[label] == 1 else f"{label} ({seen[label]})"
-        yield Mutant(identity, name, qualified[function], after)
+        yield Mutant(identity, name, own, after, (own,))
+    codes = {own: _code(function) for function, own in qualified.items()}
+    for table, entries in _tables(text):
+        users = tuple(own for own, code in codes.items() if re.search(rf"\b{table}\b", code))
+        for entry, source in entries if users else ():
+            yield Mutant(f"{name}.{table}: without {entry}", name, table, source, users, is_table=True)
+
+
+def _tables(text: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """The sets and mappings of a module that are written down entry by entry, each without one of them."""
+    for node in ast.parse(text).body:
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        literal = node.value.args[0] if isinstance(node.value, ast.Call) and node.value.args else node.value
+        if isinstance(target, ast.Name) and isinstance(literal, ast.Dict | ast.Set):
+            yield target.id, list(_each_without_one(node.value, literal))
+
+
+def _each_without_one(value: ast.expr, literal: ast.Dict | ast.Set) -> Iterator[tuple[str, str]]:
+    """An entry's code, and the table's without it."""
+    columns: list[list[Any]] = [literal.keys, literal.values] if isinstance(literal, ast.Dict) else [literal.elts]
+    for number in range(len(columns[0])):
+        entry = [column.pop(number) for column in columns]
+        yield ast.unparse(entry[0] or entry[-1]), ast.unparse(value)
+        for column, part in zip(columns, entry, strict=True):
+            column.insert(number, part)
 
 
 class _Undecorate(cst.CSTTransformer):
@@ -96,11 +127,14 @@ def _difference(before: str, after: str) -> str:
 
 
 def turn_on(mutant: Mutant) -> None:
-    """From now on the faulty function is called wherever the right one was. For good: fork first."""
+    """From now on the faulty function or table counts wherever the right one did. For good: fork first."""
     module = sys.modules[mutant.module]
+    if mutant.is_table:
+        setattr(module, mutant.name, eval(mutant.source, vars(module)))  # noqa: S307 - our own source, an entry less
+        return
     namespace: dict[str, Any] = {**vars(module)}
     exec(compile(mutant.source, mutant.identity, "exec"), namespace)  # noqa: S102 - our own source, one fault apart
-    faulty, live = namespace[mutant.function.rpartition(".")[2]], function_at(module, mutant.function)
+    faulty, live = namespace[mutant.name.rpartition(".")[2]], function_at(module, mutant.name)
     live.__code__, live.__defaults__, live.__kwdefaults__ = faulty.__code__, faulty.__defaults__, faulty.__kwdefaults__
 
 

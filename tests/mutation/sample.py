@@ -2,6 +2,13 @@
 
 from dataclasses import dataclass
 
+SMALL = frozenset({1, 2})
+NAMES: dict[str, int] = {
+    "one": 1,
+    "many": 9,
+}
+UNUSED = {"a", "b"}
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -43,3 +50,8 @@ def halve(number: int) -> int:
 def unused() -> bool:
     """No test calls it."""
     return True
+
+
+def is_small(name: str) -> bool:
+    """Whether the number of that name is small."""
+    return NAMES.get(name) in SMALL

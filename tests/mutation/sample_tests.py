@@ -1,6 +1,6 @@
 """Tests that are run by the tests of mutation testing alone: they miss one boundary on purpose."""
 
-from tests.mutation.sample import Span, halve, longest
+from tests.mutation.sample import Span, halve, is_small, longest
 
 
 def test_lengths() -> None:
@@ -9,3 +9,8 @@ def test_lengths() -> None:
 
 def test_halves() -> None:
     assert halve(8) == 3
+
+
+def test_names() -> None:
+    assert is_small("one")
+    assert not is_small("many")

@@ -39,6 +39,10 @@ def verdicts() -> dict[str, str]:
         ("longest: - return max(lengths, default=0)  + return max(lengths, default=1)", Verdict.SURVIVED),
         ("Span.upto: - first: int = 0,  + first: int = 1,", Verdict.SURVIVED),
         ("unused: - return True  + return False", Verdict.UNTESTED),
+        ("NAMES: without 'one'", Verdict.KILLED),
+        ("NAMES: without 'many'", Verdict.SURVIVED),
+        ("SMALL: without 1", Verdict.KILLED),
+        ("SMALL: without 2", Verdict.SURVIVED),
     ],
 )
 def test_each_mutant_gets_the_verdict_that_the_tests_deserve(
@@ -65,7 +69,7 @@ def test_a_mutant_is_the_same_after_an_edit_elsewhere() -> None:
 
 def test_the_report_names_survivors_without_a_reason_and_reasons_without_a_survivor() -> None:
     names = [f"{SAMPLE}.f: {fault}" for fault in "abcd"]
-    mutants = [Mutant(name, SAMPLE, "f", "") for name in names]
+    mutants = [Mutant(name, SAMPLE, "f", "", ("f",)) for name in names]
     found = dict(zip(names, (Verdict.KILLED, Verdict.SURVIVED, Verdict.UNTESTED, Verdict.TIMEOUT), strict=True))
     reasons = {names[1]: "equivalent", names[0]: "equivalent", "optsync.model.scope.path: x": "of another module"}
 

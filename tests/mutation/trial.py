@@ -41,7 +41,7 @@ class Trial:
     """By identity; in the end every mutant has one."""
     _callers: dict[CodeType, dict[pytest.Item, None]] = field(default_factory=dict)
     _cost: dict[pytest.Item, float] = field(default_factory=dict)
-    _kills: defaultdict[CodeType, Counter[pytest.Item]] = field(default_factory=lambda: defaultdict(Counter))
+    _kills: defaultdict[tuple[str, str], Counter[pytest.Item]] = field(default_factory=lambda: defaultdict(Counter))
     _has_failed: bool = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -52,7 +52,7 @@ class Trial:
         """Stands in for the loop of pytest."""
         if session.testsfailed:
             raise session.Failed("the tests cannot be collected")
-        self._callers = {self._code(mutant): {} for mutant in self.mutants}
+        self._callers = {code: {} for mutant in self.mutants for code in self._codes(mutant)}
         for item in session.items:
             if not self._watch(item):
                 raise session.Failed(f"{item.nodeid} fails without any mutant")
@@ -94,9 +94,9 @@ class Trial:
             self._end_one(running)
 
     def _likeliest_first(self, mutant: Mutant) -> list[pytest.Item]:
-        code = self._code(mutant)
-        kills = self._kills[code]
-        return sorted(self._callers[code], key=lambda item: (-kills[item], self._cost[item]))
+        kills = self._kills[mutant.module, mutant.name]
+        callers = dict.fromkeys(item for code in self._codes(mutant) for item in self._callers[code])
+        return sorted(callers, key=lambda item: (-kills[item], self._cost[item]))
 
     def _start(self, mutant: Mutant | None, tests: list[pytest.Item]) -> int:
         if child := os.fork():
@@ -129,10 +129,11 @@ class Trial:
         else:
             self.verdicts[mutant.identity] = Verdict.KILLED
             if code < _NAMED_KILLERS:
-                self._kills[self._code(mutant)][tests[code - 1]] += 1
+                self._kills[mutant.module, mutant.name][tests[code - 1]] += 1
 
-    def _code(self, mutant: Mutant) -> CodeType:
-        return function_at(importlib.import_module(mutant.module), mutant.function).__code__
+    def _codes(self, mutant: Mutant) -> list[CodeType]:
+        module = importlib.import_module(mutant.module)
+        return [function_at(module, user).__code__ for user in mutant.users]
 
 
 def judge(mutants: Sequence[Mutant], *, jobs: int = 1, tests: Sequence[str] = TESTS) -> dict[str, Verdict]:

@@ -231,6 +231,27 @@ def test_whom_people_took_away_there_comes_back_by_an_opt_in_after_it(was: Seen,
     assert [i.kind for i in intents] == ([expected] if expected else [])
 
 
+def test_a_request_names_the_grant_that_lifts_and_not_a_later_tick() -> None:
+    said = [*LEFT_BY_THEMSELF, grant(20, strength=Strength.NOTHING)]
+    (intent,), _ = entered(around(contact(1, fields={"IN": True}), said={1: said}))
+
+    assert (intent.kind, intent.causes) == (ChangeKind.REQUEST, (LEFT_BY_THEMSELF[1].uid,))
+
+
+def test_a_create_names_its_grant_though_somebody_was_asked_since() -> None:
+    said = [grant(60, system="crm"), say(StatementKind.REQUEST, 50, system="mc")]
+    (intent,), _ = entered(around(contact(1, fields={"IN": True}), said={1: said}))
+
+    assert (intent.kind, intent.causes) == (ChangeKind.CREATE, (said[0].uid,))
+
+
+def test_who_was_asked_and_shows_that_they_left_waits() -> None:
+    gone = member(2, (1,), Status.OUT, is_gone=True, origin=Origin.PERSON)
+    said = [grant(60, system="crm"), say(StatementKind.REQUEST, 50, system="mc")]
+
+    assert entered(around(contact(1, fields={"IN": True}), gone, said={1: said})) == ([], {1: "asked"})
+
+
 def test_who_was_taken_away_at_a_former_address_enters_anew() -> None:
     former = member(4, (7,), Status.ABSENT, is_gone=True)
     found = around(contact(1, fields={"IN": True}), said={1: [grant(60, system="crm")]}, removed={1: former})
