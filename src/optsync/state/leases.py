@@ -24,6 +24,12 @@ _FRESH = timedelta(seconds=10)
 
 # In the order of the names, so that two who lock some of the same leases wait for each other and never in a circle.
 _LOCKED = Prepared(sa.select(lease).where(lease.c.name.in_(any_of("names"))).order_by(lease.c.name).with_for_update())
+_HELD = Prepared(
+    sa.select(lease.c.name, lease.c.fence, lease.c.beat_at)
+    .where(lease.c.name.in_(any_of("names")), lease.c.holder.is_not(None))
+    .order_by(lease.c.name)
+    .with_for_update()
+)
 _TAKE = Prepared(
     sa.update(lease)
     .where(lease.c.name.in_(any_of("names")))
@@ -106,19 +112,20 @@ class Leases:
 
     def _prove(self, held: Sequence[Lease]) -> datetime:
         """Returns the oldest of the last beats."""
-        found = self._locked([each.name for each in held])
+        # SQLite needs no lock of a row: there is one writer at a time, and each begins as one.
+        found = {name: (fence, at) for name, fence, at in _HELD.all(self._connection, names=[h.name for h in held])}
+        beats: list[datetime] = []
         for each in held:
-            row = found.get(each.name)
-            if row is None or row["fence"] != each.fence or row["holder"] is None:
+            fence, at = found.get(each.name, (None, None))
+            if fence != each.fence:
                 raise StateLocked(f"{each.name} was taken over by another process; this one stops without committing")
-        oldest: datetime = min(row["beat_at"] for row in found.values())
-        return oldest
+            beats.append(at)
+        return min(beats)
 
     def _renew(self, held: Sequence[Lease]) -> None:
         _BEAT.run(self._connection, names=[each.name for each in held], now=self._clock.now())
 
     def _locked(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """SQLite needs no lock of a row: there is one writer at a time, and each begins as one."""
         return {row["name"]: row for row in _LOCKED.dicts(self._connection, names=names)}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -30,6 +31,41 @@ _HAS_FORGOTTEN = Prepared(sa.select(contact_point.c.id).where(contact_point.c.ha
 _FORGOTTEN = Prepared(sa.select(contact_point.c.id).where(_LISTED, contact_point.c.email.is_(None)))
 _NAMELESS = Prepared(
     sa.select(contact_point.c.id).where(_LISTED, contact_point.c.email.is_(None), contact_point.c.hash.is_(None))
+)
+_HASH_KEYS = Prepared(
+    sa.select(contact_point.c.hash_key, sa.func.count())
+    .where(contact_point.c.hash.is_not(None))
+    .group_by(contact_point.c.hash_key)
+)
+
+
+def _idle() -> sa.Select[Any]:
+    is_idle = sa.or_(contact_point.c.active_at.is_(None), contact_point.c.active_at < bindparam("before"))
+    is_out = sa.exists().where(
+        standing.c.point_id == contact_point.c.id, standing.c.scope == bindparam("about"), standing.c.wish == "out"
+    )
+    is_noted = link.c.frozen.like('%"inactive":true%')
+    return (
+        sa.select(bindparam("of", type_=backlog.c.sync.type), contact_point.c.id)
+        .select_from(system_record)
+        .join(link, sa.and_(link.c.esp_record == system_record.c.id, link.c.sync == bindparam("of")))
+        .join(record_point, sa.and_(record_point.c.record_id == system_record.c.id, record_point.c.position == 0))
+        .join(contact_point, contact_point.c.id == record_point.c.point_id)
+        .where(system_record.c.source_id == bindparam("source"), ~system_record.c.is_gone, is_idle, ~is_out)
+        .where(sa.or_(link.c.frozen.is_(None), ~is_noted))
+        .distinct()
+    )
+
+
+_IDLE = _idle()
+_RECOVERED = (
+    sa.select(bindparam("of", type_=backlog.c.sync.type), statement.c.point_id)
+    .where(
+        statement.c.kind == StatementKind.SOFT_BOUNCE,
+        statement.c.at > bindparam("after"),
+        statement.c.at <= bindparam("until"),
+    )
+    .distinct()
 )
 
 _OF_SYNC = backlog.c.sync == bindparam("of")
@@ -117,31 +153,13 @@ class Points:
     def mark_idle(self, sync: str, source_id: int, scope: str, *, before: datetime) -> None:
         """Puts those on the sync's backlog who may have become inactive: joined members of a source without a sign of
         life since ``before``, who have not opted out and are not known as inactive."""
-        idle = sa.or_(contact_point.c.active_at.is_(None), contact_point.c.active_at < before)
-        is_out = sa.exists().where(
-            standing.c.point_id == contact_point.c.id, standing.c.scope == scope, standing.c.wish == "out"
-        )
-        is_noted = link.c.frozen.like('%"inactive":true%')
-        query = (
-            sa.select(sa.literal(sync), contact_point.c.id)
-            .select_from(system_record)
-            .join(link, sa.and_(link.c.esp_record == system_record.c.id, link.c.sync == sync))
-            .join(record_point, sa.and_(record_point.c.record_id == system_record.c.id, record_point.c.position == 0))
-            .join(contact_point, contact_point.c.id == record_point.c.point_id)
-            .where(system_record.c.source_id == source_id, ~system_record.c.is_gone, idle, ~is_out)
-            .where(sa.or_(link.c.frozen.is_(None), ~is_noted))
-            .distinct()
-        )
-        insert_from(self._connection, backlog, ["sync", "point_id"], query)
+        given = {"of": sync, "source": source_id, "about": scope, "before": before}
+        insert_from(self._connection, backlog, ("sync", "point_id"), _IDLE, **given)
 
     def mark_recovered(self, sync: str, *, after: datetime, until: datetime) -> None:
         """Puts those on the sync's backlog who had a temporary failure between these moments: it counts no more."""
-        query = (
-            sa.select(sa.literal(sync), statement.c.point_id)
-            .where(statement.c.kind == StatementKind.SOFT_BOUNCE, statement.c.at > after, statement.c.at <= until)
-            .distinct()
-        )
-        insert_from(self._connection, backlog, ["sync", "point_id"], query)
+        given = {"of": sync, "after": after, "until": until}
+        insert_from(self._connection, backlog, ("sync", "point_id"), _RECOVERED, **given)
 
     # forgotten people
 
@@ -217,12 +235,7 @@ class Points:
 
     def hash_keys(self) -> dict[str, int]:
         """How many forgotten people are known by each key, by the key's fingerprint."""
-        query = (
-            sa.select(contact_point.c.hash_key, sa.func.count())
-            .where(contact_point.c.hash.is_not(None))
-            .group_by(contact_point.c.hash_key)
-        )
-        return {str(key): int(count) for key, count in self._connection.execute(query)}
+        return {str(key): int(count) for key, count in _HASH_KEYS.all(self._connection)}
 
     def _hash_anew(self, forgotten: Mapping[str, int]) -> None:
         renewed = 0

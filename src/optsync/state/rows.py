@@ -34,10 +34,12 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str,
     return _inserting(connection.dialect.name, table, tuple(rows[0])).run_each(connection, rows)
 
 
-def insert_from(connection: Connection, table: Table, columns: Sequence[str], query: Select[Any]) -> None:
-    """Inserts what the query finds and what is not there yet, without bringing it here."""
-    insertion = _insert(connection.dialect.name, table).from_select(list(columns), query)
-    connection.execute(insertion.on_conflict_do_nothing())
+def insert_from(
+    connection: Connection, table: Table, columns: tuple[str, ...], query: Select[Any], **given: Any
+) -> None:
+    """Inserts what the query finds with these arguments and what is not there yet, without bringing it here. The query
+    is one of a few that are built once."""
+    _inserting_from(connection.dialect.name, table, columns, query).run(connection, **given)
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, key: tuple[str, ...]) -> None:
@@ -84,6 +86,11 @@ def _naming(dialect: str, table: Table, names: Sequence[str]) -> Any:
 def _inserting(dialect: str, table: Table, names: tuple[str, ...], *columns: Column[Any]) -> Prepared:
     statement = _naming(dialect, table, names).on_conflict_do_nothing()
     return Prepared(statement.returning(*columns) if columns else statement)
+
+
+@cache
+def _inserting_from(dialect: str, table: Table, columns: tuple[str, ...], query: Select[Any]) -> Prepared:
+    return Prepared(_insert(dialect, table).from_select(columns, query).on_conflict_do_nothing())
 
 
 @cache

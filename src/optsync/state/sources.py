@@ -13,7 +13,7 @@ from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks, insert_new
 from optsync.state.schema import scan, source, system_record, ticked
 
-_ALL = sa.select(source).order_by(source.c.id)
+_ALL = Prepared(sa.select(source).order_by(source.c.id))
 _FIND = Prepared(
     sa.select(source).where(source.c.system == bindparam("of"), source.c.collection == bindparam("collected"))
 )
@@ -97,7 +97,7 @@ class Sources:
         return Source(**rows[0]) if rows else None
 
     def all(self) -> Sequence[Source]:
-        return [Source(**row) for row in self._connection.execute(_ALL).mappings()]
+        return [Source(**row) for row in _ALL.dicts(self._connection)]
 
     def begin_read(self, begun: Source) -> None:
         """Stores the source as its read begins: what its readings mean, where it starts, whether it is a full one."""
