@@ -5,7 +5,7 @@ from typing import Any
 
 from optsync.connect.contract import CollectionInfo, FieldInfo, Problem, Severity
 from optsync.model.page import ReadSpec, RowFault
-from optsync_csv.mapping import NO, YES, Sheet
+from optsync_csv.mapping import Sheet
 from optsync_csv.settings import CsvSettings
 from optsync_csv.table import Table
 
@@ -16,14 +16,15 @@ def collection(sheet: Sheet, settings: CsvSettings, name: str) -> CollectionInfo
     own = {settings.id_column, settings.updated_column, *settings.address_columns, ""}
     columns = [column for column in table.columns if column not in own]
     words = {column: _words(table, column) for column in columns}
+    known = settings.words.keys()
     return CollectionInfo(
         id=name,
         name=settings.path.name,
         fields=tuple(
-            FieldInfo(name=each, label=each, type="boolean" if words[each] and _is_flag(words[each]) else "text")
+            FieldInfo(name=each, label=each, type="boolean" if words[each] and words[each] <= known else "text")
             for each in columns
         ),
-        topics=tuple(column for column in columns if _is_flag(words[column])),
+        topics=tuple(column for column in columns if words[column] <= known),
     )
 
 
@@ -33,18 +34,19 @@ def problems(sheet: Sheet, settings: CsvSettings, spec: ReadSpec, name: str) -> 
         yield _error(f"a file has one entity, {name}; there is no {spec.collection}")
         return
     table = sheet.table
+    known = settings.words.keys()
     can_be_mapped = {field.name for field in collection(sheet, settings, name).fields}
     for column in sorted(spec.fields | spec.topics):
         if column not in can_be_mapped:
             what = "is the id, an address or the time of change" if column in table.places else "is not in the header"
             yield _error(f"{settings.path}: the column {column} {what}; it cannot be mapped", column)
-        elif column in spec.flags | spec.topics and not _is_flag(words := _words(table, column)):
-            odd = len(words - YES - NO)
+        elif column in spec.flags | spec.topics and not (words := _words(table, column)) <= known:
+            odd = len(words - known)
             yield _error(f"{settings.path}: {column} must hold yes, no or nothing; it holds {odd} other words", column)
     for scope, where in spec.lists.items():
         yield from _lists(table, settings, scope, where)
-    if settings.address_columns[0] not in table.places:
-        yield _error(f"{settings.path}: the column {settings.address_columns[0]} is not in the header")
+    for column in sorted(settings.own_columns - set(table.columns)):
+        yield _error(f"{settings.path}: the column {column} is not in the header", column)
     yield from _rows(sheet, spec)
 
 
@@ -66,10 +68,6 @@ def _rows(sheet: Sheet, spec: ReadSpec) -> Iterator[Problem]:
 def _words(table: Table, column: str) -> set[str]:
     rows = (row for row in table.rows if len(row.cells) == len(table.columns))
     return {word for row in rows if (word := table.get(row, column).strip().lower())}
-
-
-def _is_flag(words: set[str]) -> bool:
-    return words <= YES | NO
 
 
 def _error(message: str, column: str | None = None) -> Problem:

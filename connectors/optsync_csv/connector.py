@@ -129,10 +129,10 @@ class Csv:
     def _sheet(self, content: bytes, spec: ReadSpec) -> Sheet:
         """A column that vanished must not look like one in which everybody's tick was taken away."""
         sheet = self._store.sheet(content)
-        if missing := sorted((spec.fields | spec.topics) - set(sheet.table.columns)):
-            message = (
-                f"{self._settings.path}, line 1: the column {missing[0]} is not there (any more); nothing was read"
-            )
+        lists = {column for where in spec.lists.values() for column in where}
+        needed = spec.fields | spec.topics | lists | self._settings.own_columns
+        if missing := sorted(needed - set(sheet.table.columns)):
+            message = f"{self._settings.path}, line 1: the column {missing[0]} is not there; nothing was read"
             raise SystemUnavailable(self._context.system, message)
         return sheet
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.page import ReadSpec, RowFault
@@ -10,8 +9,6 @@ from optsync.model.record import Record, Value
 from optsync_csv.settings import CsvSettings
 from optsync_csv.table import LARGEST_CELL, Row, Table
 
-YES = frozenset({"yes", "y", "true", "1", "x"})
-NO = frozenset({"no", "n", "false", "0"})
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?![0-9 ().,/-]*$)")
 """A spreadsheet runs a cell that begins so: whoever fills in a web form could make it do something."""
 
@@ -24,14 +21,12 @@ class BadCell(ValueError):
     """A cell of a yes/no column says something else."""
 
 
-def truth(text: str) -> bool | None:
-    """None for a blank cell. Raises ``BadCell`` for any other word: it is never guessed."""
+def truth(text: str, words: Mapping[str, bool]) -> bool | None:
+    """None for a blank cell. Raises ``BadCell`` for a word that is not known: it is never guessed."""
     word = text.strip().lower()
-    if word in YES or word in NO:
-        return word in YES
-    if word:
+    if word and word not in words:
         raise BadCell(text)
-    return None
+    return words.get(word)
 
 
 def value(text: str) -> Value:
@@ -135,14 +130,27 @@ class Sheet:
         return Record(
             id=rid,
             addresses=addresses(table, row, self._settings),
-            topics={column: _flag(table, row, column) for column in spec.topics},
+            topics={column: self._flag(row, column) for column in spec.topics},
             fields={
-                column: _flag(table, row, column) if column in spec.flags else value(table.get(row, column))
+                column: self._flag(row, column) if column in spec.flags else value(table.get(row, column))
                 for column in spec.fields
             },
-            modified_at=_moment(table.get(row, self._settings.updated_column or "")),
             lists=frozenset(name for name, where in spec.lists.items() if _belongs(table, row, where)),
         )
+
+    def _flag(self, row: Row, column: str) -> bool | None:
+        text = self.table.get(row, column)
+        try:
+            return truth(text, self._settings.words)
+        except BadCell:
+            raise Unreadable(column, text) from None
+
+    def word(self, column: str, *, is_yes: bool) -> str:
+        """Yes or no as the column says it already."""
+        settings = self._settings
+        cells = (self.table.rows[place].cells[self.table.places[column]].strip() for place in self._ids)
+        found = (text for text in cells if settings.words.get(text.lower()) is is_yes)
+        return next(found, settings.yes if is_yes else settings.no)
 
 
 class Unreadable(Exception):
@@ -152,13 +160,6 @@ class Unreadable(Exception):
         self.column = column
         self.text = text
         super().__init__(column)
-
-
-def _flag(table: Table, row: Row, column: str) -> bool | None:
-    try:
-        return truth(table.get(row, column))
-    except BadCell:
-        raise Unreadable(column, table.get(row, column)) from None
 
 
 def _ids(table: Table, settings: CsvSettings) -> Iterator[tuple[int, str]]:
@@ -183,21 +184,6 @@ def _ids(table: Table, settings: CsvSettings) -> Iterator[tuple[int, str]]:
         if wanted:
             taken.add(rid)
             yield place, rid
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        time = datetime.fromisoformat(text.strip())
-    except ValueError:
-        return None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-
-
-def word(table: Table, column: str, *, is_yes: bool, otherwise: str) -> str:
-    """Yes or no as the column says it already."""
-    words = YES if is_yes else NO
-    found = (table.get(row, column).strip() for row in table.rows if len(row.cells) == len(table.columns))
-    return next((each for each in found if each.lower() in words), otherwise)
 
 
 def _belongs(table: Table, row: Row, where: Mapping[str, object]) -> bool:

@@ -43,10 +43,6 @@ class Store:
             table = parse(content, delimiter=settings.delimiter, encoding=settings.encoding)
         except NotATable as error:
             raise SystemUnavailable(self._context.system, f"{settings.path}: {error}") from None
-        if not {settings.id_column, *settings.address_columns} & set(table.columns):
-            message = f"{settings.path}, line 1: none of the columns {settings.id_column}, "
-            message += f"{', '.join(settings.address_columns)} is there; is `delimiter` right?"
-            raise SystemUnavailable(self._context.system, message)
         return Sheet(table, settings, settings.path.name)
 
     def read(self) -> bytes:

@@ -56,17 +56,22 @@ class Table:
         self.rows.append(row)
         return row
 
+    def _line(self, cells: Sequence[str]) -> str:
+        line = io.StringIO(newline="")
+        # With another line end the writer would leave a lone carriage return without quotation marks.
+        csv.writer(line, delimiter=self.delimiter, lineterminator="\r\n").writerow(cells)
+        return line.getvalue().removesuffix("\r\n") + self.line_end
+
     def render(self) -> bytes:
         """Raises ``UnicodeEncodeError`` where the file's encoding has no such character."""
         out = io.StringIO(newline="")
         out.write(self.header)
-        writer = csv.writer(out, delimiter=self.delimiter, lineterminator=self.line_end)
         is_open = not self.header.endswith(("\r", "\n"))
         for row in self.rows:
             if is_open:
                 out.write(self.line_end)
             if row.text is None:
-                writer.writerow(row.cells)
+                out.write(self._line(row.cells))
             else:
                 out.write(row.text)
             is_open = row.text is not None and not row.text.endswith(("\r", "\n"))

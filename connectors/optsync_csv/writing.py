@@ -96,7 +96,7 @@ class Writer:
     def _update(self, sheet: Sheet, write: Write, row: Row, cells: Mapping[str, str], spec: ReadSpec) -> Outcome:
         rid = write.record or ""
         table = sheet.table
-        if all(_is_same(table.get(row, column), text, column, spec) for column, text in cells.items()):
+        if all(self._is_same(table.get(row, column), text, column, spec) for column, text in cells.items()):
             shown = self._shown(sheet, row, rid, spec)
             return Outcome(key=write.key, result=Result.SAME, record_id=rid, record=shown)
         return self._done(sheet, write, row, cells, spec, rid=rid)
@@ -113,6 +113,15 @@ class Writer:
             rid = sheet.renamed(row)
         shown = self._shown(sheet, row, rid, spec)
         return Outcome(key=write.key, result=Result.APPLIED, record_id=rid, record=shown)
+
+    def _is_same(self, now: str, wanted: str, column: str, spec: ReadSpec) -> bool:
+        """Yes is yes, however it is spelt."""
+        if column not in spec.flags | spec.topics:
+            return now == wanted
+        try:
+            return mapping.truth(now, self._settings.words) is mapping.truth(wanted, self._settings.words)
+        except BadCell:
+            return False
 
     def _shown(self, sheet: Sheet, row: Row, rid: str, spec: ReadSpec) -> Record | None:
         try:
@@ -136,8 +145,7 @@ class Writer:
         if column not in sheet.table.places or column in own:
             raise _Refused(column, "there is no such column, or it is the id, an address or the time of change")
         if isinstance(value, bool):
-            otherwise = self._settings.yes if value else self._settings.no
-            return mapping.word(sheet.table, column, is_yes=value, otherwise=otherwise)
+            return sheet.word(column, is_yes=value)
         if value is not None and (column in spec.flags or column in spec.topics):
             raise _Refused(column, "a yes/no column takes yes and no")
         try:
@@ -150,16 +158,6 @@ class _Refused(Exception):
     def __init__(self, column: str, message: str) -> None:
         super().__init__(message)
         self.column = column
-
-
-def _is_same(now: str, wanted: str, column: str, spec: ReadSpec) -> bool:
-    """Yes is yes, however it is spelt."""
-    if column not in spec.flags | spec.topics:
-        return now == wanted
-    try:
-        return mapping.truth(now) is mapping.truth(wanted)
-    except BadCell:
-        return False
 
 
 def _no(write: Write, fact: Fact, message: str) -> Outcome:

@@ -1,9 +1,11 @@
 """What a file has that no other system has: people who save it while we write, sort it, and copy rows."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from optsync.clock import ManualClock
 from optsync.connect.conformance.harness import START
@@ -168,6 +170,29 @@ def test_a_flag_is_written_in_the_word_of_its_column(tmp_path: Path, words: tupl
     assert f"Ben,{yes},,\n" in place.text()
 
 
+def test_a_word_of_ones_own_is_written_and_read(tmp_path: Path) -> None:
+    place = Place(tmp_path, HEADER + "1,ann@example.com,Ann,,nein,\n2,ben@example.com,Ben,,JA,\n", yes="ja", no="nein")
+    assert [record.topics["news"] for record in place.records().values()] == [False, True]
+    place.csv.write([out("1")], SPEC)
+    assert "Ann,ja,nein," in place.text()
+    assert place.records()["1"].fields["opt_out"] is True
+
+
+@pytest.mark.parametrize("words", [{"yes": "no"}, {"no": "X"}, {"yes": "ja", "no": "JA"}, {"yes": ""}])
+def test_words_that_contradict_each_other_are_refused(words: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        CsvSettings.model_validate({"connector": "csv", "path": "x.csv", **words})
+
+
+def test_an_opt_out_is_not_dated_by_a_column_that_nobody_keeps(tmp_path: Path) -> None:
+    """An old stamp beside a new tick would let an opt-in in between win over it."""
+    text = "id,email,name,opt_out,news,changed\n1,ann@example.com,Ann,x,,2020-01-01\n"
+    place = Place(tmp_path, text, updated_column="changed")
+    assert place.records()["1"].modified_at is None
+    place.csv.write([named("1", "Anna")], SPEC)
+    assert place.text().endswith(f"1,ann@example.com,Anna,x,,{START.isoformat()}\n")
+
+
 def test_a_formula_from_a_web_form_is_no_formula_in_the_file_and_comes_back_as_it_was(tmp_path: Path) -> None:
     place = Place(tmp_path, TWO)
     for text in ('=HYPERLINK("http://example.com")', "+cmd|' /C calc'!A0", "@SUM(A1)", "-2+3+cmd|' /C'!A0"):
@@ -207,6 +232,18 @@ def test_an_unchanged_file_is_not_looked_at_row_by_row(tmp_path: Path, monkeypat
     monkeypatch.delattr("optsync_csv.mapping.Sheet.show")
     (page,) = place.pages(cursor)
     assert (page.records, page.is_last, page.is_full, page.cursor) == ((), True, False, cursor)
+
+
+@pytest.mark.parametrize("column", ["email", "name", "opt_out", "news", "remark", "Nr"])
+def test_a_column_that_vanished_is_nobodys_change(tmp_path: Path, column: str) -> None:
+    settings = {"id_column": "Nr"} if column == "Nr" else {}
+    place = Place(tmp_path, TWO.replace(column, "other", 1), **settings)
+    spec = replace(SPEC, lists={"some": {"remark": "a"}})
+    for ask in (lambda: list(place.csv.read(spec, None)), lambda: place.csv.read_ids(spec, ["1"])):
+        with pytest.raises(SystemUnavailable, match=f"line 1: the column {column} is not there; nothing was read"):
+            ask()
+    told = [problem.field for problem in place.csv.check([spec]).problems]
+    assert told == [column]
 
 
 def test_a_list_scope_compares_cells(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_an_encoding_that_was_named_is_used() -> None:
 )
 def test_every_text_survives_reading_and_writing(rows: list[tuple[str, str]], delimiter: str, end: str) -> None:
     text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=delimiter, lineterminator=end)
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)
     writer.writerows([("one", "two"), *rows])
     content = text.getvalue().encode("utf-8", "surrogatepass")
     try:
