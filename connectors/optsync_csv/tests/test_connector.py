@@ -140,6 +140,29 @@ def test_a_copied_row_hides_no_opt_out_whatever_the_order(tmp_path: Path) -> Non
     assert "1,ann@example.com,Ann,yes,yes,a\n" in place.text()
 
 
+def test_rows_that_cannot_be_read_are_faults_and_stop_nothing(tmp_path: Path) -> None:
+    bad = "3,cleo@example.com,Cleo,perhaps,no,c\n\n4,dan@example.com\n,,Nobody,,,\n5,eve@example.com,Eve,no,1,e,e\n"
+    place = Place(tmp_path, TWO + bad)
+    (page,) = place.pages()
+    assert [record.id for record in page.records] == ["1", "2"]
+    assert [(fault.record, fault.field, fault.value) for fault in page.faults] == [
+        ("3", "opt_out", "perhaps"),
+        ("4", None, None),
+        ("contacts.csv:7", None, None),
+        ("5", None, None),
+    ]
+    lines = [fault.message.partition(": ")[0] for fault in page.faults]
+    assert lines == [f"contacts.csv:{line}" for line in (4, 6, 7, 8)]
+    assert place.csv.read_ids(SPEC, ["3", "2"]) == [place.records()["2"]]
+
+
+def test_an_opt_out_is_written_over_a_word_that_nobody_understands(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO + "3,cleo@example.com,Cleo,perhaps,no,c\n")
+    outcomes = place.csv.write([named("3", "Clio"), out("3")], SPEC)
+    assert [outcome.result for outcome in outcomes] == [Result.APPLIED, Result.APPLIED]
+    assert place.records()["3"].fields == {"name": "Clio", "opt_out": True}
+
+
 def test_a_row_without_an_id_is_known_by_its_address(tmp_path: Path) -> None:
     place = Place(tmp_path, HEADER + ",Ann@Example.com,Ann,,,\n")
     assert set(place.records()) == {"ann@example.com"}
