@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 EVERYTHING = "*"
 
@@ -30,6 +31,7 @@ class Purpose:
     topics: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=4096)
 def path(scope: str) -> tuple[str, ...]:
     """From ``*`` down to the scope itself: ``("*", "acme", "acme/news", …)``."""
     if scope == EVERYTHING:

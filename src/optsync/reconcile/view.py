@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from optsync.model.change import ChangeKind, GrantEvidence, WriteKind
 from optsync.model.contact_point import InvalidAddress, normalise, sendable
@@ -43,15 +43,28 @@ class Point:
     active_at: datetime | None = None
     """The newest sign of life, where it is asked for and known."""
     is_forgotten: bool = False
+    _found: dict[tuple[str, timedelta, str], Standing] = field(
+        init=False, default_factory=dict, repr=False, compare=False
+    )
+    """Standings that were asked for already: each is asked for many times while a point is looked at."""
 
     def standing(self, scope: str, policy: SyncPolicy, *, needs_own_grant: bool = False) -> Standing:
-        return standing(self.statements, scope, tolerance=policy.clock_tolerance, needs_own_grant=needs_own_grant)
+        key = (scope, policy.clock_tolerance, "own grant" if needs_own_grant else "")
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = standing(
+                self.statements, scope, tolerance=policy.clock_tolerance, needs_own_grant=needs_own_grant
+            )
+        return found
 
     def topic_standing(self, scope: str, policy: SyncPolicy) -> Standing:
         """The topic's own: what was said about exactly this scope. A wish above it shows in the status."""
-        return standing(
-            [s for s in self.statements if s.scope == scope or s.target], scope, tolerance=policy.clock_tolerance
-        )
+        key = (scope, policy.clock_tolerance, "topic")
+        found = self._found.get(key)
+        if found is None:
+            said = [s for s in self.statements if s.scope == scope or s.target]
+            found = self._found[key] = standing(said, scope, tolerance=policy.clock_tolerance)
+        return found
 
     def mailbox(self, now: datetime, policy: SyncPolicy) -> Deliverability:
         return deliverability(self.statements, now=now, soft_limit=policy.soft_limit, soft_within=policy.soft_within)

@@ -49,6 +49,8 @@ class Bound:
     policies: Mapping[str, SyncPolicy]
     sources: Mapping[SourceKey, SourceBinding]
     purposes: tuple[Purpose, ...] = field(default=())
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    """By sync: what changes exactly when its readings mean something else."""
 
     def sources_of(self, sync: str) -> list[SourceBinding]:
         """Its CRM collections in owner order, then its audience."""
@@ -74,7 +76,7 @@ def bind(config: Config, connectors: Mapping[str, type[Connector]]) -> Bound:
     sources = {
         key: replace(_source(key, parts, capabilities[key[0]], digests), scopes=scopes) for key, parts in wanted.items()
     }
-    return Bound(policies=policies, sources=sources, purposes=config.purposes)
+    return Bound(policies=policies, sources=sources, purposes=config.purposes, meanings=digests)
 
 
 def _source(

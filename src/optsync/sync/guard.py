@@ -157,7 +157,7 @@ class Guard:
         return {kind: GuardLimit(**getattr(guard, kind).model_dump()) for kind in GuardKind}
 
     def _meaning(self) -> str:
-        return self._engine.config.syncs[self._sync].digest()
+        return self._engine.bound.meanings[self._sync]
 
     # holding and releasing
 

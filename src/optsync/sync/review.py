@@ -11,7 +11,7 @@ from optsync.reconcile.view import Neighbourhood, Seen
 from optsync.state.issues import Issue
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceKey
-from optsync.sync.decide import handling_queue, load_around, seen_of
+from optsync.sync.decide import BATCH, handling_queue, load_around, seen_of
 from optsync.sync.engine import Engine
 from optsync.sync.handling import FAILED
 
@@ -44,11 +44,10 @@ class Review:
         last = 0
         while True:
             with self._engine.store.reading() as unit:
-                issues = unit.issues.to_review(self._policy.name, before=self._began, after=last)
+                issues = unit.issues.to_review(self._policy.name, before=self._began, after=last, limit=BATCH)
                 over = self._over(unit, issues) if issues else {}
             if not issues:
                 return
-            last = issues[-1].id
             if over:
                 with self._engine.store.transaction() as unit:
                     self._guarded(unit)
@@ -56,6 +55,9 @@ class Review:
                     again = {i.point_id for i in issues if i.id in over and i.kind == "put_off"}
                     unit.points.mark([self._policy.name], {key for key in again if key is not None})
                 _log.info("issues closed", sync=self._policy.name, run=self._run, count=len(over))
+            if len(issues) < BATCH:
+                return
+            last = issues[-1].id
 
     def _over(self, unit: Unit, issues: Sequence[Issue]) -> dict[int, str]:
         points = {i.point_id for i in issues if i.point_id is not None}
