@@ -29,6 +29,7 @@ NAMES = (
     "O'Brien; DROP TABLE people--",
     "nul\0byte and \x07 bell",
     "two\r\nlines\tand a tab",
+    "an old\rline end",
     "\u202eright to left\u202c \ufeff\u200b",
     "=HYPERLINK(1)",
     "ß" * 32_768,
