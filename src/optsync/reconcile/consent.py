@@ -9,12 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from operator import attrgetter
 
 from optsync.model import scope as scopes
 from optsync.model.scope import Basis, Kind, Purpose
 from optsync.model.statement import Statement, StatementKind, Strength
 
 _OUTS = frozenset({StatementKind.OUT, StatementKind.COMPLAINT})
+_IN_ORDER = attrgetter("at", "uid")
 
 
 class Wish(StrEnum):
@@ -38,10 +40,17 @@ def effective(statements: Iterable[Statement]) -> tuple[Statement, ...]:
     """Without retractions and what they void, without duplicates, in a canonical order.
 
     What the person said themself stays, whatever somebody tried to retract."""
+    return tuple(sorted(_kept(statements), key=_IN_ORDER))
+
+
+def _kept(statements: Iterable[Statement]) -> Iterable[Statement]:
     unique = {s.uid: s for s in statements}
-    voided = {s.target for s in unique.values() if s.kind is StatementKind.RETRACT}
+    retractions = [s for s in unique.values() if s.kind is StatementKind.RETRACT]
+    if not retractions:
+        return unique.values()
+    voided = {s.target for s in retractions}
     kept = (s for s in unique.values() if s.kind is not StatementKind.RETRACT)
-    return tuple(sorted((s for s in kept if s.is_personal or s.uid not in voided), key=lambda s: (s.at, s.uid)))
+    return [s for s in kept if s.is_personal or s.uid not in voided]
 
 
 def standing(
@@ -53,7 +62,7 @@ def standing(
     scope is a mapped topic under basis consent, which its purpose's grant does not cover.
     """
     path = scopes.path(scope)
-    said = [s for s in effective(statements) if s.scope in path]
+    said = sorted([s for s in _kept(statements) if s.scope in path], key=_IN_ORDER)
     grants = [s for s in said if s.kind is StatementKind.GRANT]
     unbeaten = [o for o in said if o.kind in _OUTS and not any(beats(g, o, tolerance) for g in grants)]
     if unbeaten:
