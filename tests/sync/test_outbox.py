@@ -1,0 +1,80 @@
+"""The outbox: what is sent together, in which order, and how many at once."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from optsync.clock import ManualClock
+from optsync.connect.contract import Capabilities
+from optsync.model.change import ChangeKind, ChangeState
+from optsync.model.record import Side
+from optsync.state.store import Store
+from optsync.state.unit import Unit
+from optsync.sync.outbox import Outbox
+from tests.state.rows import NOW, change, member, stored
+
+ABLE = Capabilities(sides=frozenset({Side.ESP}), read_page=10, write_batch=2, reread_batch=100, write_shows_state=True)
+
+
+@pytest.fixture
+def unit() -> Iterator[Unit]:
+    store = Store("sqlite://", ManualClock(NOW))
+    store.migrate()
+    with store.transaction() as opened:
+        yield opened
+    store.close()
+
+
+def release(unit: Unit, *kinds: tuple[ChangeKind, int]) -> None:
+    _, keys = stored(unit, [member(n) for n in range(len(kinds))])
+    (point,) = unit.points.find(["p0@example.com"]).values()
+    planned = [change(key, point, kind, priority=p) for key, (kind, p) in zip(keys, kinds, strict=True)]
+    unit.changes.plan("r", planned)
+    unit.changes.release("r", "letter")
+
+
+def sent(unit: Unit, outbox: Outbox) -> list[list[str]]:
+    """Everything that is left, batch by batch."""
+    batches = []
+    while not outbox.is_over and (batch := outbox.next_batch(unit)):
+        unit.changes.set_state([c.id for c in batch], ChangeState.APPLIED)
+        batches.append([c.kind.value for c in batch])
+    return batches
+
+
+def test_one_call_writes_one_kind_and_no_more_than_it_can_take(unit: Unit) -> None:
+    release(unit, *[(ChangeKind.FIELD, 7)] * 3, *[(ChangeKind.OPT_OUT, 0)] * 3)
+    outbox = Outbox("letter", {"mc"}, lambda _: ABLE)
+
+    assert sent(unit, outbox) == [["opt_out"] * 2, ["opt_out"], ["field"] * 2, ["field"]]
+    assert (outbox.total, outbox.is_over) == (6, True)
+
+
+def test_of_what_needs_another_look_a_few_calls_worth_goes_together(unit: Unit) -> None:
+    release(unit, *[(ChangeKind.OPT_IN, 4)] * 12)
+
+    assert [len(batch) for batch in sent(unit, Outbox("letter", {"mc"}, lambda _: ABLE))] == [10, 2]
+
+
+def test_what_is_put_back_goes_before_what_is_left(unit: Unit) -> None:
+    release(unit, (ChangeKind.OPT_OUT, 0), (ChangeKind.FIELD, 7))
+    outbox = Outbox("letter", {"mc"}, lambda _: ABLE)
+    (first,) = outbox.next_batch(unit)
+    unit.changes.send_again(first.id, write=first.write, after=first.after)
+    outbox.renew()
+
+    assert sent(unit, outbox) == [["opt_out"], ["field"]]
+
+
+def test_what_others_ended_and_what_is_out_of_reach_is_not_sent(unit: Unit) -> None:
+    release(unit, (ChangeKind.OPT_OUT, 0), (ChangeKind.TOPIC, 1), (ChangeKind.FIELD, 7))
+    available = {"mc"}
+    outbox = Outbox("letter", available, lambda _: ABLE)
+    outbox.next_batch(unit)
+    topic = next(c for c in unit.changes.of_run("r") if c.kind is ChangeKind.TOPIC)
+    unit.changes.set_state([topic.id], ChangeState.SUPERSEDED)
+    assert [c.kind for c in outbox.next_batch(unit)] == [ChangeKind.FIELD]
+
+    outbox.renew()
+    available.clear()
+    assert outbox.next_batch(unit) == ()
