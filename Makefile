@@ -13,8 +13,8 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 PYTEST := $(BIN)/pytest
 
 # Crashes, locks, erasure, the order of rows, text in many forms: where one database may differ from another.
-ON_POSTGRESQL := $(addprefix tests/scenarios/test_,crashes.py guard.py erasure.py ledger.py import.py \
-	opt_outs.py opt_ins.py address_change.py issue_life.py random_addresses.py)
+ON_POSTGRESQL := $(addprefix tests/scenarios/test_,guard.py erasure.py ledger.py import.py opt_outs.py \
+	address_change.py crashes.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test demo real lint types architecture simulate crash postgresql fuzz mutants scenarios format package constraints clean

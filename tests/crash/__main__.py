@@ -30,7 +30,7 @@ def main() -> int:
         _say(f"WRONG: {line}\n")
     _say(
         f"{chosen.state}: {kills.killed.total()} kills in {time.monotonic() - began:.0f} s, {kills.ended} runs went "
-        f"through; killed while {kills.landed()}; {len(found)} violations\n"
+        f"through; killed while {kills.landed()}; {len(found)} violations, {kills.kept_out} kept out who came back\n"
     )
     return 1 if found else 0
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from tests.crash.checks import damage, duplicates
-from tests.crash.life import Life, disagreements, wrong_writes
+from tests.crash.life import Life, disagreements, kept_out, wrong_writes
 from tests.crash.processes import pause
 from tests.crash.shared import Aim, Phase
 from tests.crash.stage import KEY, Stage
@@ -18,7 +18,8 @@ _TRIES = 5
 
 
 class Kills:
-    """``killed``: how many kills landed in which phase; ``ended``: runs that were faster."""
+    """``killed``: how many kills landed in which phase; ``ended``: runs that were faster; ``kept_out``: people who came
+    back and are out on both sides."""
 
     def __init__(self, stage: Stage, seed: int, people: int, say: Callable[[str], None] = lambda _: None) -> None:
         self._stage = stage
@@ -28,6 +29,7 @@ class Kills:
         self._longest = 100.0
         """Events of a run, as far as is known: a guess that grows until a run is over before its moment comes."""
         self._seconds = 0.5
+        self.kept_out = 0
         self.killed: Counter[Phase] = Counter()
         self.ended = 0
 
@@ -75,11 +77,20 @@ class Kills:
             return Aim(self._rng.randint(1, 12 if phase is Phase.COMMITTING else 3), phase, signal.SIGKILL, delay)
         return Aim(self._rng.randint(1, round(self._longest)), None, signal.SIGKILL, delay)
 
+    def _tell_kept_out(self) -> None:
+        for address in kept_out(self._life, self._stage):
+            self.kept_out += 1
+            explained = self._stage.program("explain", address)
+            explained.start()
+            explained.wait()
+            self._say(f"came back and is kept out on both sides:\n{explained.printed}\n")
+
     def _end(self) -> list[str]:
         for _ in range(_CLEAN_RUNS):
             self._stage.wait(10)
             self._stage.sync()
         found = [*wrong_writes(self._life, self._stage), *disagreements(self._life, self._stage)]
+        self._tell_kept_out()
         writes = self._stage.vendors.writes()
         self._stage.wait(10)
         self._stage.sync()

@@ -151,8 +151,21 @@ def _about(person: Person, crm: Mapping[str, Any], esp: Mapping[str, Any]) -> It
     if person.is_out:
         if not contact["opt_out"] or (member and member["status"] == "in"):
             yield f"{person} is out, and shown as {contact} and {member}"
-    elif member:
+    elif member and not (person.is_out is False and _is_out_on_both(person, crm, esp)):
         yield from _about_member(person, contact, member)
+
+
+def kept_out(life: Life, stage: Stage) -> Sequence[str]:
+    """Addresses of those who came back and whom both systems agree to keep out: after a permissive write of which
+    nobody knows whether it arrived, an out that is seen counts as a new one."""
+    crm = {view["email"]: view for view in stage.crm("sight")}
+    esp = {view["email"]: view for view in stage.esp("sight")}
+    return [p.address for p in life.people if p.is_out is False and _is_out_on_both(p, crm, esp)]
+
+
+def _is_out_on_both(person: Person, crm: Mapping[str, Any], esp: Mapping[str, Any]) -> bool:
+    contact, member = crm.get(person.address), esp.get(person.address)
+    return bool(contact and contact["opt_out"] and member and member["status"] == "out")
 
 
 def _about_member(person: Person, contact: Mapping[str, Any], member: Mapping[str, Any]) -> Iterator[str]:

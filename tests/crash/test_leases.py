@@ -102,3 +102,25 @@ def test_a_process_that_stands_still_in_a_transaction_keeps_others_out_until_its
         assert first.go_on().code != 0
         assert (contents(stage.url), stage.vendors.writes()) == (before, writes)
         assert days.has_arrived()
+
+
+def test_a_rehearsal_on_a_server_keeps_others_waiting_for_a_moment_only(tmp_path: Path) -> None:
+    require_server()
+    url = make_url(state_url("postgresql", tmp_path)).update_query_dict({"options": "-c lock_timeout=500"})
+    with staged(tmp_path, text_of(url), people(40)) as stage:
+        stage.sync()
+        days = Days(stage)
+        days.go_on()
+        rehearsal = stage.program("plan", "--json")
+        rehearsal.start(Aim(4, Phase.READING, signal.SIGSTOP))
+        assert rehearsal.wait_until_stopped(), rehearsal.printed
+
+        meanwhile = stage.program("sync", "--json")
+        meanwhile.start()
+        assert meanwhile.wait().code == 1
+        assert "another process, in a transaction that has not ended yet" in meanwhile.printed
+        before, writes = contents(stage.url), stage.vendors.writes()
+        assert rehearsal.go_on().code == 0
+        assert (contents(stage.url), stage.vendors.writes()) == (before, writes)
+        stage.sync()
+        assert days.has_arrived()
