@@ -72,6 +72,14 @@ def test_each_system_and_kind_is_judged_by_itself() -> None:
     assert [e.system for e in excesses(planned, {"crm": 100}, limits, exempt=[GuardKind.CREATES])] == ["crm"]
 
 
+def test_the_share_is_taken_of_what_the_system_knows() -> None:
+    planned = {("mc", GuardKind.OPT_OUTS): 51}
+    limits = dict.fromkeys(GuardKind, LIMIT)
+
+    assert excesses(planned, {"mc": 2_000}, limits) == ()
+    assert [e.known for e in excesses(planned, {"mc": 100, "crm": 2_000}, limits)] == [100]
+
+
 def test_an_excess_names_its_limit_and_a_system_of_which_no_record_is_known_has_none() -> None:
     one = GuardLimit(max=0, percent=100, cap=1)
     limits = {**dict.fromkeys(GuardKind, LIMIT), GuardKind.CREATES: one}

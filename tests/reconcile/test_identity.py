@@ -123,6 +123,7 @@ def told(found: Resolution) -> dict[str, Any]:
         (pair(record=contact(1, (5, 1))), {}, MEMBER_FOLLOWS),
         (pair(), {"has_list_scope": True}, OUT_OF_LIST),
         (pair(), ASKS_TO_STAY, LET_GO),
+        (pair(record=LISTED), {**ASKS_TO_STAY, "has_list_scope": True}, LET_GO),
         (pair(), {**ASKS_TO_STAY, "archives_members": False}, LEFT_THERE),
         (pair(record=contact(1, (5, 1))), ASKS_TO_STAY, ANEW),
         (pair(of=member(2, status=Status.OUT)), {}, ANEW),

@@ -336,10 +336,11 @@ def test_who_leaves_the_list_is_taken_off_once(
 ) -> None:
     found = around(contact(1), member(2, (1,), status), links=[link])
     decision = decide([1], found, policy(has_list_scope=True, leave=leave))
-    moved = [(i.write, i.left, dict(i.tags)) for i in decision.intents if i.left is not None]
+    moved = [(i.write, i.left, dict(i.after), dict(i.tags)) for i in decision.intents if i.left is not None]
 
+    after = {"tag": "left list"} if leave is Leave.TAG else {"status": Status.ARCHIVED}
     tags = {"left list": True} if leave is Leave.TAG else {}
-    assert moved == ([(expected, True, tags)] if expected else [])
+    assert moved == ([(expected, True, after, tags)] if expected else [])
     assert decision.skipped == {1: "out_of_scope"}
     blocked = frozenset(i.fingerprint for i in decision.intents)
     again = decide([1], replace(found, blocked=blocked), policy(has_list_scope=True, leave=leave))
@@ -360,6 +361,12 @@ ARCHIVED = member(2, (1,), Status.ARCHIVED)
     ("said", "shows", "parts", "expected"),
     [
         ([grant(system="crm")], ARCHIVED, {}, [(WriteKind.STATUS, ChangeKind.OPT_IN, Status.IN)]),
+        (
+            [grant(system="crm"), say(StatementKind.SOFT_BOUNCE, 10, scope="*")],
+            ARCHIVED,
+            {},
+            [(WriteKind.STATUS, ChangeKind.OPT_IN, Status.IN)],
+        ),
         ([grant(system="crm")], member(2), {}, [(WriteKind.TAG, ChangeKind.ARCHIVE, None)]),
         ([], member(2), {}, [(WriteKind.TAG, ChangeKind.ARCHIVE, None)]),
         # nobody is subscribed who is not in, cannot be reached, or comes back only by themself

@@ -157,6 +157,12 @@ def test_who_is_gone_or_in_a_state_that_nobody_mapped(seen: Seen, expected: list
     )
 
 
+def test_a_record_whose_addresses_cannot_be_used_any_more_is_written_to_by_its_id() -> None:
+    nameless = replace(contact(1), record=replace(contact(1).record, addresses=()))
+
+    assert [i.address for i in shown_by(around(nameless, said={1: [HARD]}))] == [None]
+
+
 def test_in_the_crm_a_grant_shows_though_mail_bounces() -> None:
     assert statuses(around(contact(1), said={1: [grant(), HARD]})) == [(ChangeKind.OPT_IN, 1)]
 
@@ -179,8 +185,8 @@ def test_who_left_by_themself_is_asked_where_the_platform_wants_it(
 
 
 def test_an_opt_out_carries_no_proof_of_an_opt_in_and_names_no_retraction() -> None:
-    void = replace(out(90, system="crm", record="r1"), evidence={"shown_before": "in", "opt_in_before": "yes"})
-    found = around(contact(1, fields={"IN": True}), said={1: [void, retract(void), out(30)]})
+    void = replace(out(90, system="crm", record="r1"), evidence={"shown_before": "in", "opt_out_before": "no"})
+    found = around(contact(1, fields={"OUT": True, "IN": True}), said={1: [void, retract(void), out(30)]})
     (intent, _) = shown_by(found)
 
     assert (intent.kind, intent.evidence, intent.causes) == (ChangeKind.OPT_OUT, None, (out(30).uid,))
@@ -407,6 +413,7 @@ def test_a_member_gets_neither_marker_nor_proof() -> None:
         (datetime.fromisoformat("2026-06-01T12:00:00.75+02:00"), "2026-06-01T10:00:00Z"),
     ],
 )
+@pytest.mark.usefixtures("far_east")
 def test_a_moment_is_written_in_one_way(moment: datetime, expected: str) -> None:
     assert format_moment(moment) == expected
 

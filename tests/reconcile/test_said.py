@@ -1,7 +1,5 @@
 """What a reading says, whole: by whom, about what, when by whose clock, with which proof, and what was shown before."""
 
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -283,24 +281,37 @@ def test_a_legacy_member_of_the_first_connection_has_said_so_by_being_there() ->
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("was", "now", "rep", "expected"),
     [
         (
-            read(crm(), crm(True, True), CRM),
+            crm(),
+            crm(True, True),
+            CRM,
             Doubt("contradictory_flags", "IN", "both the opt-out and the opt-in flag are set; out counts"),
         ),
         (
-            read(crm(True), crm(False, True, fields={"CONSENT": "soon"}), CRM),
+            crm(True),
+            crm(False, True, fields={"CONSENT": "soon"}),
+            CRM,
             Doubt("future_evidence", "CONSENT", "the consent date is no date or lies in the future"),
         ),
         (
-            read(esp(Status.OUT), moved(Status.IN, opted_in_at=before(40)), STAMPED, offset=None),
+            esp(Status.OUT),
+            moved(Status.IN, opted_in_at=before(40)),
+            STAMPED,
             Doubt("clock_skew", None, "the system's clock is unknown: its opt-in lifts nothing"),
         ),
     ],
 )
-def test_a_doubt_names_the_field_and_says_what_counts(found: Detected, expected: Doubt) -> None:
-    assert found.doubts == (expected,)
+def test_a_doubt_names_the_field_and_says_what_counts(
+    was: Record, now: Record, rep: Representation, expected: Doubt
+) -> None:
+    assert read(was, now, rep, offset=None).doubts == (expected,)
+
+
+@pytest.mark.parametrize("status", [s for s in Status if s not in {Status.IN, Status.UNKNOWN}])
+def test_whoever_turns_from_out_to_what_is_no_in_claims_nothing(status: Status) -> None:
+    assert read(esp(Status.OUT), moved(status), ESP).claims == ()
 
 
 def test_flags_that_came_to_contradict_each_other_are_told_of_once() -> None:
@@ -379,16 +390,6 @@ def test_who_is_off_the_roster_has_left_whole() -> None:
             )
         ),
     )
-
-
-@pytest.fixture
-def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine whose local time is far from UTC."""
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from optsync.reconcile.putback import remembered
 from optsync.reconcile.representation import Representation, shown, topic_shown
 
 _IS_NOT_THERE = frozenset({Status.ABSENT, Status.ARCHIVED})
-_SHOWS_NO_IN = frozenset({Status.OUT, Status.PENDING, Status.ABSENT, Status.ARCHIVED, Status.BOUNCED})
+_SHOWS_NO_IN = frozenset({Status.PENDING, Status.ABSENT, Status.ARCHIVED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +139,7 @@ class _Teller:
     def tell_status(self) -> None:
         view = shown(self.now, self.rep)
         was = shown(self.before, self.rep).status if self.before else None
-        if view.is_contradictory and (self.before is None or was is not Status.OUT or not self._was_contradictory()):
+        if view.is_contradictory and not self._was_contradictory():
             self.doubts.append(
                 Doubt(
                     "contradictory_flags", self.rep.opt_in, "both the opt-out and the opt-in flag are set; out counts"

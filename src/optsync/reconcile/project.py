@@ -84,7 +84,7 @@ def _status(
         rule = Rule.PUT_BACK if retracted else Rule.GRANT_LIFTS_OUT
     if wanted is Status.OUT and (seen.system, seen.record.id) in around.refused:
         rule = Rule.RESTRICTIVE_WINS
-    flags = flags_for(wanted, seen.record, representation) if representation.uses_flags else {}
+    flags = flags_for(wanted, seen.record, representation)
     before: dict[str, Value] = {name: seen.record.fields.get(name) for name in flags} or {"status": status}
     yield _intent(
         seen,
@@ -98,7 +98,7 @@ def _status(
         is_restrictive=wanted is Status.OUT,
         status=None if flags else wanted,
         fields=flags,
-        evidence=evidence_of(decided.decided_by) if wanted is Status.IN else None,
+        evidence=evidence_of(decided.decided_by),
     )
     if wanted is Status.OUT and representation.reason and seen.side is Side.CRM:
         yield from _reason(seen, point, decided, representation.reason)
