@@ -24,6 +24,7 @@ from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
 from optsync.model.page import ReadSpec
 from optsync.model.record import Record, Status
 
+_POWERS = {"rename": CanRename, "tag": CanTag, "archive": CanArchive, "forget": CanForget}
 _LASTING = (Trouble.DROP, Trouble.TOO_MANY, Trouble.ERROR_503, Trouble.CUT_AFTER)
 _PASSING = tuple(trouble for trouble in Trouble if trouble is not Trouble.FORBIDDEN)
 
@@ -71,7 +72,9 @@ _Verb = Callable[[Sequence[Write], ReadSpec], Sequence[Outcome]]
 
 def writes(desk: Desk) -> Iterator[Call]:
     """What asks for a change, each of another person."""
-    seeded = ("out", "fields", "topics", "rename", "tag", "archive", "forget")
+    # On a real server every person costs a call or two: only those who are needed.
+    seeded = ["out", "fields", *(["topics"] if desk.topics else [])]
+    seeded += [name for name, power in _POWERS.items() if isinstance(desk.connector, power)]
     desk.seed(person("in", opt_out=True), *(person(name) for name in seeded))
     records = {who.partition("@")[0]: record for who, record in desk.records().items()}
     if desk.is_esp:
