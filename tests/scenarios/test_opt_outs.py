@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+import requests
 
-from optsync.connect.mock import Person
+from optsync.connect.mock import MockTransport, Person
 from optsync.model.record import Origin, Status
-from tests.scenarios.world import World, person
+from optsync.sync.explain import explain
+from tests.scenarios.world import CRM, ESP, START, World, person
 
 pytestmark = pytest.mark.rule("no opt-out is lost")
 
@@ -89,6 +92,34 @@ def test_an_opt_out_travels_although_the_contact_left_the_list_scope(world: Make
 
 
 @pytest.mark.rule("restrictions follow the person")
+class Hurried(MockTransport):
+    """Somebody ticks the opt-out box right after the first record was created in the CRM."""
+
+    def __init__(self, w: World) -> None:
+        super().__init__({CRM: w.crm, ESP: w.esp})
+        self.w = w
+        self.is_done = False
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        response = super().send(request, *args, **options)
+        if not self.is_done and self.w.crm.act("view", email="ann1@example.com") is not None:
+            self.is_done = True
+            self.w.crm.act("opt_out", email="ann1@example.com")
+        return response
+
+
+def test_an_opt_out_between_the_creation_of_a_record_and_a_look_at_it_is_heard(world: Make) -> None:
+    opted_in = START - timedelta(days=3)
+    w = world(person(1, in_crm=False, opted_in_at=opted_in), person(2), policy={"esp_only": "create_in_crm"})
+    w.use(Hurried(w))
+    w.sync()
+    w.sync()
+
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True
+    assert w.esp_shows("ann1@example.com")["status"] == Status.OUT
+    assert explain(w.engine, "ann1@example.com")["scopes"]["acme/marketing"]["may_send"] is False
+
+
 def test_an_opt_out_survives_the_deletion_and_new_creation_of_the_contact(world: Make) -> None:
     ann = person(1)
     w = world(ann)

@@ -42,7 +42,11 @@ def store_created(
 
 
 def _written(binding: SourceBinding, change: Change, outcome: Outcome) -> Record:
+    """What was made, with no more wishes than we wrote: what a person has set since is theirs, and the reading that
+    follows says so."""
     record = outcome.record or Record(id=str(outcome.record_id), addresses=(change.write["address"],))
+    unset = {name: None if name in binding.spec.flags else value for name, value in record.fields.items()}
+    record = replace(record, fields=unset, topics=dict.fromkeys(record.topics))
     # A record made for a list scope has its equalities, so it belongs to it.
     lists = frozenset(binding.spec.lists) if binding.side is Side.CRM else frozenset()
     return receipt(replace(record, id=str(outcome.record_id), lists=lists), change, outcome)
