@@ -54,18 +54,16 @@ def _future(put: Put) -> None:
 
 
 def _resend(put: Put) -> None:
-    def again(self: Any) -> None:
-        with self._engine.store.transaction() as unit:
-            self.guarded(unit)
-            sent = [c.id for c in unit.changes.open_of(self._sync) if c.state is ChangeState.SENDING]
-            unit.changes.set_state(sent, ChangeState.READY)
+    def again(self: Any, unit: Any) -> None:
+        sent = [c.id for c in unit.changes.open_of(self._sync) if c.state is ChangeState.SENDING]
+        unit.changes.set_state(sent, ChangeState.READY)
 
     put(holding.Holding, "recover", again)
-    put(apply, "_needs_another_look", lambda _: False)
+    put(apply, "needs_another_look", lambda _: False)
 
 
 def _no_reread(put: Put) -> None:
-    put(apply, "_needs_another_look", lambda _: False)
+    put(apply, "needs_another_look", lambda _: False)
 
 
 def _status_in_fields(put: Put) -> None:
@@ -104,22 +102,12 @@ def _plain_complaint(put: Put) -> None:
 def _cursor_first(put: Put) -> None:
     usual = observe.Observer.take
 
-    def take(self: Any, binding: Any, source: Any, *args: Any, cursor: str | None, **more: Any) -> None:
-        if cursor is None and not more.get("keeps_lists"):
-            now = self._engine.clock.now()
-            place = _now_cursor(now, self._engine.connectors[binding.system], binding)
-            with self._engine.store.transaction() as unit:
-                unit.sources.finish_read(source.id, cursor=place, at=now, full_at=None)
-        usual(self, binding, source, *args, cursor=cursor, **more)
+    def take(self: Any, *args: Any, then: Callable[[Any], None] = lambda _: None, **more: Any) -> None:
+        with self._engine.store.transaction() as unit:
+            then(unit)
+        usual(self, *args, **more)
 
     put(observe.Observer, "take", take)
-
-
-def _now_cursor(now: datetime, connector: Any, binding: Any) -> str:
-    stamp = (now + timedelta(seconds=connector.clock_offset or 0)).isoformat(timespec="seconds")
-    if binding.side == "crm":
-        return optsync_bitrix24.cursor.Place(entity=binding.collection, since=stamp).text()
-    return optsync_mailchimp.reading._text(optsync_mailchimp.reading.Place(is_full=False, window=stamp))
 
 
 def _no_overlap(put: Put) -> None:
@@ -128,7 +116,7 @@ def _no_overlap(put: Put) -> None:
 
 
 def _no_margin(put: Put) -> None:
-    put(consent, "_is_later", lambda grant, out, _: grant.at > out.at)
+    put(consent, "is_later", lambda grant, out, _: grant.at > out.at)
 
 
 def _last_wins(put: Put) -> None:

@@ -175,6 +175,11 @@ class _Crowd:
     def acts(self, count: int) -> list[Step]:
         return [self.act() for _ in range(count)]
 
+    def no(self) -> Act:
+        """Somebody says no at a bad moment."""
+        who, what = self._rng.choice([("person", "unsubscribe"), ("admin", "admin_unsubscribe"), ("crm", "opt_out")])
+        return Act(who, what, self._focus[0], wait=1)
+
     def act(self) -> Act:
         rng = self._rng
         who, kinds, _ = rng.choices(self._who, [weight for _, _, weight in self._who])[0]
@@ -201,7 +206,7 @@ def _cycle(
     commits = {crash.randrange(2, 40): crash.choice(list(COMMITS))} if crash.random() < deadly / 2 else {}
     meanwhile: dict[int, tuple[Step, ...]] = {}
     if schedule.random() < busy:
-        meanwhile[schedule.randrange(1, 14)] = tuple(crowd.acts(schedule.choice([1, 1, 2])))
+        meanwhile[schedule.randrange(1, 14)] = (crowd.no(),) if schedule.random() < 0.5 else tuple(crowd.acts(2))
     if schedule.random() < busy / 4:
         meanwhile[schedule.randrange(1, 14)] = (Cycle(schedule.choice([10, 61, 200])),)
     wait = schedule.choice([2, 20, 61, 120, 600, 4000])

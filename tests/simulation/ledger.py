@@ -104,7 +104,8 @@ class Books:
             contact, member = world.crm[key], world.esp[name]
             is_listed = contact.is_client == (self._stage.config.syncs[SYNC].crm.where == {"TYPE_ID": "CLIENT"})
             is_stopped = contact.is_out or member.status != "subscribed"
-            if is_stopped or not is_listed or not contact.city or not member.city:
+            has_moved = ("crm", key) in self._witness.moved or ("esp", name) in self._witness.moved
+            if is_stopped or has_moved or not is_listed or not contact.city or not member.city:
                 continue
             self._counts[Law.FIELDS] += 1
             if contact.city != member.city and not self._is_excused(contact.addresses[0]):

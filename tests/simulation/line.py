@@ -29,6 +29,8 @@ class Row:
     is_out: bool
     is_in: bool
     topics: frozenset[str]
+    proof: str
+    """What moves when somebody opts in, or out in another way: a consent date, an opt-in stamp, a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +204,14 @@ class Line(MockTransport):
             topics = frozenset(self._topics[i] for i, on in (item.get("interests") or {}).items() if on)
             status = str(item["status"])
             flags = (status == "unsubscribed", status == "subscribed")
-            return Row(side, key, (str(item["email_address"]).lower(),), status, *flags, topics)
+            proof = f"{item.get('timestamp_opt')} {item.get('unsubscribe_reason')}"
+            return Row(side, key, (str(item["email_address"]).lower(),), status, *flags, topics, proof)
         if "UF_CRM_OPT_OUT" not in item:
             return None
         mails = tuple(dict.fromkeys(str(one["VALUE"]).strip().lower() for one in item.get("EMAIL") or ()))
         topics = frozenset(topic for name, topic in _BOXES.items() if _is_on(item.get(name)))
-        return Row(side, key, mails, "", _is_on(item["UF_CRM_OPT_OUT"]), _is_on(item["UF_CRM_OPT_IN"]), topics)
+        flags = (_is_on(item["UF_CRM_OPT_OUT"]), _is_on(item["UF_CRM_OPT_IN"]))
+        return Row(side, key, mails, "", *flags, topics, str(item.get("UF_CRM_CONSENT_DATE")))
 
     # what it asks for
 

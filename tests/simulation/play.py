@@ -45,7 +45,7 @@ class Player:
         self._is_quiet = False
         self._marks: set[str] = set()
         self._needs_full = False
-        self._closed: Counter[str] = Counter()
+        self._closed: set[tuple[str, object]] = set()
         self._cycle_now = Cycle()
         self._must_check = False
         self.witness.begins(sight(self.stage), self.stage.clock.now())
@@ -169,7 +169,7 @@ class Player:
         self._books.expect_intent()
         is_new = self._meaning != self.stage.meaning
         self.counts[Law.MEANING] += is_new
-        if is_new and not self._is_quiet and not self.is_ordered:
+        if is_new and not self._is_quiet and not self.is_ordered and not self._is_handling(asked):
             raise Violation(Law.MEANING, f"written although the configuration means something else now: {asked}")
         if self._must_check:
             self._must_check = False
@@ -178,11 +178,15 @@ class Player:
         for each in asked:
             self._inspector.look(each, world)
             if each.status in {"out", "unsubscribed"}:
-                self._closed[each.side] += 1
+                self._closed.add((each.side, each.key))
                 self._volume(each.side)
 
+    def _is_handling(self, asked: Sequence[Asked]) -> bool:
+        """What an organisation adds to an opt-out is no part of a plan: it is set whatever is held."""
+        return self.script.handled and not any(each.status or each.topics for each in asked)
+
     def _volume(self, side: str) -> None:
-        count = self._closed[side]
+        count = sum(1 for where, _ in self._closed if where == side)
         if self.is_approved or count <= self.script.guard:
             return
         self.counts[Law.VOLUME] += 1
@@ -213,7 +217,7 @@ class Player:
         """Another daemon runs while this one waits for an answer."""
         outer, fate, engine, rows = self._cycle_now, self.fate, self.stage.engine, self.witness.pause()
         marks, self._marks = self._marks, {OVERTAKEN}
-        closed = Counter(self._closed)
+        closed = set(self._closed)
         try:
             self.stage.engine = self.stage.restart("second")
             self.cycle(cycle)

@@ -190,6 +190,7 @@ class Witness:
                 is_personal=is_personal,
                 is_complaint=is_complaint,
                 is_blurred=self.is_blurred,
+                before=next((r for r in reversed(self._rows) if (r.side, r.key) == source), self.known.get(source)),
             )
             self.nos.setdefault((email, scope), []).append(no)
 
@@ -262,7 +263,7 @@ class Witness:
     def ends(self, world: Sight) -> None:
         """What is still shown at the end has been shown."""
         for no in self._open():
-            no.is_certain = still_shows(world, no)
+            no.is_certain = still_shows(world, no) and no.is_news(self.known.get(no.source))
 
     def _open(self) -> Iterator[No]:
         return (no for said in self.nos.values() for no in said if not no.is_certain)

@@ -37,6 +37,17 @@ class No:
     """Of a complaint: the member shows it like any other no; that it was one stands in another listing."""
     is_certain: bool = False
     is_void: bool = False
+    before: Row | None = None
+    """What the engine had last seen of the record."""
+
+    def is_news(self, row: Row | None) -> bool:
+        """Whether a row can tell it from what was seen before. Out again as before is none, nor is a topic that was on
+        for a moment: no vendor shows a history of a field, and any edit moves a stamp."""
+        if self.kind in TOPICS:
+            return self.before is not None and self.kind in self.before.topics
+        if self.kind != "out" or self.is_complaint or self.before is None or not self.before.is_out:
+            return True
+        return row is not None and row.proof != self.before.proof
 
     @property
     def is_shown(self) -> bool:
@@ -61,12 +72,12 @@ def shows(row: Row, no: No) -> bool:
     if (row.side, row.key) != no.source or (no.email not in row.addresses and no.kind != "unticked"):
         return False
     if no.kind == "out":
-        return row.is_out
+        return row.is_out and no.is_news(row)
     if no.kind in {"cleaned", "transactional"}:
         return row.status == no.kind
     if no.kind == "unticked":
         return not row.is_in and not row.is_out
-    return no.kind in TOPICS and no.kind not in row.topics and row.status != "archived"
+    return no.is_news(row) and no.kind not in row.topics and row.status != "archived"
 
 
 def still_shows(world: Sight, no: No) -> bool:
