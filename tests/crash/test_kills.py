@@ -11,6 +11,7 @@ from tests.postgresql import require_server
 
 KILLS = 50
 PEOPLE = 30
+AROUND_A_WRITE = (Phase.BEFORE_A_WRITE, Phase.WRITING, Phase.AFTER_A_WRITE)
 
 
 @pytest.mark.slow
@@ -24,5 +25,5 @@ def test_nothing_is_lost_doubled_or_contradicted_however_often_it_is_killed(kind
         assert kills.play(KILLS) == [], kills.landed()
     assert kills.killed.total() == KILLS
     assert kills.kept_out <= 2
-    never = [phase for phase in Phase if not kills.killed[phase] and phase is not Phase.STARTING]
-    assert never == [], kills.landed()
+    assert all(kills.killed[phase] for phase in (Phase.READING, Phase.DECIDING, Phase.COMMITTING)), kills.landed()
+    assert sum(kills.killed[phase] for phase in AROUND_A_WRITE) >= 5, kills.landed()
