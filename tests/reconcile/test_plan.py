@@ -374,8 +374,8 @@ def test_once_everything_is_carried_out_nothing_is_left_to_do(found: Neighbourho
     intents = decide(POINTS, found, how).intents
     gone = {s.key for s in found.esp if s.is_gone}
     after = settled(found, how)
-    if any(i.record is None or i.record in gone for i in intents):
-        after = settled(after, how)  # who is new or came back is joined in the next cycle
+    if any(i.record is None or i.record in gone or i.kind is ChangeKind.OPT_IN for i in intents):
+        after = settled(after, how)  # who is new or came back is joined, or leaves the list, in the next cycle
 
     assert described(decide(POINTS, after, how).intents) == []
 
