@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from optsync.model.change import ChangeKind, WriteKind
-from optsync.model.link import Link
+from optsync.model.link import Agreed, Link
 from optsync.model.record import Status
 from optsync.model.scope import Basis
 from optsync.model.statement import Statement, StatementKind
@@ -15,7 +15,7 @@ from optsync.reconcile.plan import decide
 from optsync.reconcile.policy import Inactive, Leave
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.view import Decision, Intent, Neighbourhood, Seen
-from tests.reconcile.places import around, before, contact, grant, member, out, policy, say
+from tests.reconcile.places import OFFERS, around, before, contact, grant, member, out, policy, say
 
 DAYS = 1_440
 LONG_AGO = 40 * DAYS
@@ -81,6 +81,8 @@ def moves(decision: Decision) -> list[tuple[WriteKind, bool | None]]:
         (couple(said=opted_in(35), shows=member(2, (1,), Status.PENDING, created_at=before(LONG_AGO))), TAG, None),
         (couple(said=[], shows=member(2, created_at=None)), TAG, None),
         (couple(said=[]), TAG, WriteKind.TAG),
+        (couple(said=[say(StatementKind.REQUEST, DAYS)]), TAG, WriteKind.TAG),
+        (couple(said=[*opted_in(35), grant(DAYS, scope=OFFERS)]), EXCLUDE, WriteKind.ARCHIVE),
         (couple(said=[]), {**EXCLUDE, "basis": Basis.LEGITIMATE_INTEREST}, None),
         # neither who is called so already, nor who leaves the list in the same breath, nor whom nobody joined
         (couple(said=opted_in(35), link=CALLED), EXCLUDE, None),
@@ -108,6 +110,16 @@ ARCHIVED = member(2, (1,), Status.ARCHIVED, created_at=before(LONG_AGO))
         (couple(said=opted_in(35), active=1, link=CALLED), TAG, WriteKind.TAG),
         (couple(said=opted_in(35), active=1, link=CALLED), {}, WriteKind.TAG),
         (couple(said=opted_in(35), active=31, link=CALLED, shows=ARCHIVED), EXCLUDE, None),
+        (
+            couple(
+                said=[*opted_in(35), say(StatementKind.SOFT_BOUNCE, 10, scope="*")],
+                active=1,
+                link=CALLED,
+                shows=ARCHIVED,
+            ),
+            EXCLUDE,
+            WriteKind.STATUS,
+        ),
         (couple(said=[], active=1, link=CALLED, shows=ARCHIVED), EXCLUDE, None),
         (couple(said=[out(35 * DAYS)], active=1, link=CALLED, shows=ARCHIVED), EXCLUDE, None),
         (
@@ -134,6 +146,27 @@ def test_who_is_back_by_other_hands_is_no_longer_remembered_as_inactive() -> Non
 
     assert moves(decision) == []
     assert [(k.crm, k.esp, k.inactive, k.point) for k in decision.settled] == [(1, 2, False, 1)]
+
+
+def test_a_link_that_nothing_else_settles_is_remembered_without_its_inactivity() -> None:
+    link = replace(CALLED, point=1, agreed={"NAME=FNAME": Agreed(None, None)})
+    decision = decided(couple(said=opted_in(35), active=1, link=link), EXCLUDE)
+
+    assert decision.settled == (replace(link, inactive=False),)
+
+
+def test_who_gets_another_change_meanwhile_is_inactive_all_the_same() -> None:
+    found = couple(said=[*opted_in(35), grant(LONG_AGO, scope=OFFERS)])
+    decision = decided(found, EXCLUDE)
+
+    assert {i.kind for i in decision.intents if i.record == 2} == {ChangeKind.TOPIC, ChangeKind.ARCHIVE}
+    named = replace(found.crm[0], record=replace(found.crm[0].record, fields={"IN": True, "OUT": False, "NAME": "a"}))
+    both = decided(replace(found, crm=(named,)), EXCLUDE)
+    assert {i.kind for i in both.intents if i.record == 2} == {
+        ChangeKind.TOPIC,
+        ChangeKind.FIELD,
+        ChangeKind.ARCHIVE,
+    }
 
 
 def test_what_else_is_settled_about_the_pair_and_others_stays() -> None:

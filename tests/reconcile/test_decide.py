@@ -13,7 +13,7 @@ from optsync.reconcile.fields import FieldRule
 from optsync.reconcile.plan import decide, first_sight_statements, priority
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.view import Intent, Neighbourhood
-from tests.reconcile.places import CRM, OFFERS, SCOPE, around, contact, grant, member, out, policy, say
+from tests.reconcile.places import CRM, EVENTS, OFFERS, SCOPE, around, contact, grant, member, out, policy, say
 
 HARD = say(StatementKind.HARD_BOUNCE, 90, scope="*")
 TICK = grant(scope=OFFERS, strength=Strength.NOTHING)
@@ -156,7 +156,41 @@ def test_the_crm_and_other_points_get_what_the_platform_refuses() -> None:
     assert kinds(to_esp) == [("mc", ChangeKind.FIELD)]
 
 
+def test_another_collection_takes_what_one_audience_refuses() -> None:
+    agreed = [Link(crm=1, esp=2, agreed={"NAME=FNAME": Agreed("b", "a")})]
+    elsewhere = replace(member(2, fields={"FNAME": "c"}), collection="other")
+    named_alike = replace(contact(1, fields={"NAME": "b"}), collection="list")
+    found = around(named_alike, elsewhere, links=agreed, refused_for_good=frozenset({1}))
+    back = replace(found, links={(1, 2): replace(agreed[0], agreed={"NAME=FNAME": Agreed("a", "c")})})
+
+    assert kinds(found) == [("crm", ChangeKind.FIELD)]
+    assert kinds(back) == [("mc", ChangeKind.FIELD)]
+
+
 # one change of a kind
+
+
+def test_a_topic_that_goes_off_and_one_that_goes_on_stay_two_changes() -> None:
+    found = around(
+        contact(1, topics={"T_OFFERS": True, "T_EVENTS": False}),
+        said={1: [out(scope=OFFERS), grant(scope=EVENTS)]},
+    )
+
+    assert [dict(i.after) for i in decide([1], found, policy()).intents] == [{"T_OFFERS": False}, {"T_EVENTS": True}]
+
+
+def test_field_changes_of_two_records_stay_apart() -> None:
+    agreed = {"NAME=FNAME": Agreed("a", "a")}
+    found = around(
+        *(contact(n, (n,), fields={"NAME": f"b{n}"}) for n in (1, 2)),
+        *(member(n + 10, (n,), fields={"FNAME": "a"}) for n in (1, 2)),
+        links=[Link(crm=n, esp=n + 10, agreed=agreed) for n in (1, 2)],
+    )
+
+    assert [(i.record, dict(i.after)) for i in decide([1, 2], found, policy()).intents] == [
+        (11, {"FNAME": "b1"}),
+        (12, {"FNAME": "b2"}),
+    ]
 
 
 def test_field_changes_of_one_record_that_were_decided_apart_become_one() -> None:

@@ -63,6 +63,18 @@ def differing(crm: str | None, esp: str | None, *, agreed: Agreed | None = None,
         (OUT_HERE, policy(), AT_STATUS, Cause.PLANNED),
         (OUT_HERE, policy(outs_to_esp=False), AT_STATUS, Cause.STAYS),
         (refused(OUT_HERE), policy(), AT_STATUS, Cause.REFUSED),
+        (SINGLE[Rule.GRANT_TRAVELS][0], policy(), AT_STATUS, Cause.PLANNED),
+        (replace(named("b", "a"), refused_for_good=frozenset({1})), policy(), AT_MEMBER, Cause.PLANNED),
+        (
+            around(
+                contact(1, fields=SUBSCRIBED),
+                member(2, status=Status.OUT, origin=Origin.PERSON),
+                said={1: [grant(system="crm")]},
+            ),
+            policy(),
+            AT_STATUS,
+            Cause.CONFIRMATION,
+        ),
         (TOPIC_OUT_HERE, policy(), AT_TOPIC, Cause.PLANNED),
         (refused(TOPIC_OUT_HERE), policy(), AT_TOPIC, Cause.REFUSED),
         (named("b", "a"), policy(), AT_MEMBER, Cause.PLANNED),
@@ -177,6 +189,48 @@ def test_a_record_is_told_at_its_primary_address_only() -> None:
 
     assert found_at(found, policy(), keys=(2,)) == []
     assert [told(m) for m in found_at(found, policy(), keys=(1,))] == [(3, About.STATUS, None, None)]
+
+
+def test_what_is_told_at_another_address_does_not_hide_what_is_told_here() -> None:
+    found = around(
+        contact(1, (1, 2)),
+        member(3, (2,), topics={"Offers": True}),
+        said={1: [out(system="mc")], 2: [out(scope=OFFERS)]},
+    )
+
+    assert [told(m) for m in found_at(found, policy(), keys=(2,))] == [(3, About.TOPIC, "Offers", True)]
+
+
+def test_somebody_who_is_about_to_be_created_disagrees_with_nobody() -> None:
+    found, how, _ = SINGLE[Rule.ENTERED_LIST]
+
+    assert [i.record for i in decide([1], found, how).intents] == [None]
+    assert found_at(found, how) == []
+
+
+def test_a_field_that_stays_names_no_change_of_something_else() -> None:
+    link = replace(LINK, agreed={NAME.key: Agreed("b", "a")})
+    found = around(
+        contact(1, fields={**SUBSCRIBED, "NAME": "b"}),
+        member(2, fields={"FNAME": "a"}, topics={"Offers": True}),
+        said={1: [grant(system="crm"), out(scope=OFFERS)]},
+        links=[link],
+    )
+
+    assert [(m.about, m.cause, m.fingerprint is None) for m in found_at(found, policy())] == [
+        (About.TOPIC, Cause.PLANNED, False),
+        (About.FIELD, Cause.ACCEPTED, True),
+    ]
+
+
+def test_both_decisions_are_kept_to_be_looked_at() -> None:
+    how = policy(outs_to_esp=False)
+    seen = look([1], OUT_HERE, how)
+
+    assert seen.decided == decide([1], OUT_HERE, how)
+    assert [i.fingerprint for i in seen.wanted.intents] == [
+        i.fingerprint for i in decide([1], OUT_HERE, policy()).intents
+    ]
 
 
 def test_a_status_that_is_about_to_change_is_told_once() -> None:

@@ -246,7 +246,7 @@ def test_a_write_always_changes_something(mapped: FieldRule, crm: Value, esp: Va
 
 @pytest.mark.parametrize(
     ("crm", "esp"),
-    [("b", "a"), ("", "a"), ("b", "")],
+    [("b", "a"), ("", "a"), ("b", ""), ("?", "a"), ("b", "?")],
 )
 @pytest.mark.parametrize("target", list(Side))
 def test_a_difference_that_was_accepted_is_decided_once_more_in_the_same_direction(

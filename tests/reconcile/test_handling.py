@@ -8,12 +8,12 @@ import pytest
 
 from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.record import Value
-from optsync.model.statement import Statement
+from optsync.model.statement import Statement, StatementKind
 from optsync.reconcile.consent import Wish
 from optsync.reconcile.handling import Handled, Past, Turn, filled, intent, turns, unknown_placeholders
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.view import Intent, Seen
-from tests.reconcile.places import EVENTS, NOW, OFFERS, SCOPE, around, before, contact, grant, out, policy
+from tests.reconcile.places import EVENTS, NOW, OFFERS, SCOPE, around, before, contact, grant, out, policy, say
 
 OUT, GRANT = out(30, reason="too {many}"), grant(20)
 
@@ -186,6 +186,7 @@ def test_what_was_said_at_the_very_moment_when_handling_began_is_no_turn() -> No
         (Handled(Wish.OUT, out(50).uid), [out(50), grant(40), out(20)], [Wish.OUT]),
         (Handled(Wish.OUT, out(50).uid), [out(50), out(20)], []),
         (Handled(Wish.OUT, "erased"), [out(20)], []),
+        (Handled(Wish.OUT, out(50).uid), [out(50), say(StatementKind.COMPLAINT, 45), grant(40)], [Wish.OUT]),
     ],
 )
 def test_more_of_the_same_is_no_new_turn_unless_it_had_ended(

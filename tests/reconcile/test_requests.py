@@ -47,6 +47,7 @@ def point(*said: Statement) -> Point:
 
 ASKED, EARLIER = asked(), asked(120, change=2)
 CLICK = grant(30, system="mc")
+COMPLAINT = say(StatementKind.COMPLAINT, 30, system="mc", is_personal=True)
 REFUSED = refused(ASKED, fact="banned", at=before(50))
 LEFT = out(90, system="mc", clock="mc", is_personal=True)
 AGAIN = grant(30, system="crm")
@@ -73,6 +74,7 @@ AGAIN = grant(30, system="crm")
         ([ASKED, ended(EARLIER)], Request(Answer.WAITING, ASKED)),
         ([ASKED, REFUSED], Request(Answer.REFUSED, ASKED, REFUSED)),
         ([ASKED, out(30)], Request(Answer.OPTED_OUT, ASKED, out(30))),
+        ([ASKED, COMPLAINT], Request(Answer.OPTED_OUT, ASKED, COMPLAINT)),
         ([ASKED, out(30), out(20)], Request(Answer.OPTED_OUT, ASKED, out(30))),
         ([ASKED, out(30, scope="*")], Request(Answer.OPTED_OUT, ASKED, out(30, scope="*"))),
         ([ASKED, out(30, scope=OFFERS)], Request(Answer.WAITING, ASKED)),

@@ -136,6 +136,12 @@ def test_a_date_takes_the_canonical_form_too_and_leaves_what_is_no_date(value: V
     assert chain([("date", DATE)]).forward(value, {}) == expected
 
 
+def test_a_date_goes_back_in_the_form_of_the_crm() -> None:
+    back = chain([("date", {"esp": "%d.%m.%Y"})]).back
+    assert back is not None
+    assert back("17.05.2026") == "2026-05-17"
+
+
 @given(st.sampled_from([True, False, None]))
 def test_a_boolean_survives_both_ways(value: bool | None) -> None:
     transform = chain([("boolean", YES)])
@@ -178,6 +184,14 @@ def test_phone_numbers_become_international_where_the_country_is_known(
     value: Value, country: str, expected: Value
 ) -> None:
     assert chain([("phone_e164", {"country": country})]).forward(value, {}) == expected
+
+
+CODES = "DE49 AT43 CH41 FR33 GB44 NL31 US1 CA1 IT39 ES34 PL48 BE32 SE46 DK45 NO47 FI358 CZ420 UA380 RU7 KZ7 BY375 TR90"
+
+
+@pytest.mark.parametrize("code", CODES.split())
+def test_each_country_has_its_calling_code(code: str) -> None:
+    assert chain([("phone_e164", {"country": code[:2].lower()})]).forward("0301", {}) == f"+{code[2:]}301"
 
 
 @pytest.mark.parametrize(

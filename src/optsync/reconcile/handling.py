@@ -1,14 +1,14 @@
 """What an organisation adds to an opt-out or opt-in: fields of its own, set once when a standing turns."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from string import Formatter
 
 from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.record import Value
 from optsync.model.statement import Statement, StatementKind
-from optsync.reconcile.consent import Standing, Wish
+from optsync.reconcile.consent import Standing, Wish, standing
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.project import format_moment
 from optsync.reconcile.rules import Rule
@@ -115,22 +115,19 @@ def intent(
 
 def _deciding(points: Sequence[Point], scope: str, policy: SyncPolicy) -> tuple[Point, Standing]:
     """A record is out if one of its addresses is, and in if its primary is."""
-    found = [(point, _standing(point, point.statements, scope, policy)) for point in points]
+    found = [(point, _standing(point.statements, scope, policy)) for point in points]
     return next(((p, s) for p, s in found if s.wish is Wish.OUT), found[0])
 
 
-def _standing(point: Point, said: Sequence[Statement], scope: str, policy: SyncPolicy) -> Standing:
-    known = Point(key=point.key, address=point.address, statements=tuple(said))
-    return known.standing(scope, policy, needs_own_grant=policy.needs_grant and scope in policy.mapped_topics)
+def _standing(said: Sequence[Statement], scope: str, policy: SyncPolicy) -> Standing:
+    is_own = policy.needs_grant and scope in policy.mapped_topics
+    return standing(said, scope, tolerance=policy.clock_tolerance, needs_own_grant=is_own)
 
 
 def _before(points: Sequence[Point], seen: Seen, scope: str, policy: SyncPolicy, past: Past) -> Handled | None:
     """The standing when handling began to count for this record."""
     until = max(past.since[scope], past.first_seen[seen.key])
-    earlier = [
-        Point(key=p.key, address=p.address, statements=tuple(s for s in p.statements if s.seen_at <= until))
-        for p in points
-    ]
+    earlier = [replace(p, statements=tuple(s for s in p.statements if s.seen_at <= until)) for p in points]
     _, decided = _deciding(earlier, scope, policy)
     return Handled(decided.wish, decided.decided_by.uid) if decided.decided_by else None
 
@@ -142,5 +139,5 @@ def _is_over(points: Sequence[Point], scope: str, policy: SyncPolicy, known: Han
     for point in points:
         if any(s.uid == known.uid for s in point.statements):
             alone = [s for s in point.statements if s.kind not in same_kind or s.uid == known.uid]
-            return _standing(point, alone, scope, policy).wish is not known.wish
+            return _standing(alone, scope, policy).wish is not known.wish
     return False
