@@ -129,7 +129,7 @@ def test_an_address_has_at_most_254_bytes(local: str) -> None:
     longest = f"{local}@{labels}.{'b' * rest}"
 
     assert normalise(longest) == longest
-    with pytest.raises(InvalidAddress, match="longer than 254 bytes"):
+    with pytest.raises(InvalidAddress, match=r"^longer than 254 bytes$"):
         normalise(f"{longest}b")
 
 
@@ -185,7 +185,7 @@ def test_any_text_is_a_mailable_ascii_domain_or_refused(text: str) -> None:
         ("mailto:anna@example.com.", "anna@example.com"),
         ("\u00a0info@BÜCHER.example", "info@xn--bcher-kva.example"),
         ("\u200bAnna@example.com", "Anna@example.com"),
-        ('"An@na"@Example.com', '"An@na"@Example.com'),
+        ('"An@na"@BÜCHER.example', '"An@na"@xn--bcher-kva.example'),
     ],
 )
 def test_an_address_is_handed_over_as_typed_but_for_what_does_not_belong_to_it(raw: str, sent: str) -> None:

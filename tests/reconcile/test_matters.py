@@ -12,6 +12,7 @@ from optsync.model.statement import Statement, StatementKind
 from optsync.reconcile.asking import refused
 from optsync.reconcile.fields import Conflict
 from optsync.reconcile.matters import QUIET, Facts, Matter, why_over
+from optsync.reconcile.plan import decide
 from optsync.reconcile.policy import CustomHandling, Enter
 from optsync.reconcile.view import Neighbourhood, Seen
 from tests.reconcile.places import (
@@ -226,6 +227,7 @@ REVIEWED = replace(LINK, agreed={NAME.key: Agreed("b", "a")})
         ("quarantined_field", pair("a", "b"), None),
         ("field_not_kept", pair("a", "b"), None),
         ("quarantined_field", pair("a", "a"), EQUAL),
+        ("field_not_kept", pair("a", "a"), EQUAL),
         ("quarantined_field", pair("a", "b", is_gone=True), NOBODY),
         ("quarantined_field", facts(), NOBODY),
         ("quarantined_field", facts(around=around(contact(1))), NOBODY),
@@ -267,6 +269,8 @@ def test_two_addresses_of_one_person_stand_until_it_is_clear_who_has_which() -> 
     other = replace(asked, record=contact(7, (5,)))
 
     assert why_over(matter("ambiguous"), asked) is None
+    changed_there = around(apart, member(2), links=[Link(crm=1, esp=2, point=5)])
+    assert why_over(matter("ambiguous"), replace(asked, around=changed_there)) is None
     assert why_over(matter("ambiguous"), other) == "it is clear again who has which address"
     assert why_over(matter("ambiguous"), own(apart)) == "it is clear again who has which address"
 
@@ -308,12 +312,18 @@ def test_a_refused_change_stands_while_it_would_be_made(
 
 
 def test_a_change_that_is_blocked_is_looked_at_as_if_it_were_not() -> None:
+    found = opting_out().around
+    blocked = frozenset(i.fingerprint for i in decide([1], found, policy()).intents)
+    assert blocked
+    refusal = matter("refused", point=1, values={"change": "opt_out"})
+    assert why_over(refusal, opting_out(blocked=blocked)) is None
+
     intent = {"point": 1, "values": {"change": "opt_in"}}
     shows = member(2, (1,), Status.UNKNOWN)
     said: dict[int, list[Statement]] = {1: [grant(system="crm")]}
-    found = around(contact(1, fields=SUBSCRIBED), shows, said=said, refused_for_good=frozenset({1}))
+    banned = around(contact(1, fields=SUBSCRIBED), shows, said=said, refused_for_good=frozenset({1}))
 
-    assert why_over(matter("refused", **intent), about(shows, around=found)) is None
+    assert why_over(matter("refused", **intent), about(shows, around=banned)) is None
 
 
 ASKED = say(StatementKind.REQUEST, 60, system="mc", evidence={"collection": "list"})
