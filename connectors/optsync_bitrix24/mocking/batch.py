@@ -39,7 +39,9 @@ def run(params: Params, execute: Execute, *, fails_together: bool) -> dict[str, 
     for position, (key, (name, query)) in enumerate(asked.items()):
         try:
             _demand_allowed(position, name)
-            result, spent = execute(name, _resolved(parse_str(query), results))
+            given = parse_str(query)
+            refers = "result" in query  # however the rest of the reference is encoded
+            result, spent = execute(name, _resolved(given, results) if refers else given)
         except RestError as error:
             answer["result_error"][key] = error.body()
             if halts:
