@@ -1,18 +1,19 @@
 """Makes mutants of the pure core: every one is one function with one small fault in it, or a table without an entry.
 
 The faults of functions are those of mutmut. Its own way to run them is not used: it leaves out whatever is decorated,
-which in the model is nearly everything, and starts a session of tests for each mutant.
+such as every property, and starts a session of tests for each mutant.
 """
 
 import ast
 import difflib
+import gc
 import importlib
 import inspect
 import re
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -22,8 +23,10 @@ import libcst as cst
 from mutmut.mutation.file_mutation import create_mutations, deep_replace
 
 import optsync
+from optsync.reconcile.view import Point
 
 PACKAGES = ("model", "reconcile")
+_REMEMBERING = ("optsync.model", "optsync.reconcile", "tests.mutation")
 
 
 @dataclass(frozen=True)
@@ -138,11 +141,19 @@ def turn_on(mutant: Mutant) -> None:
     live.__code__, live.__defaults__, live.__kwdefaults__ = faulty.__code__, faulty.__defaults__, faulty.__kwdefaults__
 
 
+def memories() -> list[Callable[[], None]]:
+    """What empties every memory of results: one that is remembered hides who calls what, and what is faulty."""
+    ours = [module for name, module in sys.modules.items() if name.startswith(_REMEMBERING)]
+    caches = [found.cache_clear for module in ours for found in vars(module).values() if hasattr(found, "cache_clear")]
+    return [*caches, *(found._found.clear for found in gc.get_objects() if isinstance(found, Point))]
+
+
 def function_at(module: ModuleType, qualified: str) -> FunctionType:
     """The function itself, behind what decorates it."""
     found: Any = module
     for name in qualified.split("."):
         found = inspect.getattr_static(found, name)
     found = found.fget if isinstance(found, property) else getattr(found, "__func__", found)
+    found = inspect.unwrap(found)
     assert isinstance(found, FunctionType), f"{module.__name__}.{qualified} hides its function"
     return found

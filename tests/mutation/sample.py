@@ -1,6 +1,7 @@
 """A module that the tests of mutation testing make mutants of."""
 
 from dataclasses import dataclass
+from functools import cache
 
 SMALL = frozenset({1, 2})
 NAMES: dict[str, int] = {
@@ -38,6 +39,7 @@ def longest(spans: list[Span]) -> int:
     return max(lengths, default=0)
 
 
+@cache
 def halve(number: int) -> int:
     """How often a number can be halved."""
     times = 0

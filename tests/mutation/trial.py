@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from time import process_time
@@ -13,7 +13,7 @@ from types import CodeType, FrameType
 
 import pytest
 
-from tests.mutation.mutants import Mutant, function_at, turn_on
+from tests.mutation.mutants import Mutant, function_at, memories, turn_on
 
 TESTS = ("tests/model", "tests/reconcile")
 PATIENCE, SECONDS = 10, 2
@@ -31,7 +31,7 @@ class Verdict(StrEnum):
     UNTESTED = "untested"
 
 
-@dataclass
+@dataclass(eq=False)  # plugins of pytest are kept in sets
 class Trial:
     """A plugin of pytest that runs the tests once as they are, then once again for each mutant."""
 
@@ -42,6 +42,7 @@ class Trial:
     _callers: dict[CodeType, dict[pytest.Item, None]] = field(default_factory=dict)
     _cost: dict[pytest.Item, float] = field(default_factory=dict)
     _kills: defaultdict[tuple[str, str], Counter[pytest.Item]] = field(default_factory=lambda: defaultdict(Counter))
+    _memories: list[Callable[[], None]] = field(default_factory=list)
     _has_failed: bool = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -53,6 +54,7 @@ class Trial:
         if session.testsfailed:
             raise session.Failed("the tests cannot be collected")
         self._callers = {code: {} for mutant in self.mutants for code in self._codes(mutant)}
+        self._memories = memories()
         for item in session.items:
             if not self._watch(item):
                 raise session.Failed(f"{item.nodeid} fails without any mutant")
@@ -66,12 +68,17 @@ class Trial:
             if event == "call" and frame.f_code in self._callers:
                 self._callers[frame.f_code][item] = None
 
+        self._forget()
         begun = process_time()
         sys.setprofile(notice)
         is_passed = self._passes(item)
         sys.setprofile(None)
         self._cost[item] = process_time() - begun
         return is_passed
+
+    def _forget(self) -> None:
+        for clear in self._memories:
+            clear()
 
     def _passes(self, item: pytest.Item) -> bool:
         self._has_failed = False
@@ -111,6 +118,7 @@ class Trial:
     def _killer(self, mutant: Mutant | None, tests: list[pytest.Item]) -> int:
         """The number of the test that fails, from 1; 0 if none does."""
         try:
+            self._forget()
             if mutant:
                 turn_on(mutant)
             failing = (n for n, item in enumerate(tests, 1) if not self._passes(item))
