@@ -27,6 +27,9 @@ class Vendor(Protocol):
     def is_write(self, request: MockRequest) -> bool: ...
 
 
+_SMALLEST_CROWD = 26
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Harness:
     """A fresh account for one test, and the facts that the kit cannot find out."""
@@ -43,7 +46,7 @@ class Harness:
     pages: Mapping[str, int]
     """Dotted names of module constants -> values that make pages small."""
     crowd: int
-    """How many people then fill at least three pages."""
+    """How many people then fill at least three pages; 26 at least, so that nobody is touched twice during a read."""
     many: int = 0
     """How many writes take several calls then; 0: three more than the connector declares for one."""
     clock: ManualClock = field(default_factory=lambda: ManualClock(START))
@@ -59,6 +62,10 @@ class Harness:
     """Whether the vendor takes this valid address at all."""
     names_reach: Callable[[str], bool] = lambda _: True
     """Whether the name of the holder of this address can be written."""
+
+    def __post_init__(self) -> None:
+        if self.crowd < _SMALLEST_CROWD:
+            raise ValueError(f"crowd: found {self.crowd}, expected {_SMALLEST_CROWD} or more")
 
     @classmethod
     def of_mock(
