@@ -200,5 +200,12 @@ def test_more_of_the_same_is_no_new_turn_unless_it_had_ended(
         assert wishes(turned(contact(1, (1, 2)), last, past(handled=handled))) == expected
 
 
+@pytest.mark.parametrize(("later", "expected"), [(45.1, Wish.OUT), (45, Wish.IN)])
+def test_times_of_different_clocks_need_the_policys_tolerance_between_them(later: float, expected: Wish) -> None:
+    said = [out(50, clock="mc"), grant(later, clock="crm")]
+
+    assert wishes(turned(contact(1), {1: said}, past())) == [expected]
+
+
 def test_a_text_names_its_scope() -> None:
     assert filled({"S": "{scope}"}, OFFERS, OUT) == {"S": OFFERS}

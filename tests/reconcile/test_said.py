@@ -314,6 +314,15 @@ def test_whoever_turns_from_out_to_what_is_no_in_claims_nothing(status: Status) 
     assert read(esp(Status.OUT), moved(status), ESP).claims == ()
 
 
+def test_out_as_before_is_said_again_by_a_date_that_moved_into_the_future_and_by_no_other_doubt() -> None:
+    was = crm(True, False, fields={"CONSENT": "2026-01-01"})
+    ahead = crm(True, False, modified_at=RECENT, fields={"CONSENT": "2030-01-01"})
+    contradictory = crm(True, True, modified_at=RECENT, fields={"CONSENT": "2026-01-01"})
+
+    assert [s.statement.kind for s in read(was, ahead, CRM).said] == [OUT]
+    assert read(was, contradictory, CRM).said == ()
+
+
 def test_flags_that_came_to_contradict_each_other_are_told_of_once() -> None:
     assert len(read(crm(False, True), crm(True, True), CRM).doubts) == 1
     assert len(read(crm(True, False), crm(True, True), CRM).doubts) == 1
