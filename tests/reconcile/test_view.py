@@ -71,6 +71,22 @@ def test_a_topics_own_standing_is_what_was_said_about_exactly_it() -> None:
     assert back.topic_standing(OFFERS, policy(clock_tolerance=timedelta(minutes=11))).wish is Wish.OUT
 
 
+def test_what_one_question_found_is_no_answer_to_another() -> None:
+    asked = point(grant(), out(90, clock="mc"), grant(80, clock="crm"))
+    wide = policy(clock_tolerance=timedelta(minutes=100))
+    for _ in range(2):
+        assert asked.standing(OFFERS, policy()).wish is Wish.IN
+        assert asked.standing(OFFERS, policy(), needs_own_grant=True).wish is Wish.UNKNOWN
+        assert asked.topic_standing(OFFERS, policy()).wish is Wish.UNKNOWN
+        assert asked.standing(SCOPE, policy()).wish is Wish.IN
+        assert asked.standing(SCOPE, wide).wish is Wish.OUT
+        assert asked.topic_standing(SCOPE, wide).wish is Wish.OUT
+
+    assert asked.standing(SCOPE, policy()) is asked.standing(SCOPE, policy())
+    assert asked.topic_standing(SCOPE, policy()) is asked.topic_standing(SCOPE, policy())
+    assert replace(asked, statements=()).standing(SCOPE, policy()).wish is Wish.UNKNOWN
+
+
 def test_soft_bounces_count_within_the_policys_window() -> None:
     said = point(*(say(StatementKind.SOFT_BOUNCE, at, scope="*") for at in (10, 20, 100)))
     now = before(0)
