@@ -64,13 +64,14 @@ _YES_OR_NO = (
     ("crm", (("opt_out", 6), ("opt_in", 3), ("opt_in_typed", 5), ("tick", 3), ("untick", 1), ("set_field", 1)), 5),
 )
 _MOVES = (
-    ("person", (("unsubscribe", 5), ("change_address", 4), ("resubscribe", 1)), 3),
+    ("person", (("unsubscribe", 5), ("change_address", 4), ("resubscribe", 1), ("let_lapse", 3)), 3),
     ("admin", (("admin_unsubscribe", 2), ("archive", 1), ("forget", 1)), 1),
     (
         "crm",
         (
             *(("opt_out", 6), ("opt_in", 2), ("change_address", 3), ("swap", 2), ("add_address", 3), ("merge", 8)),
             *(("delete", 2), ("restore", 2), ("create", 1), ("create_in", 3), ("leave_list", 1), ("join_list", 1)),
+            ("tick", 4),
         ),
         6,
     ),

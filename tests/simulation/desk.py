@@ -61,8 +61,9 @@ def _deliverable(world: World, act: Act) -> None:
 
 
 def _forget(world: World, act: Act) -> None:
-    forget(world.stage.engine, address(act.slot), actor=ACTOR)
-    world.witness.says_no(address(act.slot), STATUS, world.stage.clock.now(), is_personal=True)
+    done = forget(world.stage.engine, address(act.slot), actor=ACTOR)
+    if not done.was_forgotten:  # twice is as once: nothing is said again
+        world.witness.says_no(address(act.slot), STATUS, world.stage.clock.now(), is_personal=True)
 
 
 def held(stage: Stage) -> tuple[str, list[str]]:

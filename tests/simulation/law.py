@@ -1,7 +1,7 @@
 """What must hold, and how it is looked at. Every check counts how often it had something to look at."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
 from tests.simulation.hands import Sight
@@ -17,6 +17,7 @@ class Law(StrEnum):
     REACHES = "1 no opt-out is lost: every system that knows the address shows it"
     MAY_SEND = "1 may-send says no as soon as something is written after a no was shown"
     NO_LIFT = "2 no opt-in is written over a no without a later, strong enough yes"
+    LOOKED = "2 an opt-in is written over nothing that was not looked at in the same cycle"
     NO_ENTRY = "2 nobody enters a list who said no, nor under consent without a yes"
     NO_TICK = "2 no topic is switched on over a no to it without a later yes"
     COMPLAINT = "2 complaints and erasures are lifted by nothing but a person's or administrator's new evidence"
@@ -51,11 +52,18 @@ class Violation(AssertionError):
 class Inspector:
     """Looks at every write before the vendor sees it."""
 
-    def __init__(self, witness: Witness, *, needs_consent: bool, counts: Counter[str]) -> None:
+    def __init__(
+        self, witness: Witness, *, needs_consent: bool, counts: Counter[str], is_in_doubt: Callable[[], bool]
+    ) -> None:
+        """``is_in_doubt``: whether the answer to a write was lost. After a permissive one, an out seen later is taken
+        for a new one, even if nothing but the stamp moved: then nobody need have said it."""
         self._witness = witness
+        self._is_in_doubt = is_in_doubt
         self._needs_consent = needs_consent
         self._counts = counts
         self._asked: Counter[str] = Counter()
+        self.looked_at: set[tuple[str, object]] = set()
+        """The records that the cycle under way was shown."""
 
     def look(self, asked: Asked, world: Sight) -> None:
         """Raises :class:`Violation`."""
@@ -102,6 +110,9 @@ class Inspector:
         shows_in = asked.side == "esp" and world.esp[asked.key].status == "subscribed"
         if shows_in:
             return
+        self._counts[Law.LOOKED] += 1
+        if (asked.side, asked.key) not in self.looked_at:
+            raise Violation(Law.LOOKED, f"'{asked.status}' is written at {asked.side} {asked.key} unseen")
         no = self._witness.blocks(mail)
         if self._witness.has_said_no(mail):
             self._counts[Law.NO_LIFT] += 1
@@ -114,13 +125,13 @@ class Inspector:
 
     def _close(self, mails: Sequence[str], asked: Asked) -> None:
         self._counts[Law.TOPIC_STAYS] += any(self._witness.has_said_no(m, t) for m in mails for t in TOPICS)
-        if not any(self._witness.has_said_no(mail) for mail in mails):
+        if not any(self._witness.has_said_no(mail) for mail in mails) and not self._is_in_doubt():
             raise Violation(Law.TOPIC_STAYS, f"{mails} is closed at {asked.side} and nobody said no to the purpose")
 
     def _topic(self, mails: Sequence[str], topic: str, asked: Asked, *, wanted: bool) -> None:
         if not wanted:
             self._counts[Law.PURPOSE_STAYS] += 1
-            if not any(self._witness.has_no_topic(mail, topic) for mail in mails):
+            if not any(self._witness.has_no_topic(mail, topic) for mail in mails) and not self._is_in_doubt():
                 raise Violation(Law.PURPOSE_STAYS, f"{topic} is switched off for {mails} and nobody said no to it")
             return
         self._counts[Law.NO_TICK] += self._witness.has_said_no(mails[0], topic)

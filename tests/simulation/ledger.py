@@ -139,7 +139,7 @@ class Books:
     def _must_be_said(self) -> None:
         """A statement that names a record is about something that people made the record show. Where a write's answer
         was lost, or a configuration changed, a restriction may be told of whom nobody knows the author."""
-        if self.is_seen_anew or self._has_doubt():
+        if self.is_seen_anew or self.is_in_doubt():
             return
         query = "SELECT system, record, scope, reason FROM statement WHERE kind = 'out' AND system IS NOT NULL"
         for system, record, scope, reason in self._ask(query):
@@ -151,7 +151,8 @@ class Books:
             if name in {STATUS, *TOPICS} and (key, name, "no") not in self._witness.spoken:
                 raise Violation(Law.NO_ECHO, f"the ledger says that {key} said no to {name}, and nobody did")
 
-    def _has_doubt(self) -> bool:
+    def is_in_doubt(self) -> bool:
+        """Whether the answer to some write was lost, or a run was killed."""
         lost = self._ask("SELECT 1 FROM change WHERE state = 'failed' LIMIT 1")
         return bool(lost or self._ask("SELECT 1 FROM run WHERE ended_at IS NULL LIMIT 1"))
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from optsync.state.store import DatabaseError
@@ -27,6 +28,9 @@ _GRACE = 4000
 _QUIET = 700
 """Longer than a lost request may still be carried out."""
 
+_PATIENCE = 20
+"""Quiet cycles at most, with plans that are held one after another."""
+
 
 class Player:
     """One world from its beginning to its end. ``counts``: how often each law had something to look at."""
@@ -48,11 +52,16 @@ class Player:
         self._closed: set[tuple[str, object]] = set()
         self._cycle_now = Cycle()
         self._must_check = False
+        self._under_way: Sequence[Asked] = ()
         self.witness.begins(sight(self.stage), self.stage.clock.now())
-        needs_consent = script.basis == "consent"
-        self._inspector = Inspector(self.witness, needs_consent=needs_consent, counts=self.counts)
-        self._judge = Judge(self.witness, self.counts)
         self._books = Books(self.stage, self.witness, self.counts)
+        self._judge = Judge(self.witness, self.counts)
+        self._inspector = Inspector(
+            self.witness,
+            needs_consent=script.basis == "consent",
+            counts=self.counts,
+            is_in_doubt=self._books.is_in_doubt,
+        )
         self._line = Line(self)
         self.stage.transport = self._line
         self.stage.engine = self.stage.restart()
@@ -93,7 +102,10 @@ class Player:
             before, typed = sight(stage), claimed(act, stage)
             is_done = carry_out(stage, act)
             if is_done:
-                self.witness.saw_act(act, before, sight(stage), stage.clock.now(), typed)
+                stamped = stage.clock.now() - timedelta(seconds=act.late)
+                self.witness.saw_act(act, before, sight(stage), stamped, typed)
+                # The survivor of a merge shows another consent date than before: that tells of a no.
+                self._books.is_seen_anew |= act.what == "merge"
                 self._marks |= {LATE} if act.late else set()
                 self._needs_full = self._needs_full or act.what in _MISSED_BY_DELTAS
         self._tell(f"{act.who} {act.what} {act.slot} {act.other} {is_done}")
@@ -104,6 +116,7 @@ class Player:
         """One cycle of the daemon; None if it was killed or its database failed."""
         self.stage.clock.advance(cycle.wait)
         self._begin(cycle)
+        self.is_ordered = word is not None
         report: Report | None = None
         end = "done"
         try:
@@ -124,6 +137,7 @@ class Player:
         self._cycle_now = cycle
         self.stage.store.fate = Fate(cycle.faults, cycle.kill, cycle.commits)
         self._closed.clear()
+        self._inspector.looked_at.clear()
         self._must_check = True
         if self.script.page < 1000:
             self._marks.add(PAGED)
@@ -131,6 +145,7 @@ class Player:
             self._marks.add(SKEWED)
 
     def _end(self, report: Report | None, end: str, word: Word | None) -> None:
+        self.is_ordered = False
         struck = self.fate.struck | self._marks
         self.stage.store.fate = Fate()
         self._marks = set()
@@ -174,6 +189,8 @@ class Player:
         if self._must_check:
             self._must_check = False
             self._books.may_send()
+        self._under_way = asked
+        self._overwrite()
         world = sight(self.stage)
         for each in asked:
             self._inspector.look(each, world)
@@ -195,6 +212,7 @@ class Player:
 
     def on_shown(self, rows: Sequence[Row]) -> None:
         self.witness.was_shown(rows)
+        self._inspector.looked_at.update((row.side, row.key) for row in rows)
 
     def on_complaints_shown(self, addresses: Sequence[str]) -> None:
         self.witness.complaints_shown(addresses)
@@ -204,20 +222,29 @@ class Player:
         return at is not None and (self.stage.clock.now() - at).total_seconds() <= seconds
 
     def on_the_way(self, number: int) -> None:
+        """What the cycle has for this request; a write that is on its way is done after it."""
         for step in self._cycle_now.meanwhile.get(number, ()):
             if isinstance(step, Cycle):
                 self._overtake(step)
             elif step.who != "operator":
                 self._marks.add(MEANWHILE)
                 self._act(step)
+                self._overwrite()
                 # Where our write and somebody's edit meet, nobody can tell whose no it is: it counts as theirs.
                 self._books.is_seen_anew = True
+        self._under_way = ()
+
+    def _overwrite(self) -> None:
+        for each in self._under_way:
+            off = [topic for topic, wanted in each.topics.items() if not wanted]
+            self.witness.overwrites((each.side, each.key), is_out=each.status == "out", off=off)
 
     def _overtake(self, cycle: Cycle) -> None:
         """Another daemon runs while this one waits for an answer."""
         outer, fate, engine, rows = self._cycle_now, self.fate, self.stage.engine, self.witness.pause()
         marks, self._marks = self._marks, {OVERTAKEN}
         closed = set(self._closed)
+        looked_at = set(self._inspector.looked_at)
         try:
             self.stage.engine = self.stage.restart("second")
             self.cycle(cycle)
@@ -227,6 +254,7 @@ class Player:
             self.witness.go_on(rows)
             self._marks = marks | {OVERTAKEN}
             self._closed = closed
+            self._inspector.looked_at = looked_at
 
     # the end
 
@@ -243,15 +271,22 @@ class Player:
         self._books.close()
 
     def _settle(self) -> None:
-        """Two cycles may write, the next one must not."""
-        for number in range(4):
+        """Two cycles may write after whatever an operator lets go, the next one must not."""
+        wrote = 0
+        for _ in range(_PATIENCE):
             writes, world = self._line.writes, sight(self.stage)
             report = self._quiet_cycle(Cycle(_QUIET))
-            if self._line.writes == writes and sight(self.stage) == world and self._is_decided():
+            is_still = self._line.writes == writes and sight(self.stage) == world
+            if not self._is_decided():
+                wrote = 0
+            elif is_still:
                 self.counts[Law.SETTLES] += 1
                 return
-            if number == 3:
-                raise Violation(Law.SETTLES, f"it goes on writing: {report and report.to_json()}")
+            else:
+                wrote += 1
+            if wrote > 2:
+                break
+        raise Violation(Law.SETTLES, f"it goes on writing: {report and report.to_json()}")
 
     def _quiet_cycle(self, cycle: Cycle) -> Report | None:
         report = self.cycle(cycle)

@@ -26,6 +26,8 @@ class Witness:
     """Addresses that one person may have had: grants may be carried among them."""
     known: dict[Key, Row] = field(default_factory=dict)
     """The last row of each record that a cycle that ended well was shown."""
+    latest: dict[Key, Row] = field(default_factory=dict)
+    """The last row that any cycle was shown: one that was killed may have kept it."""
     touched: dict[Key, datetime] = field(default_factory=dict)
     moved: dict[Key, tuple[datetime, int]] = field(default_factory=dict)
     """When people last changed a record's addresses."""
@@ -54,12 +56,14 @@ class Witness:
         self._compare(Sight({}, {}), world, now - timedelta(days=2), "first")
 
     def saw_act(self, act: Act, before: Sight, after: Sight, now: datetime, claimed: datetime) -> None:
+        """``now`` is what their system stamps it with."""
         self.order += 1
+        late = timedelta(seconds=act.late)
         self._relate(after)
         self._compare(before, after, now, act.what)
         if act.what == "merge":
             self._note_merge(before, after, now)
-        elif act.what in {"opt_in", "opt_in_typed"} and act.who == "crm" and claimed - now < FUTURE:
+        elif act.what in {"opt_in", "opt_in_typed"} and act.who == "crm" and claimed - now < late + FUTURE:
             self._consent(act, after, claimed)
         elif act.what in {"resubscribe", "confirm"}:
             key = next((k for k, m in after.esp.items() if m.address == address(act.slot)), None)
@@ -190,7 +194,7 @@ class Witness:
                 is_personal=is_personal,
                 is_complaint=is_complaint,
                 is_blurred=self.is_blurred,
-                before=next((r for r in reversed(self._rows) if (r.side, r.key) == source), self.known.get(source)),
+                before=tuple(dict.fromkeys(r for r in (self.latest.get(source), self.known.get(source)) if r)),
             )
             self.nos.setdefault((email, scope), []).append(no)
 
@@ -235,8 +239,19 @@ class Witness:
 
     def was_shown(self, rows: Sequence[Row]) -> None:
         self._rows.extend(rows)
+        self.latest.update(((row.side, row.key), row) for row in rows)
         for no in self._open():
             no.is_listed = no.is_listed or any(shows(row, no) for row in rows)
+
+    def overwrites(self, key: Key, *, is_out: bool, off: Iterable[str]) -> None:
+        """The engine writes what somebody has just set by hand, unseen: whose it is, the value does not tell."""
+        for no in self._open():
+            if no.source == key and not no.is_listed:
+                is_covered = is_out and key[0] == "crm"
+                no.before = tuple(
+                    replace(seen, is_out=seen.is_out or is_covered, topics=seen.topics.difference(off))
+                    for seen in no.before
+                )
 
     def complaints_shown(self, emails: Sequence[str]) -> None:
         for no in self._open():

@@ -37,17 +37,17 @@ class No:
     """Of a complaint: the member shows it like any other no; that it was one stands in another listing."""
     is_certain: bool = False
     is_void: bool = False
-    before: Row | None = None
-    """What the engine had last seen of the record."""
+    before: tuple[Row, ...] = ()
+    """What the engine may have seen of the record last: in a cycle that ended well, and in one that did not."""
 
     def is_news(self, row: Row | None) -> bool:
         """Whether a row can tell it from what was seen before. Out again as before is none, nor is a topic that was on
         for a moment: no vendor shows a history of a field, and any edit moves a stamp."""
         if self.kind in TOPICS:
-            return self.before is not None and self.kind in self.before.topics
-        if self.kind != "out" or self.is_complaint or self.before is None or not self.before.is_out:
+            return bool(self.before) and all(self.kind in seen.topics for seen in self.before)
+        if self.kind != "out" or self.is_complaint:
             return True
-        return row is not None and row.proof != self.before.proof
+        return all(not seen.is_out or (row is not None and row.proof != seen.proof) for seen in self.before)
 
     @property
     def is_shown(self) -> bool:
