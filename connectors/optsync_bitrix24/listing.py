@@ -90,6 +90,7 @@ class Listing:
         wrong = [f"{key} {why}" for where, _ in _distinct(spec) for key, why in faults(where, known)]
         wrong += [f"the field {name} is not there any more" for name in lost]
         if wrong:
+            self.catalog.doubt(spec.collection)  # who puts the portal right must not wait until all is asked anew
             advice = "nothing was read; correct the configuration or the portal"
             raise SystemUnavailable(self.system, f"{spec.collection}: {'; '.join(wrong)}; {advice}")
 

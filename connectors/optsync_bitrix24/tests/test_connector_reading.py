@@ -241,6 +241,20 @@ def test_a_filter_that_the_portal_would_ignore_stops_the_read(where: dict[str, A
         world(people(3)).read(contacts("NAME", clients=where))
 
 
+def test_a_custom_field_that_is_there_again_is_seen_by_the_next_read() -> None:
+    made = world(people(2))
+
+    def without(_: MockRequest, body: dict[str, Any]) -> Any:
+        del body["result"]["result"]["fields"]["UF_CRM_OPT_OUT"]
+        return body
+
+    made.spoil(without)
+    with pytest.raises(SystemUnavailable, match="UF_CRM_OPT_OUT is not there any more"):
+        made.read(contacts("UF_CRM_OPT_OUT"))
+    made.clock.advance(60)
+    assert len(made.ids(contacts("UF_CRM_OPT_OUT"))) == 2
+
+
 def test_a_custom_field_that_is_gone_stops_the_read() -> None:
     with pytest.raises(SystemUnavailable, match="UF_CRM_NOWHERE"):
         world(people(3)).read(contacts("UF_CRM_NOWHERE"))
