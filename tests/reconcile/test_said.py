@@ -323,6 +323,13 @@ def test_out_as_before_is_said_again_by_a_date_that_moved_into_the_future_and_by
     assert read(was, contradictory, CRM).said == ()
 
 
+def test_a_tick_at_first_sight_lifts_nothing_and_claims_nothing() -> None:
+    trusted = replace(ESP, topic_grants=Strength.TRUSTED)
+    found = read(None, moved(Status.IN, topics={"Offers": True}), trusted, is_first_run=True)
+
+    assert found == Detected(said=(Said(by_esp(GRANT, OFFERS)),))
+
+
 def test_flags_that_came_to_contradict_each_other_are_told_of_once() -> None:
     assert len(read(crm(False, True), crm(True, True), CRM).doubts) == 1
     assert len(read(crm(True, False), crm(True, True), CRM).doubts) == 1
