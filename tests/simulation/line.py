@@ -244,7 +244,7 @@ class Line(MockTransport):
                 str(item.get("status") or item.get("status_if_new") or ""),
                 {self._topics[i]: bool(on) for i, on in (item.get("interests") or {}).items()},
                 bool(item.get("merge_fields")),
-                is_creating=is_creating or ("/members" in path and key is None and member is None),
+                is_creating=is_creating or (bool(mail) and key is None and member is None),
             )
 
 

@@ -45,6 +45,8 @@ class No:
         for a moment: no vendor shows a history of a field, and any edit moves a stamp."""
         if self.kind in TOPICS:
             return bool(self.before) and all(self.kind in seen.topics for seen in self.before)
+        if self.kind == "transactional":
+            return bool(self.before) and all(seen.is_in for seen in self.before)
         if self.kind != "out" or self.is_complaint:
             return True
         return all(not seen.is_out or (row is not None and row.proof != seen.proof) for seen in self.before)
@@ -74,7 +76,7 @@ def shows(row: Row, no: No) -> bool:
     if no.kind == "out":
         return row.is_out and no.is_news(row)
     if no.kind in {"cleaned", "transactional"}:
-        return row.status == no.kind
+        return row.status == no.kind and no.is_news(row)
     if no.kind == "unticked":
         return not row.is_in and not row.is_out
     return no.is_news(row) and no.kind not in row.topics and row.status != "archived"
