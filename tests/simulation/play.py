@@ -46,7 +46,7 @@ class Player:
         self.cycles = 0
         self.is_approved = self.is_ordered = False
         self._meaning = self.stage.meaning
-        self._is_quiet = False
+        self._is_quiet = self._is_rough = False
         self._marks: set[str] = set()
         self._needs_full = False
         self._closed: set[tuple[str, object]] = set()
@@ -150,6 +150,7 @@ class Player:
         self.stage.store.fate = Fate()
         self._marks = set()
         is_well = report is not None and not report.syncs[SYNC].failures
+        self._is_rough = self._is_rough or not is_well
         self.witness.ends_cycle(is_well=is_well)
         self.coverage.note(struck)
         if report is None:
@@ -276,7 +277,9 @@ class Player:
         for _ in range(_PATIENCE):
             writes, world = self._line.writes, sight(self.stage)
             report = self._quiet_cycle(Cycle(_QUIET))
-            is_still = self._line.writes == writes and sight(self.stage) == world
+            # A read that broke off is ended first; what came since is read by the next one.
+            is_still = self._line.writes == writes and sight(self.stage) == world and not self._is_rough
+            self._is_rough = False
             if not self._is_decided():
                 wrote = 0
             elif is_still:
