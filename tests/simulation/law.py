@@ -8,6 +8,7 @@ from tests.simulation.hands import Sight
 from tests.simulation.line import Asked
 from tests.simulation.script import TOPICS
 from tests.simulation.witness import Witness
+from tests.simulation.words import STATUS
 
 
 class Law(StrEnum):
@@ -34,7 +35,6 @@ class Law(StrEnum):
     SETTLES = "9 when the weather is fine, all is written within two cycles and nothing afterwards"
     AGREES = "9 in the end both sides agree"
     FIELDS = "9 fields converge, by the winner rule"
-    YES_STAYS = "9 whoever said yes last and is a member stays one"
     ASKED_ONCE = "9 nobody is asked for a confirmation twice for one reason"
     NO_ECHO = "10 the ledger says of a record only what people made it show"
     ONCE = "10 no statement is in the ledger twice"
@@ -114,8 +114,9 @@ class Inspector:
         if (asked.side, asked.key) not in self.looked_at:
             raise Violation(Law.LOOKED, f"'{asked.status}' is written at {asked.side} {asked.key} unseen")
         no = self._witness.blocks(mail)
-        if self._witness.has_said_no(mail):
-            self._counts[Law.NO_LIFT] += 1
+        said = self._witness.nos.get((mail, STATUS), ())
+        self._counts[Law.NO_LIFT] += bool(said)
+        self._counts[Law.COMPLAINT] += any(n.is_complaint or n.source[0] == "own" for n in said)
         if no is not None:
             law = Law.COMPLAINT if no.is_complaint or no.source[0] == "own" else Law.NO_LIFT
             self._raise_lift(law, f"'{asked.status}' is written for {mail} at {asked.side} {asked.key} over {no}")

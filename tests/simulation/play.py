@@ -205,9 +205,9 @@ class Player:
 
     def _volume(self, side: str) -> None:
         count = sum(1 for where, _ in self._closed if where == side)
+        self.counts[Law.VOLUME] += not self.is_approved
         if self.is_approved or count <= self.script.guard:
             return
-        self.counts[Law.VOLUME] += 1
         if count * 100 > 20 * self._books.known(side):
             raise Violation(Law.VOLUME, f"{count} people are closed at {side} in one cycle, and nobody approved it")
 
