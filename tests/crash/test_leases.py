@@ -19,12 +19,12 @@ LEASE = 60
 """Seconds without a beat after which it is free."""
 
 PHASES = (
-    (Phase.DECIDING, 15, 25),
+    (Phase.DECIDING, 6, 9),
     (Phase.BEFORE_A_WRITE, 2, 2),
     (Phase.AFTER_A_WRITE, 1, 2),
     (Phase.READING, 4, 6),
     (Phase.BEFORE_A_WRITE, 1, 1),
-    (Phase.DECIDING, 25, 35),
+    (Phase.DECIDING, 10, 13),
 )
 """Where to stop: the phase, and the how manieth entry, from when the leases are taken."""
 
