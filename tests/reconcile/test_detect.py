@@ -12,7 +12,7 @@ from optsync.model.record import Origin, Record, Side, Status
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength
 from optsync.reconcile.consent import Wish, standing
-from optsync.reconcile.detect import Detected, Reading, detect
+from optsync.reconcile.detect import Detected, Reading, detect, with_restrictions
 from optsync.reconcile.representation import Representation, overlay, shown
 from optsync.reconcile.roster import left
 from tests.reconcile.places import CRM, ESP, NOW, OFFERS, SCOPE, before, grant
@@ -194,10 +194,29 @@ def test_an_out_counts_at_its_own_time_else_at_the_stamp_else_when_seen_and_neve
 
 def test_vendor_stamps_are_corrected_by_the_clocks_offset() -> None:
     fast = read(esp(Status.IN), esp(Status.OUT, modified_at=before(10)), ESP, offset=timedelta(minutes=3))
-    unknown = read(esp(Status.IN), esp(Status.OUT, modified_at=before(10)), ESP, offset=None)
+    first = read(None, esp(Status.OUT, modified_at=before(10)), ESP, offset=None)
 
     assert only(fast).at == before(13)
-    assert only(unknown).at == before(10)
+    assert only(first).at == before(10)
+
+
+def test_while_a_clock_is_unknown_what_came_to_restrict_is_dated_now() -> None:
+    unknown = read(esp(Status.IN), esp(Status.OUT, modified_at=before(10)), ESP, offset=None)
+
+    assert (only(unknown).at, only(unknown).clock) == (NOW, OUR_CLOCK)
+
+
+def test_a_first_sight_under_a_new_meaning_takes_what_the_comparison_restricts_and_nothing_else() -> None:
+    first = read(None, esp(Status.OUT), ESP)
+    both = read(esp(Status.IN, topics={"Offers": True}), esp(Status.OUT, topics={"Offers": False}), ESP)
+    lifted = read(esp(Status.OUT), esp(Status.IN, opted_in_at=before(5)), ESP)
+
+    assert [(s.statement.kind, s.statement.scope) for s in with_restrictions(first, both).said] == [
+        (StatementKind.OUT, SCOPE),
+        (StatementKind.OUT, OFFERS),
+    ]
+    assert with_restrictions(first, both).said[0] == first.said[0]
+    assert with_restrictions(first, lifted) == first
 
 
 @pytest.mark.parametrize("topics", [False, True])

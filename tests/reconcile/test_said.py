@@ -9,7 +9,8 @@ import pytest
 from optsync.model.record import Origin, Record, Status
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
-from optsync.reconcile.detect import Claim, Detected, Doubt, Reading, Said, parse_moment
+from optsync.reconcile.detect import Claim, Detected, Doubt, Reading, Said
+from optsync.reconcile.moments import parse_moment
 from optsync.reconcile.representation import Representation
 from optsync.reconcile.roster import left
 from tests.reconcile.places import CRM, ESP, EVENTS, NOW, OFFERS, SCOPE, before

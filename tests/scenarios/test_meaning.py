@@ -83,6 +83,53 @@ def test_another_opt_out_field_is_written_only_after_approval(world: Make) -> No
     assert w.esp_shows(CLEO)["status"] == Status.IN
 
 
+def _untick(w: World, email: str) -> None:
+    """An employee takes the opt-in flag away and sets no other."""
+    w.crm.act("edit", id=w.crm.portal.table("contact").holders("EMAIL", email)[0], fields={"UF_CRM_OPT_IN": 0})  # type: ignore[attr-defined]
+
+
+def _without_reason(w: World) -> None:
+    w.reconfigure(lambda sync: sync["crm"].pop("reason"))
+
+
+def test_a_yes_that_was_taken_back_before_the_meaning_changed_is_taken_back(world: Make) -> None:
+    w = _three(world)
+    _untick(w, CLEO)
+    _without_reason(w)
+    uid = _held(w)
+
+    assert not may_send(w, CLEO)
+    _approve(w, uid)
+    assert w.esp_shows(CLEO)["status"] == Status.OUT
+    assert w.esp_shows(BEA)["status"] == Status.IN
+
+
+@pytest.mark.parametrize("side", ["crm", "esp"])
+def test_a_topic_that_was_left_before_the_meaning_changed_is_left(world: Make, side: str) -> None:
+    ticked = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
+    w = world(person(1, **ticked), person(2, **ticked))
+    w.sync()
+    (w.crm if side == "crm" else w.esp).act("set_topic", email=ANN, topic="news", wanted=False)
+    _without_reason(w)
+    _approve(w, _held(w))
+
+    assert w.crm_shows(ANN)["topics"]["news"] is False
+    assert w.esp_shows(ANN)["topics"]["news"] is False
+    assert w.crm_shows(BEA)["topics"]["news"] is True
+    assert w.esp_shows(BEA)["status"] == Status.IN
+
+
+def test_the_same_number_in_another_account_is_another_person(world: Make) -> None:
+    """What one record shows is compared with what it showed before only while its addresses are the same."""
+    w = _three(world)
+    w.crm.act("change_address", email=CLEO, to="dora@example.com")
+    _untick(w, "dora@example.com")
+    _without_reason(w)
+    _held(w)
+
+    assert not {kind for kind, _ in _said(w, "dora@example.com")} & {"out"}
+
+
 def test_another_list_filter_moves_nobody_before_approval(world: Make) -> None:
     w = _three(world, policy={"leave": "archive"})
     w.reconfigure(lambda sync: sync["crm"].update(where={"TYPE_ID": "SUPPLIER"}))

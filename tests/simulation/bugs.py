@@ -25,6 +25,7 @@ from optsync.model.change import ChangeState
 from optsync.model.scope import Kind, Purpose, purpose_of
 from optsync.model.statement import StatementKind, Strength
 from optsync.reconcile import consent, detect
+from optsync.reconcile.moments import parse_moment
 from optsync.state import points
 from optsync.sync import apply, carrying, guard, holding, observe, permission, settle
 from tests.simulation.chance import make, seeds
@@ -51,7 +52,7 @@ class Bug:
 
 def _future(put: Put) -> None:
     def believe(self: Any, value: str) -> Any:
-        at = detect.parse_moment(value)
+        at = parse_moment(value)
         return None if at is None else (at, None, {"consent_date": value})
 
     put(detect._Teller, "_typed_evidence", believe)

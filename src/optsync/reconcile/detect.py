@@ -5,11 +5,12 @@ an in is. What we wrote ourselves and had confirmed is part of what was observed
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from optsync.model.record import Origin, Record, Side, Status, Value
+from optsync.model.record import Origin, Record, Side, Status
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
+from optsync.reconcile.moments import is_same_moment, parse_moment
 from optsync.reconcile.putback import remembered
 from optsync.reconcile.representation import Representation, shown, topic_shown
 
@@ -86,6 +87,16 @@ def detect(
         return found
     other = _compare(unsure, now, representation, reading)
     return _both(found, other)
+
+
+def with_restrictions(found: Detected, others: Detected) -> Detected:
+    """What was ``found`` at a first sight, and what ``others`` restrict besides: the comparison with a reading of the
+    same record under another meaning, in which a wish may have been taken back that a first sight cannot miss."""
+    known = {(s.statement.scope, s.statement.kind) for s in found.said}
+    besides = (s for s in others.said if _is_restrictive(s.statement))
+    return replace(
+        found, said=(*found.said, *(s for s in besides if (s.statement.scope, s.statement.kind) not in known))
+    )
 
 
 def _is_untouched(before: Record, now: Record) -> bool:
@@ -274,7 +285,7 @@ class _Teller:
         if self.rep.consent_date:
             value = self.now.fields.get(self.rep.consent_date)
             old = self.before.fields.get(self.rep.consent_date) if self.before else None
-            if isinstance(value, str) and not _is_same_moment(value, old):
+            if isinstance(value, str) and not is_same_moment(value, old):
                 return self._typed_evidence(value)
         stamp = self.now.opted_in_at
         if stamp is None or not (self.rep.stamp_is_evidence or self.rep.stamp_nominates):
@@ -342,7 +353,10 @@ class _Teller:
     def _when(self, kind: StatementKind, scope: str) -> tuple[datetime, str]:
         """The time of what is said, and whose clock told it: the status's own time (a topic has none), else the
         record's stamp, else now. A stamp that did not move with the value does not tell when it changed: an old
-        grant must not beat an out only because the vendor leaves the stamp where it was."""
+        grant must not beat an out only because the vendor leaves the stamp where it was. Nor must it because the
+        vendor's clock jumped: what came to restrict since the last reading is dated now while that clock is unknown."""
+        if self.before is not None and self._clock_is_unknown() and kind is not StatementKind.GRANT:
+            return self.reading.seen_at, OUR_CLOCK
         own = None if scope in dict(self.rep.topics) else self.now.status_at
         own_before = self.before.status_at if self.before else None
         modified_before = self.before.modified_at if self.before else None
@@ -381,20 +395,3 @@ class _Teller:
 
     def _correct(self, stamp: datetime) -> datetime:
         return stamp - (self.reading.offset or timedelta(0))
-
-
-def _is_same_moment(value: str, old: Value) -> bool:
-    """Whether a consent date did not move; another way to write it is no news."""
-    if not isinstance(old, str):
-        return False
-    moment = parse_moment(value)
-    return value == old or (moment is not None and moment == parse_moment(old))
-
-
-def parse_moment(value: str) -> datetime | None:
-    """A canonical date or date-time; a date without a time is the first instant of that day, in UTC."""
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -15,10 +15,10 @@ from optsync.model.link import Link
 from optsync.model.record import Status
 from optsync.reconcile.asking import Answer, hindrance, request
 from optsync.reconcile.consent import Wish
-from optsync.reconcile.detect import parse_moment
 from optsync.reconcile.fields import FieldRule, are_equal, merge
 from optsync.reconcile.identity import resolve
 from optsync.reconcile.membership import Couple, couple
+from optsync.reconcile.moments import parse_moment
 from optsync.reconcile.plan import decide
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.representation import Representation, shown, topic_shown

@@ -8,7 +8,7 @@ from optsync.model.record import Side, Status, Value
 from optsync.model.statement import Source, Statement, StatementKind
 from optsync.reconcile.asking import ask, must_confirm
 from optsync.reconcile.consent import Deliverability, Standing, Wish
-from optsync.reconcile.detect import parse_moment
+from optsync.reconcile.moments import parse_moment
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.putback import put_back, topic_retracted
 from optsync.reconcile.representation import Representation, flags_for, shown, topic_shown

@@ -12,8 +12,8 @@ from optsync.model.record import Record, Status
 from optsync.model.statement import Statement, Strength
 from optsync.reconcile.asking import has_open
 from optsync.reconcile.consent import Standing, Wish, standing
-from optsync.reconcile.detect import Claim, Detected, Doubt, Reading, Said, detect
-from optsync.reconcile.representation import overlay, with_address
+from optsync.reconcile.detect import Claim, Detected, Doubt, Reading, Said, detect, with_restrictions
+from optsync.reconcile.representation import Representation, overlay, with_address
 from optsync.state.codec import encode_record
 from optsync.state.issues import NewIssue
 from optsync.state.records import Known, Observed
@@ -162,10 +162,7 @@ class Ingest:
         before = self._before(old)
         if self._source.is_known:
             before = self.screen.before(record, before)
-        found = [
-            detect(before, record, representation, self._reading, unsure=self._unsure(old))
-            for representation in self._binding.representations
-        ]
+        found = [self._found(before, record, old, representation) for representation in self._binding.representations]
         points, doubts = self._addresses(record)
         merged = Detected(
             said=tuple(s for d in found for s in d.said),
@@ -173,6 +170,16 @@ class Ingest:
             doubts=(*doubts, *(x for d in found for x in d.doubts), *self._word_doubt(record)),
         )
         return _News(record=record, old=old, points=points, detected=merged)
+
+    def _found(
+        self, before: Record | None, record: Record, old: Observed | None, representation: Representation
+    ) -> Detected:
+        unsure = self._unsure(old)
+        found = detect(before, record, representation, self._reading, unsure=unsure)
+        if self._source.is_known or old is None or not old.points or old.record.addresses != record.addresses:
+            return found
+        # Under its new meaning all is a first sight; what somebody took back since the last reading is no less said.
+        return with_restrictions(found, detect(old.record, record, representation, self._reading, unsure=unsure))
 
     def _let_back(self, news: Sequence[_News]) -> None:
         """Forgotten people who signed up again, and whose platform vouches for it, are let back in."""
