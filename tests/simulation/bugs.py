@@ -220,7 +220,7 @@ BUGS = (
         says="times of two clocks are compared to the second",
         plant=_no_margin,
         theme="tug",
-        start=290,
+        start=378,
         within=6,
     ),
     Bug(

@@ -142,7 +142,9 @@ class Witness:
             self._no(addresses, STATUS, now, key, "unticked", is_personal=False)
         if not now_is.is_out:
             self.flagged.discard(key)
-        if now_is.consent is not None and not (was and was.consent == now_is.consent):
+            self._take_back(key, "out")
+        is_told = was is not None and was.consent == now_is.consent and key in self.known
+        if now_is.consent is not None and not is_told:
             self._hint(now_is.addresses)
         if was is None or was.addresses != now_is.addresses:
             self._came_without(now_is.addresses, now_is.topics)
@@ -197,6 +199,11 @@ class Witness:
                 before=tuple(dict.fromkeys(r for r in (self.latest.get(source), self.known.get(source)) if r)),
             )
             self.nos.setdefault((email, scope), []).append(no)
+
+    def _take_back(self, key: Key, kind: str) -> None:
+        """What is taken back before any answer showed it, nobody can know, whatever the engine writes there later."""
+        for said in self.nos.values():
+            said[:] = [n for n in said if n.is_certain or n.is_listed or (n.source, n.kind) != (key, kind)]
 
     def _came_without(self, emails: Iterable[str], topics: frozenset[str]) -> None:
         if self.restricts_topics:
@@ -290,7 +297,8 @@ class Witness:
         if old is None:
             return
         appeared = [a for a in row.addresses if a not in old.addresses]
-        if appeared and row.is_out and key in self.flagged:
+        # A forgotten person's record is not read any more, whatever addresses it is given.
+        if appeared and row.is_out and key in self.flagged and not self.forgotten.intersection(old.addresses):
             self._inherit(appeared, self._standing(old.addresses, key), self.moved.get(key))
         if appeared and key in self.moved:
             vanished = [a for a in old.addresses if a not in row.addresses]
