@@ -200,6 +200,15 @@ def test_vendor_stamps_are_corrected_by_the_clocks_offset() -> None:
     assert only(first).at == before(10)
 
 
+@pytest.mark.parametrize("told", [5, 6, 4])
+def test_an_out_is_dated_by_a_stamp_only_where_that_moved_on(told: int) -> None:
+    """A platform that shows a complaint late stamps it before the yes that it had shown meanwhile."""
+    was = esp(Status.IN, status_at=before(5), modified_at=before(5))
+    found = read(was, esp(Status.OUT, status_at=before(told), modified_at=before(5)), ESP)
+
+    assert (only(found).at, only(found).clock) == ((before(4), "mc") if told == 4 else (NOW, OUR_CLOCK))
+
+
 def test_while_a_clock_is_unknown_what_came_to_restrict_is_dated_now() -> None:
     unknown = read(esp(Status.IN), esp(Status.OUT, modified_at=before(10)), ESP, offset=None)
 

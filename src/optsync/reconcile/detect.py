@@ -352,7 +352,7 @@ class _Teller:
 
     def _when(self, kind: StatementKind, scope: str) -> tuple[datetime, str]:
         """The time of what is said, and whose clock told it: the status's own time (a topic has none), else the
-        record's stamp, else now. A stamp that did not move with the value does not tell when it changed: an old
+        record's stamp, else now. A stamp that did not move on with the value does not tell when it changed: an old
         grant must not beat an out only because the vendor leaves the stamp where it was. Nor must it because the
         vendor's clock jumped: what came to restrict since the last reading is dated now while that clock is unknown."""
         if self.before is not None and self._clock_is_unknown() and kind is not StatementKind.GRANT:
@@ -361,7 +361,7 @@ class _Teller:
         own_before = self.before.status_at if self.before else None
         modified_before = self.before.modified_at if self.before else None
         for stamp, was in ((own, own_before), (self.now.modified_at, modified_before)):
-            if stamp is not None and (stamp != was or kind is StatementKind.GRANT):
+            if stamp is not None and (kind is StatementKind.GRANT or was is None or stamp > was):
                 return self._correct(stamp), self.reading.system
         return self.reading.seen_at, OUR_CLOCK
 
