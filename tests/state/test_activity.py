@@ -7,6 +7,7 @@ from optsync.model.link import Link
 from optsync.model.statement import Source, Statement, StatementKind, state
 from optsync.state.store import Store
 from optsync.state.unit import Unit
+from optsync.sync.agreements import Agreements
 from tests.state.rows import NOW, member, stored
 
 SCOPE = "acme/news"
@@ -40,7 +41,8 @@ def test_silent_members_fall_due_unless_they_are_out_or_known_or_strangers(store
         source, points, keys = joined(unit, range(1, 7))
         unit.points.note_active({points[2]: NOW - days(1), points[3]: NOW - days(9)})
         unit.points.cache_standings({(points[4], SCOPE): "out"})
-        unit.links.set_inactive("letter", keys[4], inactive=True)
+        (link,) = unit.links.of("letter", [keys[4]]).values()
+        unit.links.save("letter", [replace(link, inactive=True)])
         unit.records.set_gone([keys[5]])
         stored(unit, [member(7)])
         unit.points.mark_idle("letter", source, SCOPE, before=NOW - days(5))
@@ -70,8 +72,12 @@ def test_a_link_remembers_that_its_member_was_inactive(store: Store) -> None:
         _, [crm, esp] = stored(unit, [member(1), member(2)])
         link = Link(crm=crm, esp=esp)
         unit.links.save("letter", [link])
-        unit.links.set_inactive("letter", esp, inactive=True)
+        agreements = Agreements(unit, "letter", [esp])
+        agreements.set_inactive(esp, inactive=True)
+        agreements.save()
         assert unit.links.of("letter", [esp]) == {(crm, esp): replace(link, inactive=True)}
         unit.links.set_left("letter", esp, left=True)
-        unit.links.set_inactive("letter", esp, inactive=False)
+        agreements = Agreements(unit, "letter", [esp])
+        agreements.set_inactive(esp, inactive=False)
+        agreements.save()
         assert unit.links.of("letter", [esp]) == {(crm, esp): replace(link, left=True)}

@@ -17,10 +17,12 @@ from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.link import Agreed, Link, Move
 from optsync.model.record import Side
 from optsync.model.statement import Source, Statement, StatementKind, Strength, state
+from optsync.state.changes import Settled
 from optsync.state.issues import NewIssue
 from optsync.state.leases import Lease
 from optsync.state.schema import lease
 from optsync.state.store import Store
+from optsync.sync.agreements import Agreements
 from tests.state.rows import NOW, change, member, out, ready_changes, stored
 
 # the ledger
@@ -134,7 +136,10 @@ def test_a_link_keeps_what_was_agreed_moved_and_frozen(store: Store) -> None:
         assert unit.links.of("letter", [two]) == {(one, two): saved}
         assert unit.links.of("other", [two]) == {}
 
-        unit.links.agree("letter", one, two, {"c=d": Agreed(2, "2")})
+        agreements = Agreements(unit, "letter", [two])
+        agreements.agree(one, two, {"c=d": Agreed(2, "2")})
+        assert unit.links.of("letter", [two]) == {(one, two): saved}
+        agreements.save()
         agreed = {**saved.agreed, "c=d": Agreed(2, "2")}
         assert unit.links.of("letter", [two]) == {(one, two): replace(saved, agreed=agreed)}
 
@@ -157,7 +162,7 @@ def test_a_change_goes_from_plan_to_journal(store: Store, clock: ManualClock) ->
             NOW,
         )
         clock.advance(60)
-        unit.changes.settle(ready.id, ChangeState.REFUSED, fact="gone", message="not there")
+        unit.changes.settle([Settled(id=ready.id, state=ChangeState.REFUSED, fact="gone", message="not there")])
         (journaled,) = unit.changes.of_run("r")
 
         assert (journaled.state, journaled.fact, journaled.message) == (ChangeState.REFUSED, "gone", "not there")

@@ -2,7 +2,7 @@
 
 from optsync.clock import ManualClock
 from optsync.model.change import ChangeKind, ChangeState
-from optsync.state.changes import Change, NewChange
+from optsync.state.changes import Change, NewChange, Settled
 from optsync.state.issues import NewIssue
 from optsync.state.plans import DROPPED, REJECTED
 from optsync.state.store import Store
@@ -94,8 +94,8 @@ def test_an_approved_change_stays_approved_until_it_arrives(store: Store, clock:
         unit.plans.close("P1", "approved", actor="boss")
         unit.changes.plan("r2", [change(None, points[0], fingerprint=name, plan="P1") for name in names[:2]])
         again = {name: c.id for name, c in _of_run(unit, "r2").items()}
-        unit.changes.settle(again["arrived"], ChangeState.APPLIED)
-        unit.changes.settle(again["failed"], ChangeState.FAILED)
+        unit.changes.settle([Settled(id=again["arrived"], state=ChangeState.APPLIED)])
+        unit.changes.settle([Settled(id=again["failed"], state=ChangeState.FAILED)])
 
         assert unit.plans.approved_at("letter", points) == {"failed": "P1", "waits": "P1"}
         assert unit.plans.approved_at("letter", [points[1]]) == {}
@@ -138,8 +138,8 @@ def test_what_was_put_back_is_remembered(store: Store) -> None:
         rows = [change(None, points[0], fingerprint=name, rule="put_back") for name in ("done", "failed")]
         unit.changes.plan("r1", rows)
         ids = {name: c.id for name, c in _of_run(unit).items()}
-        unit.changes.settle(ids["done"], ChangeState.APPLIED)
-        unit.changes.settle(ids["failed"], ChangeState.FAILED)
+        unit.changes.settle([Settled(id=ids["done"], state=ChangeState.APPLIED)])
+        unit.changes.settle([Settled(id=ids["failed"], state=ChangeState.FAILED)])
 
         assert unit.plans.put_back_at("letter", points) == {"done"}
         assert unit.plans.put_back_at("letter", []) == frozenset()

@@ -136,9 +136,9 @@ def test_what_a_read_did_not_show_is_missing_until_it_is_gone(store: Store) -> N
         unit.sources.note_shown(source, [(keys[1], True)])
 
         assert list(unit.sources.missing(source)) == keys[2:4]
-        assert (unit.sources.count_shown(source), unit.sources.count_known(source)) == (2, 4)
+        assert (unit.sources.shown(source, keys), unit.sources.count_known(source)) == ({keys[0], keys[1]}, 4)
         unit.sources.clear_scan(source)
-        assert unit.sources.count_shown(source) == 0
+        assert unit.sources.shown(source, keys) == set()
 
 
 REASONS = [None, "out_of_scope", "no_consent"]

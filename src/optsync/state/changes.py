@@ -184,19 +184,7 @@ class Changes:
             started.update(sql.START.scalars(self._connection, ids=part, now=at))
         return started
 
-    def settle(
-        self,
-        change_id: int,
-        state: ChangeState,
-        *,
-        record_id: int | None = None,
-        fact: str | None = None,
-        message: str | None = None,
-    ) -> None:
-        """Ends a change with what became of it."""
-        self.settle_all([Settled(id=change_id, state=state, record_id=record_id, fact=fact, message=message)])
-
-    def settle_all(self, settled: Sequence[Settled]) -> None:
+    def settle(self, settled: Sequence[Settled]) -> None:
         """Ends changes with what became of them."""
         now = self._clock.now()
         rows = [

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
-from optsync.model.link import Agreed, Link
+from optsync.model.link import Link
 from optsync.state.codec import decode_agreed, decode_memory, encode_agreed, encode_memory
 from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks, upsert
@@ -67,13 +67,3 @@ class Links:
         """Notes that the member was taken off the list, or put back, because the person left or came back; or
         because that was undone (``is_kept``)."""
         self.save(sync, [replace(known, left=left, is_kept=is_kept) for known in self.of(sync, [esp]).values()])
-
-    def set_inactive(self, sync: str, esp: int, *, inactive: bool) -> None:
-        """Notes that the member was tagged or archived for want of a sign of life, or given back."""
-        self.save(sync, [replace(known, inactive=inactive) for known in self.of(sync, [esp]).values()])
-
-    def agree(self, sync: str, crm: int, esp: int, agreed: dict[str, Agreed], *, point: int | None = None) -> None:
-        """Merges into what the two records agreed on; ``point`` (when given) is where they are joined now."""
-        known = self.of(sync, [esp]).get((crm, esp), Link(crm=crm, esp=esp))
-        joined = known.point if point is None else point
-        self.save(sync, [replace(known, agreed={**known.agreed, **agreed}, point=joined)])

@@ -55,7 +55,6 @@ _COUNT_OLDER_MISSING = Prepared(sa.select(_OLDER.label("known"), _OLDER.where(~_
 _SHOWN = Prepared(
     sa.select(scan.c.record_id).where(scan.c.source_id == bindparam("source"), scan.c.record_id.in_(any_of("keys")))
 )
-_COUNT_SHOWN = Prepared(sa.select(sa.func.count()).select_from(scan).where(scan.c.source_id == bindparam("source")))
 _TICKED = Prepared(sa.select(ticked.c.source_id, ticked.c.topic).where(ticked.c.source_id.in_(any_of("sources"))))
 
 
@@ -157,9 +156,6 @@ class Sources:
         for part in chunks(keys):
             found.update(_SHOWN.scalars(self._connection, source=source_id, keys=part))
         return found
-
-    def count_shown(self, source_id: int) -> int:
-        return int(_COUNT_SHOWN.scalar(self._connection, source=source_id))
 
     def count_known(self, source_id: int) -> int:
         return int(_KNOWN.scalar(self._connection, source=source_id))

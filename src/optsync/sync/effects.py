@@ -35,7 +35,7 @@ class Effects:
 
     def store(self, unit: Unit, *, at: datetime, run: str) -> None:
         """Stores all of it."""
-        unit.changes.settle_all(self.settled)
+        unit.changes.settle(self.settled)
         unit.changes.note_kept(self.kept)
         unit.records.replace(self.shown, at=at)
         unit.records.replace(self.gone, at=at, is_gone=True)
