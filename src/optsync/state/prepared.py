@@ -13,12 +13,14 @@ It is compiled when it is first used, once for each kind of database; types, tra
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam
+from sqlalchemy import BindParameter, LargeBinary, bindparam
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import visitors
+from sqlalchemy.types import TypeEngine
 
 Row = tuple[Any, ...]
 Converter = Callable[[Any], Any]
@@ -39,23 +41,12 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """A statement in one database's words, with lists of given lengths. ``names`` of its parameters in order;
-    ``converters``: of the columns that Python holds in another form than the driver."""
+    """A statement in one database's words, with lists of given lengths. ``bind``: from the given arguments to what the
+    driver takes; ``converters``: of the columns that Python holds in another form than the driver."""
 
     sql: str
-    is_positional: bool
-    names: tuple[str, ...]
-    sources: tuple[tuple[Any, Converter | None], ...]
+    bind: Callable[[Mapping[str, Any]], Any]
     converters: tuple[tuple[int, Converter], ...]
-
-    def bind(self, given: Mapping[str, Any]) -> Any:
-        values = []
-        for source, convert in self.sources:
-            value = source
-            if type(source) is _Place:
-                value = given[source.name] if source.index is None else given[source.name][source.index]
-            values.append(value if convert is None else convert(value))
-        return values if self.is_positional else dict(zip(self.names, values, strict=True))
 
     def read(self, rows: list[Row]) -> list[Row]:
         if not self.converters:
@@ -67,6 +58,43 @@ class _Compiled:
                 values[at] = convert(values[at])
             found.append(tuple(values))
         return found
+
+
+def _binder(sources: Sequence[tuple[Any, Converter | None]]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    """From arguments to values in the order of ``sources``: each of these is the place of an argument or a constant,
+    and how the driver wants it. It is chosen once, since it runs for every row that is written."""
+    converters = [(n, convert) for n, (_, convert) in enumerate(sources) if convert is not None]
+    if any(not isinstance(source, _Place) or source.index is not None for source, _ in sources):
+        pick = _picker(sources)
+    else:
+        names = [source.name for source, _ in sources]
+        pick = itemgetter(*names) if len(names) > 1 else lambda given: tuple(given[name] for name in names)
+    if not converters:
+        return pick
+
+    def bind(given: Mapping[str, Any]) -> Sequence[Any]:
+        values = list(pick(given))
+        for at, convert in converters:
+            values[at] = convert(values[at])
+        return values
+
+    return bind
+
+
+def _picker(sources: Sequence[tuple[Any, Converter | None]]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    """Where constants or lists are among them."""
+
+    def pick(given: Mapping[str, Any]) -> Sequence[Any]:
+        return [
+            source
+            if type(source) is not _Place
+            else given[source.name]
+            if source.index is None
+            else given[source.name][source.index]
+            for source, _ in sources
+        ]
+
+    return pick
 
 
 class Prepared:
@@ -156,15 +184,21 @@ class Prepared:
         of = [source.name if isinstance(source, _Place) else name for name, source in zip(names, sources, strict=True)]
         # A list that is part of the statement has a name, and each of its values that name with a number.
         of = [name if name in kinds else name.rpartition("_")[0] for name in of]
-        to_driver = [kinds[name].dialect_impl(dialect).bind_processor(dialect) for name in of]
+        to_driver = [_to_driver(kinds[name], dialect) for name in of]
         to_python = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in self._columns]
+        bind = _binder(tuple(zip(sources, to_driver, strict=True)))
         return _Compiled(
             sql=str(compiled),
-            is_positional=bool(compiled.positional),
-            names=names,
-            sources=tuple(zip(sources, to_driver, strict=True)),
+            bind=bind if compiled.positional else lambda given: dict(zip(names, bind(given), strict=True)),
             converters=tuple((n, convert) for n, convert in enumerate(to_python) if convert is not None),
         )
+
+
+def _to_driver(kind: TypeEngine[Any], dialect: Dialect) -> Converter | None:
+    """How the driver wants values of that type. Both drivers take bytes as they are; SQLAlchemy wraps them."""
+    if isinstance(kind, LargeBinary):
+        return None
+    return kind.dialect_impl(dialect).bind_processor(dialect)
 
 
 def execute_plainly(connection: Connection, sql: str) -> None:

@@ -1,5 +1,6 @@
 """The tables. Times are integer microseconds since 1970 in UTC; structures are JSON."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -52,11 +53,25 @@ class Moment(TypeDecorator[datetime]):
     impl = BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        return None if value is None else microseconds(value)
+    # The processors themselves, and not the two methods that they would call: times are in every row.
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        return None if value is None else _EPOCH + timedelta(microseconds=int(value))
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], int | None]:  # noqa: ARG002
+        return _to_database
+
+    def result_processor(
+        self,
+        dialect: Dialect,  # noqa: ARG002
+        coltype: object,  # noqa: ARG002
+    ) -> Callable[[Any], datetime | None]:
+        return _from_database
+
+
+def _to_database(value: datetime | None) -> int | None:
+    return None if value is None else microseconds(value)
+
+
+def _from_database(value: Any) -> datetime | None:
+    return None if value is None else _EPOCH + timedelta(microseconds=int(value))
 
 
 meta = Table("meta", metadata, Column("key", String(200), primary_key=True), Column("value", Text, nullable=False))
