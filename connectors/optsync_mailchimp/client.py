@@ -3,8 +3,7 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 
 from requests.auth import HTTPBasicAuth
@@ -95,9 +94,7 @@ class MailchimpClient:
         self._session.close()
 
     def _reply(self, answer: Answer) -> Reply:
-        return Reply(
-            status=_status(answer), body=answer.body if isinstance(answer.body, dict) else {}, at=_date(answer)
-        )
+        return Reply(status=_status(answer), body=answer.body if isinstance(answer.body, dict) else {}, at=answer.at)
 
     def _judge(self, answer: Answer) -> None:
         status = _status(answer)
@@ -158,11 +155,3 @@ def _advice(status: int, answer: Answer) -> str:
     else:
         text = "API access is disabled for the account or not part of its plan; its owner must ask Mailchimp's support."
     return f"HTTP {status}: {text} {_STOPPED}"
-
-
-def _date(answer: Answer) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(answer.headers["Date"])
-    except (KeyError, ValueError):
-        return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)

@@ -14,9 +14,9 @@ from urllib.parse import urlencode
 import msgspec
 import requests
 import structlog
-import tenacity
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from requests.cookies import extract_cookies_to_jar
 
 from optsync.connect.contract import Context
 from optsync.connect.ratelimit import Pace
@@ -55,11 +55,13 @@ class Answer:
             return None
         if value.isdigit():
             return float(value)
-        try:
-            moment = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
+        moment = _moment(value)
+        return None if moment is None else max(0.0, (moment - now).total_seconds())
+
+    @property
+    def at(self) -> datetime | None:
+        """The vendor's clock when it answered, as UTC; None when it did not say."""
+        return _moment(self.headers.get("Date", ""))
 
 
 class TryAgain(Exception):
@@ -107,9 +109,12 @@ class HttpSession:
         self._session.auth = auth
         self._session.headers["User-Agent"] = "optsync"
         self._session.headers.pop("Accept-Language", None)
-        adapter = context.transport or HTTPAdapter(max_retries=0)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._adapter = context.transport or HTTPAdapter(max_retries=0)
+        self._session.mount("https://", self._adapter)
+        self._session.mount("http://", self._adapter)
+        checked = requests.PreparedRequest()
+        checked.prepare_headers(self._session.headers)
+        self._headers = checked.headers
         self.calls = 0
         self.clock_offset: float | None = None
 
@@ -135,21 +140,22 @@ class HttpSession:
         if self._context.is_read_only and effect is not Effect.READ:
             raise AssertionError(f"{self._context.system}: a dry run tried to write ({method})")
         state = _Attempts(effect)
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(state.may_retry),
-            wait=self._wait,
-            stop=tenacity.stop_after_attempt(self._attempts),
-            sleep=self._context.clock.sleep,
-            reraise=True,
-        )
-        try:
-            return retrying(self._send_once, effect, method, path, params, json, use_auth)
-        except TryAgain as failure:
-            message = self._redactor.all(str(failure))
-            if state.maybe_applied:
-                raise OutcomeUnknown(f"{self._context.system}: {message}") from None
-            kind = RateLimited if failure.is_limit else SystemUnavailable
-            raise kind(self._context.system, f"{message}; gave up after {state.tried} attempts") from None
+        while True:
+            try:
+                return self._send_once(effect, method, path, params, json, use_auth)
+            except TryAgain as failure:
+                may_retry = state.may_retry(failure)
+                delay = self._wait(state.tried, failure.after) if may_retry else 0.0
+                if not may_retry or state.tried >= self._attempts:
+                    raise self._given_up(state, failure) from None
+            self._context.clock.sleep(delay)
+
+    def _given_up(self, state: "_Attempts", failure: TryAgain) -> Exception:
+        message = self._redactor.all(str(failure))
+        if state.maybe_applied:
+            return OutcomeUnknown(f"{self._context.system}: {message}")
+        kind = RateLimited if failure.is_limit else SystemUnavailable
+        return kind(self._context.system, f"{message}; gave up after {state.tried} attempts")
 
     def close(self) -> None:
         self._session.close()
@@ -165,13 +171,12 @@ class HttpSession:
     ) -> Answer:
         url = path if path.startswith(("http://", "https://")) else f"{self._base_url}/{path.lstrip('/')}"
         body = None if json is None else msgspec.json.encode(json)
-        headers = {} if body is None else {"Content-Type": "application/json; charset=utf-8"}
         with self._lock:
             self._pace.wait()
             if effect is not Effect.READ:
                 self._context.before_write()
             self.calls += 1
-            response = self._exchange(method, url, params=params, data=body, headers=headers, use_auth=use_auth)
+            response = self._exchange(method, url, params=params, data=body, use_auth=use_auth)
         answer = _answer(response)
         self._measure_offset(answer)
         self._judge(answer)
@@ -184,12 +189,14 @@ class HttpSession:
         *,
         params: Mapping[str, str | int] | None,
         data: bytes | None,
-        headers: dict[str, str],
         use_auth: bool,
     ) -> requests.Response:
+        """What ``Session.request`` does besides serves hooks, proxies and redirects, which we never have."""
         try:
-            request = self._prepared(method, url, params=params, data=data, headers=headers, use_auth=use_auth)
-            return self._session.send(request, timeout=self._timeout, allow_redirects=False, proxies={})
+            request = self._prepared(method, url, params=params, data=data, use_auth=use_auth)
+            response = self._adapter.send(request, timeout=self._timeout, proxies={})
+            extract_cookies_to_jar(self._session.cookies, request, response.raw)  # type: ignore[no-untyped-call]
+            _ = response.content  # read here, where a connection that breaks off is known for what it is
         except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
             raise TryAgain(f"no connection ({type(error).__name__})") from None
         except requests.ConnectionError as error:
@@ -197,44 +204,41 @@ class HttpSession:
             raise TryAgain(f"connection failed ({_cause(error)})", maybe_applied=not refused) from None
         except requests.RequestException as error:
             raise TryAgain(f"no usable answer ({type(error).__name__})", maybe_applied=True) from None
+        return response
 
     def _prepared(
-        self,
-        method: str,
-        url: str,
-        *,
-        params: Mapping[str, str | int] | None,
-        data: bytes | None,
-        headers: dict[str, str],
-        use_auth: bool,
+        self, method: str, url: str, *, params: Mapping[str, str | int] | None, data: bytes | None, use_auth: bool
     ) -> requests.PreparedRequest:
-        """What ``Session.request`` would make of it, which spends most of its time on settings that we never have."""
+        """The same as from ``PreparedRequest.prepare``, with nothing checked anew that is the same every time."""
         request = requests.PreparedRequest()
-        request.prepare_method(method)
+        request.method = method
         request.url = _normalised(url)
         if params:
             request.url += f"{'&' if '?' in request.url else '?'}{urlencode(params)}"
-        request.prepare_headers({**self._session.headers, **headers})
-        request.prepare_cookies(self._session.cookies)
-        request.prepare_body(data, None)
-        request.prepare_auth(self._session.auth if use_auth else _NoAuth())
+        request.headers = headers = self._headers.copy()
+        if data is not None:
+            request.body = data
+            headers["Content-Type"] = "application/json; charset=utf-8"
+        if self._session.cookies:
+            request.prepare_cookies(self._session.cookies)
+        if data is not None or method not in {"GET", "HEAD"}:
+            headers["Content-Length"] = str(len(data or b""))
+        # Signed storage links go without: the account's credentials must not travel there.
+        if use_auth and (self._session.auth or "@" in url):
+            request.prepare_auth(self._session.auth)
         return request
 
-    def _wait(self, state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        after = error.after if isinstance(error, TryAgain) else None
-        backoff: float = min(60.0, 2.0 ** (state.attempt_number - 1))
+    def _wait(self, attempt: int, after: float | None) -> float:
+        backoff: float = min(60.0, 2.0 ** (attempt - 1))
         jitter = self._context.rng.uniform(0.5, 1.0)
         delay = max(after, 0.0) + jitter if after is not None else backoff * jitter
-        _log.debug("retry", system=self._context.system, attempt=state.attempt_number, wait_s=round(delay, 2))
+        _log.debug("retry", system=self._context.system, attempt=attempt, wait_s=round(delay, 2))
         return min(delay, 900.0)
 
     def _measure_offset(self, answer: Answer) -> None:
-        try:
-            theirs = parsedate_to_datetime(answer.headers["Date"])
-        except (KeyError, ValueError):
-            return
-        self.clock_offset = (theirs.replace(tzinfo=UTC) - self._context.clock.now()).total_seconds()
+        theirs = answer.at
+        if theirs is not None:
+            self.clock_offset = (theirs - self._context.clock.now()).total_seconds()
 
 
 class _Attempts:
@@ -245,21 +249,11 @@ class _Attempts:
         self.maybe_applied = False
         self.tried = 0
 
-    def may_retry(self, error: BaseException) -> bool:
+    def may_retry(self, failure: TryAgain) -> bool:
         self.tried += 1
-        if not isinstance(error, TryAgain):
-            return False
-        if error.maybe_applied and self._effect is not Effect.READ:
+        if failure.maybe_applied and self._effect is not Effect.READ:
             self.maybe_applied = True
         return not (self.maybe_applied and self._effect is Effect.ONCE)
-
-
-class _NoAuth(AuthBase):
-    """For signed storage links: the account's credentials must not travel there."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers.pop("Authorization", None)
-        return request
 
 
 @lru_cache(maxsize=64)
@@ -267,6 +261,16 @@ def _normalised(url: str) -> str:
     request = requests.PreparedRequest()
     request.prepare_url(url, None)
     return str(request.url)
+
+
+@lru_cache(maxsize=8)
+def _moment(text: str) -> datetime | None:
+    """Of a ``Date`` or ``Retry-After`` header: asked for again and again within a second."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
 
 
 def _answer(response: requests.Response) -> Answer:
