@@ -5,7 +5,9 @@ import binascii
 import random
 from collections import deque
 from collections.abc import Iterable
+from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
@@ -135,7 +137,7 @@ class MailchimpMock:
         call = Call(
             method=method,
             path=request.path[len(_ROOT) :].rstrip("/") or "/",
-            query=dict(parse_qsl(request.query, keep_blank_values=True)),
+            query=dict(pair for part in request.query.split("&") for pair in _pairs(part)),
             now=self.account.now(),
             raw_body=request.body,
             client=request.client,
@@ -175,17 +177,7 @@ class MailchimpMock:
             raise named(wanted)
 
     def _check_key(self, authorization: str) -> None:
-        scheme, _, rest = authorization.partition(" ")
-        key = rest.strip()
-        if scheme.lower() == "basic":
-            try:
-                key = base64.b64decode(key, validate=True).decode().partition(":")[2]
-            except (binascii.Error, UnicodeDecodeError):
-                raise named("APIKeyInvalid") from None
-        elif scheme.lower() not in {"bearer", "oauth"}:
-            raise named("APIKeyMissing")
-        if not key:
-            raise named("APIKeyMissing")
+        key = _key(authorization)
         if key in {self.account.api_key, self.account.access_token}:
             return
         if key.partition("-")[0] == self.account.api_key.partition("-")[0]:
@@ -202,8 +194,35 @@ class MailchimpMock:
         )
 
     def _headers(self, instance: str) -> dict[str, str]:
-        date = format_datetime(self.account.clock.now().replace(microsecond=0), usegmt=True)
-        return {"Server": "openresty", "Date": date, "X-Request-Id": instance}
+        date = self.account.clock.now().replace(microsecond=0)
+        return {"Server": "openresty", "Date": _date(date), "X-Request-Id": instance}
+
+
+@lru_cache(maxsize=8)
+def _key(authorization: str) -> str:
+    """Raises ``Problem`` when there is none."""
+    scheme, _, rest = authorization.partition(" ")
+    key = rest.strip()
+    if scheme.lower() == "basic":
+        try:
+            key = base64.b64decode(key, validate=True).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            raise named("APIKeyInvalid") from None
+    elif scheme.lower() not in {"bearer", "oauth"}:
+        raise named("APIKeyMissing")
+    if not key:
+        raise named("APIKeyMissing")
+    return key
+
+
+@lru_cache(maxsize=8)
+def _date(moment: datetime) -> str:
+    return format_datetime(moment, usegmt=True)
+
+
+@lru_cache(maxsize=256)
+def _pairs(part: str) -> list[tuple[str, str]]:
+    return parse_qsl(part, keep_blank_values=True)
 
 
 def _method(request: MockRequest) -> str:

@@ -72,6 +72,8 @@ class Batches:
 
     def advance(self) -> None:
         """Runs what is due; to be called before anything looks at the account."""
+        if not self._batches:
+            return
         now = self._account.now()
         for batch in list(self._batches.values()):
             if now - batch.submitted_at > RESULTS_LAST:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -28,13 +28,14 @@ class Selection:
     def __init__(self, only: Tree | None = None, without: Tree | None = None) -> None:
         self.only = only or None
         self.without = without or {}
+        self._subs: dict[str, Selection] = {}
 
-    @classmethod
-    def parse(cls, query: Mapping[str, str]) -> "Selection":
+    @staticmethod
+    def parse(query: Mapping[str, str]) -> "Selection":
         """Raises ``Problem`` when both lists are given: they exclude each other."""
         if query.get("fields") and query.get("exclude_fields"):
             raise named("RequestedFieldsInvalid")
-        return cls(_tree(query.get("fields", "")), _tree(query.get("exclude_fields", "")))
+        return _selection(query.get("fields", ""), query.get("exclude_fields", ""))
 
     def wants(self, key: str) -> bool:
         if self.only is not None:
@@ -43,9 +44,11 @@ class Selection:
 
     def sub(self, key: str) -> "Selection":
         """For what lies under ``key``, which must be wanted."""
-        if self.only is not None:
-            return Selection(self.only.get(key))
-        return Selection(None, self.without.get(key))
+        found = self._subs.get(key)
+        if found is None:
+            only, without = (None, self.without) if self.only is None else (self.only, {})
+            found = self._subs[key] = Selection(only.get(key) if only else None, without.get(key))
+        return found
 
     @property
     def is_everything(self) -> bool:
@@ -62,8 +65,17 @@ class Selection:
         if isinstance(value, list):
             return [self.apply(item) for item in value]
         if isinstance(value, dict):
-            return {key: self.sub(key).apply(item) for key, item in value.items() if self.wants(key)}
+            return {
+                key: self.sub(key).apply(item) if isinstance(item, dict | list) else item
+                for key, item in value.items()
+                if self.wants(key)
+            }
         return value
+
+
+@lru_cache(maxsize=128)
+def _selection(only: str, without: str) -> Selection:
+    return Selection(_tree(only), _tree(without))
 
 
 def _tree(text: str) -> Tree:

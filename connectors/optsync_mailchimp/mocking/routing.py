@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import unquote
 
 from optsync_mailchimp.mocking.account import Account, Params
@@ -21,21 +22,26 @@ class Route:
     handler: Handler
 
 
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template))
+
+
 class Router:
     """Finds the handler of a path below ``/3.0``."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._table: list[tuple[re.Pattern[str], dict[str, Handler]]] = []
+        self._table: dict[int, list[tuple[re.Pattern[str], dict[str, Handler]]]] = {}
+        """By the number of slashes, which no part contains."""
         handlers: dict[str, dict[str, Handler]] = {}
         for route in routes:
             handlers.setdefault(route.template, {})[route.method] = route.handler
         for template, by_method in handlers.items():
-            pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template)
-            self._table.append((re.compile(pattern), by_method))
+            self._table.setdefault(template.count("/"), []).append((_pattern(template), by_method))
 
     def find(self, method: str, path: str) -> tuple[Handler, Mapping[str, str]]:
         """Raises ``Problem`` 404 for an unknown path, 405 for a verb that it does not take."""
-        for pattern, by_method in self._table:
+        for pattern, by_method in self._table.get(path.count("/"), ()):
             match = pattern.fullmatch(path)
             if match is None:
                 continue

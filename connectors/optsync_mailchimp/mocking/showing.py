@@ -1,6 +1,7 @@
 """How a contact looks in an answer; only the parts that were asked for are made."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from optsync_mailchimp.mocking.envelope import Call, Json, Selection, links, show_time
@@ -8,6 +9,7 @@ from optsync_mailchimp.mocking.store import Audience, Member, unique_email_id
 
 SHOWN_TAGS = 50
 _Part = Callable[[Audience, Member], Any]
+_Present = Callable[[Audience, Member], bool]
 
 
 def _full_name(_: Audience, member: Member) -> str:
@@ -77,7 +79,7 @@ _PARTS: Mapping[str, _Part] = {
     "tags": _tags,
     "list_id": lambda a, _: a.id,
 }
-_PRESENT: Mapping[str, Callable[[Audience, Member], bool]] = {
+_PRESENT: Mapping[str, _Present] = {
     "unsubscribe_reason": lambda _, m: m.status == "unsubscribed",
     "interests": lambda a, _: any(category.interests for category in a.categories.values()),
     "marketing_permissions": lambda a, _: bool(a.permissions),
@@ -87,16 +89,20 @@ KNOWN = frozenset((*_PARTS, "_links"))
 LEFT_OUT_OF_BULK = frozenset({"contact_id", "full_name", "marketing_permissions"})
 
 
+@lru_cache(maxsize=128)
+def _wanted(selection: Selection) -> tuple[tuple[str, _Part, _Present | None, Selection], ...]:
+    return tuple(
+        (key, part, _PRESENT.get(key), selection.sub(key)) for key, part in _PARTS.items() if selection.wants(key)
+    )
+
+
 def show_member(call: Call, audience: Audience, member: Member, selection: Selection) -> Json:
     """Trimmed already. Parts that do not apply to the contact are missing, as they are in the service's answers."""
     shown: Json = {}
-    for key, part in _PARTS.items():
-        if not selection.wants(key):
-            continue
-        present = _PRESENT.get(key)
+    for key, part, present, inner in _wanted(selection):
         if present is None or present(audience, member):
             value = part(audience, member)
-            shown[key] = selection.sub(key).apply(value) if isinstance(value, dict | list) else value
+            shown[key] = inner.apply(value) if isinstance(value, dict | list) else value
     if selection.wants("_links"):
         shown["_links"] = selection.sub("_links").apply(_links(call, audience, member))
     return shown
