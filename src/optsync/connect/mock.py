@@ -5,11 +5,13 @@ import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import BaseAdapter
+from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 from urllib3 import HTTPResponse
 
@@ -130,7 +132,9 @@ class VendorMock(Protocol):
         """Whether the request asks for a change of the vendor's data."""
 
 
-_ON_THE_BODY = ("Content-Length", "Content-Encoding", "Transfer-Encoding")
+_ON_THE_BODY = frozenset({"content-length", "content-encoding", "transfer-encoding"})
+_BLANK = vars(requests.Response())
+"""Making a response makes a cookie jar and its policy, which costs more than all the rest of an answer."""
 
 
 class MockTransport(BaseAdapter):
@@ -167,13 +171,20 @@ class MockTransport(BaseAdapter):
         """Nothing to give back."""
 
 
+@lru_cache(maxsize=32)
+def _encoding(content_type: str) -> str | None:
+    return get_encoding_from_headers({"content-type": content_type} if content_type else {})
+
+
 def _response(request: requests.PreparedRequest, answer: MockResponse) -> requests.Response:
-    response = requests.Response()
+    response = requests.Response.__new__(requests.Response)
+    vars(response).update(_BLANK)
+    response.history = []
     response.status_code = answer.status
-    response.headers.update(answer.headers)
-    response.encoding = get_encoding_from_headers(response.headers)
+    response.headers = CaseInsensitiveDict(answer.headers)
+    response.encoding = _encoding(response.headers.get("Content-Type", ""))
     response.raw = io.BytesIO(answer.body)
-    if any(name in response.headers for name in _ON_THE_BODY):
+    if not _ON_THE_BODY.isdisjoint(map(str.lower, answer.headers)):
         raw = HTTPResponse(response.raw, dict(answer.headers), answer.status, preload_content=False)
         response.raw = raw  # holds the body to what the headers say of it
     response.url = str(request.url)
