@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from optsync.model.record import Status
 from tests.simulation.script import TOPICS, Act, address
@@ -15,8 +15,7 @@ _BOXES = {"news": "UF_CRM_TOPIC_NEWS", "offers": "UF_CRM_TOPIC_OFFERS"}
 _CITIES = ("Riga", "Oslo", "Kyiv", "Brno")
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(NamedTuple):
     addresses: tuple[str, ...]
     is_out: bool
     is_in: bool
@@ -26,8 +25,7 @@ class Contact:
     is_client: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     address: str
     status: str
     origin: str
@@ -56,10 +54,10 @@ def sight(stage: Stage) -> Sight:
 def _contact(row: Any) -> Contact:
     values = row.values
     return Contact(
-        tuple(dict.fromkeys(one.value.strip().lower() for one in row.multifields if one.kind == "EMAIL")),
+        tuple(dict.fromkeys([one.value.strip().lower() for one in row.multifields if one.kind == "EMAIL"])),
         bool(values.get("UF_CRM_OPT_OUT")),
         bool(values.get("UF_CRM_OPT_IN")),
-        frozenset(topic for topic, name in _BOXES.items() if values.get(name)),
+        frozenset([topic for topic, name in _BOXES.items() if values.get(name)]),
         values.get("UF_CRM_CITY") or "",
         values.get("UF_CRM_CONSENT_DATE"),
         values.get("TYPE_ID") == "CLIENT",
@@ -71,7 +69,7 @@ def _member(member: Any, interests: Mapping[str, str]) -> Member:
         member.email.lower(),
         member.status,
         member.origin,
-        frozenset(topic for topic in TOPICS if interests[topic] in member.interests),
+        frozenset([topic for topic in TOPICS if interests[topic] in member.interests]),
         str(member.merge_fields.get("CITY", "")),
         member.timestamp_opt,
         len(member.tags),

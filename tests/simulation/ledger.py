@@ -74,20 +74,23 @@ class Books:
         for email in emails:
             said = list(about[keys[email]]) if email in keys else []
             self._rng.shuffle(said)
+            verdicts = {name: rules.verdict(said, name, now=now) for name in (PURPOSE, _SERVICE)}
             for scope, name in ((STATUS, PURPOSE), *((t, f"{PURPOSE}/{t}") for t in TOPICS)):
                 if not self._witness.must_be_out(email, scope, shown=True):
                     continue
                 self._counts[Law.MAY_SEND] += 1
                 self._counts[Law.KEPT] += 1
-                if rules.verdict(said, name, now=now).permission.may_send:
+                verdict = verdicts.get(name) or rules.verdict(said, name, now=now)
+                if verdict.permission.may_send:
                     raise Violation(Law.MAY_SEND, f"{email} said no to {scope} and may be mailed: {_told(said)}")
-            verdict = rules.verdict(said, _SERVICE, now=now)
+            verdict = verdicts[_SERVICE]
             self._counts[Law.SERVICE] += 1
             if not verdict.permission.may_send and verdict.mailbox != "hard":
                 raise Violation(Law.SERVICE, f"{email} gets no service mail: {verdict.permission.reason}")
-            again = rules.verdict(sorted(said, key=lambda s: s.uid), PURPOSE, now=now)
             self._counts[Law.ORDER] += len(said) > 1
-            if again.standing.wish != rules.verdict(said, PURPOSE, now=now).standing.wish:
+            again = sorted(said, key=lambda s: s.uid)
+            wish = verdicts[PURPOSE].standing.wish
+            if again != said and rules.verdict(again, PURPOSE, now=now).standing.wish != wish:
                 raise Violation(Law.ORDER, f"the standing of {email} depends on the order of {_told(said)}")
 
     # fields

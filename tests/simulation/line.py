@@ -3,7 +3,7 @@ write is looked at before the vendor sees it, and every answer that arrives is n
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
 import msgspec
@@ -18,8 +18,7 @@ _BOXES = {"UF_CRM_TOPIC_NEWS": "news", "UF_CRM_TOPIC_OFFERS": "offers"}
 _REPLICA_LAG = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A record as an answer showed it. ``status`` is the platform's word; a CRM has none."""
 
     side: str
@@ -77,6 +76,8 @@ class Line(MockTransport):
         self._mocks = {base: _Wire(self, base) for base in self._inner}  # type: ignore[misc]
         self._topics = {key: i.name.lower() for key, i in watcher.stage.esp.audience.interests().items()}
         self._former: dict[tuple[str, Any, frozenset[str]], dict[str, Any]] = {}
+        self._unsorted: list[tuple[str, Any, dict[str, Any]]] = []
+        """What was shown since the last stale answer, which is the first to ask for it."""
         self.writes = 0
 
     def answer(self, base: str, request: MockRequest) -> MockResponse:
@@ -148,6 +149,9 @@ class Line(MockTransport):
         if answer.status != 200:
             return answer
         body = _json(answer.body)
+        for of_side, of_key, item in self._unsorted:
+            self._former[of_side, of_key, frozenset(item)] = item
+        self._unsorted.clear()
         if (key := _key(side, body)) is not None and self._watcher.changed_within(side, key, _REPLICA_LAG):
             return _with_answer(answer, self._former.get((side, key, frozenset(body)), body))
         total = body.get("total_items")
@@ -189,11 +193,12 @@ class Line(MockTransport):
         if "/abuse-reports" in request.path:
             reports = body.get("abuse_reports") or ()
             self._watcher.on_complaints_shown([str(r["email_address"]).lower() for r in reports])
-        rows = []
-        for key, item in _items(side, body):
-            self._former[side, key, frozenset(item)] = item
-            if (row := self._row(side, key, item)) is not None:
-                rows.append(row)
+        items: list[tuple[Any, dict[str, Any]]] = []
+        _collect(side, body, items)
+        if not items:
+            return
+        self._unsorted += [(side, key, item) for key, item in items]
+        rows = [row for key, item in items if (row := self._row(side, key, item)) is not None]
         if rows:
             self._watcher.on_shown(rows)
 
@@ -285,18 +290,17 @@ def _command(method: str, key: Any, fields: Mapping[str, Any]) -> Iterator[Asked
     yield Asked("crm", None if is_creating else int(key), "", status, topics, bool(rest), is_creating=is_creating)
 
 
-def _items(side: str, value: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
+def _collect(side: str, value: Any, found: list[tuple[Any, dict[str, Any]]]) -> None:
     """Every record in an answer."""
-    if isinstance(value, list):
-        for item in value:
-            yield from _items(side, item)
-    elif isinstance(value, dict):
+    if isinstance(value, dict):
         key = _key(side, value)
         if key is not None:
-            yield key, value
+            found.append((key, value))
             return
-        for item in value.values():
-            yield from _items(side, item)
+        value = value.values()
+    for item in value:
+        if isinstance(item, dict | list):
+            _collect(side, item, found)
 
 
 def _key(side: str, item: Any) -> Any:

@@ -48,7 +48,8 @@ class VendorClock:
         self.late = 0.0
 
     def now(self) -> datetime:
-        return self._clock.now() + timedelta(seconds=self.ahead - self.late)
+        ahead = self.ahead - self.late
+        return self._clock.now() + timedelta(seconds=ahead) if ahead else self._clock.now()
 
     def monotonic(self) -> float:
         return self._clock.monotonic()
@@ -140,7 +141,7 @@ class Stage:
         population = people(script)
         self.crm.populate(population)
         self.esp.populate(population)
-        self.config = configured(script)
+        self._take(configured(script))
         self.store = SimStore.empty(self.clock)
         self.store.fate = Fate()
         self.transport: BaseAdapter | None = None
@@ -154,11 +155,11 @@ class Stage:
         object.__setattr__(engine, "holder", holder)
         return engine
 
-    @property
-    def meaning(self) -> str:
+    def _take(self, config: Config) -> None:
+        self.config = config
+        crm = config.syncs[SYNC].crm
+        self.meaning = f"{sorted(crm.topics)} {crm.where}"
         """What of the configuration decides what a reading means."""
-        crm = self.config.syncs[SYNC].crm
-        return f"{sorted(crm.topics)} {crm.where}"
 
     def reconfigure(self, what: str) -> None:
         """``remap``: one topic less is mapped, or again; ``refilter``: another list scope, or the first again."""
@@ -176,7 +177,7 @@ class Stage:
         self._put(sync.model_copy(update={"crm": crm}))
 
     def _put(self, sync: Any) -> None:
-        self.config = self.config.model_copy(update={"syncs": {SYNC: sync.named(SYNC)}})
+        self._take(self.config.model_copy(update={"syncs": {SYNC: sync.named(SYNC)}}))
 
 
 @cache

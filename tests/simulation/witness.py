@@ -256,7 +256,7 @@ class Witness:
             if no.source == key and not no.is_listed:
                 is_covered = is_out and key[0] == "crm"
                 no.before = tuple(
-                    replace(seen, is_out=seen.is_out or is_covered, topics=seen.topics.difference(off))
+                    seen._replace(is_out=seen.is_out or is_covered, topics=seen.topics.difference(off))
                     for seen in no.before
                 )
 
