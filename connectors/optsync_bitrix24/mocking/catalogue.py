@@ -149,6 +149,12 @@ def describe(one: Field) -> dict[str, Any]:
     return shown
 
 
+@cache
+def system_descriptions(entity: str) -> Mapping[str, Mapping[str, Any]]:
+    """:func:`describe` of every system field, by name."""
+    return {name: describe(one) for name, one in system_fields(entity).items()}
+
+
 def _label(given: Any) -> str:
     return str(given.get("en") or next(iter(given.values()), "")) if isinstance(given, dict) else str(given or "")
 

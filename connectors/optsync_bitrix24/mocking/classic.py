@@ -3,9 +3,20 @@
 from typing import Any
 
 from optsync_bitrix24.mocking.answers import RestError, Result
-from optsync_bitrix24.mocking.catalogue import DEFAULTS, MULTIFIELDS, describe, with_semantics
+from optsync_bitrix24.mocking.catalogue import DEFAULTS, MULTIFIELDS, describe, system_descriptions, with_semantics
 from optsync_bitrix24.mocking.listing import Order, fetch
-from optsync_bitrix24.mocking.php import as_map, elements, is_array, is_blank, param, php_int, php_text
+from optsync_bitrix24.mocking.php import (
+    Shown,
+    ShownMap,
+    as_map,
+    elements,
+    is_array,
+    is_blank,
+    param,
+    php_int,
+    php_json,
+    php_text,
+)
 from optsync_bitrix24.mocking.portal import Call, Portal
 from optsync_bitrix24.mocking.store import Fields, Multifield, Row, Selection, Table
 from optsync_bitrix24.mocking.values import DROPPED
@@ -13,7 +24,7 @@ from optsync_bitrix24.mocking.values import DROPPED
 # Written by these methods and never shown by them.
 _HIDDEN = frozenset({"COMPANY_IDS", "CONTACT_IDS"})
 
-_NEVER_SHOWN: tuple[dict[str, Any], list[Multifield], dict[str, Any]] = {}, [], {}
+_NEVER_SHOWN: tuple[dict[str, Any], list[Multifield], Any] = {}, [], {}
 
 
 class Classic:
@@ -26,7 +37,9 @@ class Classic:
 
     def fields(self, call: Call) -> Result:
         del call
-        return Result(value={name: describe(one) for name, one in self._table.fields.items()})
+        known = system_descriptions(self._entity)
+        shown = {name: known.get(name) or php_json(describe(one)) for name, one in self._table.fields.items()}
+        return Result(value=ShownMap(shown))
 
     def find(self, call: Call) -> Result:
         conditions, order, start = (param(call.params, name) for name in ("filter", "order", "start"))
@@ -34,12 +47,13 @@ class Classic:
             if given is not None and not is_array(given):
                 raise RestError("", f"Parameter '{name}' must be array.")
         query = self._portal.filters.classic(self._table, as_map(conditions))
-        page = fetch(self._table, query, self._order(as_map(order)), start, sees=self._portal.viewer(self._entity))
+        way, sees = self._order(as_map(order)), self._portal.viewer(self._entity)
+        page = fetch(self._table, query, way, start, sees=sees)
         if not page.rows and page.total and self._portal.switches.past_the_end == "first":
-            page = fetch(self._table, query, self._order(as_map(order)), 0, sees=self._portal.viewer(self._entity))
+            page = fetch(self._table, query, way, 0, sees=sees)
         selection = self._selected(param(call.params, "select"))
         uncounted = 0 if self._portal.switches.uncounted_total in ("classic", "always") else None
-        rows = [self._show(row, selection) for row in page.rows]
+        rows = Shown([self._show(row, selection) for row in page.rows])
         return Result(value=rows, total=uncounted if page.total is None else page.total, next=page.next)
 
     def get(self, call: Call) -> Result:
@@ -125,24 +139,26 @@ class Classic:
         return kept.multifields
 
     def _order(self, given: dict[str, Any]) -> Order:
-        known = ((name, php_text(way).upper() == "DESC") for name, way in given.items())
-        return [(name, way) for name, way in known if name in self._table.fields and name not in MULTIFIELDS]
+        fields = self._table.fields
+        known = [(name, way) for name, way in given.items() if name in fields and name not in MULTIFIELDS]
+        return [(name, php_text(way).upper() == "DESC") for name, way in known]
 
     def _selected(self, select: Any) -> Selection:
-        words = frozenset(map(php_text, elements(select))) if is_array(select) else frozenset()
+        named = elements(select) if is_array(select) else ()
+        words = frozenset([one if isinstance(one, str) else php_text(one) for one in named])
         known = self._table.fields.selections
         if words not in known:
             known[words] = _selection(self._table.fields, set(words))
         return known[words]
 
-    def _show(self, row: Row, selection: Selection) -> dict[str, Any]:
+    def _show(self, row: Row, selection: Selection) -> Any:
         values, multifields, answer = row.shown.get(selection, _NEVER_SHOWN)
         if values != row.values or multifields != row.multifields:
             answer = self._made(row, selection)
             row.shown[selection] = dict(row.values), list(row.multifields), answer
         return answer
 
-    def _made(self, row: Row, selection: Selection) -> dict[str, Any]:
+    def _made(self, row: Row, selection: Selection) -> Any:
         answer: dict[str, Any] = {}
         show, values = self._portal.values.show, row.values
         for one in selection.fields:
@@ -151,7 +167,7 @@ class Classic:
             found = [one.show() for one in row.multifields if one.kind == kind]
             if found:
                 answer[kind] = found
-        return answer
+        return php_json(answer)
 
 
 def _selection(fields: Fields, words: set[str]) -> Selection:

@@ -4,6 +4,7 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from optsync_bitrix24.mocking.catalogue import MULTIFIELDS, Field
@@ -54,6 +55,7 @@ class Query:
         return all(holds(row) for holds in self.predicates)
 
 
+@lru_cache(maxsize=512)
 def split_key(key: str) -> tuple[str, str]:
     """Operator and field name."""
     match = _KEY.fullmatch(key)
@@ -81,14 +83,15 @@ class Filters:
 
     def add(self, query: Query, one: Field, sign: str, wanted: Any) -> None:
         """Adds a condition on an ordinary field; one that cannot be read (a bad date) is dropped."""
-        values = [self._cast(one, raw) for raw in (elements(wanted) if is_array(wanted) else [wanted])]
-        values = [value for value in values if value is not None]
+        given = elements(wanted) if is_array(wanted) else [wanted]
+        if given and one.name == "ID" and sign in _COMPARISONS:
+            query.bound(sign, php_int(wanted))
+            return
+        values = [value for value in [self._cast(one, raw) for raw in given] if value is not None]
         if not values:
             return
         if one.name == "ID" and sign in _EXACT:
             query.narrow({value for value in values if isinstance(value, int)})
-        elif one.name == "ID" and sign in _COMPARISONS:
-            query.bound(sign, php_int(wanted))
         else:
             if one.name == "DATE_MODIFY" and sign in (">", ">=") and isinstance(values[0], int):
                 query.from_modified = max(values[0], query.from_modified or values[0])

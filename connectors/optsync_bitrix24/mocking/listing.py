@@ -55,8 +55,10 @@ def _page(rows: list[Row], total: int, begin: int) -> Page:
 
 
 def _met(table: Table, query: Query, ids: Sequence[int], sees: Viewer) -> Iterator[Row]:
-    found = (table.rows[i] for i in ids)
-    return (row for row in found if query.matches(row) and (sees is None or sees(row.id)))
+    found: Iterator[Row] = map(table.rows.__getitem__, ids)
+    for holds in query.predicates:
+        found = filter(holds, found)
+    return found if sees is None else (row for row in found if sees(row.id))
 
 
 def _candidates(table: Table, query: Query, *, is_descending: bool) -> Sequence[int]:

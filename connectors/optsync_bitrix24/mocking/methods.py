@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from optsync_bitrix24.mocking.account import Account
 from optsync_bitrix24.mocking.answers import RestError, Result
@@ -29,6 +30,7 @@ class Method:
     scope: str = "crm"
 
 
+@lru_cache(maxsize=256)
 def is_writing(name: str) -> bool:
     """Whether a method of that name changes the portal's data."""
     return name.lower().rpartition(".")[2] in _WRITES

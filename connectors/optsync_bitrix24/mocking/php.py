@@ -19,14 +19,14 @@ _LEADING_INT = re.compile(r"\s*[+-]?\d+")
 
 def parse_str(text: str) -> Params:
     """Decodes a query as PHP's ``parse_str`` does: brackets nest, ``k[]`` appends, later duplicates overwrite."""
-    return _nested(_decoded(part) for part in text.split("&") if part)
+    return _nested([_decoded(part) for part in text.split("&") if part])
 
 
 @lru_cache(maxsize=4096)
-def _decoded(part: str) -> tuple[str, str]:
-    """Clients send the same few over and over."""
+def _decoded(part: str) -> tuple[tuple[str, ...], str]:
+    """The keys and the value. Clients send the same few over and over."""
     name, _, value = part.partition("=")
-    return unquote_plus(name, errors="replace"), unquote_plus(value, errors="replace")
+    return _path(unquote_plus(name, errors="replace")), unquote_plus(value, errors="replace")
 
 
 def decode_request(request: MockRequest) -> Params:
@@ -41,7 +41,7 @@ def _body(request: MockRequest) -> Params:
     if kind.startswith("application/x-www-form-urlencoded"):
         form = parse_str(request.body.decode("utf-8", "replace"))
     elif kind.startswith("multipart/form-data"):
-        form = _nested(_multipart(kind, request.body))
+        form = _nested((_path(name), value) for name, value in _multipart(kind, request.body))
     if form or not request.body:
         return form
     try:
@@ -60,14 +60,16 @@ def _multipart(kind: str, body: bytes) -> Iterable[tuple[str, str]]:
             yield name, content.decode("utf-8", "replace")
 
 
-def _nested(pairs: Iterable[tuple[str, str]]) -> Params:
+def _nested(pairs: Iterable[tuple[tuple[str, ...], str]]) -> Params:
     root: Params = {}
-    for name, value in pairs:
-        _put(root, _path(name), value)
-    return {key: _listed(value) for key, value in root.items()}
+    for keys, value in pairs:
+        if len(keys) == 1:
+            root[keys[0]] = value
+        else:
+            _put(root, keys, value)
+    return {key: _listed(value) if isinstance(value, dict) else value for key, value in root.items()}
 
 
-@lru_cache(maxsize=4096)
 def _path(name: str) -> tuple[str, ...]:
     """The keys that a parameter's name stands for; none where PHP drops it."""
     top, bracket, rest = name.partition("[")
@@ -94,17 +96,35 @@ def _put(node: Params, keys: tuple[str, ...], value: str) -> None:
 def _listed(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    inner = {key: _listed(below) for key, below in value.items()}
+    inner = {key: _listed(below) if isinstance(below, dict) else below for key, below in value.items()}
     return list(inner.values()) if _counts_up(inner) else inner
 
 
 def _counts_up(node: Mapping[Any, Any]) -> bool:
-    return str(next(iter(node), 0)) == "0" and all(str(key) == str(position) for position, key in enumerate(node))
+    if not node:
+        return True
+    # Nearly every array has names for keys, which the first one shows.
+    return next(iter(node)) in ("0", 0) and tuple(map(str, node)) == _numerals(len(node))
+
+
+@lru_cache(maxsize=64)
+def _numerals(many: int) -> tuple[str, ...]:
+    return tuple(map(str, range(many)))
+
+
+class Shown(list[Any]):
+    """A list in whose elements :func:`php_json` has nothing to change."""
+
+
+class ShownMap(dict[str, Any]):
+    """A map that is not empty, has names for keys, and in whose values :func:`php_json` has nothing to change."""
 
 
 def php_json(value: Any) -> Any:
     """The value as PHP's ``json_encode`` shows its arrays: an empty map and one with the keys 0..n-1 is a list.
     Changes dictionaries and lists in place where possible."""
+    if isinstance(value, (Shown, ShownMap)):
+        return value
     if isinstance(value, dict):
         for key, below in value.items():
             if isinstance(below, (dict, list)):
@@ -168,7 +188,12 @@ def is_blank(value: Any) -> bool:
 
 def param(params: Params, name: str) -> Any:
     """A parameter of the classic methods, which accept several casings of its name."""
-    for variant in (name, name.upper(), name.capitalize(), f"ar{name.capitalize()}"):
+    for variant in _casings(name):
         if variant in params:
             return params[variant]
     return None
+
+
+@lru_cache(maxsize=64)
+def _casings(name: str) -> tuple[str, ...]:
+    return name, name.upper(), name.capitalize(), f"ar{name.capitalize()}"

@@ -14,7 +14,7 @@ from optsync_bitrix24.mocking.switches import Switches
 from optsync_bitrix24.mocking.values import Values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Call:
     """A method call after authentication."""
 

@@ -44,7 +44,7 @@ class Row:
     id: int
     values: dict[str, Any] = field(default_factory=dict)
     multifields: list[Multifield] = field(default_factory=list)
-    shown: dict[Selection, tuple[dict[str, Any], list[Multifield], dict[str, Any]]] = field(default_factory=dict)
+    shown: dict[Selection, tuple[dict[str, Any], list[Multifield], Any]] = field(default_factory=dict)
     """Values and multifields as they were when they were shown last, and how that looked."""
 
     def of_kind(self, kind: str) -> list[Multifield]:
