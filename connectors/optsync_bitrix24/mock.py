@@ -20,7 +20,7 @@ from optsync_bitrix24.mocking.hands import Hands
 from optsync_bitrix24.mocking.limits import LeakyBucket, OperatingTime
 from optsync_bitrix24.mocking.methods import Methods, is_writing
 from optsync_bitrix24.mocking.moments import http_date
-from optsync_bitrix24.mocking.php import Params, decode_request, php_json, php_text
+from optsync_bitrix24.mocking.php import Params, ShownMap, decode_request, php_json, php_text
 from optsync_bitrix24.mocking.portal import Call, Portal
 from optsync_bitrix24.mocking.switches import Switches
 
@@ -38,7 +38,7 @@ class Bitrix24Mock:
         self._clock = clock
         self._methods = Methods(self.portal)
         self._bucket = LeakyBucket(clock, self.switches)
-        self._operating = OperatingTime(clock, self.switches)
+        self._operating = OperatingTime(self.switches)
         self._faults = Faults()
         self._hands = Hands(self.portal, self._faults)
 
@@ -106,7 +106,7 @@ class Bitrix24Mock:
     def _batched(self, call: Call, begun: float) -> MockResponse:
         is_outer_charged = self.switches.operating_charge == "batch"
         if is_outer_charged:
-            self._operating.check(_credential(call), "batch")
+            self._operating.check(_credential(call), "batch", begun)
         self._faults.error("batch")
 
         def execute(name: str, params: Params) -> tuple[Result, dict[str, Any]]:
@@ -115,27 +115,28 @@ class Bitrix24Mock:
 
         fails_together = self.switches.long_batch == "request"
         answer = batch.run(call.params, execute, fails_together=fails_together)
-        spent = self._time(begun, 0.0, self._operating.charge(_credential(call), "batch", 0.0))
+        spent = self._time(begun, 0.0, self._operating.charge(_credential(call), "batch", 0.0, begun))
         return self._json(200, {"result": answer, "time": spent})
 
     def _execute(self, name: str, call: Call, begun: float, *, payer: str) -> tuple[Result, dict[str, Any]]:
-        self._operating.check(_credential(call), payer)
+        credential = _credential(call)
+        self._operating.check(credential, payer, begun)
         self._faults.error(name)
         result = self._methods.run(name, call)
         cost = self.switches.write_cost if is_writing(name) else self.switches.read_cost
-        return result, self._time(begun, cost, self._operating.charge(_credential(call), payer, cost))
+        return result, self._time(begun, cost, self._operating.charge(credential, payer, cost, begun))
 
     def _time(self, begun: float, cost: float, operating: tuple[float, int]) -> dict[str, Any]:
         """``begun`` in Unix seconds; the mock itself takes no time."""
         shown = self.portal.moments.show
-        block: dict[str, Any] = {
-            "start": begun,
-            "finish": begun + cost,
-            "duration": cost,
-            "processing": cost,
-            "date_start": shown(int(begun)),
-            "date_finish": shown(int(begun + cost)),
-        }
+        block = ShownMap(
+            start=begun,
+            finish=begun + cost,
+            duration=cost,
+            processing=cost,
+            date_start=shown(int(begun)),
+            date_finish=shown(int(begun + cost)),
+        )
         if self.switches.shows_operating:
             block["operating"], block["operating_reset_at"] = operating
         return block

@@ -1,6 +1,8 @@
 """The cloud's two limits: a leaky bucket per source address and execution time per method and credential
 (Bitrix24 REST documentation, limits)."""
 
+from dataclasses import dataclass, field
+
 from optsync.clock import Clock
 from optsync_bitrix24.mocking.answers import RestError
 from optsync_bitrix24.mocking.switches import Switches
@@ -28,31 +30,48 @@ class LeakyBucket:
             raise RestError("QUERY_LIMIT_EXCEEDED", "Too many requests", status=503)
 
 
+@dataclass(slots=True)
+class _Used:
+    """By minute: its first call and the seconds spent. Their sum and the first call of all are kept beside them."""
+
+    baskets: dict[int, tuple[float, float]] = field(default_factory=dict)
+    seconds: float = 0.0
+    oldest: float = float("inf")
+
+    def sum_up(self) -> None:
+        self.seconds = sum([spent for _, spent in self.baskets.values()])
+        self.oldest = min([first for first, _ in self.baskets.values()], default=float("inf"))
+
+
 class OperatingTime:
-    """Baskets of one minute; a basket drops out ten minutes after its first call."""
+    """Baskets of one minute; a basket drops out ten minutes after its first call. Moments are Unix seconds."""
 
-    def __init__(self, clock: Clock, switches: Switches) -> None:
-        self._clock = clock
+    def __init__(self, switches: Switches) -> None:
         self._switches = switches
-        self._baskets: dict[tuple[str, str], dict[int, tuple[float, float]]] = {}
+        self._known: dict[tuple[str, str], _Used] = {}
 
-    def check(self, credential: str, method: str) -> None:
+    def check(self, credential: str, method: str, now: float) -> None:
         """Raises ``OPERATION_TIME_LIMIT`` when former calls used the budget up."""
-        if self._switches.has_operating_limit and self._used(credential, method) >= self._switches.operating_budget:
+        if not self._switches.has_operating_limit:
+            return
+        if self._used(credential, method, now).seconds >= self._switches.operating_budget:
             raise RestError("OPERATION_TIME_LIMIT", "Method is blocked due to operation time limit.", status=429)
 
-    def charge(self, credential: str, method: str, seconds: float) -> tuple[float, int]:
-        """Adds an execution; gives the running sum and the moment (Unix seconds) when its oldest basket drops out."""
-        now = self._clock.now().timestamp()
-        used = self._used(credential, method) + seconds
-        baskets = self._baskets.setdefault((credential, method), {})
-        first, spent = baskets.get(int(now // 60), (now, 0.0))
-        baskets[int(now // 60)] = (first, spent + seconds)
-        return round(used, 6), int(min(begun for begun, _ in baskets.values()) + _WINDOW)
+    def charge(self, credential: str, method: str, seconds: float, now: float) -> tuple[float, int]:
+        """Adds an execution; gives the running sum and the moment when its oldest basket drops out."""
+        used = self._used(credential, method, now)
+        summed = used.seconds + seconds
+        minute = int(now // 60)
+        first, spent = used.baskets.get(minute, (now, 0.0))
+        used.baskets[minute] = (first, spent + seconds)
+        used.sum_up()
+        return round(summed, 6), int(used.oldest + _WINDOW)
 
-    def _used(self, credential: str, method: str) -> float:
-        now = self._clock.now().timestamp()
-        baskets = self._baskets.get((credential, method), {})
-        for minute in [m for m, (first, _) in baskets.items() if first + _WINDOW <= now]:
-            del baskets[minute]
-        return sum(spent for _, spent in baskets.values())
+    def _used(self, credential: str, method: str, now: float) -> _Used:
+        used = self._known.get((credential, method))
+        if used is None:
+            used = self._known[credential, method] = _Used()
+        elif used.oldest + _WINDOW <= now:
+            used.baskets = {m: basket for m, basket in used.baskets.items() if basket[0] + _WINDOW > now}
+            used.sum_up()
+        return used

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 from optsync.clock import Clock
 
@@ -25,7 +26,7 @@ class Moments:
         return self._clock.now().timestamp()
 
     def show(self, moment: int) -> str:
-        return datetime.fromtimestamp(moment, self._zone).isoformat()
+        return _shown(moment, self._zone)
 
     def show_date(self, day: str) -> str:
         """A date comes as midnight with the portal's offset added to the hour, and the offset again behind it."""
@@ -34,26 +35,34 @@ class Moments:
 
     def parse(self, text: str) -> int | None:
         """Without an offset it is the portal's time; None when it cannot be read."""
-        found = self._read(text.strip())
+        found = _read(text.strip(), self._zone)
         return None if found is None else int(found.timestamp())
 
     def parse_day(self, text: str) -> str | None:
         """The day as written, ``YYYY-MM-DD``; None when it cannot be read."""
-        found = self._read(text.strip())
+        found = _read(text.strip(), self._zone)
         return None if found is None else found.date().isoformat()
 
-    def _read(self, text: str) -> datetime | None:
-        try:
-            if _ISO.fullmatch(text):
-                found = datetime.fromisoformat(text)
-            elif match := _SITE.fullmatch(text):
-                day, month, year, hour, minute, second = (int(part or 0) for part in match.groups())
-                found = datetime(year, month, day, hour, minute, second, tzinfo=self._zone)
-            else:
-                return None
-        except ValueError:
+
+# Each command of a batch asks from the same moment, and is answered at the same one.
+@lru_cache(maxsize=256)
+def _shown(moment: int, zone: timezone) -> str:
+    return datetime.fromtimestamp(moment, zone).isoformat()
+
+
+@lru_cache(maxsize=256)
+def _read(text: str, zone: timezone) -> datetime | None:
+    try:
+        if _ISO.fullmatch(text):
+            found = datetime.fromisoformat(text)
+        elif match := _SITE.fullmatch(text):
+            day, month, year, hour, minute, second = (int(part or 0) for part in match.groups())
+            found = datetime(year, month, day, hour, minute, second, tzinfo=zone)
+        else:
             return None
-        return found if found.tzinfo else found.replace(tzinfo=self._zone)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=zone)
 
 
 def http_date(clock: Clock) -> str:
