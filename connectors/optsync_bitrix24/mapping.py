@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Any
 
 from optsync.connect.contract import FieldInfo
@@ -19,7 +20,8 @@ from optsync_bitrix24.php import as_list, as_map
 ENTITIES = ("contact", "lead", "company")
 """First owner of fields first."""
 DUPLICATE_TYPES = {"contact": "CONTACT", "lead": "LEAD", "company": "COMPANY"}
-ADDRESS_TYPES = ("MAILING", "WORK", "HOME", "OTHER")
+_TYPE_PLACES = {"MAILING": 0, "WORK": 1, "HOME": 2, "OTHER": 3}
+ADDRESS_TYPES = tuple(_TYPE_PLACES)
 """Order of the kinds of an e-mail address. MAILING first: it is the one that somebody chose for mailings, and the
 one Bitrix24's own Marketing writes to."""
 MULTIFIELDS = ("PHONE", "EMAIL", "WEB", "IM", "LINK")
@@ -37,6 +39,7 @@ _UNMAPPABLE = frozenset({"file", "location", "resourcebooking"})
 _TRUE = ("1", "y", "true")
 _FALSE = ("0", "n", "false")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_FLAGS = ("isRequired", "isReadOnly", "isMultiple", "isDynamic")
 
 
 class ValueRefused(ValueError):
@@ -78,15 +81,30 @@ def descriptors(raw: Any) -> dict[str, Descriptor]:
 def _descriptor(name: str, entry: Mapping[str, Any]) -> Descriptor:
     items = [item for item in as_list(entry.get("items")) or [] if isinstance(item, dict)]
     label = entry.get("listLabel") or entry.get("formLabel") or entry.get("title") or name
+    return _described(
+        name,
+        str(entry.get("type", "string")),
+        str(label),
+        tuple([entry.get(flag) is True for flag in _FLAGS]),
+        tuple([(str(item.get("ID")), str(item.get("VALUE"))) for item in items]),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _described(
+    name: str, kind: str, label: str, flags: tuple[bool, ...], options: tuple[tuple[str, str], ...]
+) -> Descriptor:
+    """Portals describe themselves anew every hour, and nearly always as they did before."""
+    is_required, is_read_only, is_multiple, is_custom = flags
     return Descriptor(
         name=name,
-        type=str(entry.get("type", "string")),
-        label=str(label),
-        is_required=entry.get("isRequired") is True,
-        is_read_only=entry.get("isReadOnly") is True,
-        is_multiple=entry.get("isMultiple") is True,
-        is_custom=entry.get("isDynamic") is True,
-        options={str(item.get("ID")): str(item.get("VALUE")) for item in items} if items else None,
+        type=kind,
+        label=label,
+        is_required=is_required,
+        is_read_only=is_read_only,
+        is_multiple=is_multiple,
+        is_custom=is_custom,
+        options=dict(options) or None,
     )
 
 
@@ -148,6 +166,8 @@ def value_of(raw: Any, field: Descriptor, zone: tzinfo = UTC) -> Value:
     Raises:
         ValueRefused: it does not fit the field's type.
     """
+    if raw is None or raw == "":
+        return None
     if field.name in MULTIFIELDS:
         rows = multifield_rows(raw)
         return rows[0].value if rows else None
@@ -158,7 +178,7 @@ def value_of(raw: Any, field: Descriptor, zone: tzinfo = UTC) -> Value:
         return tuple(sorted({str(part) for part in parts if part not in (None, "", False)})) or None
     if field.nature == "boolean":
         return truth(raw)
-    if raw is None or raw is False or raw in ("", []):
+    if raw is False or raw == []:
         return None
     return _single(raw, field, zone)
 
@@ -261,26 +281,37 @@ def multifield_rows(raw: Any) -> list[MultifieldRow]:
     """The oldest first. A record without values lacks the key altogether."""
     rows = []
     for item in as_list(raw) or []:
-        entry = as_map(item) or {}
+        entry = item if isinstance(item, dict) else as_map(item) or {}
         value = str(entry.get("VALUE") or "")
         number = str(entry.get("ID") or "0")
         if value.strip() and number.isdigit():
             rows.append(MultifieldRow(id=int(number), value=value, kind=str(entry.get("VALUE_TYPE") or "").upper()))
-    return sorted(rows, key=lambda row: row.id)
+    return sorted(rows, key=lambda row: row.id) if len(rows) > 1 else rows
 
 
 def address_rows(raw: Any) -> list[MultifieldRow]:
     """The e-mail rows of a record, the primary first: by kind, then the oldest."""
-    last = len(ADDRESS_TYPES)
-    order = {kind: place for place, kind in enumerate(ADDRESS_TYPES)}
-    return sorted(multifield_rows(raw), key=lambda row: (order.get(row.kind, last), row.id))
+    rows = multifield_rows(raw)
+    if len(rows) > 1:
+        rows.sort(key=lambda row: (_TYPE_PLACES.get(row.kind, len(_TYPE_PLACES)), row.id))
+    return rows
 
 
 def select_for(spec: ReadSpec) -> list[str]:
     """What a list call must select: multifields and custom fields come only when named."""
+    return list(_selected(spec.collection, spec.fields, spec.topics))
+
+
+@lru_cache(maxsize=64)
+def _selected(entity: str, fields: frozenset[str], topics: frozenset[str]) -> tuple[str, ...]:
     base = ["ID", "DATE_CREATE", "DATE_MODIFY", "EMAIL"]
-    extra = {"company": ["IS_MY_COMPANY"], "lead": ["STATUS_ID", "STATUS_SEMANTIC_ID"]}.get(spec.collection, [])
-    return list(dict.fromkeys([*base, *extra, *sorted(spec.fields | spec.topics)]))
+    extra = {"company": ["IS_MY_COMPANY"], "lead": ["STATUS_ID", "STATUS_SEMANTIC_ID"]}.get(entity, [])
+    return tuple(dict.fromkeys([*base, *extra, *sorted(fields | topics)]))
+
+
+@lru_cache(maxsize=64)
+def _in_order(names: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(names))
 
 
 def is_wanted(row: Mapping[str, Any], entity: str, *, include_converted: bool) -> bool:
@@ -312,8 +343,8 @@ def record_of(
     return Record(
         id=str(row["ID"]),
         addresses=tuple(dict.fromkeys(one.value for one in address_rows(row.get("EMAIL")))),
-        topics={name: _as_topic(canonical(name)) for name in sorted(spec.topics)},
-        fields={name: canonical(name) for name in sorted(spec.fields)},
+        topics={name: _as_topic(canonical(name)) for name in _in_order(spec.topics)},
+        fields={name: canonical(name) for name in _in_order(spec.fields)},
         created_at=_time(row, "DATE_CREATE", zone),
         modified_at=_time(row, "DATE_MODIFY", zone),
         lists=frozenset(lists),

@@ -1,6 +1,6 @@
 """The PHP shapes of the REST API: queries as ``parse_str`` reads them, maps and lists that look alike when empty."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -11,20 +11,21 @@ REFERENCE = "$result"
 
 def command(method: str, params: Mapping[str, Any]) -> str:
     """One command of a batch: ``method?query``, each key and value encoded once, without safe characters."""
-    query = "&".join(
-        _selection(tuple(value)) if name == "select" else _encoded(name, value) for name, value in params.items()
-    )
-    return f"{method}?{query}" if query else method
-
-
-def _encoded(name: str, value: Any) -> str:
-    return "&".join(f"{_key(key)}={quote(inner, safe='')}" for key, inner in _pairs(name, value))
+    parts: list[str] = []
+    for name, value in params.items():
+        if name == "select":
+            parts.append(_selection(tuple(value)))
+        else:
+            _encode(name, value, parts)
+    return f"{method}?{'&'.join(parts)}" if parts else method
 
 
 @lru_cache(maxsize=64)
 def _selection(names: tuple[str, ...]) -> str:
     """Every page of a walk, and every walk, asks for the same one."""
-    return _encoded("select", names)
+    parts: list[str] = []
+    _encode("select", names, parts)
+    return "&".join(parts)
 
 
 @lru_cache(maxsize=1024)
@@ -32,22 +33,26 @@ def _key(name: str) -> str:
     return quote(name, safe="")
 
 
-def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
+def _encode(name: str, value: Any, parts: list[str]) -> None:
+    """Adds ``key=value`` for the value and all that is inside it."""
+    if isinstance(value, str):
+        # Most values are numbers and single words, which stand for themselves.
+        parts.append(f"{_key(name)}={value if value.isascii() and value.isalnum() else quote(value, safe='')}")
+    elif isinstance(value, bool):
+        parts.append(f"{_key(name)}={'1' if value else '0'}")
+    elif isinstance(value, int):
+        parts.append(f"{_key(name)}={value}")
+    elif isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _pairs(f"{name}[{key}]", inner)
-    elif isinstance(value, str):
-        yield name, value
+            _encode(f"{name}[{key}]", inner, parts)
     elif isinstance(value, Sequence):
         if not value:
             # A query has no empty array; one empty text clears a multiple field just as well.
-            yield f"{name}[]", ""
+            parts.append(f"{_key(f'{name}[]')}=")
         for index, inner in enumerate(value):
-            yield from _pairs(f"{name}[{index}]", inner)
-    elif isinstance(value, bool):
-        yield name, "1" if value else "0"
+            _encode(f"{name}[{index}]", inner, parts)
     else:
-        yield name, str(value)
+        parts.append(f"{_key(name)}={quote(str(value), safe='')}")
 
 
 def holds_reference(value: Any) -> bool:

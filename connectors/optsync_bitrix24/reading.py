@@ -59,7 +59,8 @@ class Reader:
             for number, (where, names) in enumerate(self._listing.filters(spec))
         ]
         pages = first_pages(place, self._known.get(spec.collection))
-        return Progress(place=place, data=walk("p", select_for(spec), {}), scopes=scopes, first_pages=pages)
+        data = walk("p", select_for(spec), {})
+        return Progress(place=place, after=place.after, data=data, scopes=scopes, first_pages=pages)
 
     def _advance(self, progress: Progress, spec: ReadSpec) -> None:
         """One batch."""
@@ -102,9 +103,9 @@ class Reader:
         """Gives out the rows whose membership in every list scope is known by now."""
         records = list(self._ready(progress, spec))
         for scope in progress.scopes:
-            scope.waiting = {number for number in scope.waiting if number > progress.place.after}
+            scope.waiting = {number for number in scope.waiting if number > progress.after}
         is_last = progress.data.has_ended and not progress.buffer
-        progress.place = progress.place.at(progress.place.after, is_complete=progress.is_complete)
+        progress.place = progress.place.at(progress.after, is_complete=progress.is_complete)
         row_faults, progress.faults = tuple(progress.faults), []
         return Page(
             records=tuple(records),
@@ -122,7 +123,7 @@ class Reader:
             if frontier is not None and number > frontier:
                 return
             names = [name for scope in progress.scopes if number in scope.waiting for name in scope.names]
-            progress.place = progress.place.at(number, is_complete=progress.is_complete)
+            progress.after = number
             made = self._listing.record(progress.buffer.popleft(), spec, names)
             if isinstance(made, Record):
                 yield made

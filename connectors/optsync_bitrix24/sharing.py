@@ -30,6 +30,8 @@ class Progress:
     """Where a read stands between two batches. ``buffer`` holds rows whose membership is not yet known."""
 
     place: Place
+    after: int
+    """The last id that was given out; ``place`` follows when the page is made."""
     data: Walk
     scopes: list[ScopeWalk]
     buffer: deque[dict[str, Any]] = field(default_factory=deque)

@@ -37,16 +37,15 @@ class Walk:
 
     def commands(self, pages: int) -> dict[str, Command]:
         """The next pages, for one batch."""
+        method, order, select = f"crm.{self.entity}.list", {"ID": "ASC"}, list(self.select)
         made = {}
         after: int | str = self.last
         for number in range(pages):
-            made[f"{self.name}{number}"] = Command(method=f"crm.{self.entity}.list", params=self._params(after))
+            conditions = {**self.conditions, ">ID": after}
+            params = {"order": order, "filter": conditions, "select": select, "start": -1}
+            made[f"{self.name}{number}"] = Command(method=method, params=params)
             after = f"$result[{self.name}{number}][{PAGE - 1}][ID]"
         return made
-
-    def _params(self, after: int | str) -> dict[str, Any]:
-        conditions = {**self.conditions, ">ID": after}
-        return {"order": {"ID": "ASC"}, "filter": conditions, "select": list(self.select), "start": -1}
 
     def take(self, reply: BatchReply, pages: int) -> None:
         """Takes in the answers to ``commands(pages)``."""
