@@ -30,7 +30,8 @@ RAW = tuple(sa.type_coerce(column, sa.types.NullType()).label(column.name) for c
 """The columns of a statement as the database holds them, whatever somebody wrote there."""
 
 _HEAD = sa.select(meta.c.value).where(meta.c.key == HEAD)
-_READ = Prepared(_HEAD)
+NOTED = Prepared(_HEAD)
+"""The head as it was noted; :func:`parse_head` reads it."""
 _LOCKED = Prepared(_HEAD.with_for_update())
 _DROP = Prepared(sa.delete(block).where(block.c.id == bindparam("number")))
 _CLOSE = Prepared(
@@ -93,7 +94,7 @@ class Chain:
 
     def head(self) -> Head | None:
         """None: nothing was sealed yet."""
-        return parse_head(_READ.scalar(self._connection))
+        return parse_head(NOTED.scalar(self._connection))
 
     def add(self, fill: Callable[[int], Sequence[bytes]]) -> int:
         """Adds a block. ``fill`` is given its number, writes its statements and returns their leaves in the order of

@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,8 @@ _PATIENCE = (
     ("idle_in_transaction_session_timeout", "60s"),
 )
 
+_READING = "optsync_reading"
+
 _MAY_TAKE_ITS_TIME = "SET LOCAL idle_in_transaction_session_timeout = 0"
 
 DatabaseError = SQLAlchemyError
@@ -91,6 +93,7 @@ class Store:
         self.keys = keys
         self._rehearsal: Connection | None = None
         self._rehearsal_lock = threading.RLock()
+        self._of_thread = threading.local()
 
     # schema
 
@@ -128,7 +131,7 @@ class Store:
             with self._rehearsal_lock, self._rehearsal.begin_nested():
                 yield Unit(self._rehearsal, self._clock, self._pseudonyms)
             return
-        with self._engine.connect() as connection, connection.begin():
+        with self._connected() as connection, connection.begin():
             yield Unit(connection, self._clock, self._pseudonyms, Chain(connection, self._clock, self.keys))
 
     @contextmanager
@@ -139,12 +142,28 @@ class Store:
             with self._rehearsal_lock:
                 yield Unit(self._rehearsal, self._clock, self._pseudonyms)
             return
-        with (
-            self._engine.connect().execution_options(optsync_reading=True) as connection,
-            connection.begin(),
-            _refusing_writes(connection),
-        ):
+        with self._connected() as connection, _begun_to_read(connection), _refusing_writes(connection):
             yield Unit(connection, self._clock, self._pseudonyms, Chain(connection, self._clock, self.keys))
+
+    @contextmanager
+    def at_hand(self) -> Iterator[None]:
+        """Inside, this thread's transactions use one connection of SQLite, which saves each of them the way to the
+        pool. A server may go away and come back meanwhile: there the pool looks at a connection before each use."""
+        if not self.is_sqlite or getattr(self._of_thread, "connection", None) is not None:
+            yield
+            return
+        with self._engine.connect() as connection:
+            self._of_thread.connection = connection
+            try:
+                yield
+            finally:
+                self._of_thread.connection = None
+
+    def _connected(self) -> AbstractContextManager[Connection]:
+        connection: Connection | None = getattr(self._of_thread, "connection", None)
+        if connection is None or connection.in_transaction():
+            return self._engine.connect()
+        return nullcontext(connection)
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
@@ -210,6 +229,17 @@ def _vacuum(connection: Any) -> bool:
 
 
 @contextmanager
+def _begun_to_read(connection: Connection) -> Iterator[None]:
+    connection.info[_READING] = True
+    try:
+        begun = connection.begin()
+    finally:
+        del connection.info[_READING]
+    with begun:
+        yield
+
+
+@contextmanager
 def _refusing_writes(connection: Connection) -> Iterator[None]:
     if connection.dialect.name != "sqlite":
         execute_plainly(connection, f"SET TRANSACTION READ ONLY; {_MAY_TAKE_ITS_TIME}")
@@ -266,5 +296,4 @@ def _no_driver_transactions(connection: DBAPIConnection, _: ConnectionPoolEntry)
 def _begin(connection: Connection) -> None:
     if connection.dialect.name != "sqlite":
         return
-    is_reading = connection.get_execution_options().get("optsync_reading", False)
-    execute_plainly(connection, "BEGIN" if is_reading else "BEGIN IMMEDIATE")
+    execute_plainly(connection, "BEGIN" if _READING in connection.info else "BEGIN IMMEDIATE")

@@ -6,19 +6,78 @@ from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 from sqlalchemy.types import NullType
 
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import Source, StatementKind
 from optsync.state import seal
-from optsync.state.chain import HEAD, RAW, Head, parse_head, raw
+from optsync.state.chain import NOTED, RAW, Head, parse_head, raw
 from optsync.state.codec import loads
-from optsync.state.schema import block, contact_point, erasure, evidence, meta, run, statement
+from optsync.state.prepared import Prepared
+from optsync.state.schema import block, contact_point, erasure, evidence, run, statement
 
 MAX_FINDINGS = 200
 _BLOCKS = 100
 """How many blocks are read at a time."""
+
+_COUNT = Prepared(sa.select(sa.func.count()).select_from(statement))
+_NEXT_BLOCKS = Prepared(
+    sa.select(*(sa.type_coerce(column, NullType()).label(column.name) for column in block.c))
+    .where(block.c.id > bindparam("after"))
+    .order_by(block.c.id)
+    .limit(_BLOCKS)
+)
+# Read as it comes, not all at once.
+_SAID = (
+    sa.select(
+        *RAW,
+        evidence.c.data,
+        contact_point.c.email,
+        sa.type_coerce(contact_point.c.salt, NullType()).label("point_salt"),
+        sa.type_coerce(contact_point.c.seal, NullType()).label("seal"),
+    )
+    .outerjoin(evidence, evidence.c.statement_id == statement.c.id)
+    .outerjoin(contact_point, contact_point.c.id == statement.c.point_id)
+    .where(statement.c.block.between(bindparam("first"), bindparam("last")))
+    .order_by(statement.c.block, statement.c.id)
+    .execution_options(yield_per=1000)
+)
+_SUMMARIES = (
+    sa.select(run.c.uid, run.c.summary)
+    .where(run.c.summary.is_not(None))
+    .order_by(run.c.id)
+    .execution_options(yield_per=500)
+)
+_OUTSIDE = Prepared(
+    sa.select(*RAW)
+    .where(sa.or_(statement.c.block.is_(None), ~sa.exists().where(block.c.id == statement.c.block)))
+    .order_by(statement.c.id)
+    .limit(MAX_FINDINGS)
+)
+
+
+def _forgotten() -> Prepared:
+    """Whose private parts may be missing: whoever was forgotten by optsync, which has noted it and has said an out of
+    everything in the ledger itself, at that time. Nobody adds that by hand without the chain telling."""
+    is_said = sa.and_(
+        statement.c.point_id == contact_point.c.id,
+        statement.c.at == contact_point.c.forgotten_at,
+        statement.c.kind == StatementKind.OUT,
+        statement.c.scope == EVERYTHING,
+        statement.c.source == Source.ADMIN,
+        statement.c.is_personal.is_(True),
+        statement.c.salt.is_not(None),
+    )
+    return Prepared(
+        sa.select(erasure.c.point_id)
+        .join(contact_point, contact_point.c.id == erasure.c.point_id)
+        .join(statement, is_said)
+    )
+
+
+_FORGOTTEN = _forgotten()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +127,8 @@ class Verification:
     def run(self, *, written_down: bytes | None, step: Callable[[int, int], None]) -> Verdict:
         """``written_down``: a head's hash that was kept elsewhere. ``step`` is told how many of how many statements
         are through."""
-        of = self._count()
-        self._forgotten = self._forgotten_points()
+        of = int(_COUNT.scalar(self._connection))
+        self._forgotten = frozenset(_FORGOTTEN.scalars(self._connection))
         wanted = _Remembered(self._remembered(), written_down)
         for rows in self._blocks():
             said = self._statements(rows[0]["id"], rows[-1]["id"])
@@ -88,55 +147,15 @@ class Verification:
 
     # reading
 
-    def _count(self) -> int:
-        return int(self._connection.execute(sa.select(sa.func.count()).select_from(statement)).scalar_one())
-
     def _blocks(self) -> Iterator[Sequence[Mapping[str, Any]]]:
         last = -(2**63)
-        columns = [sa.type_coerce(column, NullType()).label(column.name) for column in block.c]
-        while True:
-            query = sa.select(*columns).where(block.c.id > last).order_by(block.c.id).limit(_BLOCKS)
-            rows = self._connection.execute(query).mappings().all()
-            if not rows:
-                return
+        while rows := _NEXT_BLOCKS.dicts(self._connection, after=last):
             last = rows[-1]["id"]
-            yield [dict(row) for row in rows]
+            yield rows
 
     def _statements(self, first: int, last: int) -> Iterator[dict[str, Any]]:
-        query = (
-            sa.select(
-                *RAW,
-                evidence.c.data,
-                contact_point.c.email,
-                sa.type_coerce(contact_point.c.salt, NullType()).label("point_salt"),
-                sa.type_coerce(contact_point.c.seal, NullType()).label("seal"),
-            )
-            .outerjoin(evidence, evidence.c.statement_id == statement.c.id)
-            .outerjoin(contact_point, contact_point.c.id == statement.c.point_id)
-            .where(statement.c.block.between(first, last))
-            .order_by(statement.c.block, statement.c.id)
-        )
-        for row in self._connection.execute(query.execution_options(yield_per=1000)).mappings():
+        for row in self._connection.execute(_SAID, {"first": first, "last": last}).mappings():
             yield {**raw(row), "is_forgotten": row["point_id"] in self._forgotten}
-
-    def _forgotten_points(self) -> frozenset[int]:
-        """Whose private parts may be missing: whoever was forgotten by optsync, which has noted it and has said an out
-        of everything in the ledger itself, at that time. Nobody adds that by hand without the chain telling."""
-        is_said = sa.and_(
-            statement.c.point_id == contact_point.c.id,
-            statement.c.at == contact_point.c.forgotten_at,
-            statement.c.kind == StatementKind.OUT,
-            statement.c.scope == EVERYTHING,
-            statement.c.source == Source.ADMIN,
-            statement.c.is_personal.is_(True),
-            statement.c.salt.is_not(None),
-        )
-        query = (
-            sa.select(erasure.c.point_id)
-            .join(contact_point, contact_point.c.id == erasure.c.point_id)
-            .join(statement, is_said)
-        )
-        return frozenset(self._connection.execute(query).scalars())
 
     # one block
 
@@ -202,15 +221,8 @@ class Verification:
         return Head(block=number, hash=digest, statements=self._total) if number else None
 
     def _outside_of_blocks(self) -> None:
-        in_block = sa.select(block.c.id).where(block.c.id == statement.c.block).exists()
-        query = (
-            sa.select(*RAW)
-            .where(sa.or_(statement.c.block.is_(None), ~in_block))
-            .order_by(statement.c.id)
-            .limit(MAX_FINDINGS)
-        )
         known = {finding.statement for finding in self._verdict.findings}
-        rows = [raw(row) for row in self._connection.execute(query).mappings() if row["id"] not in known]
+        rows = [raw(row) for row in _OUTSIDE.dicts(self._connection) if row["id"] not in known]
         self._strays(rows, "belongs to no block: it was not added by optsync")
 
     def _strays(self, rows: Sequence[Mapping[str, Any]], message: str) -> None:
@@ -218,9 +230,7 @@ class Verification:
             self._verdict.add(message, statement=row["id"])
 
     def _noted_head(self) -> None:
-        noted = parse_head(
-            self._connection.execute(sa.select(meta.c.value).where(meta.c.key == HEAD)).scalar_one_or_none()
-        )
+        noted = parse_head(NOTED.scalar(self._connection))
         head = self._verdict.head
         if noted != head:
             there = f"block {head.block} with {head.statements} statements" if head else "none"
@@ -230,8 +240,7 @@ class Verification:
             self._verdict.add(f"the newest block is not the one that was noted when it was sealed: {detail}")
 
     def _remembered(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        query = sa.select(run.c.uid, run.c.summary).where(run.c.summary.is_not(None)).order_by(run.c.id)
-        for uid, summary in self._connection.execute(query.execution_options(yield_per=500)):
+        for uid, summary in self._connection.execute(_SUMMARIES):
             head = loads(summary).get("ledger_head")
             if head:
                 yield uid, head

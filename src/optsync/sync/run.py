@@ -49,7 +49,7 @@ def run_cycle(
     """
     report = Report(run=engine.new_id())
     names = list(syncs) or list(engine.bound.policies)
-    with engine.store.rehearsal() if is_rehearsal else nullcontext():
+    with engine.store.at_hand(), engine.store.rehearsal() if is_rehearsal else nullcontext():
         with engine.store.transaction() as unit:
             unit.runs.begin(report.run, names)
         try:
