@@ -71,12 +71,17 @@ class Player:
         """Of the cycle under way."""
         return self.stage.store.fate
 
-    def play(self) -> None:
-        """Raises :class:`Violation` when a rule did not hold."""
+    def play(self, steps: slice = slice(None), *, is_whole: bool = True) -> None:
+        """Plays these steps of the script, and the end unless others follow.
+
+        Raises:
+            Violation: a rule did not hold.
+        """
         with _paged(self.script.page):
-            for step in self.script.steps:
+            for step in self.script.steps[steps]:
                 self._step(step)
-            self._quieten()
+            if is_whole:
+                self._quieten()
 
     def _step(self, step: Act | Cycle) -> None:
         if isinstance(step, Cycle):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from tests.simulation.law import Violation
 from tests.simulation.play import Player
+from tests.simulation.saved import Saved
 from tests.simulation.script import Act, Cycle, Script, Step
 
 
@@ -22,10 +23,33 @@ class Ending:
 
 def play(script: Script) -> Ending:
     """Plays a world to its end."""
+    return _played(Player(script))
+
+
+def play_alike(scripts: Sequence[Script]) -> Iterator[Ending]:
+    """Plays worlds that differ in nothing but the steps after the first: that one is played once for all of them."""
+    player = Player(scripts[0])
+    begun = _played(player, slice(1), is_whole=False)
+    if begun.kind:
+        yield from map(play, scripts)
+        return
+    saved = Saved(player)
+    for script in scripts:
+        player = saved.again()
+        player.script = script
+        yield _played(player, slice(1, None))
+
+
+def are_alike(one: Script, other: Script) -> bool:
+    """Whether the two worlds begin with the same step in the same circumstances."""
+    return replace(one, steps=one.steps[:1]) == replace(other, steps=other.steps[:1])
+
+
+def _played(player: Player, steps: slice = slice(None), *, is_whole: bool = True) -> Ending:
+    """What came of these steps; ``is_whole``: they lead to the end of the world."""
     kind, message = None, ""
-    player = Player(script)
     try:
-        player.play()
+        player.play(steps, is_whole=is_whole)
     except Violation as violation:
         kind, message = violation.law.value, str(violation)
     except Exception as error:  # noqa: BLE001 - anything that ends a world is a finding

@@ -98,6 +98,13 @@ class SimStore(Store):
         store.driver.deserialize(cls._template)
         return store
 
+    @classmethod
+    def opened(cls, clock: ManualClock, keys: Any, fate: Fate) -> "SimStore":
+        """On the shared connection, with whatever is in the database."""
+        store = cls("sqlite://", clock, keys)
+        store._engine, store.fate = cls._shared, fate  # type: ignore[assignment]
+        return store
+
     @property
     def driver(self) -> sqlite3.Connection:
         with self._engine.connect() as connection:

@@ -22,12 +22,18 @@ class Account:
         return {
             "profile": self._profile,
             "scope": self._scope,
-            "methods": lambda _: Result(value=self._names()),
+            "methods": self._methods,
             "method.get": self._method,
-            "server.time": lambda _: Result(value=self._portal.moments.show(self._portal.moments.now())),
+            "server.time": self._server_time,
             "feature.get": self._feature,
             "app.info": self._app,
         }
+
+    def _methods(self, _: Call) -> Result:
+        return Result(value=self._names())
+
+    def _server_time(self, _: Call) -> Result:
+        return Result(value=self._portal.moments.show(self._portal.moments.now()))
 
     def statuses(self, call: Call) -> Result:
         wanted = as_map(param(call.params, "filter")).get("ENTITY_ID")
