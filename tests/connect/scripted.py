@@ -4,10 +4,13 @@ import io
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from email.message import Message
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.auth import AuthBase
 from urllib3 import HTTPResponse
 
 from optsync.clock import ManualClock
@@ -34,18 +37,25 @@ class Script(BaseAdapter):
         self._clock = clock
         self._steps = list(steps)
         self.sent: list[requests.PreparedRequest] = []
-        self.timeouts: list[Any] = []
+        self.options: list[dict[str, Any]] = []
         self.sent_at: list[float] = []
 
     def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
         self.sent.append(request)
-        self.timeouts.append(options["timeout"])
+        self.options.append(options)
         self.sent_at.append(self._clock.monotonic())
         step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
         if isinstance(step, Exception):
             raise step
         status, body, headers = step
-        raw = HTTPResponse(body=io.BytesIO(body), headers=headers, status=status, preload_content=False)
+        message = Message()
+        for name, value in headers.items():
+            message[name] = value
+        # Where requests looks for cookies.
+        under: Any = SimpleNamespace(msg=message, close=lambda: None, isclosed=lambda: True)
+        raw = HTTPResponse(
+            body=io.BytesIO(body), headers=headers, status=status, preload_content=False, original_response=under
+        )
         return HTTPAdapter().build_response(request, raw)
 
     def close(self) -> None:
@@ -62,13 +72,15 @@ def judge(answer: Answer) -> None:
         raise TryAgain(f"status {answer.status}", maybe_applied=answer.status == 500)
 
 
-def session(*steps: Step, secrets: Sequence[str] = (), is_read_only: bool = False) -> tuple[HttpSession, Script]:
+def session(
+    *steps: Step, secrets: Sequence[str] = (), auth: AuthBase | None = None, is_read_only: bool = False
+) -> tuple[HttpSession, Script]:
     """A session on a scripted network with a clock that moves only by sleeping."""
     clock = ManualClock(NOON)
     script = Script(clock, steps)
     context = Context(system="crm", clock=clock, rng=random.Random(1), transport=script, is_read_only=is_read_only)
     pace = Pace(clock, per_second=1000, burst=1000)
     made = HttpSession(
-        context, base_url="https://crm.example/api/", judge=judge, pace=pace, secrets=secrets, attempts=4
+        context, base_url="https://crm.example/api/", judge=judge, pace=pace, auth=auth, secrets=secrets, attempts=4
     )
     return made, script

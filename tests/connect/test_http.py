@@ -5,7 +5,7 @@ import pytest
 import requests
 from requests.auth import HTTPBasicAuth
 
-from optsync.connect.http import Answer, Effect, HttpSession, is_loopback
+from optsync.connect.http import Answer, Effect, is_loopback
 from optsync.errors import CredentialsRefused, OutcomeUnknown, RateLimited, SystemUnavailable
 from tests.connect.scripted import NOON, ok, session
 
@@ -19,7 +19,7 @@ def test_an_answer_is_parsed_and_counted_and_every_request_has_a_time_limit() ->
     answer = http.send("GET", "/contacts", effect=Effect.READ, params={"page": 2})
     assert (answer.status, answer.body, answer.is_json) == (200, {"id": 7}, True)
     assert script.sent[0].url == "https://crm.example/api/contacts?page=2"
-    assert script.timeouts == [(5.0, 65.0)]
+    assert [options["timeout"] for options in script.options] == [(5.0, 65.0)]
     assert http.calls == 1
 
 
@@ -146,8 +146,7 @@ def test_a_dry_run_cannot_write() -> None:
 
 
 def test_credentials_stay_at_home_when_a_request_goes_elsewhere() -> None:
-    http, script = session(ok())
-    http._session.auth = HTTPBasicAuth("user", "key")
+    http, script = session(ok(), auth=HTTPBasicAuth("user", "key"))
     http.send("GET", "x", effect=Effect.READ)
     http.send("GET", "https://storage.example/file", effect=Effect.READ, use_auth=False)
     assert ["Authorization" in request.headers for request in script.sent] == [True, False]
@@ -155,9 +154,43 @@ def test_credentials_stay_at_home_when_a_request_goes_elsewhere() -> None:
 
 def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    http, _ = session(ok())
-    assert isinstance(http, HttpSession)
-    assert http._session.trust_env is False
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "a-bundle.pem")
+    http, script = session(ok())
+    http.send("GET", "x", effect=Effect.READ)
+    assert script.options == [{"timeout": (5.0, 65.0), "proxies": {}}]
+
+
+def test_a_cookie_that_a_vendor_sets_goes_back_to_it() -> None:
+    http, script = session(ok(Set_Cookie="portal=7; Path=/"), ok())
+    for path in ("x", "y", "https://elsewhere.example/z"):
+        http.send("POST", path, effect=Effect.REPEATABLE, json={})
+    assert [request.headers.get("Cookie") for request in script.sent] == [None, "portal=7", None]
+
+
+def test_a_request_is_the_one_that_requests_itself_would_make() -> None:
+    http, script = session(ok(), auth=HTTPBasicAuth("user", "key"))
+    params: dict[str, str | int] = {
+        "fields": "members.id,total_items",
+        "since": "2026-03-01T12:00:00+00:00",
+        "of": "anna@example.com",
+        "n": 2,
+    }
+    for method, body in (("GET", None), ("POST", {"name": "Jürgen"}), ("DELETE", None)):
+        http.send(method, "a b/x?q=1", effect=Effect.REPEATABLE, params=params, json=body)
+        sent = script.sent[-1]
+        usual = requests.Request(
+            method,
+            "https://crm.example/api/a b/x?q=1",
+            params=params,
+            data=sent.body,
+            headers={"Content-Type": "application/json; charset=utf-8"} if body else {},
+            auth=HTTPBasicAuth("user", "key"),
+        )
+        made = requests.Session()
+        made.headers["User-Agent"] = "optsync"
+        expected = made.prepare_request(usual)
+        assert (sent.method, sent.url, sent.body) == (expected.method, expected.url, expected.body)
+        assert dict(sent.headers) == dict(expected.headers)
 
 
 @pytest.mark.parametrize(

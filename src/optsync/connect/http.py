@@ -16,7 +16,8 @@ import requests
 import structlog
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from requests.cookies import extract_cookies_to_jar
+from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
+from requests.utils import default_headers
 
 from optsync.connect.contract import Context
 from optsync.connect.ratelimit import Pace
@@ -104,17 +105,11 @@ class HttpSession:
         self._attempts = attempts
         self._redactor = Redactor(secrets)
         self._lock = threading.RLock()
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.auth = auth
-        self._session.headers["User-Agent"] = "optsync"
-        self._session.headers.pop("Accept-Language", None)
+        self._auth = auth
         self._adapter = context.transport or HTTPAdapter(max_retries=0)
-        self._session.mount("https://", self._adapter)
-        self._session.mount("http://", self._adapter)
-        checked = requests.PreparedRequest()
-        checked.prepare_headers(self._session.headers)
-        self._headers = checked.headers
+        self._cookies = RequestsCookieJar()
+        self._headers = default_headers()
+        self._headers["User-Agent"] = "optsync"
         self.calls = 0
         self.clock_offset: float | None = None
 
@@ -158,7 +153,7 @@ class HttpSession:
         return kind(self._context.system, f"{message}; gave up after {state.tried} attempts")
 
     def close(self) -> None:
-        self._session.close()
+        self._adapter.close()
 
     def _send_once(
         self,
@@ -191,11 +186,11 @@ class HttpSession:
         data: bytes | None,
         use_auth: bool,
     ) -> requests.Response:
-        """What ``Session.request`` does besides serves hooks, proxies and redirects, which we never have."""
+        """What a ``requests.Session`` does besides serves its settings from the environment, hooks and redirects."""
         try:
             request = self._prepared(method, url, params=params, data=data, use_auth=use_auth)
             response = self._adapter.send(request, timeout=self._timeout, proxies={})
-            extract_cookies_to_jar(self._session.cookies, request, response.raw)  # type: ignore[no-untyped-call]
+            extract_cookies_to_jar(self._cookies, request, response.raw)  # type: ignore[no-untyped-call]
             _ = response.content  # read here, where a connection that breaks off is known for what it is
         except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
             raise TryAgain(f"no connection ({type(error).__name__})") from None
@@ -219,13 +214,13 @@ class HttpSession:
         if data is not None:
             request.body = data
             headers["Content-Type"] = "application/json; charset=utf-8"
-        if self._session.cookies:
-            request.prepare_cookies(self._session.cookies)
+        if self._cookies:
+            request.prepare_cookies(self._cookies)
         if data is not None or method not in {"GET", "HEAD"}:
             headers["Content-Length"] = str(len(data or b""))
         # Signed storage links go without: the account's credentials must not travel there.
-        if use_auth and (self._session.auth or "@" in url):
-            request.prepare_auth(self._session.auth)
+        if use_auth and (self._auth or "@" in url):
+            request.prepare_auth(self._auth)
         return request
 
     def _wait(self, attempt: int, after: float | None) -> float:
