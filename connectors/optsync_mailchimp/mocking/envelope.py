@@ -167,6 +167,7 @@ def parse_time(text: str) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+@lru_cache(maxsize=1024)
 def show_time(seconds: float | None) -> str:
     """ISO 8601 with ``+00:00`` in whole seconds, empty for None."""
     return "" if seconds is None else datetime.fromtimestamp(int(seconds), UTC).isoformat()

@@ -178,15 +178,16 @@ def _encoding(content_type: str) -> str | None:
 
 def _response(request: requests.PreparedRequest, answer: MockResponse) -> requests.Response:
     response = requests.Response.__new__(requests.Response)
-    vars(response).update(_BLANK)
-    response.history = []
+    vars(response).update(_BLANK, history=[])
     response.status_code = answer.status
     response.headers = CaseInsensitiveDict(answer.headers)
     response.encoding = _encoding(response.headers.get("Content-Type", ""))
-    response.raw = io.BytesIO(answer.body)
-    if not _ON_THE_BODY.isdisjoint(map(str.lower, answer.headers)):
-        raw = HTTPResponse(response.raw, dict(answer.headers), answer.status, preload_content=False)
-        response.raw = raw  # holds the body to what the headers say of it
+    if _ON_THE_BODY.isdisjoint(map(str.lower, answer.headers)):
+        vars(response).update(_content=answer.body, _content_consumed=True)
+    else:
+        # Holds the body to what the headers say of it.
+        body = io.BytesIO(answer.body)
+        response.raw = HTTPResponse(body, dict(answer.headers), answer.status, preload_content=False)
     response.url = str(request.url)
     response.request = request
     return response
