@@ -16,6 +16,9 @@ from tests.simulation.stage import CRM, ESP, Fate, Killed, Stage
 FLAGS = frozenset({"UF_CRM_OPT_OUT", "UF_CRM_OPT_IN"})
 _BOXES = {"UF_CRM_TOPIC_NEWS": "news", "UF_CRM_TOPIC_OFFERS": "offers"}
 _REPLICA_LAG = 60
+_WRITES = (".update", ".add")
+_MARKS = {"crm": b'"DATE_MODIFY"', "esp": b'"contact_id"'}
+"""What an answer contains if it shows a record."""
 
 
 class Row(NamedTuple):
@@ -186,6 +189,8 @@ class Line(MockTransport):
 
     def _note(self, base: str, request: MockRequest, answer: MockResponse) -> None:
         side = "crm" if base == CRM else "esp"
+        if _MARKS[side] not in answer.body and "/abuse-reports" not in request.path:
+            return
         try:
             body = _json(answer.body)
         except msgspec.DecodeError:
@@ -271,6 +276,8 @@ def _of_crm(request: MockRequest, body: Mapping[str, Any]) -> Iterator[Asked]:
         return
     for command in (body.get("cmd") or {}).values():
         name, _, query = str(command).partition("?")
+        if not name.lower().endswith(_WRITES):
+            continue
         pairs = dict(parse_qsl(query, keep_blank_values=True))
         named = {
             unquote_plus(k)[7:].split("]")[0]: v for k, v in pairs.items() if unquote_plus(k).startswith("fields[")
@@ -279,7 +286,7 @@ def _of_crm(request: MockRequest, body: Mapping[str, Any]) -> Iterator[Asked]:
 
 
 def _command(method: str, key: Any, fields: Mapping[str, Any]) -> Iterator[Asked]:
-    if not method.endswith((".update", ".add")):
+    if not method.endswith(_WRITES):
         return
     is_creating = method.endswith(".add")
     status = "out" if _is_on(fields.get("UF_CRM_OPT_OUT")) else ""

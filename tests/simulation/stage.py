@@ -84,6 +84,7 @@ class SimStore(Store):
     fate = Fate()
     _shared: Database | None = None
     _template = b""
+    driver: sqlite3.Connection
 
     def migrate(self) -> None:
         """The database is a migrated one already."""
@@ -93,7 +94,9 @@ class SimStore(Store):
         store = cls("sqlite://", clock)
         if cls._shared is None:
             Store.migrate(store)
-            cls._shared, cls._template = store._engine, store.driver.serialize()
+            with store._engine.connect() as connection:
+                cls.driver = connection.connection.driver_connection  # type: ignore[assignment]
+            cls._shared, cls._template = store._engine, cls.driver.serialize()
         store._engine = cls._shared
         store.driver.deserialize(cls._template)
         return store
@@ -104,11 +107,6 @@ class SimStore(Store):
         store = cls("sqlite://", clock, keys)
         store._engine, store.fate = cls._shared, fate  # type: ignore[assignment]
         return store
-
-    @property
-    def driver(self) -> sqlite3.Connection:
-        with self._engine.connect() as connection:
-            return connection.connection.driver_connection  # type: ignore[return-value]
 
     @contextmanager
     def transaction(self) -> Iterator[Unit]:
