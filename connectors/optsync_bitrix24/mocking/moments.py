@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
 from functools import lru_cache
 
 from optsync.clock import Clock
@@ -67,4 +68,4 @@ def _read(text: str, zone: timezone) -> datetime | None:
 
 def http_date(clock: Clock) -> str:
     """The ``Date`` header, which has an own fixed form."""
-    return clock.now().astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    return format_datetime(clock.now().astimezone(UTC), usegmt=True)
