@@ -37,6 +37,8 @@ class Listing:
         self._clock = clock
         self._include_converted = include_converted
         self.zone: tzinfo = UTC
+        self._sound: tuple[ReadSpec, Fields] | None = None
+        """A specification and the descriptors that were found to fit together last."""
 
     def fields(self, entity: str) -> Fields:
         """The entity's descriptors, by a call of their own where they are not known or too old."""
@@ -76,7 +78,8 @@ class Listing:
         # Yes and no are sent differently for different types; everything else can be checked with the answer.
         known = self.fields(spec.collection) if needs_types else self.catalog.get(spec.collection)
         # A faulty filter would match everybody: a read is refused for it, and a read-back goes without it.
-        usable = [(where, names) for where, names in distinct if known is None or not faults(where, known)]
+        is_sound = known is None or self._is_sound(spec, known)
+        usable = [(where, names) for where, names in distinct if is_sound or not faults(where, known or {})]
         return [(as_filter(where, known), names) for where, names in usable]
 
     def check_spec(self, spec: ReadSpec) -> None:
@@ -86,6 +89,8 @@ class Listing:
             SystemUnavailable: the specification names such a one; nothing of the answer may be believed.
         """
         known = self.known_fields(spec.collection)
+        if self._is_sound(spec, known):
+            return
         lost = sorted(name for name in spec.fields | spec.topics if name.startswith("UF_") and name not in known)
         wrong = [f"{key} {why}" for where, _ in _distinct(spec) for key, why in faults(where, known)]
         wrong += [f"the field {name} is not there any more" for name in lost]
@@ -93,6 +98,11 @@ class Listing:
             self.catalog.doubt(spec.collection)  # who puts the portal right must not wait until all is asked anew
             advice = "nothing was read; correct the configuration or the portal"
             raise SystemUnavailable(self.system, f"{spec.collection}: {'; '.join(wrong)}; {advice}")
+        self._sound = spec, known
+
+    def _is_sound(self, spec: ReadSpec, known: Fields) -> bool:
+        """Whether these very two were checked last: each batch of a read asks about the same."""
+        return self._sound is not None and self._sound[0] is spec and self._sound[1] is known
 
     def record(self, row: Filter, spec: ReadSpec, names: Sequence[str]) -> Record | RowFault | None:
         """A row as a record, as a fault if a value does not fit, or None if it is left out on purpose."""
