@@ -207,7 +207,8 @@ class HttpSession:
         """The same as from ``PreparedRequest.prepare``, with nothing checked anew that is the same every time."""
         request = requests.PreparedRequest()
         request.method = method
-        request.url = _normalised(url)
+        # Some vendors have addresses in their paths, and an address is kept nowhere.
+        request.url = _normalised(url) if "@" in url else _normalised_before(url)
         if params:
             request.url += f"{'&' if '?' in request.url else '?'}{_encoded(params)}"
         request.headers = headers = self._headers.copy()
@@ -251,11 +252,13 @@ class _Attempts:
         return not (self.maybe_applied and self._effect is Effect.ONCE)
 
 
-@lru_cache(maxsize=64)
 def _normalised(url: str) -> str:
     request = requests.PreparedRequest()
     request.prepare_url(url, None)
     return str(request.url)
+
+
+_normalised_before = lru_cache(maxsize=64)(_normalised)
 
 
 def _encoded(params: Mapping[str, str | int]) -> str:
@@ -263,7 +266,7 @@ def _encoded(params: Mapping[str, str | int]) -> str:
 
 
 def _quoted(text: str) -> str:
-    # The same lists of fields go out with every request; an address is kept nowhere.
+    # The same lists of fields go out with every request.
     return quote_plus(text) if "@" in text else _quoted_before(text)
 
 
