@@ -9,15 +9,14 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import urlencode
 
 import msgspec
 import requests
 import structlog
+import tenacity
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
-from requests.utils import default_headers
 
 from optsync.connect.contract import Context
 from optsync.connect.ratelimit import Pace
@@ -105,11 +104,14 @@ class HttpSession:
         self._attempts = attempts
         self._redactor = Redactor(secrets)
         self._lock = threading.RLock()
-        self._auth = auth
-        self._adapter = context.transport or HTTPAdapter(max_retries=0)
-        self._cookies = RequestsCookieJar()
-        self._headers = default_headers()
-        self._headers["User-Agent"] = "optsync"
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.auth = auth
+        self._session.headers["User-Agent"] = "optsync"
+        self._session.headers.pop("Accept-Language", None)
+        adapter = context.transport or HTTPAdapter(max_retries=0)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
         self.calls = 0
         self.clock_offset: float | None = None
 
@@ -135,25 +137,24 @@ class HttpSession:
         if self._context.is_read_only and effect is not Effect.READ:
             raise AssertionError(f"{self._context.system}: a dry run tried to write ({method})")
         state = _Attempts(effect)
-        while True:
-            try:
-                return self._send_once(effect, method, path, params, json, use_auth)
-            except TryAgain as failure:
-                may_retry = state.may_retry(failure)
-                delay = self._wait(state.tried, failure.after) if may_retry else 0.0
-                if not may_retry or state.tried >= self._attempts:
-                    raise self._given_up(state, failure) from None
-            self._context.clock.sleep(delay)
-
-    def _given_up(self, state: "_Attempts", failure: TryAgain) -> Exception:
-        message = self._redactor.all(str(failure))
-        if state.maybe_applied:
-            return OutcomeUnknown(f"{self._context.system}: {message}")
-        kind = RateLimited if failure.is_limit else SystemUnavailable
-        return kind(self._context.system, f"{message}; gave up after {state.tried} attempts")
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(state.may_retry),
+            wait=self._wait,
+            stop=tenacity.stop_after_attempt(self._attempts),
+            sleep=self._context.clock.sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(self._send_once, effect, method, path, params, json, use_auth)
+        except TryAgain as failure:
+            message = self._redactor.all(str(failure))
+            if state.maybe_applied:
+                raise OutcomeUnknown(f"{self._context.system}: {message}") from None
+            kind = RateLimited if failure.is_limit else SystemUnavailable
+            raise kind(self._context.system, f"{message}; gave up after {state.tried} attempts") from None
 
     def close(self) -> None:
-        self._adapter.close()
+        self._session.close()
 
     def _send_once(
         self,
@@ -166,12 +167,13 @@ class HttpSession:
     ) -> Answer:
         url = path if path.startswith(("http://", "https://")) else f"{self._base_url}/{path.lstrip('/')}"
         body = None if json is None else msgspec.json.encode(json)
+        headers = {} if body is None else {"Content-Type": "application/json; charset=utf-8"}
         with self._lock:
             self._pace.wait()
             if effect is not Effect.READ:
                 self._context.before_write()
             self.calls += 1
-            response = self._exchange(method, url, params=params, data=body, use_auth=use_auth)
+            response = self._exchange(method, url, params=params, data=body, headers=headers, use_auth=use_auth)
         answer = _answer(response)
         self._measure_offset(answer)
         self._judge(answer)
@@ -184,14 +186,12 @@ class HttpSession:
         *,
         params: Mapping[str, str | int] | None,
         data: bytes | None,
+        headers: dict[str, str],
         use_auth: bool,
     ) -> requests.Response:
-        """What a ``requests.Session`` does besides serves its settings from the environment, hooks and redirects."""
         try:
-            request = self._prepared(method, url, params=params, data=data, use_auth=use_auth)
-            response = self._adapter.send(request, timeout=self._timeout, proxies={})
-            extract_cookies_to_jar(self._cookies, request, response.raw)  # type: ignore[no-untyped-call]
-            _ = response.content  # read here, where a connection that breaks off is known for what it is
+            request = self._prepared(method, url, params=params, data=data, headers=headers, use_auth=use_auth)
+            return self._session.send(request, timeout=self._timeout, allow_redirects=False, proxies={})
         except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
             raise TryAgain(f"no connection ({type(error).__name__})") from None
         except requests.ConnectionError as error:
@@ -199,36 +199,37 @@ class HttpSession:
             raise TryAgain(f"connection failed ({_cause(error)})", maybe_applied=not refused) from None
         except requests.RequestException as error:
             raise TryAgain(f"no usable answer ({type(error).__name__})", maybe_applied=True) from None
-        return response
 
     def _prepared(
-        self, method: str, url: str, *, params: Mapping[str, str | int] | None, data: bytes | None, use_auth: bool
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str | int] | None,
+        data: bytes | None,
+        headers: dict[str, str],
+        use_auth: bool,
     ) -> requests.PreparedRequest:
-        """The same as from ``PreparedRequest.prepare``, with nothing checked anew that is the same every time."""
+        """What ``Session.request`` would make of it, which spends most of its time on settings that we never have."""
         request = requests.PreparedRequest()
-        request.method = method
+        request.prepare_method(method)
         # Some vendors have addresses in their paths, and an address is kept nowhere.
         request.url = _normalised(url) if "@" in url else _normalised_before(url)
         if params:
-            request.url += f"{'&' if '?' in request.url else '?'}{_encoded(params)}"
-        request.headers = headers = self._headers.copy()
-        if data is not None:
-            request.body = data
-            headers["Content-Type"] = "application/json; charset=utf-8"
-        if self._cookies:
-            request.prepare_cookies(self._cookies)
-        if data is not None or method not in {"GET", "HEAD"}:
-            headers["Content-Length"] = str(len(data or b""))
-        # Signed storage links go without: the account's credentials must not travel there.
-        if use_auth and (self._auth or "@" in url):
-            request.prepare_auth(self._auth)
+            request.url += f"{'&' if '?' in request.url else '?'}{urlencode(params)}"
+        request.prepare_headers({**self._session.headers, **headers})
+        request.prepare_cookies(self._session.cookies)
+        request.prepare_body(data, None)
+        request.prepare_auth(self._session.auth if use_auth else _NoAuth())
         return request
 
-    def _wait(self, attempt: int, after: float | None) -> float:
-        backoff: float = min(60.0, 2.0 ** (attempt - 1))
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        after = error.after if isinstance(error, TryAgain) else None
+        backoff: float = min(60.0, 2.0 ** (state.attempt_number - 1))
         jitter = self._context.rng.uniform(0.5, 1.0)
         delay = max(after, 0.0) + jitter if after is not None else backoff * jitter
-        _log.debug("retry", system=self._context.system, attempt=attempt, wait_s=round(delay, 2))
+        _log.debug("retry", system=self._context.system, attempt=state.attempt_number, wait_s=round(delay, 2))
         return min(delay, 900.0)
 
     def _measure_offset(self, answer: Answer) -> None:
@@ -245,11 +246,21 @@ class _Attempts:
         self.maybe_applied = False
         self.tried = 0
 
-    def may_retry(self, failure: TryAgain) -> bool:
+    def may_retry(self, error: BaseException) -> bool:
         self.tried += 1
-        if failure.maybe_applied and self._effect is not Effect.READ:
+        if not isinstance(error, TryAgain):
+            return False
+        if error.maybe_applied and self._effect is not Effect.READ:
             self.maybe_applied = True
         return not (self.maybe_applied and self._effect is Effect.ONCE)
+
+
+class _NoAuth(AuthBase):
+    """For signed storage links: the account's credentials must not travel there."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.pop("Authorization", None)
+        return request
 
 
 def _normalised(url: str) -> str:
@@ -259,18 +270,6 @@ def _normalised(url: str) -> str:
 
 
 _normalised_before = lru_cache(maxsize=64)(_normalised)
-
-
-def _encoded(params: Mapping[str, str | int]) -> str:
-    return "&".join([f"{_quoted(key)}={_quoted(str(value))}" for key, value in params.items()])
-
-
-def _quoted(text: str) -> str:
-    # The same lists of fields go out with every request.
-    return quote_plus(text) if "@" in text else _quoted_before(text)
-
-
-_quoted_before = lru_cache(maxsize=256)(quote_plus)
 
 
 @lru_cache(maxsize=8)
