@@ -86,6 +86,7 @@ class Line(MockTransport):
     def answer(self, base: str, request: MockRequest) -> MockResponse:
         """What the vendor, the network and fate make of a request."""
         watcher, fate = self._watcher, self._watcher.fate
+        self.requests.clear()  # nobody asks for them later
         fate.requests += 1
         number = fate.requests
         if fate.kills("before request", number):

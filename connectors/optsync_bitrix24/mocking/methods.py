@@ -1,8 +1,8 @@
 """Which methods exist, what scope they need, whether they write."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from optsync_bitrix24.mocking.account import Account
 from optsync_bitrix24.mocking.answers import RestError, Result
@@ -22,8 +22,7 @@ _APPLICATION_ONLY = words(
 _WRITES = ("add", "update", "delete", "mergebatch", "import", "batchimport")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Method:
+class Method(NamedTuple):
     """``scope`` is empty where none is needed."""
 
     run: Callable[[Call], Result]

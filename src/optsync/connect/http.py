@@ -17,6 +17,7 @@ import structlog
 import tenacity
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from requests.structures import CaseInsensitiveDict
 
 from optsync.connect.contract import Context
 from optsync.connect.ratelimit import Pace
@@ -112,6 +113,9 @@ class HttpSession:
         adapter = context.transport or HTTPAdapter(max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
+        self._headers = _prepared_headers(self._session.headers)
+        json = {"Content-Type": "application/json; charset=utf-8"}
+        self._headers_of_json = _prepared_headers({**self._session.headers, **json})
         self.calls = 0
         self.clock_offset: float | None = None
 
@@ -167,13 +171,12 @@ class HttpSession:
     ) -> Answer:
         url = path if path.startswith(("http://", "https://")) else f"{self._base_url}/{path.lstrip('/')}"
         body = None if json is None else msgspec.json.encode(json)
-        headers = {} if body is None else {"Content-Type": "application/json; charset=utf-8"}
         with self._lock:
             self._pace.wait()
             if effect is not Effect.READ:
                 self._context.before_write()
             self.calls += 1
-            response = self._exchange(method, url, params=params, data=body, headers=headers, use_auth=use_auth)
+            response = self._exchange(method, url, params=params, data=body, use_auth=use_auth)
         answer = _answer(response)
         self._measure_offset(answer)
         self._judge(answer)
@@ -186,11 +189,10 @@ class HttpSession:
         *,
         params: Mapping[str, str | int] | None,
         data: bytes | None,
-        headers: dict[str, str],
         use_auth: bool,
     ) -> requests.Response:
         try:
-            request = self._prepared(method, url, params=params, data=data, headers=headers, use_auth=use_auth)
+            request = self._prepared(method, url, params=params, data=data, use_auth=use_auth)
             return self._session.send(request, timeout=self._timeout, allow_redirects=False, proxies={})
         except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
             raise TryAgain(f"no connection ({type(error).__name__})") from None
@@ -207,7 +209,6 @@ class HttpSession:
         *,
         params: Mapping[str, str | int] | None,
         data: bytes | None,
-        headers: dict[str, str],
         use_auth: bool,
     ) -> requests.PreparedRequest:
         """What ``Session.request`` would make of it, which spends most of its time on settings that we never have."""
@@ -217,7 +218,8 @@ class HttpSession:
         request.url = _normalised(url) if "@" in url else _normalised_before(url)
         if params:
             request.url += f"{'&' if '?' in request.url else '?'}{urlencode(params)}"
-        request.prepare_headers({**self._session.headers, **headers})
+        # Checked once; the same go out with every request.
+        request.headers = (self._headers if data is None else self._headers_of_json).copy()
         request.prepare_cookies(self._session.cookies)
         request.prepare_body(data, None)
         request.prepare_auth(self._session.auth if use_auth else _NoAuth())
@@ -261,6 +263,12 @@ class _NoAuth(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers.pop("Authorization", None)
         return request
+
+
+def _prepared_headers(headers: Mapping[str, str | bytes]) -> CaseInsensitiveDict[str]:
+    request = requests.PreparedRequest()
+    request.prepare_headers(headers)
+    return request.headers
 
 
 def _normalised(url: str) -> str:

@@ -4,12 +4,18 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
+from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
 from optsync.model.record import Value
 from optsync.state.codec import dumps, loads
+from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks, upsert
 from optsync.state.schema import backlog, handled, record_point
+
+_OF = Prepared(
+    sa.select(handled).where(handled.c.sync == bindparam("sync"), handled.c.record_id.in_(any_of("records")))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +42,7 @@ class HandledTurns:
         """The last turn of each of these records, by (record, scope)."""
         found: dict[tuple[int, str], Handling] = {}
         for part in chunks(sorted(records)):
-            query = sa.select(handled).where(handled.c.sync == sync, handled.c.record_id.in_(part))
-            for row in self._connection.execute(query).mappings():
+            for row in _OF.dicts(self._connection, sync=sync, records=part):
                 data = loads(row["data"])
                 found[row["record_id"], row["scope"]] = Handling(
                     record=row["record_id"],

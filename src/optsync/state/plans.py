@@ -67,6 +67,34 @@ _HELD_AT = Prepared(
         change.c.state == ChangeState.HELD,
     )
 )
+_FIND = Prepared(sa.select(plan).where(plan.c.uid == bindparam("of")))
+_STILL_HELD = (change.c.plan == bindparam("of"), change.c.state == ChangeState.HELD)
+_COUNT_HELD = Prepared(sa.select(sa.func.count()).select_from(change).where(*_STILL_HELD))
+_DECIDE = Prepared(
+    sa.update(plan)
+    .where(plan.c.uid == bindparam("of"))
+    .values(state=bindparam("now_is"), actor=bindparam("by"), decided_at=bindparam("now"))
+)
+_LET_GO = Prepared(
+    sa.update(change).where(*_STILL_HELD).values(state=ChangeState.SUPERSEDED, settled_at=bindparam("now"))
+)
+_TAKE_BACK = Prepared(
+    sa.update(change)
+    .where(change.c.run == bindparam("of"), change.c.state == ChangeState.PLANNED, change.c.plan.in_(any_of("plans")))
+    .values(state=ChangeState.SUPERSEDED, settled_at=bindparam("now"))
+)
+
+
+def _points(*of_plan: sa.ColumnElement[bool]) -> Prepared:
+    """Of changes, and of their records as they are now."""
+    of_records = (
+        sa.select(record_point.c.point_id).join(change, change.c.record_id == record_point.c.record_id).where(*of_plan)
+    )
+    return Prepared(sa.union(sa.select(change.c.point_id).where(*of_plan), of_records))
+
+
+_POINTS_HELD = _points(*_STILL_HELD)
+_POINTS_ENDED = _points(change.c.plan == bindparam("of"), change.c.fact == bindparam("fact"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +150,8 @@ class Plans:
         )
 
     def find(self, uid: str) -> Plan | None:
-        row = self._connection.execute(sa.select(plan).where(plan.c.uid == uid)).mappings().one_or_none()
-        return _plan(dict(row)) if row else None
+        rows = _FIND.dicts(self._connection, of=uid)
+        return _plan(rows[0]) if rows else None
 
     def has_any(self, sync: str) -> bool:
         """Whether plans of the sync are held, or were approved."""
@@ -136,14 +164,8 @@ class Plans:
     def close(self, uid: str, state: str, *, actor: str | None = None) -> None:
         """Ends a held plan; what is still held of it is derived anew from then on."""
         now = self._clock.now()
-        self._connection.execute(
-            sa.update(plan).where(plan.c.uid == uid).values(state=state, actor=actor, decided_at=now)
-        )
-        self._connection.execute(
-            sa.update(change)
-            .where(change.c.plan == uid, change.c.state == ChangeState.HELD)
-            .values(state=ChangeState.SUPERSEDED, settled_at=now)
-        )
+        _DECIDE.run(self._connection, of=uid, now_is=state, by=actor, now=now)
+        _LET_GO.run(self._connection, of=uid, now=now)
 
     # their changes
 
@@ -171,33 +193,18 @@ class Plans:
         )
 
     def count_held(self, uid: str) -> int:
-        query = (
-            sa.select(sa.func.count())
-            .select_from(change)
-            .where(change.c.plan == uid, change.c.state == ChangeState.HELD)
-        )
-        return int(self._connection.execute(query).scalar_one())
+        return int(_COUNT_HELD.scalar(self._connection, of=uid))
 
     def take_back(self, run: str, uids: Collection[str]) -> None:
         """What the run has planned of these plans is not sent after all."""
-        self._connection.execute(
-            sa.update(change)
-            .where(change.c.run == run, change.c.state == ChangeState.PLANNED, change.c.plan.in_(sorted(uids)))
-            .values(state=ChangeState.SUPERSEDED, settled_at=self._clock.now())
-        )
+        _TAKE_BACK.run(self._connection, of=run, plans=sorted(uids), now=self._clock.now())
 
     def points_of(self, uid: str, *, fact: str | None = None) -> set[int]:
         """The points of a plan's held changes, and those of their records as they are now. With ``fact``: of the
         changes that ended with it instead."""
-        ended = change.c.state == ChangeState.HELD if fact is None else change.c.fact == fact
-        of_plan = (change.c.plan == uid, ended)
-        found = set(self._connection.execute(sa.select(change.c.point_id).where(*of_plan)).scalars())
-        of_records = (
-            sa.select(record_point.c.point_id)
-            .join(change, change.c.record_id == record_point.c.record_id)
-            .where(*of_plan)
-        )
-        return found | set(self._connection.execute(of_records).scalars())
+        if fact is None:
+            return set(_POINTS_HELD.scalars(self._connection, of=uid))
+        return set(_POINTS_ENDED.scalars(self._connection, of=uid, fact=fact))
 
     def held_at(self, sync: str, points: Collection[int]) -> list[HeldChange]:
         """The held changes of a sync at these points."""
