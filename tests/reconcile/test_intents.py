@@ -128,6 +128,18 @@ WHOLE: dict[Rule, list[Intent]] = {
             topics={"Offers": False},
         )
     ],
+    Rule.TOPICS_DISAGREE: [
+        to_member(
+            ChangeKind.TOPIC,
+            WriteKind.TOPICS,
+            Rule.TOPICS_DISAGREE,
+            {"Offers": False},
+            before={"Offers": True},
+            causes=("out",),
+            is_restrictive=True,
+            topics={"Offers": False},
+        )
+    ],
     Rule.TOPIC_TRAVELS: [
         to_member(
             ChangeKind.TOPIC,

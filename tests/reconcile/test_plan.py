@@ -18,7 +18,7 @@ from optsync.reconcile.consent import Wish
 from optsync.reconcile.fields import Conflict, FieldRule
 from optsync.reconcile.plan import decide, first_sight_statements, priority
 from optsync.reconcile.policy import Enter, Inactive, Leave, SyncPolicy
-from optsync.reconcile.rules import TEXTS, Rule
+from optsync.reconcile.rules import DISAGREED, TEXTS, Rule
 from optsync.reconcile.view import Intent, Neighbourhood
 from tests.reconcile.places import (
     ESP,
@@ -86,6 +86,16 @@ SINGLE: dict[Rule, Case] = {
     ),
     Rule.TOPIC_OUT_TRAVELS: (
         around(contact(1), member(2, topics={"Offers": True}), said={1: [out(scope=OFFERS)]}, links=[LINK]),
+        policy(),
+        [("mc", ChangeKind.TOPIC, {"Offers": False})],
+    ),
+    Rule.TOPICS_DISAGREE: (
+        around(
+            contact(1),
+            member(2, topics={"Offers": True}),
+            said={1: [out(scope=OFFERS, reason=DISAGREED)]},
+            links=[LINK],
+        ),
         policy(),
         [("mc", ChangeKind.TOPIC, {"Offers": False})],
     ),
@@ -204,7 +214,6 @@ SINGLE: dict[Rule, Case] = {
     ),
 }
 ELSEWHERE = {
-    Rule.TOPICS_DISAGREE: "the statement of a first joining, tested in test_membership",
     Rule.UNDONE: "no rule of a cycle, tested in test_undo",
     Rule.HANDLED_OPT_OUT: "after the cycle's writes, tested in test_handling",
     Rule.HANDLED_OPT_IN: "after the cycle's writes, tested in test_handling",

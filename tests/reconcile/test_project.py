@@ -10,7 +10,7 @@ from optsync.model.change import ChangeKind, GrantEvidence
 from optsync.model.record import Origin, Side, Status
 from optsync.model.statement import Source, Statement, StatementKind
 from optsync.reconcile.project import evidence_of, format_moment, project
-from optsync.reconcile.rules import Rule
+from optsync.reconcile.rules import DISAGREED, Rule
 from optsync.reconcile.view import Intent, Neighbourhood, Seen, Written
 from tests.reconcile.places import (
     CRM,
@@ -315,6 +315,18 @@ def test_one_topic_goes_off_and_another_on_each_for_its_own_cause() -> None:
         ({"Offers": True}, {"Offers": False}, (off.uid,), Rule.TOPIC_OUT_TRAVELS),
         ({"Events": False}, {"Events": True}, (on.uid,), Rule.TOPIC_TRAVELS),
     ]
+
+
+def test_topics_that_go_off_together_are_off_for_a_disagreement_only_where_nobody_switched_one_off() -> None:
+    topics = {"Offers": True, "Events": True}
+    said = {scope: out(scope=scope, reason=DISAGREED) for scope in (OFFERS, EVENTS)}
+
+    def rules(*outs: Statement) -> list[Rule]:
+        return [i.rule for i in shown_by(around(member(1, topics=topics), said={1: list(outs)}))]
+
+    assert rules(said[OFFERS], said[EVENTS]) == [Rule.TOPICS_DISAGREE]
+    assert rules(said[OFFERS], out(scope=EVENTS)) == [Rule.TOPIC_OUT_TRAVELS]
+    assert rules(out(scope=OFFERS), said[EVENTS]) == [Rule.TOPIC_OUT_TRAVELS]
 
 
 def test_a_topic_that_goes_on_again_names_retraction_and_grant() -> None:

@@ -15,7 +15,7 @@ from optsync.reconcile.pairing import pair_fields
 from optsync.reconcile.policy import Enter, Leave, SyncPolicy
 from optsync.reconcile.project import evidence_of
 from optsync.reconcile.representation import flags_for, topic_shown
-from optsync.reconcile.rules import Rule
+from optsync.reconcile.rules import DISAGREED, Rule
 from optsync.reconcile.transforms import canonical
 from optsync.reconcile.undo import no_longer_kept
 from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Seen, is_in_list, spelled
@@ -125,7 +125,7 @@ def _topic_out(scope: str, denying: Seen, now: datetime) -> Statement:
         clock=OUR_CLOCK,
         seen_at=now,
         source=Source.CRM if denying.side is Side.CRM else Source.ESP,
-        reason="the two sides disagreed when first seen",
+        reason=DISAGREED,
         system=denying.system,
         record=denying.record.id,
     )

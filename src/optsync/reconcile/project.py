@@ -12,7 +12,7 @@ from optsync.reconcile.moments import parse_moment
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.putback import put_back, topic_retracted
 from optsync.reconcile.representation import Representation, flags_for, shown, topic_shown
-from optsync.reconcile.rules import Rule
+from optsync.reconcile.rules import DISAGREED, Rule
 from optsync.reconcile.view import Intent, Neighbourhood, Point, Seen
 
 _SATISFIES_OUT = frozenset({Status.OUT, Status.PENDING, Status.BOUNCED, Status.ARCHIVED, Status.ABSENT})
@@ -181,13 +181,15 @@ def _topics(
     off: dict[str, Point] = {}
     on: dict[str, bool] = {}
     causes: dict[bool, list[str]] = {True: [], False: []}
-    rule = Rule.TOPIC_TRAVELS
+    rule, why_off = Rule.TOPIC_TRAVELS, Rule.TOPICS_DISAGREE
     for scope, name in representation.topics:
         point, decided = _deciding(seen, around, policy, scope)
         value = topic_shown(seen.record, name)
         if decided.wish is Wish.OUT and value is True and _may_travel(decided.decided_by, seen.side, policy):
             off[name] = point
             causes[False].extend(_causes(decided))
+            if decided.decided_by is None or decided.decided_by.reason != DISAGREED:
+                why_off = Rule.TOPIC_OUT_TRAVELS  # somebody switched one of them off
         elif value is not True and decided.wish is not Wish.OUT and status.wish is not Wish.OUT:
             retraction = topic_retracted(seen, around, scope, name)
             if decided.wish is Wish.IN or retraction:
@@ -197,7 +199,7 @@ def _topics(
                 rule = Rule.PUT_BACK
     if off and seen.record.status is not Status.ARCHIVED:  # who is archived is not mailed and cannot be edited
         topics = dict.fromkeys(off, False)
-        yield _topic_intent(seen, next(iter(off.values())), topics, Rule.TOPIC_OUT_TRAVELS, causes[False])
+        yield _topic_intent(seen, next(iter(off.values())), topics, why_off, causes[False])
     if on and _accepts_permission(seen):
         yield _topic_intent(seen, around.points[seen.points[0]], on, rule, causes[True])
 

@@ -38,6 +38,9 @@ class Rule(StrEnum):
     ADDRESS_LEFT = "address_left"
 
 
+DISAGREED = "the two sides disagreed when first seen"
+"""The reason of the statement by which a topic is off because one side had it and the other had not."""
+
 TEXTS: dict[Rule, str] = {
     Rule.OUT_TRAVELS: "an opt-out reaches every system that knows the address",
     Rule.RESTRICTIVE_WINS: "this side came to show 'in' without evidence while the person is out: put back",
@@ -45,7 +48,7 @@ TEXTS: dict[Rule, str] = {
     Rule.GRANT_LIFTS_OUT: "a later opt-in with evidence lifts the opt-out",
     Rule.TOPIC_OUT_TRAVELS: "a topic that was switched off is switched off everywhere",
     Rule.TOPIC_TRAVELS: "a topic that was chosen is switched on where the person is subscribed",
-    Rule.TOPICS_DISAGREE: "the two sides disagreed when first seen: the topic is off",
+    Rule.TOPICS_DISAGREE: f"{DISAGREED}: the topic is off",
     Rule.BOUNCE_MARKED: "the address bounced and is marked undeliverable",
     Rule.BOUNCE_CLEARED: "the address is deliverable again",
     Rule.PROOF_COPIED: "the proof of a consent is noted where it was missing or older",
