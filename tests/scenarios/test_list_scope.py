@@ -58,6 +58,21 @@ def test_a_member_archived_by_optsync_returns_if_the_person_still_is_in(world: M
     w.settle()
 
 
+def test_what_was_edited_while_a_member_was_away_travels_once_they_are_back(world: Make) -> None:
+    w = world(person(1), policy={"leave": "archive", "existing": "legacy_grant"})
+    w.sync()
+    _move(w, "SUPPLIER")
+    w.sync()
+    w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+    w.sync()
+    _move(w, "CLIENT")
+    w.sync()
+    w.sync()
+
+    assert w.esp_shows(ANN)["fields"]["city"] == "Oslo"
+    w.settle()
+
+
 def test_a_member_archived_by_people_stays_archived(world: Make) -> None:
     w = world(person(1), policy={"leave": "archive", "existing": "legacy_grant"})
     w.sync()

@@ -110,6 +110,8 @@ class Settler:
         effects.settled.append(Settled(id=change.id, state=state, record_id=key, message=outcome.message or None))
         if kept := kept_otherwise(change, outcome):
             effects.kept[change.id] = {**change.write, "kept": kept}
+        if change.before.get("status") == Status.ARCHIVED:
+            effects.again.add(change.point_id)  # fields stood still for it, and nothing else would look at them again
         if key is not None:
             self._agree(effects, change, outcome, key)
             if change.write["left"] is not None:
