@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tests.simulation.drills import Chance, around, drill, struck
 from tests.simulation.script import COMMITS, FAULTS, KILLS, SLOTS, Act, Cycle, Script, Step
 
 Weights = Sequence[tuple[str, int]]
@@ -88,7 +89,8 @@ _CROWDS = (
     ("operator", (("approve", 3), ("reject", 3), ("undo", 3), ("remap", 3), ("refilter", 3)), 6),
 )
 THEMES: Mapping[str, Theme] = {
-    "all": Theme(share=35),
+    "drill": Theme(share=16),
+    "all": Theme(share=19),
     "tug": Theme(share=25, who=_YES_OR_NO, people=(1, 2), focus=1, cycles=(1, 1, 2, 3), guard=(50,), set_clock=0.08),
     "crash": Theme(
         share=14,
@@ -137,8 +139,12 @@ def _made(seed: int, people: int | None = None) -> Script:
     """A script of its own, or one about so many people."""
     world, network, schedule, crash = (random.Random(f"{seed} {name}") for name in ("w", "n", "s", "c"))
     name = theme_of(seed)
+    chance = Chance(network, schedule, crash)
     if name == "silence":
-        return _silence(seed, schedule, network)
+        return _silence(seed, chance)
+    if name == "drill":
+        crowd = _Crowd(world, schedule, THEMES["all"], 3)
+        return drill(seed, chance, _policy(schedule), crowd.act)
     theme = THEMES[name]
     chances = (schedule.choice(theme.weather), schedule.choice(theme.deadly), schedule.choice(theme.busy))
     people = people or schedule.randint(*theme.people)
@@ -227,20 +233,25 @@ def _cycle(
     return Cycle(wait, schedule.random() < 0.12, faults, kill, commits, meanwhile)
 
 
-def _silence(seed: int, schedule: random.Random, network: random.Random) -> Script:
+_LONG = range(11, 20)
+"""The commits of a full compare of some people in which it decides and writes."""
+
+
+def _silence(seed: int, chance: Chance) -> Script:
     """Months without a sign of life, and then some."""
-    weather = schedule.choice([0.0, 0.1, 0.25])
-    faults = [{n: network.choice(list(FAULTS)) for n in range(1, 16) if network.random() < weather} for _ in range(3)]
+    schedule = chance.schedule
     steps: list[Step] = [Cycle(60), Act("mailer", "mail", other=1), Act("mailer", "silence", other=30)]
-    steps += [Act("mailer", "mail", other=2), Act("mailer", "silence", other=30), Cycle(60, True, faults[0])]
-    steps += [Act("mailer", "open", slot=n) for n in range(schedule.randrange(0, SLOTS))]
-    steps += [Act("person", schedule.choice(["unsubscribe", "resubscribe"]), slot=schedule.randrange(SLOTS))]
-    steps += [Cycle(600, True, faults[1]), Cycle(600, False, faults[2])]
-    policy = {**_policy(schedule), "inactive": schedule.choice(["tag", "exclude"])}
+    steps += [Act("mailer", "mail", other=2), Act("mailer", "silence", other=30)]
+    steps += struck((Cycle(60, True),), chance, _LONG)
+    signs: list[Step] = [Act("mailer", "open", slot=n) for n in range(schedule.randrange(4))]
+    signs += [Act("person", schedule.choice(["unsubscribe", "resubscribe"]), slot=schedule.randrange(4))]
+    steps += struck((*signs, Cycle(600, True)), chance, _LONG)
+    steps += struck((Cycle(600),), chance, _LONG)
     return Script(
         seed=seed,
-        people=SLOTS,
-        policy=policy,
+        people=4,
+        policy={**_policy(schedule), "inactive": schedule.choice(["tag", "exclude"])},
         basis=schedule.choice(["consent", "legitimate_interest"]),
         steps=tuple(steps),
+        **around(schedule),
     )

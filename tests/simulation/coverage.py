@@ -10,10 +10,13 @@ from tests.simulation.stage import Stage
 TOLD = (
     *("out by crm", "out by esp", "out by admin", "out by import", "complaint by spam_complaint"),
     *("grant by crm", "grant by esp", "grant by admin", "grant by import", "grant by legacy"),
-    *("hard_bounce by bounce", "delivered by crm", "delivered by esp"),
+    *("hard_bounce by bounce", "hard_bounce by crm", "soft_bounce by bounce"),
+    *("delivered by crm", "delivered by esp", "delivered by admin"),
     *("request by api", "request_expired by api", "retract by admin"),
 )
 ROWS = (*(rule.value for rule in Rule), *TOLD)
+ENOUGH = 20_000
+"""Worlds after which every cell must have been met. Rare is no excuse: :mod:`tests.simulation.drills` is for that."""
 
 
 class Coverage:
@@ -49,6 +52,11 @@ def table(cells: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
 def zeros(cells: Mapping[tuple[str, str], int]) -> list[str]:
     """The cells in which nothing ever happened."""
     return [f"{row} × {name}" for row, names in table(cells).items() for name, count in names.items() if not count]
+
+
+def has_gaps(cells: Mapping[tuple[str, str], int], worlds: int) -> bool:
+    """Whether cells are empty after so many worlds that none may be."""
+    return worlds >= ENOUGH and bool(zeros(cells))
 
 
 def text(cells: Mapping[tuple[str, str], int]) -> str:

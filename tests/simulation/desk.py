@@ -11,7 +11,6 @@ from optsync.sync.forget import forget
 from optsync.sync.importing import Request, bring_in
 from optsync.sync.progress import Silent
 from optsync.sync.report import Report
-from optsync.sync.undo import undo
 from optsync.sync.word import Word
 from tests.simulation.script import SLOTS, Act, Cycle, address
 from tests.simulation.stage import PURPOSE, SYNC, Stage
@@ -28,9 +27,10 @@ class World(Protocol):
     witness: Witness
     runs: list[str]
     is_approved: bool
-    is_ordered: bool
 
     def cycle(self, cycle: Cycle, word: Word | None = None) -> Report | None: ...
+
+    def undo(self, cycle: Cycle, run: str) -> None: ...
 
     def reconfigured(self) -> None: ...
 
@@ -74,26 +74,23 @@ def held(stage: Stage) -> tuple[str, list[str]]:
         return uid, sorted(unit.points.addresses(points).values())
 
 
-def _approve(world: World, act: Act) -> None:
-    uid, _ = held(world.stage)
-    world.is_approved = True
-    world.cycle(Cycle(), Word(actor=ACTOR, approves=uid))
-
-
-def _reject(world: World, act: Act) -> None:
+def spoken(world: World, word: str) -> Word:
+    """What the operator says of the first held plan. Raises ``LookupError`` without one."""
     uid, mails = held(world.stage)
+    if word == "approve":
+        world.is_approved = True
+        return Word(actor=ACTOR, approves=uid)
     for mail in mails:
         world.witness.retracted(world.witness.families.get(mail, {mail}) | {mail})
-    world.cycle(Cycle(), Word(actor=ACTOR, rejects=uid))
+    return Word(actor=ACTOR, rejects=uid)
+
+
+def _decide(world: World, act: Act) -> None:
+    world.cycle(Cycle(), spoken(world, act.what))
 
 
 def _undo(world: World, act: Act) -> None:
-    uid = world.runs[-1 - act.other % len(world.runs)]
-    world.is_ordered = True
-    try:
-        undo(world.stage.engine, uid, actor=ACTOR, is_approved=True)
-    finally:
-        world.is_ordered = False
+    world.undo(Cycle(), world.runs[-1 - act.other % len(world.runs)])
 
 
 def _import(world: World, act: Act) -> None:
@@ -139,8 +136,8 @@ _ACTS: dict[str, Any] = {
     "opt_in": _in,
     "deliverable": _deliverable,
     "forget": _forget,
-    "approve": _approve,
-    "reject": _reject,
+    "approve": _decide,
+    "reject": _decide,
     "undo": _undo,
     "import_outs": _import,
     "import_grants": _import,

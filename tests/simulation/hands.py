@@ -200,6 +200,10 @@ def _silence(stage: Stage, act: Act) -> None:
     stage.clock.advance(act.other * 86400)
 
 
+def _soft_bounce(stage: Stage, act: Act) -> None:
+    stage.esp.act("soft_bounce", email=address(act.slot))
+
+
 def _open(stage: Stage, act: Act) -> None:
     stage.esp.act("open", email=address(act.slot))
 
@@ -209,6 +213,7 @@ _ACTS: dict[tuple[str, str], Callable[[Stage, Act], bool | None]] = {
     ("crm", "opt_in_typed"): _consent,
     ("crm", "tick"): _edit({"UF_CRM_OPT_OUT": 0, "UF_CRM_OPT_IN": 1}),
     ("crm", "untick"): _edit({"UF_CRM_OPT_OUT": 0, "UF_CRM_OPT_IN": 0}),
+    ("crm", "mark_bounce"): _edit({"UF_CRM_EMAIL_BOUNCED": 1}),
     ("crm", "unmark_bounce"): _edit({"UF_CRM_EMAIL_BOUNCED": 0}),
     ("crm", "leave_list"): _edit({"TYPE_ID": "SUPPLIER"}),
     ("crm", "join_list"): _edit({"TYPE_ID": "CLIENT"}),
@@ -231,4 +236,5 @@ _ACTS: dict[tuple[str, str], Callable[[Stage, Act], bool | None]] = {
     ("mailer", "mail"): _mail,
     ("mailer", "silence"): _silence,
     ("mailer", "open"): _open,
+    ("mailer", "soft_bounce"): _soft_bounce,
 }

@@ -10,7 +10,7 @@ import msgspec
 
 from optsync.connect.mock import MockRequest, MockResponse, MockTransport
 from optsync_mock.faults import FaultKind, Rule, answer_with_fault
-from tests.simulation.script import FAULTS
+from tests.simulation.script import FAULTS, PARTIAL, STALE
 from tests.simulation.stage import CRM, ESP, Fate, Killed, Stage
 
 FLAGS = frozenset({"UF_CRM_OPT_OUT", "UF_CRM_OPT_IN"})
@@ -98,7 +98,7 @@ class Line(MockTransport):
             watcher.on_write(list(self._asked(base, request)))
         watcher.on_the_way(number)
         kind = fate.faults.get(number)
-        if kind is not None:
+        if kind is not None and FAULTS[kind] not in {PARTIAL, STALE}:
             fate.struck.add(FAULTS[kind])
         answer = self._struck(kind, base, request, is_write=is_write)
         if fate.kills("after request", number):
@@ -126,6 +126,7 @@ class Line(MockTransport):
         body = _json(request.body)
         commands = body.get("cmd")
         if isinstance(commands, dict) and commands:
+            self._watcher.fate.struck.add(PARTIAL)
             lost = next((k for k in commands if k.startswith("u")), next(iter(commands)))
             rest = {k: v for k, v in commands.items() if k != lost}
             answer = _json((made := mock.handle(_with_body(request, {**body, "cmd": rest}))).body)
@@ -137,6 +138,7 @@ class Line(MockTransport):
         items = body.get("members")
         if not isinstance(items, list) or len(items) < 2:
             return mock.handle(request)
+        self._watcher.fate.struck.add(PARTIAL)
         answer = _json((made := mock.handle(_with_body(request, {**body, "members": items[1:]}))).body)
         if not is_missing and "errors" in answer:
             error = {"email_address": items[0]["email_address"], "error": "An internal error occurred."}
@@ -157,6 +159,7 @@ class Line(MockTransport):
             self._former[of_side, of_key, frozenset(item)] = item
         self._unsorted.clear()
         if (key := _key(side, body)) is not None and self._watcher.changed_within(side, key, _REPLICA_LAG):
+            self._watcher.fate.struck.add(STALE)
             return _with_answer(answer, self._former.get((side, key, frozenset(body)), body))
         total = body.get("total_items")
         left_out = self._age(side, body)
@@ -175,6 +178,7 @@ class Line(MockTransport):
                     left_out += self._age(side, item)
                     kept.append(item)
                     continue
+                self._watcher.fate.struck.add(STALE)
                 former = self._former.get((side, key, frozenset(item)))
                 if former is None:
                     left_out += 1

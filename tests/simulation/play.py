@@ -1,18 +1,20 @@
 """Playing a script: the unmodified engine on mocks in process, in virtual time, and looked at all along."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from optsync.errors import OptsyncError
 from optsync.state.store import DatabaseError
 from optsync.sync.report import Report
 from optsync.sync.run import run_cycle
+from optsync.sync.undo import undo
 from optsync.sync.word import Word
 from optsync_mailchimp import reading
 from tests.simulation.coverage import Coverage
-from tests.simulation.desk import ACTOR, held, operate
+from tests.simulation.desk import ACTOR, held, operate, spoken
 from tests.simulation.hands import carry_out, claimed, sight
 from tests.simulation.law import Inspector, Judge, Law, Violation
 from tests.simulation.ledger import Books
@@ -84,10 +86,19 @@ class Player:
                 self._quieten()
 
     def _step(self, step: Act | Cycle) -> None:
-        if isinstance(step, Cycle):
-            self.cycle(step)
-        else:
+        if isinstance(step, Act):
             self._act(step)
+        elif step.word == "undo":
+            if self.runs:
+                self.undo(step, self.runs[-1])
+        else:
+            self.cycle(step, self._word(step))
+
+    def _word(self, cycle: Cycle) -> Word | None:
+        try:
+            return spoken(self, cycle.word) if cycle.word else None
+        except LookupError:
+            return None
 
     # what people do
 
@@ -119,19 +130,29 @@ class Player:
 
     def cycle(self, cycle: Cycle, word: Word | None = None) -> Report | None:
         """One cycle of the daemon; None if it was killed or its database failed."""
+        self.is_ordered = word is not None
+        return self._run(cycle, lambda: run_cycle(self.stage.engine, full=cycle.is_full, word=word))
+
+    def undo(self, cycle: Cycle, run: str) -> None:
+        """A run is taken back, in whatever weather."""
+        self.is_ordered = True
+        self._run(cycle, lambda: undo(self.stage.engine, run, actor=ACTOR, is_approved=True) and None)
+
+    def _run(self, cycle: Cycle, work: Callable[[], Report | None]) -> Report | None:
         self.stage.clock.advance(cycle.wait)
         self._begin(cycle)
-        self.is_ordered = word is not None
         report: Report | None = None
         end = "done"
         try:
-            report = run_cycle(self.stage.engine, full=cycle.is_full, word=word)
+            report = work()
         except Killed:
             end = "killed"
             self._marks.add("killed")
         except DatabaseError as error:
             end = f"failed: {error.orig}" if hasattr(error, "orig") else "failed"
-        self._end(report, end, word)
+        except OptsyncError as error:
+            end = f"refused: {error}"
+        self._end(report, end)
         if end == "killed":
             self._books.release_leases()
             self.stage.engine = self.stage.restart()
@@ -149,7 +170,7 @@ class Player:
         if self.stage.crm_clock.ahead or self.stage.esp_clock.ahead:
             self._marks.add(SKEWED)
 
-    def _end(self, report: Report | None, end: str, word: Word | None) -> None:
+    def _end(self, report: Report | None, end: str) -> None:
         self.is_ordered = False
         struck = self.fate.struck | self._marks
         self.stage.store.fate = Fate()

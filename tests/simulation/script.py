@@ -70,7 +70,8 @@ class Act:
 class Cycle:
     """A sync. ``faults``: number of the request (from 1) -> kind. ``kill``: how, and at which request or commit.
     ``commits``: number of the commit -> what the database does. ``meanwhile``: number of the request -> what happens
-    while it is on its way; a cycle there is another daemon's."""
+    while it is on its way; a cycle there is another daemon's. ``word``: what the operator says at its beginning:
+    ``approve`` or ``reject`` what is held, or ``undo``, which takes the last run back instead of syncing."""
 
     wait: int = 0
     is_full: bool = False
@@ -78,9 +79,11 @@ class Cycle:
     kill: tuple[str, int] | None = None
     commits: Mapping[int, str] = field(default_factory=dict)
     meanwhile: Mapping[int, tuple["Step", ...]] = field(default_factory=dict)
+    word: str = ""
 
     def __str__(self) -> str:
         parts = [f"+{self.wait:>5} s  sync{' --full' if self.is_full else ''}"]
+        parts += [f"operator: {self.word}"] if self.word else []
         parts += [f"request {n}: {kind}" for n, kind in self.faults.items()]
         parts += [f"commit {n}: {kind}" for n, kind in self.commits.items()]
         parts += [f"killed {self.kill[0]} {self.kill[1]}"] if self.kill else []
@@ -143,4 +146,5 @@ def _steps(raw: list[dict[str, Any]]) -> Iterator[Step]:
                 kill=tuple(each["kill"]) if each["kill"] else None,
                 commits={int(n): kind for n, kind in each["commits"].items()},
                 meanwhile={int(n): tuple(_steps(steps)) for n, steps in each["meanwhile"].items()},
+                word=each.get("word", ""),
             )

@@ -105,6 +105,8 @@ def _simpler(step: Step) -> Iterator[Step]:
             yield _with(step, name, {n: kind for n, kind in happens.items() if n != number})
     if step.kill:
         yield replace(step, kill=None)
+    if step.word:
+        yield replace(step, word="")
     for number, inner in step.meanwhile.items():
         for fewer in _fewer(inner):
             rest = {n: s for n, s in step.meanwhile.items() if n != number}
