@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tests.simulation.drills import Chance, around, drill, struck
+from tests.simulation.drills import Chance, around, choose, drill, struck
 from tests.simulation.script import COMMITS, FAULTS, KILLS, SLOTS, Act, Cycle, Script, Step
 
 Weights = Sequence[tuple[str, int]]
@@ -112,8 +112,8 @@ THEMES: Mapping[str, Theme] = {
 
 
 FAMILY = 5
-"""So many seeds, one after the other, are worlds of the same people in the same circumstances that begin alike: with
-the first sync, which is played once for all of them."""
+"""So many seeds, one after the other, are worlds of the same people in the same circumstances that begin alike, with
+the first sync or the opening of a drill, which is played once for all of them."""
 
 
 def theme_of(seed: int) -> str:
@@ -144,7 +144,8 @@ def _made(seed: int, people: int | None = None) -> Script:
         return _silence(seed, chance)
     if name == "drill":
         crowd = _Crowd(world, schedule, THEMES["all"], 3)
-        return drill(seed, chance, _policy(schedule), crowd.act)
+        chosen = choose(random.Random(f"{seed // FAMILY} drill"))
+        return drill(seed, chosen, chance, _policy(schedule), crowd.act)
     theme = THEMES[name]
     chances = (schedule.choice(theme.weather), schedule.choice(theme.deadly), schedule.choice(theme.busy))
     people = people or schedule.randint(*theme.people)

@@ -234,10 +234,13 @@ class Chance:
     crash: random.Random
 
 
-def drill(seed: int, chance: Chance, policy: Mapping[str, str], more: Callable[[], Step]) -> Script:
-    """One of the drills, in whatever weather. ``more``: what somebody does besides, now and then."""
+def choose(rng: random.Random) -> Drill:
+    return rng.choices(list(DRILLS.values()), [each.share for each in DRILLS.values()])[0]
+
+
+def drill(seed: int, chosen: Drill, chance: Chance, policy: Mapping[str, str], more: Callable[[], Step]) -> Script:
+    """The drill in whatever weather. ``more``: what somebody does besides, now and then."""
     rng = chance.schedule
-    chosen = rng.choices(list(DRILLS.values()), [each.share for each in DRILLS.values()])[0]
     steps = list(chosen.opening)
     for each in chosen.rounds * chosen.times:
         steps += [more()] if rng.random() < 0.15 else []

@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from tests.simulation.law import Violation
 from tests.simulation.play import Player
@@ -27,9 +28,10 @@ def play(script: Script) -> Ending:
 
 
 def play_alike(scripts: Sequence[Script]) -> Iterator[Ending]:
-    """Plays worlds that differ in nothing but the steps after the first: that one is played once for all of them."""
+    """Plays worlds that differ in nothing but their steps: those that all begin with are played once."""
+    alike = sum(1 for _ in takewhile(_are_equal, zip(*(script.steps for script in scripts), strict=False)))
     player = Player(scripts[0])
-    begun = _played(player, slice(1), is_whole=False)
+    begun = _played(player, slice(alike), is_whole=False)
     if begun.kind:
         yield from map(play, scripts)
         return
@@ -37,12 +39,16 @@ def play_alike(scripts: Sequence[Script]) -> Iterator[Ending]:
     for script in scripts:
         player = saved.again()
         player.script = script
-        yield _played(player, slice(1, None))
+        yield _played(player, slice(alike, None))
+
+
+def _are_equal(steps: Sequence[Step]) -> bool:
+    return all(step == steps[0] for step in steps)
 
 
 def are_alike(one: Script, other: Script) -> bool:
-    """Whether the two worlds begin with the same step in the same circumstances."""
-    return replace(one, steps=one.steps[:1]) == replace(other, steps=other.steps[:1])
+    """Whether the two worlds are the same but for what happens in them."""
+    return replace(one, steps=()) == replace(other, steps=())
 
 
 def _played(player: Player, steps: slice = slice(None), *, is_whole: bool = True) -> Ending:
