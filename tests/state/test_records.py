@@ -90,6 +90,24 @@ def test_a_new_reading_replaces_the_record_and_ends_every_doubt(store: Store) ->
         assert unit.records.known(source, ["m1"])["m1"].is_plain
 
 
+def test_the_answer_to_a_later_write_leaves_open_what_an_earlier_one_wrote(store: Store) -> None:
+    flags = Unsure(sent_at=NOW, status=None, topics={}, fields={"OUT": False, "IN": True})
+    proof = Unsure(
+        sent_at=NOW + timedelta(minutes=1), status=None, topics={}, fields={"IN": False, "DATE": "2026-11-22"}
+    )
+    both = proof.after(flags)
+
+    assert both.fields == {"OUT": False, "IN": False, "DATE": "2026-11-22"}
+    assert both.without(proof) == replace(proof, fields={"OUT": False})
+    assert both.without(both) is None
+    assert proof.after(None) == proof
+    with store.transaction() as unit:
+        _, (one, two) = stored(unit, [member(1), member(2)])
+        unit.records.set_unsure({one: both})
+
+        assert unit.records.doubts([one, two]) == {one: both}
+
+
 @pytest.mark.parametrize("doubt", ["unsure", "missing", "gone"])
 def test_a_record_in_doubt_is_news_at_its_next_reading(store: Store, doubt: str) -> None:
     with store.transaction() as unit:

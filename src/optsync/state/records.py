@@ -1,7 +1,7 @@
 """Observed records: what each system showed when it was last read or written."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -49,6 +49,9 @@ _REPLACE = Prepared(
 _SET_UNSURE = Prepared(sa.update(system_record).where(_ONE).values(unsure=bindparam("text")))
 _LISTED = system_record.c.id.in_(any_of("keys"))
 _CLEAR_UNSURE = Prepared(sa.update(system_record).where(_LISTED).values(unsure=None))
+_DOUBTS = Prepared(
+    sa.select(system_record.c.id, system_record.c.unsure).where(_LISTED, system_record.c.unsure.is_not(None))
+)
 _SET_MISSING = Prepared(
     sa.update(system_record).where(_LISTED).values(missing_since=bindparam("since"), is_gone=bindparam("is_gone"))
 )
@@ -120,6 +123,29 @@ class Unsure:
     fields: Mapping[str, Any]
     address: str | None = None
     """The new primary address, of a rename."""
+
+    def after(self, earlier: "Unsure | None") -> "Unsure":
+        """With what an earlier write left open, whose answer was lost."""
+        if earlier is None:
+            return self
+        return replace(
+            self,
+            status=self.status or earlier.status,
+            topics={**earlier.topics, **self.topics},
+            fields={**earlier.fields, **self.fields},
+            address=self.address or earlier.address,
+        )
+
+    def without(self, answered: "Unsure") -> "Unsure | None":
+        """What is open still when the answer to one of the writes has come; None if nothing is."""
+        left = replace(
+            self,
+            status=None if answered.status else self.status,
+            topics={name: wanted for name, wanted in self.topics.items() if name not in answered.topics},
+            fields={name: value for name, value in self.fields.items() if name not in answered.fields},
+            address=None if answered.address else self.address,
+        )
+        return left if left.status or left.topics or left.fields or left.address else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +227,14 @@ class Records:
         """Notes, before a write is sent, what the records show if it is applied."""
         rows = [{"key": key, "text": _dump_unsure(unsure)} for key, unsure in keys.items()]
         _SET_UNSURE.run_each(self._connection, rows)
+
+    def doubts(self, keys: Iterable[int]) -> dict[int, Unsure]:
+        """Those of these records with a write whose outcome is not known, and what it wrote."""
+        found: dict[int, Unsure] = {}
+        for part in chunks(keys):
+            for key, text in _DOUBTS.all(self._connection, keys=part):
+                found[key] = _load_unsure(text)
+        return found
 
     def clear_unsure(self, keys: Iterable[int]) -> None:
         for part in chunks(keys):
@@ -334,7 +368,7 @@ def _observed(row: Mapping[str, Any], points: tuple[int, ...]) -> Observed:
         read_at=row["read_at"],
         missing_since=row["missing_since"],
         is_gone=row["is_gone"],
-        unsure=_load_unsure(row["unsure"]),
+        unsure=None if row["unsure"] is None else _load_unsure(row["unsure"]),
     )
 
 
@@ -350,9 +384,7 @@ def _dump_unsure(unsure: Unsure) -> str:
     )
 
 
-def _load_unsure(text: str | None) -> Unsure | None:
-    if text is None:
-        return None
+def _load_unsure(text: str) -> Unsure:
     value = loads(text)
     return Unsure(
         sent_at=datetime.fromisoformat(value["sent_at"]),

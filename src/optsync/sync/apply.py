@@ -3,14 +3,13 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import structlog
 
 from optsync.connect.contract import CanArchive, CanRename, CanTag, Connector
 from optsync.errors import CredentialsRefused, SystemFailure
 from optsync.model.change import ChangeKind, ChangeState, GrantEvidence, Outcome, Result, Write, WriteKind
-from optsync.model.record import Side, Status, Value
+from optsync.model.record import Side, Status
 from optsync.reconcile.representation import shown
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.undo import why_not_return
@@ -25,6 +24,7 @@ from optsync.sync.engine import Engine
 from optsync.sync.observe import Observer
 from optsync.sync.outbox import Outbox, needs_another_look
 from optsync.sync.progress import Progress
+from optsync.sync.receipts import doubt, plain, plain_values
 from optsync.sync.refusals import left_by_self
 from optsync.sync.renaming import may_rename
 from optsync.sync.settle import Settler
@@ -108,8 +108,7 @@ class Applier:
             fresh = {c.id for c in batch if c.point_id not in waiting} | self._still_undone(unit, existing)
             changed = {c.id for c in existing if not _shows(observed[c.record_id or 0], c, binding)}
             stale = [c for c in batch if c.id not in fresh or c.id in changed]
-            unit.changes.set_state((c.id for c in stale), ChangeState.SUPERSEDED, settled_at=self._engine.clock.now())
-            unit.points.mark([self._sync], {c.point_id for c in stale})
+            self._drop(unit, stale)
             dropped = {c.id for c in stale}
             return self._commit_intent(unit, [c for c in batch if c.id not in dropped])
 
@@ -131,14 +130,25 @@ class Applier:
         else:
             self._observer.look_again(binding, rids)
 
+    def _drop(self, unit: Unit, stale: Sequence[Change]) -> None:
+        """The next cycle decides anew what is to be done about these."""
+        unit.changes.set_state((c.id for c in stale), ChangeState.SUPERSEDED, settled_at=self._engine.clock.now())
+        unit.points.mark([self._sync], {c.point_id for c in stale})
+
     def _commit_intent(self, unit: Unit, batch: Sequence[Change]) -> list[Change]:
-        """Notes that these are about to be sent and how the records will show it; requests go into the ledger."""
+        """Notes that these are about to be sent and how the records will show it; requests go into the ledger.
+
+        Where the answer to an earlier write was lost, nothing but a restriction is sent before that is settled: it
+        would move the record's stamp, and a stamp that moved tells that somebody said no since."""
         now = self._engine.clock.now()
-        started = unit.changes.start((c.id for c in batch), at=now)
+        earlier = unit.records.doubts({c.record_id for c in batch if c.record_id is not None})
+        stale = [c for c in batch if not c.write["is_restrictive"] and _leaves_open(earlier.get(c.record_id or 0), c)]
+        self._drop(unit, stale)
+        dropped = {c.id for c in stale}
+        started = unit.changes.start((c.id for c in batch if c.id not in dropped), at=now)
         batch = [c for c in batch if c.id in started]
-        unit.records.set_unsure(
-            {c.record_id: _unsure(c, now) for c in batch if c.record_id is not None and _leaves_doubt(c)}
-        )
+        sent = {c.record_id: doubt(c, now) for c in batch if c.record_id is not None and _leaves_doubt(c)}
+        unit.records.set_unsure({key: unsure.after(earlier.get(key)) for key, unsure in sent.items()})
         note_requests(unit, self._engine.bound.policies[self._sync], batch, at=now, run=self._run)
         return list(batch)
 
@@ -191,19 +201,14 @@ class Applier:
             end_requests(unit, batch, at=self._engine.clock.now(), run=self._run)
 
 
+def _leaves_open(earlier: Unsure | None, change: Change) -> bool:
+    """Whether an earlier write is in doubt still when this one is answered."""
+    return earlier is not None and earlier.without(doubt(change, earlier.sent_at)) is not None
+
+
 def _leaves_doubt(change: Change) -> bool:
     """Whether a lost answer would leave it open what the record shows about wishes, or whose it is."""
     return WriteKind(change.write["kind"]) in _SHOWS_STATE or change.kind in {ChangeKind.GRANT, ChangeKind.BOUNCE}
-
-
-def _unsure(change: Change, now: datetime) -> Unsure:
-    return Unsure(
-        sent_at=now,
-        status=change.write["status"],
-        topics=change.write["topics"],
-        fields=values_of(change.write["fields"]),
-        address=change.write["address"] if change.kind is ChangeKind.RENAME else None,
-    )
 
 
 def _shows(observed: Observed, change: Change, binding: SourceBinding) -> bool:
@@ -220,7 +225,7 @@ def _shows(observed: Observed, change: Change, binding: SourceBinding) -> bool:
         elif name in observed.record.topics:
             if observed.record.topics.get(name) != value:
                 return False
-        elif observed.record.fields.get(name) != value_of(value):
+        elif observed.record.fields.get(name) != plain(value):
             return False
     return True
 
@@ -247,7 +252,7 @@ def build_write(change: Change) -> Write:
         address=stored["address"],
         status=None if stored["status"] is None else Status(stored["status"]),
         topics=stored["topics"],
-        fields=values_of(stored["fields"]),
+        fields=plain_values(stored["fields"]),
         tags=stored["tags"],
         restrictive=stored["is_restrictive"],
         evidence=None
@@ -259,12 +264,3 @@ def build_write(change: Change) -> Write:
             text=proof["text"],
         ),
     )
-
-
-def value_of(value: Any) -> Value:
-    """A stored value in its canonical form: JSON has lists where we have tuples."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-def values_of(values: dict[str, Any]) -> dict[str, Value]:
-    return {name: value_of(value) for name, value in values.items()}

@@ -8,6 +8,7 @@ from typing import Any
 from optsync.model.record import Record
 from optsync.state.changes import Change, Settled
 from optsync.state.issues import NewIssue
+from optsync.state.records import Unsure
 from optsync.state.unit import Unit
 from optsync.sync.agreements import Agreements
 from optsync.sync.asking import end_requests
@@ -17,8 +18,9 @@ from optsync.sync.asking import end_requests
 class Effects:
     """``sync``: whose changes they are. ``kept``: journaled writes by change, with what the system made of them;
     ``shown`` and ``gone``: what records show with our write in them, by key; ``certain``: records about which nothing
-    is unsure any more; ``missing``: those that the system does not have; ``again``: points to look at again;
-    ``unsent`` and ``refused``: requests that never left, and those that were refused, with the reason."""
+    is unsure any more; ``in_doubt``: what an earlier write of a record leaves unsure; ``missing``: those that the
+    system does not have; ``again``: points to look at again; ``unsent`` and ``refused``: requests that never left, and
+    those that were refused, with the reason."""
 
     sync: str
     agreements: Agreements
@@ -27,6 +29,7 @@ class Effects:
     shown: list[tuple[int, Record]] = field(default_factory=list)
     gone: list[tuple[int, Record]] = field(default_factory=list)
     certain: list[int] = field(default_factory=list)
+    in_doubt: dict[int, Unsure] = field(default_factory=dict)
     missing: list[int] = field(default_factory=list)
     again: set[int] = field(default_factory=set)
     unsent: list[Change] = field(default_factory=list)
@@ -40,6 +43,7 @@ class Effects:
         unit.records.replace(self.shown, at=at)
         unit.records.replace(self.gone, at=at, is_gone=True)
         unit.records.clear_unsure(self.certain)
+        unit.records.set_unsure(self.in_doubt)
         unit.records.set_missing(self.missing, since=at, is_gone=True)
         self.agreements.save()
         end_requests(unit, self.unsent, self.refused, at=at, run=run)

@@ -11,7 +11,7 @@ from optsync.model.page import RowFault
 from optsync.model.record import Record, Status
 from optsync.model.statement import Statement, Strength
 from optsync.reconcile.asking import has_open
-from optsync.reconcile.consent import Standing, Wish, standing
+from optsync.reconcile.consent import Wish, standing
 from optsync.reconcile.detect import Claim, Detected, Doubt, Reading, Said, detect, with_restrictions
 from optsync.reconcile.representation import Representation, overlay, with_address
 from optsync.state.codec import encode_record
@@ -92,6 +92,7 @@ class Ingest:
         self.claims: list[PendingClaim] = []
         self._points: Mapping[str, int] = {}
         """The usable addresses on the page, with their keys."""
+        self._stamped: list[tuple[int, Record]] = []
         self.screen = Screen(unit, binding)
         self._reading = Reading(
             system=binding.system,
@@ -132,6 +133,7 @@ class Ingest:
         news = self._without_former_selves([replace(n, record=self.screen.keep(n.record)) for n in news])
         if self._source.is_known:
             self._carrier.find_merged(news, by_id.keys())
+        self._unit.records.replace(self._stamped, at=self._now.seen_at)
         keys = {rid: k.key for rid, k in known.items()} | self._store(news)
         self._speak(news)
         self._note_faults(faults)
@@ -158,6 +160,9 @@ class Ingest:
             record = replace(record, lists=record.lists or old.record.lists)
             is_plain = old.unsure is None and not old.is_gone and old.missing_since is None
             if is_plain and encode_record(record)[1] == encode_record(old.record)[1]:
+                # Our own write may have moved the stamp; one that moves on from there tells of somebody else.
+                if record.modified_at != old.record.modified_at:
+                    self._stamped.append((old.key, replace(old.record, modified_at=record.modified_at)))
                 return None
         before = self._before(old)
         if self._source.is_known:
@@ -326,9 +331,10 @@ class Ingest:
             known = [*about[point], *(s for p, s in said if p == point)]
             statement = each.statement
             current = standing(known, statement.scope, tolerance=self._now.tolerance)
+            lifted = standing([*known, statement], statement.scope, tolerance=self._now.tolerance)
             is_out = current.wish is Wish.OUT
             asked = None if is_out else has_open(known, statement.scope)
-            if asked is None and not (is_out and self._would_lift(known, statement)):
+            if asked is None and not (is_out and lifted.wish is not Wish.OUT):
                 yield point, replace(statement, strength=Strength.NOTHING)
             elif statement.uid not in self._now.confirmed:
                 beaten = asked or current.decided_by or statement
@@ -339,12 +345,6 @@ class Ingest:
                 yield point, replace(statement, strength=Strength.NOTHING)
         if missing:
             raise NeedsConfirmation(missing)
-
-    def _would_lift(self, known: Sequence[Statement], grant: Statement) -> bool:
-        return self._standing([*known, grant], grant.scope).wish is not Wish.OUT
-
-    def _standing(self, statements: Sequence[Statement], scope: str) -> Standing:
-        return standing(statements, scope, tolerance=self._now.tolerance)
 
     # issues
 

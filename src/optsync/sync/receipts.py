@@ -1,7 +1,8 @@
 """What a record shows with our write in it: seen again, it makes no transition."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from optsync.model.change import ChangeKind, Outcome, WriteKind
@@ -10,6 +11,7 @@ from optsync.model.record import Record, Status, Value
 from optsync.reconcile.representation import overlay, with_address
 from optsync.reconcile.transforms import same
 from optsync.state.changes import Change
+from optsync.state.records import Unsure
 
 
 def receipt(record: Record, change: Change, outcome: Outcome) -> Record:
@@ -59,6 +61,21 @@ def kept(outcome: Outcome, name: str, sent: Any) -> Value:
 def plain(value: Any) -> Value:
     """A stored value in its canonical form: JSON has lists where we have tuples."""
     return tuple(value) if isinstance(value, list) else value
+
+
+def plain_values(values: Mapping[str, Any]) -> dict[str, Value]:
+    return {name: plain(value) for name, value in values.items()}
+
+
+def doubt(change: Change, at: datetime) -> Unsure:
+    """What the record shows if the write arrives, for as long as its answer has not come."""
+    return Unsure(
+        sent_at=at,
+        status=change.write["status"],
+        topics=change.write["topics"],
+        fields=plain_values(change.write["fields"]),
+        address=change.write["address"] if change.kind is ChangeKind.RENAME else None,
+    )
 
 
 def usable(addresses: Sequence[str]) -> list[str]:

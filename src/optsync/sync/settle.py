@@ -23,7 +23,7 @@ from optsync.sync.effects import Effects
 from optsync.sync.engine import Engine
 from optsync.sync.forgotten import quiet
 from optsync.sync.observe import Observer
-from optsync.sync.receipts import kept, kept_otherwise, plain, receipt, usable
+from optsync.sync.receipts import doubt, kept, kept_otherwise, plain, receipt, usable
 from optsync.sync.refusals import AGAIN, NOT_AGAIN, NOT_MAILED_ANYWAY, RETRIED_BY_ITSELF, WHAT_HELPS
 from optsync.sync.renaming import renamed
 
@@ -68,6 +68,7 @@ class Settler:
                     self._applied(unit, effects, change, outcome, observed.get(change.record_id or 0), created)
                 else:
                     self._not_applied(unit, effects, change, outcome)
+                self._keep_doubt(effects, change, outcome, observed.get(change.record_id or 0))
             effects.store(unit, at=now, run=self._run)
         shown = [
             replace(o.record, id=o.record_id or o.record.id)
@@ -87,6 +88,14 @@ class Settler:
         else:
             keys = [change.write["counterpart"] for change, _ in pairs]
         return Agreements(unit, pairs[0][0].sync, {key for key in keys if key is not None})
+
+    def _keep_doubt(self, effects: Effects, change: Change, outcome: Outcome, old: Observed | None) -> None:
+        """An answer tells what became of its own write, and nothing of an earlier one whose answer was lost."""
+        if old is None or old.unsure is None or outcome.result is Result.UNKNOWN:
+            return
+        left = old.unsure.without(doubt(change, old.unsure.sent_at))
+        if left is not None:
+            effects.in_doubt[old.key] = left
 
     @property
     def _is_esp(self) -> bool:

@@ -15,13 +15,14 @@ from optsync.state.changes import Change, NewChange
 from optsync.state.erasures import NAME
 from optsync.state.unit import Unit
 from optsync.sync.agreements import Agreements
-from optsync.sync.apply import Applier, value_of
+from optsync.sync.apply import Applier
 from optsync.sync.decide import new_change, seen_of
 from optsync.sync.engine import Engine
 from optsync.sync.guard import Guard
 from optsync.sync.holding import Holding
 from optsync.sync.observe import Observer
 from optsync.sync.progress import Progress
+from optsync.sync.receipts import plain
 from optsync.sync.refusals import left_by_self
 from optsync.sync.report import Report, SyncReport
 
@@ -304,8 +305,8 @@ def _done(group: Sequence[Change]) -> Done:
     for change in group:
         kept: Mapping[str, Any] = change.write.get("kept", {})
         for name, sent in change.write["fields"].items() if change.kind is ChangeKind.FIELD else ():
-            before = written[name][0] if name in written else value_of(change.before.get(name))
-            written[name] = (before, value_of(kept.get(name, sent)))
+            before = written[name][0] if name in written else plain(change.before.get(name))
+            written[name] = (before, plain(kept.get(name, sent)))
         agreed |= change.write["agreed"].keys()
         counterpart = change.write["counterpart"] or counterpart
     last = group[-1]

@@ -1,0 +1,74 @@
+"""The answer to a write is lost, and somebody says no before it is known what became of the write."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+import requests
+
+from optsync.connect.mock import MockTransport
+from optsync.model.record import Origin, Status
+from optsync.sync.explain import explain
+from tests.scenarios.world import CRM, ESP, World, person
+
+pytestmark = pytest.mark.rule("no opt-out is lost")
+
+Make = Callable[..., World]
+ANN = "ann1@example.com"
+
+
+class Deaf(MockTransport):
+    """The answer to the first opt-in at the CRM does not arrive. ``then`` happens right after it; ``is_lost``: the
+    opt-in itself does not arrive either."""
+
+    def __init__(self, w: World, then: Callable[[], Any], *, is_lost: bool = False) -> None:
+        super().__init__({CRM: w.crm, ESP: w.esp})
+        self._then = then
+        self._is_lost = is_lost
+        self.count = 0
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        body = unquote(str(request.body or ""))
+        if self.count or "UF_CRM_OPT_OUT]=0" not in body:
+            return super().send(request, *args, **options)
+        self.count += 1
+        if not self._is_lost:
+            super().send(request, *args, **options)
+        self._then()
+        raise requests.ConnectionError("Connection aborted.")
+
+
+def _lifted(world: Make) -> World:
+    """Ann was out on both sides and signed up again; besides the flags, the proof of it goes to the CRM."""
+    w = world(person(1, status=Status.OUT, origin=Origin.PERSON))
+    w.sync()
+    w.esp.act("resubscribe", email=ANN)
+    return w
+
+
+def test_an_opt_out_after_an_opt_in_whose_answer_was_lost_is_heard_whatever_else_is_written(world: Make) -> None:
+    w = _lifted(world)
+    deaf = Deaf(w, lambda: w.crm.act("opt_out", email=ANN))
+    w.use(deaf)
+    w.sync()
+    w.sync()
+
+    assert deaf.count == 1
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    assert explain(w.engine, ANN)["scopes"]["acme/marketing"]["may_send"] is False
+    w.settle()
+
+
+@pytest.mark.rule("nothing to do, nothing written")
+def test_an_opt_in_that_did_not_arrive_is_sent_again_and_nobody_is_taken_to_have_said_no(world: Make) -> None:
+    w = _lifted(world)
+    w.use(Deaf(w, lambda: None, is_lost=True))
+    w.sync()
+    w.sync()
+    w.sync()
+
+    assert not w.crm_shows(ANN)["opt_out"]
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    w.settle()
