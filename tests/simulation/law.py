@@ -65,10 +65,10 @@ class Inspector:
         self.looked_at: set[tuple[str, object]] = set()
         """The records that the cycle under way was shown."""
 
-    def look(self, asked: Asked, world: Sight) -> None:
+    def look(self, asked: Asked, world: Sight, *, is_turned_away: bool = False) -> None:
         """Raises :class:`Violation`."""
         if asked.is_creating:
-            self._entry(asked)
+            self._entry(asked, is_turned_away=is_turned_away)
             return
         if asked.status or asked.topics or asked.has_values:
             self._counts[Law.SEPARATE] += 1
@@ -81,7 +81,7 @@ class Inspector:
             self._lift(asked, mails[0], world)
         elif asked.status in {"unsubscribed", "out"}:
             self._close(mails, asked)
-        elif asked.status == "pending":
+        elif asked.status == "pending" and not is_turned_away:
             self._request(mails[0])
         for topic, wanted in asked.topics.items():
             self._topic(mails, topic, asked, wanted=wanted)
@@ -93,9 +93,9 @@ class Inspector:
         contact = world.crm.get(asked.key)
         return () if contact is None else contact.addresses
 
-    def _entry(self, asked: Asked) -> None:
+    def _entry(self, asked: Asked, *, is_turned_away: bool) -> None:
         """A record is made: the platform's with a status, a CRM's without or with a flag that says in."""
-        if asked.status == "pending":
+        if asked.status == "pending" and not is_turned_away:
             self._request(asked.address)
         if asked.side != "esp" or asked.status != "subscribed":
             return

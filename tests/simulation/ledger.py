@@ -31,6 +31,9 @@ class Books:
         """By contact and member: the two cities when a cycle that ended well left them equal."""
         self.is_seen_anew = False
         """Whether what we wrote somewhere may count as theirs: a first sight again, or an edit in the same moment."""
+        self.covered: set[tuple[str, Any]] = set()
+        """Records on which we wrote a restriction over an edit that no answer had shown: theirs or ours, nobody can
+        tell."""
         self._driver = stage.store.driver
         self._permissions: tuple[int, Permissions] | None = None
 
@@ -151,6 +154,8 @@ class Books:
             name = STATUS if scope == PURPOSE else scope.rsplit("/", 1)[1]
             key = (system, int(record) if system == "crm" else record)
             self._counts[Law.NO_ECHO] += 1
+            if key in self.covered:
+                continue
             if name in {STATUS, *TOPICS} and (key, name, "no") not in self._witness.spoken:
                 raise Violation(Law.NO_ECHO, f"the ledger says that {key} said no to {name}, and nobody did")
 

@@ -15,7 +15,7 @@ from tests.simulation.stage import CRM, ESP, Fate, Killed, Stage
 
 FLAGS = frozenset({"UF_CRM_OPT_OUT", "UF_CRM_OPT_IN"})
 _BOXES = {"UF_CRM_TOPIC_NEWS": "news", "UF_CRM_TOPIC_OFFERS": "offers"}
-_REPLICA_LAG = 60
+REPLICA_LAG = 60
 _WRITES = (".update", ".add")
 _MARKS = {"crm": b'"DATE_MODIFY"', "esp": b'"contact_id"'}
 """What an answer contains if it shows a record."""
@@ -33,6 +33,8 @@ class Row(NamedTuple):
     topics: frozenset[str]
     proof: str
     """What moves when somebody opts in, or out in another way: a consent date, an opt-in stamp, a reason."""
+    untold: frozenset[str] = frozenset()
+    """Topics of which the answer says nothing, since nobody asked for them: they are not mapped any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ class Line(MockTransport):
         for of_side, of_key, item in self._unsorted:
             self._former[of_side, of_key, frozenset(item)] = item
         self._unsorted.clear()
-        if (key := _key(side, body)) is not None and self._watcher.changed_within(side, key, _REPLICA_LAG):
+        if (key := _key(side, body)) is not None and self._watcher.changed_within(side, key, REPLICA_LAG):
             self._watcher.fate.struck.add(STALE)
             return _with_answer(answer, self._former.get((side, key, frozenset(body)), body))
         total = body.get("total_items")
@@ -174,7 +176,7 @@ class Line(MockTransport):
             kept = []
             for item in value:
                 key = _key(side, item)
-                if key is None or not self._watcher.changed_within(side, key, _REPLICA_LAG):
+                if key is None or not self._watcher.changed_within(side, key, REPLICA_LAG):
                     left_out += self._age(side, item)
                     kept.append(item)
                     continue
@@ -226,7 +228,8 @@ class Line(MockTransport):
         mails = tuple(dict.fromkeys(str(one["VALUE"]).strip().lower() for one in item.get("EMAIL") or ()))
         topics = frozenset(topic for name, topic in _BOXES.items() if _is_on(item.get(name)))
         flags = (_is_on(item["UF_CRM_OPT_OUT"]), _is_on(item["UF_CRM_OPT_IN"]))
-        return Row(side, key, mails, "", *flags, topics, str(item.get("UF_CRM_CONSENT_DATE")))
+        untold = frozenset(topic for name, topic in _BOXES.items() if name not in item)
+        return Row(side, key, mails, "", *flags, topics, str(item.get("UF_CRM_CONSENT_DATE")), untold)
 
     # what it asks for
 

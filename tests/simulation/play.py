@@ -18,13 +18,15 @@ from tests.simulation.desk import ACTOR, held, operate, spoken
 from tests.simulation.hands import carry_out, claimed, sight
 from tests.simulation.law import Inspector, Judge, Law, Violation
 from tests.simulation.ledger import Books
-from tests.simulation.line import Asked, Line, Row
+from tests.simulation.line import REPLICA_LAG, Asked, Line, Row
 from tests.simulation.script import LATE, MEANWHILE, OVERTAKEN, PAGED, SKEWED, STEPPED, Act, Cycle, Script
 from tests.simulation.stage import SYNC, Fate, Killed, Stage
 from tests.simulation.witness import Witness
 
 _MISSED_BY_DELTAS = frozenset({"delete", "merge", "forget", "let_lapse", "complain", "complain_cleaned", "restore"})
 """What moves no stamp, or takes the record away with it: the full compare finds it."""
+CLOSING = frozenset({"out", "unsubscribed"})
+"""How the two systems call it when somebody is taken off the list."""
 _GRACE = 4000
 """Seconds between the two compares that prove a deletion."""
 _QUIET = 700
@@ -219,9 +221,12 @@ class Player:
         self._under_way = asked
         self._overwrite()
         world = sight(self.stage)
+        self._books.covered.update(_covering(asked).intersection(self.witness.unshown))
+        # Whom a system turns away at its door was not asked, and everybody knows it.
+        is_turned_away = self.fate.faults.get(self.fate.requests) in {"too_many", "too_many_bare", "forbidden"}
         for each in asked:
-            self._inspector.look(each, world)
-            if each.status in {"out", "unsubscribed"}:
+            self._inspector.look(each, world, is_turned_away=is_turned_away)
+            if each.status in CLOSING:
                 self._closed.add((each.side, each.key))
                 self._volume(each.side)
 
@@ -239,6 +244,9 @@ class Player:
 
     def on_shown(self, rows: Sequence[Row]) -> None:
         self.witness.was_shown(rows)
+        is_stale = self.fate.faults.get(self.fate.requests) == "stale"
+        fresh = {(r.side, r.key) for r in rows if not (is_stale and self.changed_within(r.side, r.key, REPLICA_LAG))}
+        self.witness.unshown -= fresh
         self._inspector.looked_at.update((row.side, row.key) for row in rows)
 
     def on_complaints_shown(self, addresses: Sequence[str]) -> None:
@@ -264,7 +272,7 @@ class Player:
     def _overwrite(self) -> None:
         for each in self._under_way:
             off = [topic for topic, wanted in each.topics.items() if not wanted]
-            self.witness.overwrites((each.side, each.key), is_out=each.status == "out", off=off)
+            self.witness.overwrites((each.side, each.key), is_out=each.status in CLOSING, off=off)
 
     def _overtake(self, cycle: Cycle) -> None:
         """Another daemon runs while this one waits for an answer."""
@@ -339,6 +347,12 @@ class Player:
         self._judge.judge(world)
         self._books.may_send()
         self._books.judge_fields(world)
+
+
+def _covering(asked: Sequence[Asked]) -> set[tuple[str, Any]]:
+    """The records on which a restriction is written."""
+    closing = (a for a in asked if a.status in CLOSING or not all(a.topics.values()))
+    return {(a.side, a.key) for a in closing}
 
 
 @contextmanager

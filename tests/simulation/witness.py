@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from tests.simulation.hands import Contact, Member, Sight
 from tests.simulation.line import Row
 from tests.simulation.script import TOPICS, Act, address
-from tests.simulation.words import APART, FUTURE, STATUS, Key, No, Yes, shows, still_shows
+from tests.simulation.ticks import Ticks, consented
+from tests.simulation.words import APART, FUTURE, STATUS, Key, No, Yes, covered, shows, still_shows
 
 
 @dataclass(slots=True)
@@ -31,6 +32,10 @@ class Witness:
     touched: dict[Key, datetime] = field(default_factory=dict)
     moved: dict[Key, tuple[datetime, int]] = field(default_factory=dict)
     """When people last changed a record's addresses."""
+    shown_moved: dict[Key, int] = field(default_factory=dict)
+    """When any cycle was first shown the addresses that a record shows now."""
+    unshown: set[Key] = field(default_factory=set)
+    """Records that people changed since they were last shown as they are."""
     flagged: set[Key] = field(default_factory=set)
     """CRM records whose opt-out flag people have set."""
     absorbed: dict[Key, list[tuple[Contact, int, datetime]]] = field(default_factory=dict)
@@ -47,6 +52,7 @@ class Witness:
     is_blurred: bool = False
     """A clock was set and no answer has told the new time yet."""
     _rows: list[Row] = field(default_factory=list)
+    _ticks: Ticks = field(default_factory=Ticks)
 
     # what people do
 
@@ -73,6 +79,10 @@ class Witness:
                 self.says_yes(address(act.slot), STATUS, now, clock="esp", source=("esp", key))
         elif act.what == "set_topic" and act.who == "person" and act.other % 4 < 2:
             self.says_yes(address(act.slot), TOPICS[act.other % 2], now, clock="esp")
+            self._ticks.note(after, address(act.slot), TOPICS[act.other % 2])
+        if act.who == "crm":
+            for email, topic, at in consented(after, self.latest, now + late):
+                self.says_yes(email, topic, at, clock=None)
 
     def says_no(self, email: str, scope: str, now: datetime, *, is_personal: bool = False) -> None:
         """Somebody tells optsync itself; ``is_personal``: to forget them."""
@@ -115,10 +125,11 @@ class Witness:
                     no.is_void = no.is_void or not no.is_personal
 
     def _consent(self, act: Act, after: Sight, claimed: datetime) -> None:
-        """A consent date lifts something only on a record that was seen before."""
+        """A consent date lifts something only on a record that was seen before, were it by a cycle that then failed:
+        what such a one was shown may have been kept."""
         for key, contact in after.crm.items():
             is_it = address(act.slot) in contact.addresses and contact.consent == int(claimed.timestamp())
-            if is_it and ("crm", key) in self.known:
+            if is_it and ("crm", key) in self.latest:
                 self.says_yes(contact.addresses[0], STATUS, claimed, clock=None, source=("crm", key))
 
     def _compare(self, before: Sight, after: Sight, now: datetime, what: str) -> None:
@@ -128,9 +139,12 @@ class Witness:
         for name, member in after.esp.items():
             if before.esp.get(name) != member:
                 self._member(("esp", name), before.esp.get(name), member, now, is_again=what.startswith("complain"))
+                for email, topic in self._ticks.as_young_as(("esp", name), member):
+                    self.says_yes(email, topic, now, clock="esp")
 
     def _contact(self, key: Key, was: Contact | None, now_is: Contact, now: datetime) -> None:
         self.touched[key] = now
+        self.unshown.add(key)
         addresses = tuple(dict.fromkeys((*now_is.addresses, *(was.addresses if was else ()))))
         if was and was.addresses != now_is.addresses:
             self.moved[key] = (now, self.order)
@@ -153,6 +167,7 @@ class Witness:
 
     def _member(self, key: Key, was: Member | None, now_is: Member, now: datetime, *, is_again: bool) -> None:
         self.touched[key] = now
+        self.unshown.add(key)
         if was and was.address != now_is.address:
             self.moved[key] = (now, self.order)
         is_new = was is None or (was.status, was.origin) != (now_is.status, now_is.origin)
@@ -164,7 +179,8 @@ class Witness:
                 self._no((now_is.address,), STATUS, now, key, "out", is_personal=True, is_complaint=True)
         elif now_is.status == "cleaned" and is_complaint and is_new:
             self._no((now_is.address,), STATUS, now, key, "cleaned", is_personal=True, is_complaint=True)
-        elif now_is.status == "transactional" and was and was.status == "subscribed":
+        elif now_is.status == "transactional" and was and (was.status == "subscribed" or self._showed_in(key)):
+            # Also where the address bounced in between, unseen: in before and nothing now is all that a reading shows.
             self._no((now_is.address,), STATUS, now, key, "transactional", is_personal=True)
         if now_is.status == "subscribed" and (was is None or was != now_is):
             self._hint((now_is.address,))
@@ -172,6 +188,9 @@ class Witness:
             self._came_without((now_is.address,), now_is.topics)
         for topic in sorted((was.topics if was else frozenset()) - now_is.topics):
             self._no((now_is.address,), topic, now, key, topic, is_personal=True)
+
+    def _showed_in(self, key: Key) -> bool:
+        return key in self.known and self.known[key].is_in
 
     def _no(
         self,
@@ -246,7 +265,12 @@ class Witness:
 
     def was_shown(self, rows: Sequence[Row]) -> None:
         self._rows.extend(rows)
-        self.latest.update(((row.side, row.key), row) for row in rows)
+        self._ticks.were_shown(rows)
+        for row in rows:
+            key = (row.side, row.key)
+            if key not in self.latest or self.latest[key].addresses != row.addresses:
+                self.shown_moved[key] = self.order
+            self.latest[key] = row
         for no in self._open():
             no.is_listed = no.is_listed or any(shows(row, no) for row in rows)
 
@@ -254,11 +278,10 @@ class Witness:
         """The engine writes what somebody has just set by hand, unseen: whose it is, the value does not tell."""
         for no in self._open():
             if no.source == key and not no.is_listed:
-                is_covered = is_out and key[0] == "crm"
-                no.before = tuple(
-                    seen._replace(is_out=seen.is_out or is_covered, topics=seen.topics.difference(off))
-                    for seen in no.before
-                )
+                # The platform's own users take somebody off the list with the very words of our write; a person's
+                # unsubscribe it tells apart.
+                is_covered = is_out and not (key[0] == "esp" and no.is_personal)
+                no.before = tuple(covered(seen, off, is_out=is_covered) for seen in no.before)
 
     def complaints_shown(self, emails: Sequence[str]) -> None:
         for no in self._open():
@@ -302,7 +325,10 @@ class Witness:
             self._inherit(appeared, self._standing(old.addresses, key), self.moved.get(key))
         if appeared and key in self.moved:
             vanished = [a for a in old.addresses if a not in row.addresses]
-            self._inherit(appeared, self._standing(vanished, None), self.moved[key])
+            # What was said of a former address after a cycle that failed had kept the change is said of that alone.
+            known_at = self.shown_moved.get(key, self.order)
+            follows = [no for no in self._standing(vanished, None) if no.order <= known_at]
+            self._inherit(appeared, follows, self.moved[key])
         for loser, order, at in self.absorbed.pop(key, ()):
             if set(loser.addresses).intersection(appeared):
                 self._inherit(row.addresses, self._standing(loser.addresses, None, "out"), (at, order))
@@ -318,8 +344,10 @@ class Witness:
         ]
 
     def _inherit(self, emails: Iterable[str], nos: Sequence[No], moved: tuple[datetime, int] | None) -> None:
+        # What an address was given by a swap does not go on from it by the same swap.
+        passed_on = [no for no in nos if moved is None or no.order != moved[1]]
         for email in emails:
-            for no in nos:
+            for no in passed_on:
                 at, order = moved or (no.at, no.order)
                 said = self.nos.setdefault((email, no.scope), [])
                 said.append(replace(no, email=email, at=at, order=order, is_certain=True))

@@ -1,6 +1,7 @@
 """What somebody said: a no or a yes about an address, and whether a row or a system shows it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -15,6 +16,8 @@ STATUS = "status"
 APART = timedelta(seconds=230)
 """What must lie between a no and a later yes told by another clock, less what measuring a clock may be wrong."""
 
+_OUR_REASON = "N/A (Unsubscribed by admin)"
+"""What the platform gives as the reason of an unsubscribe by its users, and of one by the API."""
 FUTURE = timedelta(minutes=5)
 """A consent that is dated further ahead is none."""
 
@@ -79,7 +82,8 @@ def shows(row: Row, no: No) -> bool:
         return row.status == no.kind and no.is_news(row)
     if no.kind == "unticked":
         return not row.is_in and not row.is_out
-    return no.is_news(row) and no.kind not in row.topics and row.status != "archived"
+    is_off = no.kind not in row.topics and no.kind not in row.untold
+    return no.is_news(row) and is_off and row.status != "archived"
 
 
 def still_shows(world: Sight, no: No) -> bool:
@@ -93,3 +97,12 @@ def still_shows(world: Sight, no: No) -> bool:
     if no.is_complaint:
         return member.origin == "abuse" or member.status == "cleaned"
     return no.kind == "out" and member.status == "unsubscribed"
+
+
+def covered(seen: Row, off: Iterable[str], *, is_out: bool) -> Row:
+    """What the engine takes for its own doing of a record that it saw so and wrote."""
+    known = seen._replace(topics=seen.topics.difference(off))
+    if not is_out:
+        return known
+    proof = f"{seen.proof.split(' ')[0]} {_OUR_REASON}" if seen.side == "esp" else seen.proof
+    return known._replace(is_out=True, proof=proof)
