@@ -72,3 +72,32 @@ def test_an_opt_in_that_did_not_arrive_is_sent_again_and_nobody_is_taken_to_have
     assert not w.crm_shows(ANN)["opt_out"]
     assert w.esp_shows(ANN)["status"] == Status.IN
     w.settle()
+
+
+class Overtaken(MockTransport):
+    """Ann uses the link of a mail while our opt-out for her is on its way to the platform."""
+
+    def __init__(self, w: World) -> None:
+        super().__init__({CRM: w.crm, ESP: w.esp})
+        self._w = w
+        self.count = 0
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        if not self.count and b"unsubscribed" in bytes(str(request.body or ""), "utf-8"):
+            self.count += 1
+            self._w.esp.act("unsubscribe", email=ANN)
+        return super().send(request, *args, **options)
+
+
+def test_an_unsubscribe_that_was_faster_than_our_own_write_is_the_persons_word(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.crm.act("opt_out", email=ANN)
+    overtaken = Overtaken(w)
+    w.use(overtaken)
+    w.sync()
+
+    assert overtaken.count == 1
+    said = explain(w.engine, ANN)["scopes"]["acme/marketing"]["statements"]
+    assert [(s["source"], s["kind"]) for s in said if s["source"] == "esp" and s["kind"] == "out"] == [("esp", "out")]
+    w.settle()

@@ -7,7 +7,7 @@ from typing import Any
 
 from optsync.model.change import ChangeKind, Outcome, WriteKind
 from optsync.model.contact_point import InvalidAddress, normalise
-from optsync.model.record import Record, Status, Value
+from optsync.model.record import Origin, Record, Status, Value
 from optsync.reconcile.representation import overlay, with_address
 from optsync.reconcile.transforms import same
 from optsync.state.changes import Change
@@ -16,10 +16,10 @@ from optsync.state.records import Unsure
 
 def receipt(record: Record, change: Change, outcome: Outcome) -> Record:
     """The record after the write. What the vendor adds to a status of its own accord is in it: those stamps and words
-    are ours, not a person's."""
+    are ours, unless it says that the person was faster than our write."""
     written = expected(record, change)
     after = outcome.record
-    if after is not None and after.status is not None and after.status is written.status:
+    if after is not None and after.status is not None and after.status is written.status and not _is_theirs(after):
         written = replace(
             written,
             word=after.word,
@@ -29,6 +29,11 @@ def receipt(record: Record, change: Change, outcome: Outcome) -> Record:
             status_at=after.status_at,
         )
     return written
+
+
+def _is_theirs(after: Record) -> bool:
+    """Whether the person said no themself, while our write was on its way."""
+    return after.status is Status.OUT and after.origin in {Origin.PERSON, Origin.COMPLAINT}
 
 
 def expected(record: Record, change: Change) -> Record:
