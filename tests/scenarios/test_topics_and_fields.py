@@ -176,3 +176,21 @@ def test_an_archived_member_is_left_as_it_is_and_brought_in_line_on_return(world
 
     assert w.esp_shows(ANN)["topics"]["news"] is False
     w.settle()
+
+
+@pytest.mark.rule("no opt-out is lost")
+def test_a_topic_is_not_switched_on_again_by_a_consent_from_before_it_was_switched_off(world: Make) -> None:
+    w = world(person(1, crm_topics={"news": True}, esp_topics={"news": True}))
+    w.sync()
+    consented_at = w.clock.now()
+    w.wait(hours=1)
+    w.crm.act("set_topic", email=ANN, topic="news", wanted=False)
+    w.sync()
+    w.wait(hours=1)
+    w.crm.act("set_topic", email=ANN, topic="news", wanted=True)
+    w.crm.act("opt_in", email=ANN, at=consented_at.isoformat())
+    w.sync()
+
+    assert not w.crm_shows(ANN)["topics"]["news"]
+    assert not w.esp_shows(ANN)["topics"]["news"]
+    w.settle()

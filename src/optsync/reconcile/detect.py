@@ -259,13 +259,15 @@ class _Teller:
                 self._say_tick(scope)
 
     def _say_tick(self, scope: str) -> None:
-        is_first_sight = self.before is None
+        """A tick; where an opt-in was proven in the same reading, that is one for the topic too, of its own time: the
+        proof may be older than what took the topic away."""
         strength = Strength.NOTHING
-        if not is_first_sight:
-            strength = Strength.EVIDENCED if self.evidence and not self._nominates() else self.rep.topic_grants
+        if self.before is not None:
             self.claims.append(Claim(scope, "wanted"))
-        if self._clock_is_unknown():
-            strength = Strength.NOTHING
+            if not self._clock_is_unknown():
+                strength = self.rep.topic_grants
+                if self.evidence and not self._nominates():
+                    self._say_grant(scope, Strength.EVIDENCED)
         self._say(StatementKind.GRANT, scope, source=self._source(), strength=strength)
 
     def tell_bounce_marker(self) -> None:
