@@ -17,8 +17,8 @@ FLAGS = frozenset({"UF_CRM_OPT_OUT", "UF_CRM_OPT_IN"})
 _BOXES = {"UF_CRM_TOPIC_NEWS": "news", "UF_CRM_TOPIC_OFFERS": "offers"}
 REPLICA_LAG = 60
 _WRITES = (".update", ".add")
-_MARKS = {"crm": b'"DATE_MODIFY"', "esp": b'"contact_id"'}
-"""What an answer contains if it shows a record."""
+_MARKS = {"crm": (b'"DATE_MODIFY"',), "esp": (b'"contact_id"', b'"new_members"', b'"abuse_reports"')}
+"""What an answer contains if it tells of a record."""
 
 
 class Row(NamedTuple):
@@ -84,6 +84,8 @@ class Line(MockTransport):
         self._unsorted: list[tuple[str, Any, dict[str, Any]]] = []
         """What was shown since the last stale answer, which is the first to ask for it."""
         self.writes = 0
+        self._made: frozenset[str] = frozenset()
+        """Addresses of members that the last answer says were just made, without their ids."""
 
     def answer(self, base: str, request: MockRequest) -> MockResponse:
         """What the vendor, the network and fate make of a request."""
@@ -196,7 +198,7 @@ class Line(MockTransport):
 
     def _note(self, base: str, request: MockRequest, answer: MockResponse) -> None:
         side = "crm" if base == CRM else "esp"
-        if _MARKS[side] not in answer.body and "/abuse-reports" not in request.path:
+        if not any(mark in answer.body for mark in _MARKS[side]):
             return
         try:
             body = _json(answer.body)
@@ -207,10 +209,13 @@ class Line(MockTransport):
             self._watcher.on_complaints_shown([str(r["email_address"]).lower() for r in reports])
         items: list[tuple[Any, dict[str, Any]]] = []
         _collect(side, body, items)
-        if not items:
-            return
+        # A listing that was asked for the ids of those is read for nobody else: the others on it are shown again by the
+        # next reading, which goes on from where the last one ended.
+        made, self._made = self._made, _just_made(body)
         self._unsorted += [(side, key, item) for key, item in items]
         rows = [row for key, item in items if (row := self._row(side, key, item)) is not None]
+        if made:
+            rows = [row for row in rows if row.addresses[0] in made]
         if rows:
             self._watcher.on_shown(rows)
 
@@ -316,6 +321,11 @@ def _collect(side: str, value: Any, found: list[tuple[Any, dict[str, Any]]]) -> 
     for item in value:
         if isinstance(item, dict | list):
             _collect(side, item, found)
+
+
+def _just_made(body: Mapping[str, Any]) -> frozenset[str]:
+    rows = body.get("new_members") or ()
+    return frozenset(str(row["email_address"]).lower() for row in rows if not row.get("contact_id"))
 
 
 def _key(side: str, item: Any) -> Any:
