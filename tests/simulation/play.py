@@ -297,12 +297,13 @@ class Player:
         """The weather is fine, nobody does anything: both sides agree, and nothing is written any more."""
         self._is_quiet = True
         self._settle()
-        self._judge_all()
+        # Whose fields an address has follows from who holds it, and that somebody was deleted a full compare finds.
+        self._judge_all(with_fields=not self._needs_full)
         if self._needs_full:
             for _ in range(2):
                 self._quiet_cycle(Cycle(_GRACE, is_full=True))
             self._settle()
-            self._judge_all()
+            self._judge_all(with_fields=True)
         self._books.close()
 
     def _settle(self) -> None:
@@ -341,12 +342,13 @@ class Player:
         self.cycle(Cycle(), Word(actor=ACTOR, approves=uid))
         return False
 
-    def _judge_all(self) -> None:
+    def _judge_all(self, *, with_fields: bool) -> None:
         world = sight(self.stage)
         self.witness.ends(world)
         self._judge.judge(world)
         self._books.may_send()
-        self._books.judge_fields(world)
+        if with_fields:
+            self._books.judge_fields(world)
 
 
 def _covering(asked: Sequence[Asked]) -> set[tuple[str, Any]]:
