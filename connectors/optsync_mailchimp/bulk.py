@@ -143,14 +143,14 @@ class BulkWriter:
         if not stamps:
             return members
         try:
-            rows = self._reader.since(task.spec, min(stamps) - timedelta(seconds=1))
+            ids = self._reader.ids_since(task.spec, min(stamps) - timedelta(seconds=1))
         except SystemFailure as error:
             task.failure = str(error)
             return members
-        for row in rows:
-            address = address_key(row.get("email_address"))
-            if address in nameless:
-                members[address] = {**members[address], **row}
+        for raw, contact_id in ids.items():
+            address = address_key(raw)
+            if address in nameless and contact_id:
+                members[address] = {**members[address], "contact_id": contact_id}
         return members
 
 

@@ -113,9 +113,12 @@ class Reader:
         began = self._read_until.get(audience)
         return began - OVERLAP if began else None
 
-    def since(self, spec: ReadSpec, moment: datetime) -> Sequence[Mapping[str, Any]]:
-        """The oldest page of members changed after ``moment``, as the vendor shows them."""
-        return _rows(self._list(spec, _query(spec, since=moment.isoformat(), offset=0)))
+    def ids_since(self, spec: ReadSpec, moment: datetime) -> Mapping[str, str]:
+        """The contact ids of the oldest page of members changed after ``moment``, by address. Nothing else is asked
+        for: an opt-out of somebody else that this listing showed would be seen and not heard."""
+        query = _query(spec, since=moment.isoformat(), offset=0)
+        rows = _rows(self._list(spec, {**query, "fields": "members.email_address,members.contact_id,total_items"}))
+        return {str(row.get("email_address") or ""): str(row.get("contact_id") or "") for row in rows}
 
     def _page(self, spec: ReadSpec, place: Place) -> tuple[Page, Place]:
         query = _query(spec, since=place.since, offset=place.offset, is_archived=place.is_archived_pass)

@@ -258,6 +258,25 @@ def test_created_members_come_back_with_their_ids_in_few_calls() -> None:
     assert shown["néw7@example.org"].topics == {NEWS: False, OFFERS: True}
 
 
+def test_the_listing_that_brings_ids_shows_nothing_else_of_anybody() -> None:
+    """It would show what other people said meanwhile, and no reading would have heard it."""
+    world = World(numbered(1))
+    shown: list[set[str]] = []
+
+    def note(method: str, path: str, body: Any) -> Any:
+        if method == "GET" and path.endswith("/members"):
+            shown.extend(set(member) for member in body["members"])
+        return body
+
+    world.line.after = lambda _: world.act("admin_unsubscribe", _A)
+    world.line.rewrite = note
+    [outcome] = world.write(world.create("new@example.org"))
+
+    assert outcome.record_id
+    assert shown
+    assert all(names == {"email_address", "contact_id"} for names in shown)
+
+
 @pytest.mark.parametrize("status", [Status.IN, Status.OUT, Status.PENDING, Status.ARCHIVED, Status.BOUNCED])
 def test_a_create_never_touches_a_member_who_exists(status: Status) -> None:
     world = World({_A: status})
