@@ -46,6 +46,10 @@ class Origin(StrEnum):
     UNKNOWN = "unknown"
 
 
+BY_THEMSELF = frozenset({Origin.PERSON, Origin.COMPLAINT})
+"""An out of these is the person's own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A row of one collection of one system, as read.

@@ -7,7 +7,7 @@ an in is. What we wrote ourselves and had confirmed is part of what was observed
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from optsync.model.record import Origin, Record, Side, Status
+from optsync.model.record import BY_THEMSELF, Origin, Record, Side, Status
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
 from optsync.reconcile.moments import is_same_moment, parse_moment
@@ -176,7 +176,7 @@ class _Teller:
         (or a complaint) where an administrator or we had done it before."""
         if self.before is None or self.rep.uses_flags:
             return False
-        if self.now.origin is not self.before.origin and self.now.origin in {Origin.PERSON, Origin.COMPLAINT}:
+        if self.now.origin is not self.before.origin and self.now.origin in BY_THEMSELF:
             return True
         if self.now.status_at is None or self.before.status_at is None:
             return False

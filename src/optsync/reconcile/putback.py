@@ -4,7 +4,7 @@ it, and those into which it was written because of it."""
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from optsync.model.record import Origin, Record, Status, Value
+from optsync.model.record import BY_THEMSELF, Record, Status, Value
 from optsync.model.statement import Statement, StatementKind
 from optsync.reconcile.representation import Representation, shown
 from optsync.reconcile.view import Neighbourhood, Seen, Written
@@ -12,7 +12,6 @@ from optsync.reconcile.view import Neighbourhood, Seen, Written
 _BEFORE = "shown_before"
 _WANTED = "wanted"
 _FLAGS = ("opt_out", "opt_in")
-_BY_THEMSELF = frozenset({Origin.PERSON, Origin.COMPLAINT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +75,7 @@ def _said_here(seen: Seen, around: Neighbourhood, representation: Representation
 
 
 def _is_out_by_others(record: Record) -> bool:
-    return record.status is Status.OUT and record.origin not in _BY_THEMSELF
+    return record.status is Status.OUT and record.origin not in BY_THEMSELF
 
 
 def _flags(record: Record, before: Mapping[str, str], representation: Representation) -> dict[str, Value]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from optsync.model.change import ChangeKind, Outcome, WriteKind
 from optsync.model.contact_point import InvalidAddress, normalise
-from optsync.model.record import Origin, Record, Status, Value
+from optsync.model.record import BY_THEMSELF, Record, Status, Value
 from optsync.reconcile.representation import overlay, with_address
 from optsync.reconcile.transforms import same
 from optsync.state.changes import Change
@@ -33,7 +33,7 @@ def receipt(record: Record, change: Change, outcome: Outcome) -> Record:
 
 def _is_theirs(after: Record) -> bool:
     """Whether the person said no themself, while our write was on its way."""
-    return after.status is Status.OUT and after.origin in {Origin.PERSON, Origin.COMPLAINT}
+    return after.status is Status.OUT and after.origin in BY_THEMSELF
 
 
 def expected(record: Record, change: Change) -> Record:
