@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from optsync.connect.contract import Absence
 from optsync.model.contact_point import same_mailbox
 from optsync.model.record import Record, Side
 from optsync.model.statement import OUR_CLOCK, Statement, StatementKind
@@ -62,12 +63,13 @@ class Carrier:
         """By address: records that held it and were merged away."""
 
     def find_merged(self, news: Sequence[Reading], page: Collection[str]) -> None:
-        """Finds out which addresses came with a merge. ``page``: the ids of all records that were read.
+        """Finds out which records are gone whose addresses appeared on others: merged away in a CRM, made anew on a
+        platform, where an address is there once. ``page``: the ids of all records that were read.
 
         Raises:
             NeedsLookUp: see there.
         """
-        if self._binding.side is not Side.CRM:
+        if self._binding.side is not Side.CRM and self._binding.absence is not Absence.DELETED:
             return
         names = {key: address for address, key in self._appeared(news).items()}
         held = self._unit.records.load(self._unit.records.holding(names, [self._source_id])) if names else []
@@ -79,7 +81,7 @@ class Carrier:
         if unknown:
             raise NeedsLookUp(unknown)
         lost = [o for o in others if not self._terms.there[o.record.id]]
-        for each in lost:
+        for each in lost if self._binding.side is Side.CRM else ():
             for key in names.keys() & set(each.points):
                 self._lost.setdefault(names[key], []).append(each)
         self._unit.records.set_missing((o.key for o in lost), since=self._terms.seen_at, is_gone=True)
