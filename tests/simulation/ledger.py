@@ -34,6 +34,8 @@ class Books:
         self.covered: set[tuple[str, Any]] = set()
         """Records on which we wrote a restriction over an edit that no answer had shown: theirs or ours, nobody can
         tell."""
+        self.is_anything_cut_short = False
+        """Whether a run was killed, or its database failed. One that is under way has no end either."""
         self._driver = stage.store.driver
         self._permissions: tuple[int, Permissions] | None = None
 
@@ -160,9 +162,8 @@ class Books:
                 raise Violation(Law.NO_ECHO, f"the ledger says that {key} said no to {name}, and nobody did")
 
     def is_in_doubt(self) -> bool:
-        """Whether the answer to some write was lost, or a run was killed."""
-        lost = self._ask("SELECT 1 FROM change WHERE state = 'failed' LIMIT 1")
-        return bool(lost or self._ask("SELECT 1 FROM run WHERE ended_at IS NULL LIMIT 1"))
+        """Whether the answer to some write was lost, or a run was cut short."""
+        return self.is_anything_cut_short or bool(self._ask("SELECT 1 FROM change WHERE state = 'failed' LIMIT 1"))
 
     def _must_verify(self) -> None:
         store = self._stage.store

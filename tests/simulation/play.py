@@ -182,6 +182,7 @@ class Player:
         self.witness.ends_cycle(is_well=is_well)
         self.coverage.note(struck)
         if report is None:
+            self._books.is_anything_cut_short = True
             self._tell(end)
             return
         self.runs.append(report.run)

@@ -77,6 +77,9 @@ class Witness:
             # A first sight lifts nothing, unless somebody signs up again who was forgotten.
             if key and (was is not None or address(act.slot) in self.forgotten):
                 self.says_yes(address(act.slot), STATUS, now, clock="esp", source=("esp", key))
+        elif act.what.startswith("complain"):
+            # Of whoever cannot be reached any more only the reports tell it: that explains an out and demands none.
+            self.nos.setdefault((address(act.slot), STATUS), [])
         elif act.what == "set_topic" and act.who == "person" and act.other % 4 < 2:
             self.says_yes(address(act.slot), TOPICS[act.other % 2], now, clock="esp")
             self._ticks.note(after, address(act.slot), TOPICS[act.other % 2])
@@ -236,13 +239,11 @@ class Witness:
         """The survivor inherits what the flag of the record that is gone said."""
         for gone in before.crm.keys() - after.crm.keys():
             loser = before.crm[gone]
-            if ("crm", gone) in self.flagged and loser.is_out and self._is_known_out(("crm", gone)):
+            seen = self.known.get(("crm", gone))
+            if ("crm", gone) in self.flagged and loser.is_out and seen is not None and seen.is_out:
                 for key, contact in after.crm.items():
                     if before.crm[key].addresses != contact.addresses:
                         self.absorbed.setdefault(("crm", key), []).append((loser, self.order, now))
-
-    def _is_known_out(self, key: Key) -> bool:
-        return key in self.known and self.known[key].is_out
 
     def _relate(self, world: Sight) -> None:
         for contact in world.crm.values():
