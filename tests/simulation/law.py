@@ -86,6 +86,12 @@ class Inspector:
         for topic, wanted in asked.topics.items():
             self._topic(mails, topic, asked, wanted=wanted)
 
+    def put_off(self, asked: Asked, world: Sight) -> None:
+        """Too many requests at once: nothing of it was done, and nobody was asked for anything."""
+        mails = (asked.address,) if asked.is_creating else self._addresses(asked, world)
+        if asked.status == "pending" and mails:
+            self._asked[mails[0]] -= 1
+
     def _addresses(self, asked: Asked, world: Sight) -> Sequence[str]:
         if asked.side == "esp":
             member = world.esp.get(asked.key)

@@ -62,6 +62,8 @@ class Watcher(Protocol):
 
     def on_write(self, asked: Sequence[Asked]) -> None: ...
 
+    def on_put_off(self, asked: Sequence[Asked]) -> None: ...
+
     def on_shown(self, rows: Sequence[Row]) -> None: ...
 
     def on_complaints_shown(self, addresses: Sequence[str]) -> None: ...
@@ -97,14 +99,17 @@ class Line(MockTransport):
             raise Killed
         mock = self._inner[base]
         is_write = mock.is_write(request)
+        asked = list(self._asked(base, request)) if is_write else []
         if is_write:
             self.writes += 1
-            watcher.on_write(list(self._asked(base, request)))
+            watcher.on_write(asked)
         watcher.on_the_way(number)
         kind = fate.faults.get(number)
         if kind is not None and FAULTS[kind] not in {PARTIAL, STALE}:
             fate.struck.add(FAULTS[kind])
         answer = self._struck(kind, base, request, is_write=is_write)
+        if answer.status == 429:
+            watcher.on_put_off(asked)
         if fate.kills("after request", number):
             raise Killed
         if answer.status == 200:

@@ -231,6 +231,11 @@ class Player:
                 self._closed.add((each.side, each.key))
                 self._volume(each.side)
 
+    def on_put_off(self, asked: Sequence[Asked]) -> None:
+        world = sight(self.stage)
+        for each in asked:
+            self._inspector.put_off(each, world)
+
     def _is_handling(self, asked: Sequence[Asked]) -> bool:
         """What an organisation adds to an opt-out is no part of a plan: it is set whatever is held."""
         return self.script.handled and not any(each.status or each.topics for each in asked)
