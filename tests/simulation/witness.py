@@ -185,6 +185,9 @@ class Witness:
         elif now_is.status == "transactional" and was and (was.status == "subscribed" or self._showed_in(key)):
             # Also where the address bounced in between, unseen: in before and nothing now is all that a reading shows.
             self._no((now_is.address,), STATUS, now, key, "transactional", is_personal=True)
+        elif now_is.status == "transactional" and any(row.is_in for row in self._seen(key)):
+            # A bounce came and went unseen: to a reading that is the same.
+            self.spoken.add((key, STATUS, "no"))
         if now_is.status == "subscribed" and (was is None or was != now_is):
             self._hint((now_is.address,))
         if was is None or was.address != now_is.address:
@@ -218,9 +221,13 @@ class Witness:
                 is_personal=is_personal,
                 is_complaint=is_complaint,
                 is_blurred=self.is_blurred,
-                before=tuple(dict.fromkeys(r for r in (self.latest.get(source), self.known.get(source)) if r)),
+                before=self._seen(source),
             )
             self.nos.setdefault((email, scope), []).append(no)
+
+    def _seen(self, key: Key) -> tuple[Row, ...]:
+        """What the engine may compare the next reading of a record with."""
+        return tuple(dict.fromkeys(row for row in (self.latest.get(key), self.known.get(key)) if row))
 
     def _take_back(self, key: Key, kind: str) -> None:
         """What is taken back before any answer showed it, nobody can know, whatever the engine writes there later."""
