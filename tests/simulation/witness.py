@@ -190,10 +190,17 @@ class Witness:
             self.spoken.add((key, STATUS, "no"))
         if now_is.status == "subscribed" and (was is None or was != now_is):
             self._hint((now_is.address,))
+        self._member_topics(key, was, now_is, now)
+
+    def _member_topics(self, key: Key, was: Member | None, now_is: Member, now: datetime) -> None:
         if was is None or was.address != now_is.address:
             self._came_without((now_is.address,), now_is.topics)
         for topic in sorted((was.topics if was else frozenset()) - now_is.topics):
             self._no((now_is.address,), topic, now, key, topic, is_personal=True)
+        for topic in sorted(was.topics & now_is.topics if was else ()):
+            # A tick has no stamp of its own: unseen yet, it is dated by whatever the person does to the member next.
+            if (now_is.address, topic) in self.yeses and not any(topic in row.topics for row in self._seen(key)):
+                self.says_yes(now_is.address, topic, now, clock="esp")
 
     def _showed_in(self, key: Key) -> bool:
         return key in self.known and self.known[key].is_in
