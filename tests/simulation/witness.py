@@ -2,8 +2,7 @@
 contents before and after each act and from the rows that the engine was shown.
 
 A *no* counts against the engine once an answer has shown it in a cycle that ended well, or when a system still shows
-it at the end: what nobody ever showed cannot be known. That is all the leniency there is, with two exceptions that are
-named where they are made: a time told by a clock that stepped unseen, and what an administrator retracted."""
+it at the end: what nobody ever showed cannot be known. What is let pass besides is named where it is."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -340,9 +339,10 @@ class Witness:
             self._inherit(appeared, self._standing(old.addresses, key), self.moved.get(key))
         if appeared and key in self.moved:
             vanished = [a for a in old.addresses if a not in row.addresses]
-            # What was said of a former address after a cycle that failed had kept the change is said of that alone.
-            known_at = self.shown_moved.get(key, self.order)
-            follows = [no for no in self._standing(vanished, None) if no.order <= known_at]
+            # What was said of a former address after a cycle that failed had kept the change is said of that alone. So
+            # is what it gets from another record by the same act, a swap.
+            known_at, (_, moved) = self.shown_moved.get(key, self.order), self.moved[key]
+            follows = [n for n in self._standing(vanished, None) if n.order <= known_at and n.order != moved]
             self._inherit(appeared, follows, self.moved[key])
         for loser, order, at in self.absorbed.pop(key, ()):
             if set(loser.addresses).intersection(appeared):
