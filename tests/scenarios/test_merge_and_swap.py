@@ -12,6 +12,7 @@ from optsync.connect.registry import mocks
 from optsync.model.record import Status
 from optsync.sync.run import run_cycle
 from tests.scenarios import world as worlds
+from tests.scenarios.plans import may_send
 from tests.scenarios.two_audiences import TwoAudiences
 from tests.scenarios.world import World, person
 
@@ -107,6 +108,38 @@ def test_two_contacts_that_swap_their_addresses_share_the_restriction(world: Mak
     assert w.crm_shows(BEN)["opt_out"] is True
     for _ in range(3):
         w.rest()
+
+
+def test_an_address_added_before_a_swap_shares_the_restriction_too(world: Make, interest: None) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.crm.act("opt_out", email=ANN)
+    w.sync()
+    w.crm.act("add_address", email=BEN, address=CAT)
+    w.crm.act("change_address", email=ANN, to="between@example.com")
+    w.crm.act("change_address", email=BEN, to=ANN)
+    w.crm.act("change_address", email="between@example.com", to=BEN)
+    w.sync()
+
+    assert not may_send(w, CAT)
+
+
+@pytest.mark.parametrize("moved", [1, 3])
+def test_an_opt_out_at_one_duplicate_follows_the_other_to_its_new_address(
+    world: Make, interest: None, moved: int
+) -> None:
+    w = world(person(1), person(2))
+    w.crm.act("create", addresses=(ANN,), first_name="Ann")
+    w.sync()
+    flagged = {1: 3, 3: 1}[moved]
+    w.crm.act("edit", id=flagged, fields={"UF_CRM_OPT_OUT": 1})
+    held = w.crm.act("dump", id=moved)["EMAIL"][0]["ID"]
+    w.crm.act("edit", id=moved, fields={"EMAIL": [{"ID": held, "VALUE": CAT}]})
+    w.sync()
+
+    assert not may_send(w, ANN)
+    assert not may_send(w, CAT)
+    assert w.crm_shows(CAT)["opt_out"] is True
 
 
 def test_members_that_swap_their_addresses_are_asked_about_and_left(world: Make, interest: None) -> None:

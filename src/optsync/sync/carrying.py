@@ -119,9 +119,14 @@ class Carrier:
         return is_moved and is_consent and said.at < self._moved(item).at
 
     def carried(
-        self, item: Reading, listed: Sequence[int], said: Sequence[Statement]
+        self,
+        item: Reading,
+        listed: Sequence[int],
+        own: Sequence[tuple[int, Statement]],
+        said: Sequence[tuple[int, Statement]],
     ) -> Iterator[tuple[int, Statement]]:
-        """What the addresses of a record inherit. ``said``: what the reading says about its primary address."""
+        """What the addresses of a record inherit. ``own``: what its reading says. ``said``: what all of the page say,
+        and inherited before: as if each record were a page of its own, for where one begins is chance."""
         moved = self._moved(item)
         yield from self._merged(item, listed, moved)
         if item.old is None or self.is_ours(item):
@@ -133,15 +138,17 @@ class Carrier:
         stays = [p for p in item.old.points if p in listed] if self._binding.side is Side.CRM else []
         about = self._unit.ledger.about({*vanished, *stays})
         tolerance = self._terms.tolerance
+        primary = [s for p, s in own if p == listed[0]]
         for origin in vanished:
-            follows = list(restrictions(about[origin], moved, tolerance=tolerance, said_now=said))
+            left = (*about[origin], *(s for p, s in said if p == origin))
+            follows = list(restrictions(left, moved, tolerance=tolerance, said_now=primary))
             yield from ((p, s) for p in appeared for s in follows)
         for origin in stays:
             # A flag of this record speaks for addresses that are added later, as of when it was set.
             flagged = [s for s in unbeaten(about[origin], tolerance=tolerance) if self._is_flag(s, item.record.id)]
             yield from ((p, s) for p in appeared for s in flagged)
         if item.old.points and item.old.points[0] in vanished and listed[0] in appeared:
-            follows = list(self._grants(about[item.old.points[0]], moved, said))
+            follows = list(self._grants(about[item.old.points[0]], moved, primary))
             yield from ((listed[0], s) for s in follows)
 
     def _grants(self, left: Sequence[Statement], moved: Moved, said: Sequence[Statement]) -> Iterable[Statement]:

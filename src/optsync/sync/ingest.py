@@ -283,19 +283,22 @@ class Ingest:
 
     def _speak(self, news: Sequence[_News]) -> None:
         points = self._points
-        said: list[tuple[int, Statement]] = []
+        own: dict[str, list[tuple[int, Statement]]] = {}
         touched: set[int] = set()
         nominated: list[tuple[_News, int, Said]] = []
         for item in news:
-            listed, before = [points[a] for a in item.points], len(said)
+            listed = [points[a] for a in item.points]
+            told = own.setdefault(item.record.id, [])
             touched.update(listed, item.old.points if item.old else ())
             for each in item.detected.said:
                 if each.needs_confirmation and listed:
                     nominated.append((item, listed[0], each))
                 else:
-                    said.extend((p, each.statement) for p in self._carrier.spoken_for(item, each, listed))
-            about_primary = [s for p, s in said[before:] if p in listed[:1]]
-            said.extend(self._carrier.carried(item, listed, about_primary))
+                    told.extend((p, each.statement) for p in self._carrier.spoken_for(item, each, listed))
+        said = [pair for told in own.values() for pair in told]
+        for item in news:
+            listed = [points[a] for a in item.points]
+            said.extend(self._carrier.carried(item, listed, own[item.record.id], said))
         said.extend(self._judge_nominations(nominated, said))
         self._unit.ledger.append(said, run=self._now.run)
         self._unit.points.mark(self._binding.syncs, touched)
