@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from optsync.errors import SystemFailure
@@ -12,6 +12,9 @@ from optsync_mailchimp.client import MailchimpClient
 from optsync_mailchimp.mapping import parse_time
 
 _PAGE = 1000
+_LATE = timedelta(minutes=10)
+"""A complaint may be carried out so much later than it is dated: who has signed up meanwhile is taken off the list all
+the same. It is as much as the readings overlap for what is shown late."""
 _KEYS = "abuse_reports.email_address,abuse_reports.date,total_items"
 
 
@@ -31,7 +34,8 @@ class Complaints:
         self._known: dict[str, _Reports] = {}
 
     def mark(self, audience: str, records: Sequence[Record]) -> tuple[Record, ...]:
-        """The records, with the origin ``COMPLAINT`` where the person has complained since the last opt-in.
+        """The records, with the origin ``COMPLAINT`` where the person has complained since the last opt-in, or so
+        little before that nobody can tell which of the two counted last.
 
         Source: Mailchimp Marketing API 3.0, Abuse reports. A complaint makes a member unsubscribed or cleaned.
         """
@@ -85,5 +89,6 @@ def _may_be(record: Record) -> bool:
 
 def _marked(record: Record, reports: _Reports) -> Record:
     dates = reports.by_address.get(record.addresses[0].strip().lower(), ())
-    has_complained = any(at is None or record.opted_in_at is None or at >= record.opted_in_at for at in dates)
+    since = None if record.opted_in_at is None else record.opted_in_at - _LATE
+    has_complained = any(at is None or since is None or at >= since for at in dates)
     return replace(record, origin=Origin.COMPLAINT) if has_complained else record

@@ -264,6 +264,16 @@ def test_a_complaint_before_a_new_sign_up_is_over() -> None:
     assert world.records()["person0@example.org"].origin is Origin.PERSON
 
 
+def test_a_complaint_that_takes_effect_after_a_sign_up_counts_although_it_is_dated_before() -> None:
+    world = World(numbered(1))
+    world.act("resubscribe", "person0@example.org")
+    world.act("complain", "person0@example.org")
+    [report] = world.mock.audience.abuse_reports
+    report["date"] = (world.clock.now() - timedelta(minutes=5)).isoformat()
+
+    assert world.records()["person0@example.org"].origin is Origin.COMPLAINT
+
+
 def test_topics_are_found_by_name_and_an_unknown_one_has_no_value() -> None:
     world = World(numbered(1))
     world.act("set_topic", "person0@example.org", topic="news", wanted=True)
