@@ -303,13 +303,12 @@ class Player:
         """The weather is fine, nobody does anything: both sides agree, and nothing is written any more."""
         self._is_quiet = True
         self._settle()
-        # Whose fields an address has follows from who holds it, and that somebody was deleted a full compare finds.
-        self._judge_all(with_fields=not self._needs_full)
+        self._judge_all(is_compared=not self._needs_full)
         if self._needs_full:
             for _ in range(2):
                 self._quiet_cycle(Cycle(_GRACE, is_full=True))
             self._settle()
-            self._judge_all(with_fields=True)
+            self._judge_all(is_compared=True)
         self._books.close()
 
     def _settle(self) -> None:
@@ -348,12 +347,14 @@ class Player:
         self.cycle(Cycle(), Word(actor=ACTOR, approves=uid))
         return False
 
-    def _judge_all(self, *, with_fields: bool) -> None:
+    def _judge_all(self, *, is_compared: bool) -> None:
+        """``is_compared``: by full compares, which find who was deleted or complained; whose fields an address has
+        follows from who holds it."""
         world = sight(self.stage)
-        self.witness.ends(world)
+        self.witness.ends(world, is_compared=is_compared)
         self._judge.judge(world)
         self._books.may_send()
-        if with_fields:
+        if is_compared:
             self._books.judge_fields(world)
 
 

@@ -319,10 +319,12 @@ class Witness:
     def go_on(self, rows: list[Row]) -> None:
         self._rows = rows
 
-    def ends(self, world: Sight) -> None:
-        """What is still shown at the end has been shown."""
+    def ends(self, world: Sight, *, is_compared: bool) -> None:
+        """What is still shown at the end has been shown. ``is_compared``: by a full compare, too; without one nobody
+        need have heard of a complaint, which moves no stamp of a member who is out already."""
         for no in self._open():
-            no.is_certain = still_shows(world, no) and no.is_news(self.known.get(no.source))
+            is_told = is_compared or not no.is_complaint
+            no.is_certain = is_told and still_shows(world, no) and no.is_news(self.known.get(no.source))
 
     def _open(self) -> Iterator[No]:
         return (no for said in self.nos.values() for no in said if not no.is_certain)
