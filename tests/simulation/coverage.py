@@ -54,9 +54,9 @@ def zeros(cells: Mapping[tuple[str, str], int]) -> list[str]:
     return [f"{row} × {name}" for row, names in table(cells).items() for name, count in names.items() if not count]
 
 
-def has_gaps(cells: Mapping[tuple[str, str], int], worlds: int) -> bool:
-    """Whether cells are empty after so many worlds that none may be."""
-    return worlds >= ENOUGH and bool(zeros(cells))
+def gaps(cells: Mapping[tuple[str, str], int], worlds: int) -> list[str]:
+    """The cells that are empty after so many worlds that none may be."""
+    return zeros(cells) if worlds >= ENOUGH else []
 
 
 def text(cells: Mapping[tuple[str, str], int]) -> str:

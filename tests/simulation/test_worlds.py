@@ -9,7 +9,7 @@ import pytest
 from tests.simulation import witness
 from tests.simulation.bugs import BUGS, planted
 from tests.simulation.chance import make, theme_of
-from tests.simulation.coverage import ENOUGH, ROWS, has_gaps, table, zeros
+from tests.simulation.coverage import ENOUGH, ROWS, gaps, table, zeros
 from tests.simulation.law import Law, unexercised
 from tests.simulation.script import CLASSES, FAULTS, Act, Cycle, Script, dump, load
 from tests.simulation.shrink import play, shrink, trace
@@ -93,9 +93,9 @@ def test_an_empty_cell_is_a_failure_once_enough_worlds_were_played() -> None:
     full = {(row, name): 1 for row in ROWS for name in CLASSES}
     most = {cell: count for cell, count in full.items() if cell != (ROWS[0], CLASSES[0])}
 
-    assert has_gaps(most, ENOUGH)
-    assert not has_gaps(most, ENOUGH - 1)
-    assert not has_gaps(full, ENOUGH)
+    assert gaps(most, ENOUGH) == [f"{ROWS[0]} × {CLASSES[0]}"]
+    assert not gaps(most, ENOUGH - 1)
+    assert not gaps(full, ENOUGH)
 
 
 def test_every_law_is_looked_at_in_some_world() -> None:

@@ -1,7 +1,7 @@
 """What somebody said: a no or a yes about an address, and whether a row or a system shows it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
