@@ -61,7 +61,10 @@ class Drill:
 ONE, TWO, THREE = 2, 3, 4
 """The slots that drills are about: nobody lives there at first."""
 _VENDORS = frozenset({"person", "admin", "crm"})
-_UNSEEN = (*(Act("crm", what, ONE) for what in ("set_field", "set_topic")), Act("crm", "create", 5))
+_UNSEEN = (
+    *(Act("crm", what, ONE) for what in ("set_field", "set_topic")),
+    *(Act("crm", "set_field", 0), Act("crm", "create", 5), Act("crm", "create", 5)),
+)
 _SOON = Cycle(120)
 _ENROL: Round = (Act("crm", "create_in", ONE, wait=5), Cycle(60))
 _BOUNCE: Round = (Act("admin", "bounce", ONE, wait=5), _SOON)
