@@ -71,7 +71,8 @@ class Applier:
                 if not batch:
                     return
                 total = total or outbox.total
-                is_checked = not needs_another_look(batch[0])
+                # Of who is made anew there is nothing to read again; what was heard of them since counts all the same.
+                is_checked = not needs_another_look(batch[0]) and batch[0].kind is not ChangeKind.CREATE
                 still = self._commit_intent(unit, batch) if is_checked else []
             if still or not is_checked:
                 self._send(outbox, batch, still, is_checked=is_checked)
@@ -97,8 +98,8 @@ class Applier:
     # before
 
     def _check_again(self, binding: SourceBinding, batch: Sequence[Change]) -> list[Change]:
-        """A permissive write is preceded by a re-read; what no longer shows what was decided on drops out, and so does
-        whoever said something meanwhile. Notes that the others are about to be sent."""
+        """A permissive write is preceded by a re-read; what no longer shows what was decided on drops out,
+        and so does whoever said something meanwhile. Notes that the others are about to be sent."""
         existing = [c for c in batch if c.record is not None and c.record_id is not None]
         self._read_again(binding, [c.record for c in existing if c.record is not None])
         with self._engine.store.transaction() as unit:
