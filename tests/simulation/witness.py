@@ -63,12 +63,11 @@ class Witness:
     def saw_act(self, act: Act, before: Sight, after: Sight, now: datetime, claimed: datetime) -> None:
         """``now`` is what their system stamps it with."""
         self.order += 1
-        late = timedelta(seconds=act.late)
         self._relate(after)
         self._compare(before, after, now, act.what)
         if act.what == "merge":
             self._note_merge(before, after, now)
-        elif act.what in {"opt_in", "opt_in_typed"} and act.who == "crm" and claimed - now < late + FUTURE:
+        elif act.who == "crm" and act.what.startswith("opt_in") and claimed - now < FUTURE + timedelta(0, act.late):
             self._consent(act, after, claimed)
         elif act.what in {"resubscribe", "confirm"}:
             key = next((k for k, m in after.esp.items() if m.address == address(act.slot)), None)
@@ -187,6 +186,7 @@ class Witness:
         elif now_is.status == "transactional" and any(row.is_in for row in self._seen(key)):
             # A bounce came and went unseen: to a reading that is the same.
             self.spoken.add((key, STATUS, "no"))
+            self.nos.setdefault((now_is.address, STATUS), [])
         if now_is.status == "subscribed" and (was is None or was != now_is):
             self._hint((now_is.address,))
         self._member_topics(key, was, now_is, now)
