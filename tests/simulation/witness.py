@@ -63,11 +63,12 @@ class Witness:
     def saw_act(self, act: Act, before: Sight, after: Sight, now: datetime, claimed: datetime) -> None:
         """``now`` is what their system stamps it with."""
         self.order += 1
+        late = timedelta(seconds=act.late)
         self._relate(after)
         self._compare(before, after, now, act.what)
         if act.what == "merge":
             self._note_merge(before, after, now)
-        elif act.who == "crm" and act.what.startswith("opt_in") and claimed - now < FUTURE + timedelta(0, act.late):
+        elif act.who == "crm" and act.what.startswith("opt_in") and claimed - now < FUTURE + late:
             self._consent(act, after, claimed)
         elif act.what in {"resubscribe", "confirm"}:
             key = next((k for k, m in after.esp.items() if m.address == address(act.slot)), None)
