@@ -8,11 +8,11 @@ import pytest
 
 from tests.simulation import witness
 from tests.simulation.bugs import BUGS, planted
-from tests.simulation.chance import make, theme_of
+from tests.simulation.chance import FAMILY, make, theme_of
 from tests.simulation.coverage import ENOUGH, ROWS, gaps, table, zeros
 from tests.simulation.law import Law, unexercised
 from tests.simulation.script import CLASSES, FAULTS, Act, Cycle, Script, dump, load
-from tests.simulation.shrink import play, shrink, trace
+from tests.simulation.shrink import are_alike, play, play_alike, shrink, trace
 
 KEPT = sorted((Path(__file__).parent / "kept").glob("*.json"))
 TWICE = range(0, 60, 12)
@@ -29,6 +29,14 @@ def test_a_world_holds_every_rule(seed: int) -> None:
 @pytest.mark.parametrize("seed", TWICE)
 def test_a_seed_plays_the_same_world_twice(seed: int) -> None:
     assert "\n".join(trace(make(seed))).encode() == "\n".join(trace(make(seed))).encode()
+
+
+@pytest.mark.parametrize("first", range(0, 400, 9 * FAMILY))
+def test_worlds_that_share_their_beginning_end_as_each_of_them_does_alone(first: int) -> None:
+    scripts = [make(seed) for seed in range(first, first + FAMILY)]
+
+    assert all(are_alike(scripts[0], script) for script in scripts)
+    assert list(play_alike(scripts)) == [play(script) for script in scripts]
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
@@ -52,7 +60,7 @@ def test_the_streams_of_a_world_do_not_shift_each_other() -> None:
 
 
 def test_the_witness_knows_nothing_of_how_the_engine_decides() -> None:
-    for name in ("witness", "words", "law", "hands", "script", "line"):
+    for name in ("witness", "words", "ticks", "law", "hands", "script", "line"):
         tree = ast.parse((Path(witness.__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
         used = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         used |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
