@@ -181,8 +181,7 @@ class Witness:
                 self._no((now_is.address,), STATUS, now, key, "out", is_personal=True, is_complaint=True)
         elif now_is.status == "cleaned" and is_complaint and is_new:
             self._no((now_is.address,), STATUS, now, key, "cleaned", is_personal=True, is_complaint=True)
-        elif now_is.status == "transactional" and was and (was.status == "subscribed" or self._showed_in(key)):
-            # Also where the address bounced in between, unseen: in before and nothing now is all that a reading shows.
+        elif now_is.status == "transactional" and was and self._was_in(key, was):
             self._no((now_is.address,), STATUS, now, key, "transactional", is_personal=True)
         elif now_is.status == "transactional" and any(row.is_in for row in self._seen(key)):
             # A bounce came and went unseen: to a reading that is the same.
@@ -202,8 +201,11 @@ class Witness:
             if (now_is.address, topic) in self.yeses and not any(topic in row.topics for row in self._seen(key)):
                 self.says_yes(now_is.address, topic, now, clock="esp")
 
-    def _showed_in(self, key: Key) -> bool:
-        return key in self.known and self.known[key].is_in
+    def _was_in(self, key: Key, was: Member) -> bool:
+        """Also where the address bounced in between, unseen: in before and nothing now is all that a reading shows.
+        Whoever was archived before, perhaps by us, was in no more."""
+        showed_in = key in self.known and self.known[key].is_in
+        return was.status == "subscribed" or (showed_in and was.status != "archived")
 
     def _no(
         self,
