@@ -9,8 +9,9 @@ from alembic.runtime.migration import MigrationContext
 
 from optsync.clock import ManualClock
 from optsync.errors import CommandRefused, ConfigError
+from optsync.state.revisions import MIGRATIONS
 from optsync.state.schema import metadata
-from optsync.state.store import MIGRATIONS, Store
+from optsync.state.store import Store
 from tests.state.rows import dump, member, out, stored
 
 

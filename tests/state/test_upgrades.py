@@ -73,7 +73,7 @@ def released(request: pytest.FixtureRequest, url: str, rows: Rows) -> Iterator[S
 def test_every_released_schema_has_its_data() -> None:
     from alembic.script import ScriptDirectory
 
-    from optsync.state.store import MIGRATIONS
+    from optsync.state.revisions import MIGRATIONS
 
     revisions = {r.revision for r in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
     assert {path.stem for path in RELEASED} == revisions

@@ -14,6 +14,7 @@ import typer
 from optsync.cli import (
     audit,
     check,
+    db,
     deliverable,
     explain,
     forget,
@@ -91,6 +92,7 @@ app.add_typer(runs.app, name="runs")
 ledger.app.command("export")(ledger_export.export)
 app.add_typer(audit.app, name="audit")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(db.app, name="db")
 app.command("import")(importing.import_wishes)
 app.command("undo")(undo.undo)
 app.command("mock-server")(mock_server.mock_server)

@@ -1,6 +1,7 @@
 """From any error to what people read and scripts get: text, document, exit code."""
 
 import json
+import re
 import sqlite3
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,6 +22,8 @@ from optsync.errors import (
 from optsync.state.store import is_lock_timeout
 
 STOPPED = 130
+_PASSWORD = re.compile(r"(://[^\s:/@]*:)\S*@")
+"""Of a URL that stands where none is expected."""
 _NAMES: dict[type[OptsyncError], str] = {
     ConfigError: "configuration",
     CommandRefused: "refused",
@@ -56,7 +59,7 @@ def describe(error: BaseException) -> Failure:
         name = next((n for kind, n in _NAMES.items() if isinstance(error, kind)), "failed")
         return _failure(error.exit_code, name, str(error))
     if isinstance(error, SQLAlchemyError | sqlite3.Error):
-        return _database(error)
+        return database_failure(error)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return _failure(STOPPED, "stopped", "stopped; what was not done yet is done by the next run")
     message = getattr(error, "format_message", None)
@@ -70,10 +73,12 @@ def describe(error: BaseException) -> Failure:
 def _usage(error: BaseException, message: str) -> str:
     context = getattr(error, "ctx", None)
     path = getattr(context, "command_path", "optsync")
+    message = _PASSWORD.sub(r"\1***@", message)
     return f"{message.rstrip()}\nTry: {path} --help" if "\n" not in message.strip() else message.rstrip()
 
 
-def _database(error: BaseException) -> Failure:
+def database_failure(error: BaseException) -> Failure:
+    """What a database raised, told as of ``state.url``."""
     # The whole message would repeat the statement with its values.
     cause = str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
     if is_lock_timeout(error):

@@ -45,6 +45,10 @@ class Invocation:
         self.set_up_logs(config.log.level, config.log.format)
         return config
 
+    def hide(self, *secrets: str) -> None:
+        """Keeps these out of what is said about errors, too; to be called again when the configuration is read."""
+        self.redactor = self.redactor.knowing(*secrets)
+
     def set_up_logs(self, level: str = "warning", form: str = "auto") -> None:
         from optsync.logs import configure
 

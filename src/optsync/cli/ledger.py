@@ -36,9 +36,9 @@ def verify(
             step=lambda done, total: bars.step("verify", done, total),
         )
     if as_json:
-        print_json(_document(verdict))
+        print_json(document(verdict))
     else:
-        _show(verdict)
+        show(verdict)
     raise typer.Exit(1 if verdict.found else 0)
 
 
@@ -54,7 +54,8 @@ def _digest(text: str) -> bytes:
     return found
 
 
-def _document(verdict: "Verdict") -> dict[str, Any]:
+def document(verdict: "Verdict") -> dict[str, Any]:
+    """As ``--json`` prints it."""
     head = verdict.head
     return {
         "ok": not verdict.found,
@@ -67,7 +68,8 @@ def _document(verdict: "Verdict") -> dict[str, Any]:
     }
 
 
-def _show(verdict: "Verdict") -> None:
+def show(verdict: "Verdict") -> None:
+    """What was found, in lines."""
     from optsync.cli.output import line
 
     for finding in verdict.findings:

@@ -2,11 +2,12 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from optsync.config.schema import Config
-from optsync.errors import ConfigError
+from optsync.errors import CommandRefused, ConfigError
 from optsync.state.pseudonyms import fingerprint
 
 _SUFFIX = ".key"
@@ -56,6 +57,42 @@ def known_keys(config: Config) -> tuple[bytes, ...]:
     return ledger_keys(config)
 
 
+def key_file(config: Config) -> Path | None:
+    """The file whose key is used; None: the configuration gives the keys, or none was made yet."""
+    database = config.state.file
+    if config.secret_keys or database is None or not _beside(database).exists():
+        return None
+    return _beside(database)
+
+
+@contextmanager
+def key_beside(config: Config, database: Path) -> Iterator[Path | None]:
+    """The key file in use lies beside another database, too; what was put there is taken away when the block raises.
+    None: there is no key file to go with it.
+
+    Raises:
+        ConfigError: it cannot be read or written. CommandRefused: another key lies there.
+    """
+    file, twin = key_file(config), _beside(database)
+    if file is None:
+        yield None
+        return
+    try:
+        key, there = file.read_bytes(), twin.read_bytes() if twin.exists() else None
+        if there is None:
+            _write(twin, key)
+    except OSError as error:
+        raise ConfigError(f"{twin}: the secret key cannot be carried along ({error.strerror})") from None
+    if there is not None and there.strip() != key.strip():
+        raise CommandRefused(f"{twin}: another secret key is there already; nothing was overwritten")
+    try:
+        yield twin
+    except BaseException:
+        if there is None:
+            twin.unlink(missing_ok=True)
+        raise
+
+
 def _beside(database: Path) -> Path:
     return database.with_name(database.name + _SUFFIX)
 
@@ -99,13 +136,18 @@ def _make(file: Path) -> None:
     """Complete at once, so that a second process never reads half a key; the first one to finish wins."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as handle:
-        handle.write(secrets.token_hex(32))
-        handle.flush()
-        os.fsync(handle.fileno())
+    _write(draft, secrets.token_hex(32).encode())
     try:
         os.link(draft, file)
     except FileExistsError:
         pass
     finally:
         draft.unlink()
+
+
+def _write(file: Path, key: bytes) -> None:
+    """A new file, for its owner only."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
+        handle.write(key)
+        handle.flush()
+        os.fsync(handle.fileno())

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +24,7 @@ _FRESH = timedelta(seconds=10)
 
 # In the order of the names, so that two who lock some of the same leases wait for each other and never in a circle.
 _LOCKED = Prepared(sa.select(lease).where(lease.c.name.in_(any_of("names"))).order_by(lease.c.name).with_for_update())
+_ALL = Prepared(sa.select(lease).order_by(lease.c.name))
 _HELD = Prepared(
     sa.select(lease.c.name, lease.c.fence, lease.c.beat_at)
     .where(lease.c.name.in_(any_of("names")), lease.c.holder.is_not(None))
@@ -79,11 +80,8 @@ class Leases:
             found = self._locked(names)
         for name in names:
             row = found[name]
-            if row["holder"] is not None and not _is_free(row["host"], row["pid"], row["beat_at"], now):
-                raise StateLocked(
-                    f"{name} is being worked on by {row['holder']} on {row['host']} (process {row['pid']}) since "
-                    f"{row['taken_at']:%Y-%m-%d %H:%M:%S} UTC; wait for it to end, or stop that process"
-                )
+            if _is_held(row, now):
+                raise StateLocked(f"{_told(row)}; wait for it to end, or stop that process")
         by = {"by": holder, "at_host": socket.gethostname(), "process": os.getpid()}
         _TAKE.run(self._connection, names=names, now=now, **by)
         return tuple(Lease(name, int(found[name]["fence"]) + 1) for name in names)
@@ -110,6 +108,11 @@ class Leases:
     def give_back(self, *held: Lease) -> None:
         _GIVE_BACK.run_each(self._connection, [{"of": each.name, "taken": each.fence} for each in held])
 
+    def live(self) -> list[str]:
+        """Who works on what at this moment: a clause for each lease that is not free."""
+        now = self._clock.now()
+        return [_told(row) for row in _ALL.dicts(self._connection) if _is_held(row, now)]
+
     def _prove(self, held: Sequence[Lease]) -> datetime:
         """Returns the oldest of the last beats."""
         # SQLite needs no lock of a row: there is one writer at a time, and each begins as one.
@@ -127,6 +130,17 @@ class Leases:
 
     def _locked(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         return {row["name"]: row for row in _LOCKED.dicts(self._connection, names=names)}
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    return (
+        f"{row['name']} is being worked on by {row['holder']} on {row['host']} (process {row['pid']}) since "
+        f"{row['taken_at']:%Y-%m-%d %H:%M:%S} UTC"
+    )
+
+
+def _is_held(row: Mapping[str, Any], now: datetime) -> bool:
+    return row["holder"] is not None and not _is_free(row["host"], row["pid"], row["beat_at"], now)
 
 
 def _is_free(host: str, pid: int, beat_at: datetime, now: datetime) -> bool:

@@ -2,17 +2,11 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -20,14 +14,14 @@ from sqlalchemy.exc import ArgumentError, InvalidRequestError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from optsync.clock import Clock
-from optsync.errors import CommandRefused, ConfigError
+from optsync.errors import ConfigError
+from optsync.state import revisions
 from optsync.state.chain import Chain, Keys
 from optsync.state.erasures import TOUCHED
 from optsync.state.prepared import execute_plainly
 from optsync.state.pseudonyms import Pseudonyms
 from optsync.state.unit import Unit
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     # Opt-outs are in the ledger before anything else happens: a commit must survive a power cut.
@@ -53,15 +47,11 @@ _PATIENCE = (
 
 _READING = "optsync_reading"
 
+_AT_ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 _MAY_TAKE_ITS_TIME = "SET LOCAL idle_in_transaction_session_timeout = 0"
 
 DatabaseError = SQLAlchemyError
 """Whatever a database raises, for those who know no SQL."""
-
-
-@cache
-def _migrations() -> ScriptDirectory:
-    return ScriptDirectory(str(MIGRATIONS))
 
 
 class Store:
@@ -104,19 +94,10 @@ class Store:
             CommandRefused: the database was written by a newer optsync.
         """
         with self._engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
-        script = _migrations()
-        if current == script.get_current_head():
-            return
-        if current is not None and current not in {r.revision for r in script.walk_revisions()}:
-            raise CommandRefused(
-                f"the state database has schema {current}, which this optsync does not know: use a newer optsync"
-            )
-        config = AlembicConfig()
-        config.set_main_option("script_location", str(MIGRATIONS))
+            if revisions.revision_of(connection) == revisions.newest():
+                return
         with self._engine.connect() as connection, _tables_replaceable(connection), connection.begin():
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            revisions.upgrade(connection, revisions.newest())
 
     @property
     def _pseudonyms(self) -> Pseudonyms:
@@ -179,6 +160,40 @@ class Store:
                 self._rehearsal = None
                 outer.rollback()
 
+    # copies of the whole
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[Connection]:
+        """A connection that shows everything as it is now, whatever others write meanwhile; it only reads."""
+        with self._engine.connect() as connection, _begun_to_read(connection):
+            if not self.is_sqlite:
+                execute_plainly(connection, f"{_AT_ONE_MOMENT}, READ ONLY; {_MAY_TAKE_ITS_TIME}")
+            yield connection
+
+    @contextmanager
+    def standing_still(self) -> Iterator[Connection]:
+        """As :meth:`at_one_moment`, and nobody else writes until the block ends: they wait, and give up after a while.
+        What the block writes is undone."""
+        with self._engine.connect() as connection:
+            tables = [] if self.is_sqlite else sa.inspect(connection).get_table_names()
+            connection.rollback()
+            transaction = connection.begin()
+            try:
+                if not self.is_sqlite:
+                    execute_plainly(connection, f"{_AT_ONE_MOMENT}; {_MAY_TAKE_ITS_TIME}")
+                    _lock(connection, tables)
+                yield connection
+            finally:
+                transaction.rollback()
+
+    @contextmanager
+    def being_filled(self) -> Iterator[Connection]:
+        """One transaction in which tables are made and filled; SQLite's foreign keys are off in it."""
+        with self._engine.connect() as connection, _tables_replaceable(connection), connection.begin():
+            if not self.is_sqlite:
+                execute_plainly(connection, _MAY_TAKE_ITS_TIME)
+            yield connection
+
     def wipe(self) -> bool:
         """Takes what was deleted before out of the database's files too: SQLite's file is written anew and its log
         emptied (both take the time and the room of a copy); PostgreSQL is told to free the touched tables' rows.
@@ -226,6 +241,13 @@ def _vacuum(connection: Any) -> bool:
     finally:
         connection.autocommit = False
     return True
+
+
+def _lock(connection: Connection, tables: Sequence[str]) -> None:
+    """Before anything is read, so that what others have just committed is seen, too."""
+    quote = connection.dialect.identifier_preparer.quote
+    if tables:
+        execute_plainly(connection, f"LOCK TABLE {', '.join(map(quote, tables))} IN EXCLUSIVE MODE")
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class KillingTransport(MockTransport):
         return answer
 
 
-def told(folder: Path) -> World:
+def told(folder: Path, *, state_url: str | None = None) -> World:
     """Two systems with a past: opt-outs and consents of both sides, topics, fields, an address that cannot be used, a
     person asked to confirm, and a process that was killed in the middle of a write."""
     both = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
@@ -50,7 +50,7 @@ def told(folder: Path) -> World:
         person(13, in_esp=False, opt_in=True, consent_at=START - timedelta(days=3), consent_text="yes, the monthly"),
         person(14, addresses=("ann14@example.com", "zoë@bücher.example"), last_name="Łuczak"),
     ]
-    w = World(folder, people)
+    w = World(folder, people, state_url=state_url)
     w.sync()
     w.esp.act("unsubscribe", email="ann1@example.com")
     w.crm.act("opt_out", email="ann2@example.com")
