@@ -11,7 +11,7 @@ from tests.cli.desk import Desk
 
 COMMANDS = [
     "init", "schema", "connectors", "check", "fields", "plan", "sync", "status", "explain", "opt-out", "opt-in",
-    "may-send", "issues", "runs", "mock-server", "daemon", "demo",
+    "may-send", "issues", "runs", "db", "mock-server", "daemon", "demo",
 ]  # fmt: skip
 PROGRAM = [sys.executable, "-m", "optsync.cli.app"]
 

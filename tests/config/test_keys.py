@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from optsync.config.keys import secret_keys
+from optsync.config.keys import key_beside, key_file, secret_keys
 from optsync.config.schema import Config
-from optsync.errors import ConfigError
+from optsync.errors import CommandRefused, ConfigError
 
 Loaded = Callable[..., Config]
 
@@ -46,3 +46,42 @@ def test_a_place_that_cannot_be_written_is_a_configuration_error(loaded: Loaded,
     (tmp_path / "file").write_text("", encoding="ascii")
     with pytest.raises(ConfigError, match="secret_keys"):
         secret_keys(loaded(smallest + 'state: {url: "sqlite:///file/optsync.db"}\n'))
+
+
+def test_a_key_file_is_carried_along_and_taken_away_again_when_that_fails(
+    loaded: Loaded, smallest: str, tmp_path: Path
+) -> None:
+    config = loaded(smallest)
+    twin = tmp_path / "copy.db.key"
+    with key_beside(config, tmp_path / "copy.db") as nothing:
+        assert (nothing, twin.exists()) == (None, False)
+    made = secret_keys(config)
+    assert key_file(config) == tmp_path / "optsync.db.key"
+
+    with pytest.raises(ZeroDivisionError), key_beside(config, tmp_path / "copy.db"):
+        raise ZeroDivisionError if twin.exists() else AssertionError
+    assert not twin.exists()
+    for _ in range(2):
+        with key_beside(config, tmp_path / "copy.db") as carried:
+            assert carried == twin
+    assert (twin.read_bytes(), twin.stat().st_mode & 0o777) == (made[0], 0o600)
+    with pytest.raises(ZeroDivisionError), key_beside(config, tmp_path / "copy.db"):
+        raise ZeroDivisionError
+    assert twin.exists(), "it was there before"
+
+
+def test_a_key_that_the_configuration_gives_is_in_no_file(loaded: Loaded, smallest: str, tmp_path: Path) -> None:
+    (tmp_path / "optsync.db.key").write_text("f" * 64, encoding="ascii")
+    config = loaded(smallest + "secret_keys: [a-new-secret]\n")
+    assert key_file(config) is None
+    with key_beside(config, tmp_path / "copy.db") as carried:
+        assert carried is None
+
+
+def test_another_key_is_not_overwritten(loaded: Loaded, smallest: str, tmp_path: Path) -> None:
+    config = loaded(smallest)
+    secret_keys(config)
+    (tmp_path / "copy.db.key").write_text("f" * 64, encoding="ascii")
+    with pytest.raises(CommandRefused, match="another secret key"), key_beside(config, tmp_path / "copy.db"):
+        raise AssertionError
+    assert (tmp_path / "copy.db.key").read_text(encoding="ascii") == "f" * 64

@@ -46,3 +46,9 @@ def test_one_address_has_one_stand_in_and_the_key_decides_which() -> None:
 
 def test_secrets_go_before_addresses_do() -> None:
     assert "hunter2" not in Redactor(["hunter2"]).all("https://user:hunter2@crm.example/rest")
+
+
+def test_what_is_learnt_later_is_hidden_beside_what_was_known() -> None:
+    redactor = Redactor(["hunter2"], key=b"one").knowing("hunter3")
+    assert redactor.secrets("hunter2 hunter3 hunter4") == "*** *** hunter4"
+    assert redactor.address("anna@example.com") == Redactor(key=b"one").address("anna@example.com")

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from optsync.sync.backup import BackedUp
     from optsync.sync.moving import Copied
 
-app = typer.Typer(help="Back up the state database, and move it into another.", no_args_is_help=True)
+app = typer.Typer(
+    help="Back up the state database, and move it into another.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command("backup")

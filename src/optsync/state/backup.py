@@ -104,8 +104,9 @@ def _finish(draft: Path) -> None:
         connection.execute("PRAGMA journal_mode=DELETE")
         found = [row[0] for row in connection.execute("PRAGMA quick_check(5)")]
     if found != ["ok"]:
+        told = "; ".join(part for row in found for part in row.splitlines() if not part.startswith("***"))
         raise CommandRefused(
-            f"the copy is damaged, and so is the state, as a rule ({'; '.join(found)}); no backup was kept. Stop "
+            f"the copy is damaged, and so is the state, as a rule ({told}); no backup was kept. Stop "
             "optsync, keep a copy of the database's files, and restore the newest backup"
         )
 
