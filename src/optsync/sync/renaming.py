@@ -1,9 +1,12 @@
 """A record that was given another address by us: the last look before it, and the receipt after it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from optsync.model.contact_point import same_mailbox
 from optsync.model.record import Record, Side, Status
+from optsync.model.statement import Statement, StatementKind
+from optsync.reconcile.consent import effective
+from optsync.reconcile.representation import shown
 from optsync.state.changes import Change
 from optsync.state.records import Observed
 from optsync.state.unit import Unit
@@ -19,16 +22,37 @@ def may_rename(observed: Observed, change: Change, binding: SourceBinding) -> bo
 
 
 def renamed(
-    unit: Unit, binding: SourceBinding, old: Observed, written: Record, addresses: Sequence[str], *, rid: str | None
+    unit: Unit,
+    binding: SourceBinding,
+    old: Observed,
+    written: Record,
+    addresses: Sequence[str],
+    *,
+    rid: str | None,
+    run: str,
 ) -> None:
     """Stores the new points, and the id that the vendor may have changed with the address; the points are looked at
     again in every sync that reads the source."""
     points = unit.points.require(addresses)
     listed = [points[a] for a in addresses]
     unit.records.set_points({old.key: listed})
+    flags = list(_flags(unit, binding, old, written))
+    unit.ledger.append(((p, said) for p in listed if p not in old.points for said in flags), run=run)
     if rid is not None and rid != old.record.id:
         _give_id(unit, old, written, rid)
     unit.points.mark(binding.syncs, {*old.points, *listed})
+
+
+def _flags(unit: Unit, binding: SourceBinding, old: Observed, written: Record) -> Iterator[Statement]:
+    """What somebody said by a flag that the record still shows: it speaks for addresses that come later, too. What has
+    lifted it at the former address lifts it at the new one only if it follows there."""
+    for representation in binding.representations:
+        if not representation.uses_flags or shown(written, representation).status is not Status.OUT:
+            continue
+        for said in effective(s for about in unit.ledger.about(old.points).values() for s in about):
+            is_of_flag = said.system == binding.system and said.record == old.record.id
+            if said.kind is StatementKind.OUT and is_of_flag and said.scope == representation.scope:
+                yield said
 
 
 def _give_id(unit: Unit, old: Observed, written: Record, rid: str) -> None:

@@ -140,7 +140,8 @@ class Settler:
         if change.kind is ChangeKind.RENAME:
             # Other records may have to give way to it, so that it is stored at once.
             unit.records.replace([(old.key, written)], at=self._engine.clock.now(), is_gone=is_gone)
-            renamed(unit, self._binding, old, written, usable(written.addresses), rid=outcome.record_id)
+            addresses = usable(written.addresses)
+            renamed(unit, self._binding, old, written, addresses, rid=outcome.record_id, run=self._run)
         else:
             (effects.gone if is_gone else effects.shown).append((old.key, written))
 
