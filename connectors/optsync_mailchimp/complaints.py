@@ -1,4 +1,5 @@
-"""Tells spam complaints from other opt-outs: a member shows both alike, the audience's abuse reports do not."""
+"""Spam complaints: a member shows them like other opt-outs, and none of them once somebody signed up again or was
+archived. The audience's abuse reports tell them apart, and when each was made."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,34 +28,40 @@ class _Reports:
 
 
 class Complaints:
-    """Abuse reports of the audiences of one account, read again only when there is a later opt-out."""
+    """Abuse reports of the audiences of one account, read again only when a member changed later."""
 
     def __init__(self, client: MailchimpClient) -> None:
         self._client = client
         self._known: dict[str, _Reports] = {}
 
     def mark(self, audience: str, records: Sequence[Record]) -> tuple[Record, ...]:
-        """The records, with the origin ``COMPLAINT`` where the person has complained since the last opt-in, or so
-        little before that nobody can tell which of the two counted last.
+        """The records, each with the time of the person's last complaint, whatever became of the member since. The
+        origin is ``COMPLAINT`` where that was after the last opt-in, or so little before that nobody can tell which of
+        the two counted last.
 
         Source: Mailchimp Marketing API 3.0, Abuse reports. A complaint makes a member unsubscribed or cleaned.
         """
-        newest = max((r.modified_at for r in records if _may_be(r) and r.modified_at), default=None)
-        if newest is None:
-            return tuple(records)
-        reports = self._known.get(audience)
-        if reports is None or reports.read_at is None or newest > reports.read_at:
-            reports = self._known[audience] = self._read(audience)
-        return tuple(_marked(record, reports) if _may_be(record) else record for record in records)
+        reports = self._reports(audience, records)
+        return tuple(_told(_marked(record, reports), reports) for record in records)
 
     def mark_outcomes(self, audience: str, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """The same for what writes brought back. When the reports cannot be read, outcomes stay as they are."""
+        """Only the origin, for what writes brought back: the next reading tells the rest. When the reports cannot be
+        read, outcomes stay as they are."""
         shown = [outcome.record for outcome in outcomes if outcome.record is not None]
         try:
-            marked = iter(self.mark(audience, shown))
+            reports = self._reports(audience, [record for record in shown if _may_be(record)])
         except SystemFailure:
             return list(outcomes)
+        marked = (_marked(record, reports) for record in shown)
         return [o if o.record is None else replace(o, record=next(marked)) for o in outcomes]
+
+    def _reports(self, audience: str, records: Sequence[Record]) -> _Reports:
+        """Newer than these records are, whose stamps are whole seconds."""
+        newest = max((r.modified_at for r in records if r.modified_at), default=None)
+        reports = self._known.get(audience, _Reports())
+        if newest is not None and (reports.read_at is None or newest >= reports.read_at):
+            reports = self._known[audience] = self._read(audience)
+        return reports
 
     def forget(self, audience: str) -> None:
         """Asks again next time: a report may come later than the opt-out that it caused."""
@@ -87,8 +94,17 @@ def _may_be(record: Record) -> bool:
     return bool(record.addresses) and (record.origin is Origin.PERSON or record.status is Status.BOUNCED)
 
 
+def _of(record: Record, reports: _Reports) -> Sequence[datetime | None]:
+    return reports.by_address.get(record.addresses[0].strip().lower(), ()) if record.addresses else ()
+
+
+def _told(record: Record, reports: _Reports) -> Record:
+    at = max((at for at in _of(record, reports) if at is not None), default=None)
+    return record if at is None else replace(record, complained_at=at)
+
+
 def _marked(record: Record, reports: _Reports) -> Record:
-    dates = reports.by_address.get(record.addresses[0].strip().lower(), ())
+    dates = _of(record, reports) if _may_be(record) else ()
     since = None if record.opted_in_at is None else record.opted_in_at - _LATE
     has_complained = any(at is None or since is None or at >= since for at in dates)
     return replace(record, origin=Origin.COMPLAINT) if has_complained else record

@@ -12,7 +12,8 @@ from optsync.model.record import Origin, Record, Side, Status
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength
 from optsync.reconcile.consent import Wish, standing
-from optsync.reconcile.detect import Detected, Reading, detect, with_restrictions
+from optsync.reconcile.detect import Detected, detect, with_restrictions
+from optsync.reconcile.reading import Reading
 from optsync.reconcile.representation import Representation, overlay, shown
 from optsync.reconcile.roster import left
 from tests.reconcile.places import CRM, ESP, NOW, OFFERS, SCOPE, before, grant

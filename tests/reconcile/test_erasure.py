@@ -33,6 +33,7 @@ RECORD = Record(
     created_at=NOW,
     modified_at=NOW,
     status_at=NOW,
+    complained_at=NOW,
     opted_in_at=NOW,
     lists=frozenset({"letter"}),
     rank=3,

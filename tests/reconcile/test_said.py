@@ -9,8 +9,9 @@ import pytest
 from optsync.model.record import Origin, Record, Status
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
-from optsync.reconcile.detect import Claim, Detected, Doubt, Reading, Said
+from optsync.reconcile.detect import Claim, Detected, Doubt, Said
 from optsync.reconcile.moments import parse_moment
+from optsync.reconcile.reading import Reading
 from optsync.reconcile.representation import Representation
 from optsync.reconcile.roster import left
 from tests.reconcile.places import CRM, ESP, EVENTS, NOW, OFFERS, SCOPE, before

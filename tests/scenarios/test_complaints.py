@@ -82,6 +82,60 @@ def test_a_complaint_stands_against_a_new_sign_up(world: Make) -> None:
     assert is_out_everywhere(w)
 
 
+@pytest.mark.parametrize("was_synced", [False, True])
+@pytest.mark.parametrize("since", ["resubscribe", "archive"])
+def test_a_complaint_is_heard_although_the_member_shows_nothing_of_it_any_more(
+    world: Make, since: str, was_synced: bool
+) -> None:
+    w = world(person(1), person(2))
+    if was_synced:
+        w.sync()
+    w.wait(hours=1)
+    w.esp.act("complain", email=ANN)
+    complained_at = w.clock.now()
+    w.wait(hours=1)
+    w.esp.act(since, email=ANN)
+    w.settle()
+
+    decisive = explain(w.engine, ANN)["scopes"][SCOPE]["decided_by"]
+    assert (decisive["kind"], decisive["at"]) == (StatementKind.COMPLAINT, complained_at.isoformat())
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.esp_shows(ANN)["status"] != Status.IN
+
+
+def test_a_complaint_of_whom_an_administrator_let_back_in_is_not_raised_again(world: Make) -> None:
+    w = complained(world)
+    w.wait(hours=1)
+    opt_in(w.engine, ANN, scope=SCOPE, actor="Eve", evidence="a signed letter")
+    w.sync()
+    w.esp.act("confirm", email=ANN)
+    w.settle()
+    w.sync(full=True)
+
+    assert explain(w.engine, ANN)["scopes"][SCOPE]["standing"] == "in"
+    assert w.esp_shows(ANN)["status"] == Status.IN
+
+
+def test_who_complained_was_let_back_in_and_left_as_others_do_can_come_back_as_others_do(world: Make) -> None:
+    w = complained(world)
+    w.wait(hours=1)
+    opt_in(w.engine, ANN, scope=SCOPE, actor="Eve", evidence="a signed letter")
+    w.sync()
+    w.esp.act("confirm", email=ANN)
+    w.settle()
+    w.wait(hours=1)
+    w.esp.act("unsubscribe", email=ANN)
+    w.settle()
+    assert is_out_everywhere(w)
+    assert decided_by(w) == StatementKind.OUT
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=ANN)
+    w.settle()
+
+    assert explain(w.engine, ANN)["scopes"][SCOPE]["standing"] == "in"
+    assert w.esp_shows(ANN)["status"] == Status.IN
+
+
 def test_a_complaint_stands_against_deletion_and_import_on_both_sides(world: Make) -> None:
     w = complained(world)
     w.crm.act("delete", email=ANN)

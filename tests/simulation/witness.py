@@ -58,14 +58,18 @@ class Witness:
     def begins(self, world: Sight, now: datetime) -> None:
         """What the systems show at first was said before."""
         self._relate(world)
-        self._compare(Sight({}, {}), world, now - timedelta(days=2), "first")
+        self._compare(Sight({}, {}), world, now - timedelta(days=2))
+        for name, m in world.esp.items():
+            if m.origin == "abuse":
+                at, key = now - timedelta(days=2), ("esp", name)
+                self._no((m.address,), STATUS, at, key, "complaint", is_personal=True, is_complaint=True)
 
     def saw_act(self, act: Act, before: Sight, after: Sight, now: datetime, claimed: datetime) -> None:
         """``now`` is what their system stamps it with."""
         self.order += 1
         late = timedelta(seconds=act.late)
         self._relate(after)
-        self._compare(before, after, now, act.what)
+        self._compare(before, after, now)
         if act.what == "merge":
             self._note_merge(before, after, now)
         elif act.who == "crm" and act.what.startswith("opt_in") and claimed - now < FUTURE + late:
@@ -77,8 +81,8 @@ class Witness:
             if key and (was is not None or address(act.slot) in self.forgotten):
                 self.says_yes(address(act.slot), STATUS, now, clock="esp", source=("esp", key))
         elif act.what.startswith("complain"):
-            # Of whoever cannot be reached any more only the reports tell it: that explains an out and demands none.
-            self.nos.setdefault((address(act.slot), STATUS), [])
+            key = next(k for k, m in after.esp.items() if m.address == address(act.slot))
+            self._no((address(act.slot),), STATUS, now, ("esp", key), "complaint", is_personal=True, is_complaint=True)
         elif act.what == "set_topic" and act.who == "person" and act.other % 4 < 2:
             self.says_yes(address(act.slot), TOPICS[act.other % 2], now, clock="esp")
             self._ticks.note(after, address(act.slot), TOPICS[act.other % 2])
@@ -134,13 +138,13 @@ class Witness:
             if is_it and ("crm", key) in self.latest:
                 self.says_yes(contact.addresses[0], STATUS, claimed, clock=None, source=("crm", key))
 
-    def _compare(self, before: Sight, after: Sight, now: datetime, what: str) -> None:
+    def _compare(self, before: Sight, after: Sight, now: datetime) -> None:
         for key, contact in after.crm.items():
             if before.crm.get(key) != contact:
                 self._contact(("crm", key), before.crm.get(key), contact, now)
         for name, member in after.esp.items():
             if before.esp.get(name) != member:
-                self._member(("esp", name), before.esp.get(name), member, now, is_again=what.startswith("complain"))
+                self._member(("esp", name), before.esp.get(name), member, now)
                 for email, topic in self._ticks.as_young_as(("esp", name), member):
                     self.says_yes(email, topic, now, clock="esp")
 
@@ -167,20 +171,15 @@ class Witness:
         for topic in sorted((was.topics if was else frozenset()) - now_is.topics):
             self._no(now_is.addresses, topic, now, key, topic, is_personal=False)
 
-    def _member(self, key: Key, was: Member | None, now_is: Member, now: datetime, *, is_again: bool) -> None:
+    def _member(self, key: Key, was: Member | None, now_is: Member, now: datetime) -> None:
         self.touched[key] = now
         self.unshown.add(key)
         if was and was.address != now_is.address:
             self.moved[key] = (now, self.order)
         is_new = was is None or (was.status, was.origin) != (now_is.status, now_is.origin)
-        is_complaint = now_is.origin == "abuse" or (is_again and now_is.status == "cleaned")
         if now_is.status == "unsubscribed" and is_new:
             is_personal = now_is.origin in {"self", "abuse"}
             self._no((now_is.address,), STATUS, now, key, "out", is_personal=is_personal)
-            if is_complaint:
-                self._no((now_is.address,), STATUS, now, key, "out", is_personal=True, is_complaint=True)
-        elif now_is.status == "cleaned" and is_complaint and is_new:
-            self._no((now_is.address,), STATUS, now, key, "cleaned", is_personal=True, is_complaint=True)
         elif now_is.status == "transactional" and was and self._was_in(key, was):
             self._no((now_is.address,), STATUS, now, key, "transactional", is_personal=True)
         elif now_is.status == "transactional" and any(row.is_in for row in self._seen(key)):

@@ -50,7 +50,7 @@ class No:
             return bool(self.before) and all(self.kind in seen.topics for seen in self.before)
         if self.kind == "transactional":
             return bool(self.before) and all(seen.is_in for seen in self.before)
-        if self.kind != "out" or self.is_complaint:
+        if self.kind != "out":
             return True
         return all(not seen.is_out or (row is not None and row.proof != seen.proof) for seen in self.before)
 
@@ -78,7 +78,9 @@ def shows(row: Row, no: No) -> bool:
         return False
     if no.kind == "out":
         return row.is_out and no.is_news(row)
-    if no.kind in {"cleaned", "transactional"}:
+    if no.is_complaint:
+        return row.is_out or row.status == "cleaned"
+    if no.kind == "transactional":
         return row.status == no.kind and no.is_news(row)
     if no.kind == "unticked":
         return not row.is_in and not row.is_out
@@ -95,7 +97,7 @@ def still_shows(world: Sight, no: No) -> bool:
     if side != "esp" or member is None or member.address != no.email:
         return False
     if no.is_complaint:
-        return member.origin == "abuse" or member.status == "cleaned"
+        return True  # the reports go on telling it, whatever the member shows since
     return no.kind == "out" and member.status == "unsubscribed"
 
 

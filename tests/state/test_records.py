@@ -22,6 +22,7 @@ FULL = member(
     origin=Origin.PERSON,
     reason="N/A",
     status_at=NOW,
+    complained_at=NOW - timedelta(days=1),
     opted_in_at=NOW - timedelta(days=2),
     topics={"Offers": True, "Events": False, "News": None},
     fields={"FNAME": "Ada", "AGE": 36, "SCORE": 1.5, "VIP": True, "TAGS": ("a", "b"), "NONE": None},

@@ -49,8 +49,8 @@ def test_a_full_read_shows_everybody_once_archived_ones_last() -> None:
     assert [page.is_last for page in pages] == [False] * (len(pages) - 1) + [True]
     assert all(page.is_full and page.is_complete for page in pages)
     assert {r.status for r in pages[-1].records} == {Status.ARCHIVED}
-    # Three pages of live members, one of archived ones; two calls bring the group names.
-    assert world.connector.calls - before == 4 + 2
+    # Three pages of live members, one of archived ones; two calls bring the group names, one the abuse reports.
+    assert world.connector.calls - before == 4 + 2 + 1
 
 
 def test_a_delta_without_changes_costs_two_calls_and_shows_nothing() -> None:
@@ -253,15 +253,52 @@ def test_who_caused_an_opt_out_is_told_apart() -> None:
     assert origins == [Origin.PERSON, Origin.ADMIN, Origin.COMPLAINT, Origin.UNKNOWN]
 
 
-def test_a_complaint_before_a_new_sign_up_is_over() -> None:
+def test_a_complaint_before_a_new_sign_up_is_told_and_not_taken_for_the_later_opt_out() -> None:
     world = World(numbered(1))
+    complained_at = world.clock.now()
     world.act("complain", "person0@example.org")
     world.clock.advance(3600)
     world.act("resubscribe", "person0@example.org")
+    again = world.records()["person0@example.org"]
     world.clock.advance(3600)
     world.act("unsubscribe", "person0@example.org")
+    left = world.records()["person0@example.org"]
 
-    assert world.records()["person0@example.org"].origin is Origin.PERSON
+    assert (again.status, again.complained_at) == (Status.IN, complained_at)
+    assert (left.status, left.origin, left.complained_at) == (Status.OUT, Origin.PERSON, complained_at)
+
+
+def test_the_last_complaint_of_several_is_told_of_a_member_who_is_archived_too() -> None:
+    world = World(numbered(2))
+    world.act("complain", "person0@example.org")
+    world.clock.advance(3600)
+    world.act("resubscribe", "person0@example.org")
+    world.act("complain", "person0@example.org")
+    world.act("archive", "person0@example.org")
+    records = world.records()
+
+    assert records["person0@example.org"].status is Status.ARCHIVED
+    assert records["person0@example.org"].complained_at == world.clock.now()
+    assert records["person1@example.org"].complained_at is None
+
+
+def test_a_complaint_in_the_second_of_the_last_reading_is_told_by_the_next() -> None:
+    world = World(numbered(1))
+    cursor = world.read()[-1].cursor
+    world.act("complain", "person0@example.org")
+    world.clock.advance(60)
+    [record] = [r for page in world.read(cursor) for r in page.records]
+
+    assert record.complained_at == world.clock.now() - timedelta(seconds=60)
+
+
+def test_a_report_without_a_date_makes_a_complaint_of_the_opt_out() -> None:
+    world = World(numbered(1))
+    world.act("complain", "person0@example.org")
+    world.mock.audience.abuse_reports[0]["date"] = ""
+    record = world.records()["person0@example.org"]
+
+    assert (record.origin, record.complained_at) == (Origin.COMPLAINT, None)
 
 
 def test_a_complaint_that_takes_effect_after_a_sign_up_counts_although_it_is_dated_before() -> None:
@@ -322,6 +359,7 @@ def test_a_delta_that_shows_the_same_opt_outs_again_costs_two_calls() -> None:
     cursor = world.read()[-1].cursor
     world.clock.advance(5)
     world.act("unsubscribe", "person0@example.org")
+    world.clock.advance(1)
     cursor = world.read(cursor)[-1].cursor
     before = world.connector.calls
     pages = world.read(cursor)

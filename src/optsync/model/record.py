@@ -69,6 +69,8 @@ class Record:
     """The vendor's reason or code for the status."""
     status_at: datetime | None = None
     """When the status came about, where the vendor gives an own time for it."""
+    complained_at: datetime | None = None
+    """When the person last complained, where the vendor keeps that apart from the status."""
     opted_in_at: datetime | None = None
     """The vendor's opt-in stamp."""
     topics: Mapping[str, bool | None] = field(default_factory=dict)

@@ -10,25 +10,14 @@ from datetime import datetime, timedelta
 from optsync.model.record import BY_THEMSELF, Origin, Record, Side, Status
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
+from optsync.reconcile.complaint import complaint
 from optsync.reconcile.moments import is_same_moment, parse_moment
 from optsync.reconcile.putback import remembered
+from optsync.reconcile.reading import Reading
 from optsync.reconcile.representation import Representation, shown, topic_shown
 
 _IS_NOT_THERE = frozenset({Status.ABSENT, Status.ARCHIVED})
 _SHOWS_NO_IN = frozenset({Status.PENDING, Status.ABSENT, Status.ARCHIVED})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """The circumstances in which a record was read. ``offset`` is the system's clock minus ours, None while it
-    is unknown; ``is_first_run`` says that the collection was never read to its end before under its present
-    meaning, ``was_read_before`` that it was under another."""
-
-    system: str
-    seen_at: datetime
-    offset: timedelta | None = timedelta(0)
-    is_first_run: bool = False
-    was_read_before: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +133,13 @@ class _Teller:
         self.claims: list[Claim] = []
         self.doubts: list[Doubt] = []
         self.evidence = self._evidence()
+        self.complaint = None if self.rep.uses_flags else complaint(before, now, self.rep.scope, reading)
 
     # status
 
     def tell_status(self) -> None:
+        if self.complaint is not None:
+            self.said.append(Said(self.complaint))
         view = shown(self.now, self.rep)
         was = shown(self.before, self.rep).status if self.before else None
         if view.is_contradictory and not self._was_contradictory():
@@ -184,11 +176,15 @@ class _Teller:
 
     def _say_bounce(self, was: Status | None) -> None:
         """What a system took out of its mailings because of a complaint did not bounce."""
-        has_complained = self.before is not None and self.before.origin is Origin.COMPLAINT
-        if self.now.origin is Origin.COMPLAINT and not has_complained:
+        if self.now.origin is Origin.COMPLAINT and self._has_complained_since():
             self._say_out()
         elif was is not Status.BOUNCED:
             self._say(StatementKind.HARD_BOUNCE, EVERYTHING, source=Source.BOUNCE)
+
+    def _has_complained_since(self) -> bool:
+        if self.now.complained_at is not None:
+            return self.complaint is not None
+        return self.before is None or self.before.origin is not Origin.COMPLAINT
 
     def _was_in_between(self) -> bool:
         """Out as before, but the proof of an opt-in moved: somebody said yes, and then no again, unseen. A proof that
@@ -198,7 +194,9 @@ class _Teller:
 
     def _say_out(self) -> None:
         is_flag = self.rep.uses_flags
-        if not is_flag and self.now.origin is Origin.COMPLAINT:
+        if self.complaint is not None and self._is_the_complaint(self.complaint):
+            return
+        if not is_flag and self.now.origin is Origin.COMPLAINT and self.now.complained_at is None:
             self._say(StatementKind.COMPLAINT, self.rep.scope, source=Source.SPAM_COMPLAINT, is_personal=True)
             return
         self._say(
@@ -209,6 +207,12 @@ class _Teller:
             is_personal=not is_flag and self.now.origin is not Origin.ADMIN,
             for_all=is_flag,
         )
+
+    def _is_the_complaint(self, told: Statement) -> bool:
+        """Whether an out that is shown is no other than the complaint that is told: nothing dates it later."""
+        at, clock = self._when(StatementKind.OUT, self.rep.scope)
+        is_no_later = self.now.status is Status.BOUNCED or clock == OUR_CLOCK or at <= told.at
+        return self.now.origin is Origin.COMPLAINT and is_no_later
 
     def _say_first_sight(self, status: Status) -> None:
         """A full reading that lifts nothing: in is a grant only with evidence."""
@@ -294,7 +298,7 @@ class _Teller:
             return None
         if self.before is not None and self.before.opted_in_at == stamp:
             return None
-        return self._correct(stamp), self.reading.system, {"opted_in_at": stamp.isoformat()}
+        return self.reading.corrected(stamp), self.reading.system, {"opted_in_at": stamp.isoformat()}
 
     def _typed_evidence(self, value: str) -> tuple[datetime, str | None, dict[str, str]] | None:
         at = parse_moment(value)
@@ -364,7 +368,7 @@ class _Teller:
         modified_before = self.before.modified_at if self.before else None
         for stamp, was in ((own, own_before), (self.now.modified_at, modified_before)):
             if stamp is not None and (kind is StatementKind.GRANT or was is None or stamp > was):
-                return self._correct(stamp), self.reading.system
+                return self.reading.corrected(stamp), self.reading.system
         return self.reading.seen_at, OUR_CLOCK
 
     def _statement(
@@ -394,6 +398,3 @@ class _Teller:
             system=self.reading.system,
             record=self.now.id,
         )
-
-    def _correct(self, stamp: datetime) -> datetime:
-        return stamp - (self.reading.offset or timedelta(0))

@@ -38,6 +38,7 @@ def own_part(record: Record, forgotten: Collection[str], representations: Iterab
         addresses=tuple(a for a in record.addresses if usable([a]) and not _is_of(a, forgotten)),
         status=record.status,
         origin=record.origin,
+        complained_at=record.complained_at,
         topics=record.topics,
         fields={name: value for name, value in record.fields.items() if name in flags},
         word=record.word,

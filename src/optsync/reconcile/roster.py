@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from optsync.model.record import Record, Status
 from optsync.model.statement import OUR_CLOCK, Source, StatementKind, state
-from optsync.reconcile.detect import Reading, Said
+from optsync.reconcile.detect import Said
+from optsync.reconcile.reading import Reading
 from optsync.reconcile.representation import Representation, shown
 
 

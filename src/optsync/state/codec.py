@@ -19,6 +19,7 @@ class _Stored(msgspec.Struct, omit_defaults=True, frozen=True):
     o: Origin = Origin.UNKNOWN
     r: str | None = None
     sa: datetime | None = None
+    ca: datetime | None = None
     oi: datetime | None = None
     t: dict[str, bool | None] = {}
     f: dict[str, Value] = {}
@@ -42,6 +43,7 @@ def encode_record(record: Record) -> tuple[bytes, bytes]:
         o=record.origin,
         r=record.reason,
         sa=record.status_at,
+        ca=record.complained_at,
         oi=record.opted_in_at,
         t=dict(sorted(record.topics.items())),
         f=dict(sorted(record.fields.items())),
@@ -68,6 +70,7 @@ def decode_record(rid: str, data: bytes) -> Record:
         origin=s.o,
         reason=s.r,
         status_at=s.sa,
+        complained_at=s.ca,
         opted_in_at=s.oi,
         topics=s.t,
         fields=s.f,

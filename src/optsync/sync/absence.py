@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from optsync.connect.contract import Absence
 from optsync.model.record import Status
-from optsync.reconcile.detect import Reading
+from optsync.reconcile.reading import Reading
 from optsync.reconcile.roster import left
 from optsync.state.records import Observed
 from optsync.state.sources import Source

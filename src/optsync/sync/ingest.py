@@ -12,7 +12,8 @@ from optsync.model.record import Record, Status
 from optsync.model.statement import Statement, Strength
 from optsync.reconcile.asking import has_open
 from optsync.reconcile.consent import Wish, standing
-from optsync.reconcile.detect import Claim, Detected, Doubt, Reading, Said, detect, with_restrictions
+from optsync.reconcile.detect import Claim, Detected, Doubt, Said, detect, with_restrictions
+from optsync.reconcile.reading import Reading
 from optsync.reconcile.representation import Representation, overlay, with_address
 from optsync.state.codec import encode_record
 from optsync.state.issues import NewIssue
@@ -236,9 +237,8 @@ class Ingest:
             try:
                 usable.setdefault(normalise(raw))
             except InvalidAddress as error:
-                doubts.append(
-                    Doubt("invalid_address", "address", f"an address cannot be used: {error}; it is left out")
-                )
+                message = f"an address cannot be used: {error}; it is left out"
+                doubts.append(Doubt("invalid_address", "address", message))
         return tuple(usable), tuple(doubts)
 
     def _word_doubt(self, record: Record) -> tuple[Doubt, ...]:

@@ -1,0 +1,30 @@
+"""Complaints that a system keeps apart from the status: whoever signed up again or was archived since shows nothing of
+theirs any more, and only an administrator lifts it all the same."""
+
+from optsync.model.record import Origin, Record
+from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
+from optsync.reconcile.reading import Reading
+
+
+def complaint(before: Record | None, now: Record, scope: str, reading: Reading) -> Statement | None:
+    """A complaint that ``before`` (None at first sight) did not show. It counts at its own time, so that the same one
+    told again is the same statement, and what an administrator granted since goes on lifting it. What a clock tells
+    that is unknown is dated now, as every out is."""
+    at = now.complained_at
+    known = None if before is None else before.complained_at
+    if at is None or (known is not None and at <= known):
+        return None
+    is_dated = before is None or reading.offset is not None
+    return state(
+        scope=scope,
+        kind=StatementKind.COMPLAINT,
+        at=reading.corrected(at) if is_dated else reading.seen_at,
+        clock=reading.system if is_dated else OUR_CLOCK,
+        seen_at=reading.seen_at,
+        source=Source.SPAM_COMPLAINT,
+        is_personal=True,
+        # The vendor's reason is one for the status that is shown, which may have come later.
+        reason=now.reason if now.origin is Origin.COMPLAINT else None,
+        system=reading.system,
+        record=now.id,
+    )
