@@ -42,7 +42,7 @@ class Player:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.stage = Stage(script)
-        self.witness = Witness(script.policy.get("topics_first_sight") != "union")
+        self.witness = Witness(restricts_topics=script.policy.get("topics_first_sight") != "union")
         self.counts: Counter[str] = Counter()
         self.coverage = Coverage(self.stage)
         self.trace: list[str] = []

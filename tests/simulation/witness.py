@@ -4,7 +4,6 @@ contents before and after each act and from the rows that the engine was shown.
 A *no* counts against the engine once an answer has shown it in a cycle that ended well, or when a system still shows
 it at the end: what nobody ever showed cannot be known. What is let pass besides is named where it is."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -12,18 +11,15 @@ from datetime import datetime, timedelta
 from tests.simulation.hands import Contact, Member, Sight
 from tests.simulation.line import Row
 from tests.simulation.script import TOPICS, Act, address
+from tests.simulation.testimony import Testimony
 from tests.simulation.ticks import Ticks, consented
-from tests.simulation.words import APART, FUTURE, STATUS, Key, No, Yes, covered, shows, still_shows
+from tests.simulation.words import FUTURE, STATUS, Key, No, Yes, covered, shows, still_shows
 
 
 @dataclass(slots=True)
-class Witness:
+class Witness(Testimony):
     restricts_topics: bool = True
     """Whether a topic is off where the two sides disagree at first sight."""
-    nos: dict[tuple[str, str], list[No]] = field(default_factory=dict)
-    yeses: dict[tuple[str, str], list[Yes]] = field(default_factory=dict)
-    families: dict[str, set[str]] = field(default_factory=dict)
-    """Addresses that one person may have had: grants may be carried among them."""
     known: dict[Key, Row] = field(default_factory=dict)
     """The last row of each record that a cycle that ended well was shown."""
     latest: dict[Key, Row] = field(default_factory=dict)
@@ -40,11 +36,6 @@ class Witness:
     absorbed: dict[Key, list[tuple[Contact, int, datetime]]] = field(default_factory=dict)
     spoken: set[tuple[Key, str, str]] = field(default_factory=set)
     """(record, scope, no or yes) of everything that people made a record show."""
-    unticked: set[tuple[str, str]] = field(default_factory=set)
-    """(address, topic) of records that came without the topic: where the other side has it, that decides."""
-    hints: set[str] = field(default_factory=set)
-    """Addresses of records that showed in with a proof, first sights included: enough where nobody said no."""
-    first_hints: Counter[str] = field(default_factory=Counter)
     forgotten: set[str] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
     order: int = 0
@@ -270,13 +261,6 @@ class Witness:
             if shown and shown != row.addresses:
                 self._same_person((*row.addresses, *shown))
 
-    def _same_person(self, emails: Sequence[str]) -> None:
-        if len(emails) < 2:
-            return
-        family = set(emails).union(*(self.families.get(a, set()) for a in emails))
-        for each in family:
-            self.families[each] = family
-
     # what the engine is shown
 
     def was_shown(self, rows: Sequence[Row]) -> None:
@@ -370,57 +354,3 @@ class Witness:
                 at, order = moved or (no.at, no.order)
                 said = self.nos.setdefault((email, no.scope), [])
                 said.append(replace(no, email=email, at=at, order=order, is_certain=True))
-
-    # what follows
-
-    def _grants(self, email: str, scope: str) -> list[Yes]:
-        family = sorted(self.families.get(email, {email}) | {email})
-        return [yes for each in family for yes in self.yeses.get((each, scope), ())]
-
-    def _beats(self, yes: Yes, no: No) -> bool:
-        """Whether a yes lifts a no: strong enough, and later as far as anybody can tell."""
-        if no.is_complaint and not yes.is_admin:
-            return False
-        if yes.is_blurred or no.is_blurred:
-            return True
-        if yes.clock is not None and yes.clock == no.source[0]:
-            return yes.order > no.order
-        return yes.at - no.at >= APART
-
-    def _may_be_beaten(self, no: No) -> bool:
-        """Whether a yes came after it at all: then what follows depends on clocks."""
-        grants = self._grants(no.email, no.scope)
-        late = any(y.order > no.order and (y.is_admin or not no.is_complaint) for y in grants)
-        return no.is_void or late or any(self._beats(y, no) for y in grants)
-
-    def must_be_out(self, email: str, scope: str = STATUS, *, shown: bool = False) -> bool:
-        """Whether the last word was no, whoever of the family says yes at any later time. ``shown``: what the cycle
-        under way was shown counts too."""
-        said = self.nos.get((email, scope), ())
-        return any((no.is_certain or (shown and no.is_shown)) and not self._may_be_beaten(no) for no in said)
-
-    def blocks(self, email: str, scope: str = STATUS) -> No | None:
-        """A no that the engine was shown and that no yes lifts."""
-        for no in self.nos.get((email, scope), ()):
-            is_known = (no.is_certain or no.is_shown) and not no.is_void
-            if is_known and not any(self._beats(yes, no) for yes in self._grants(email, scope)):
-                return no
-        return None
-
-    def has_said_no(self, email: str, scope: str = STATUS) -> bool:
-        """Whether anybody ever said no, lifted or not, of that person."""
-        family = self.families.get(email, {email}) | {email}
-        return any((each, scope) in self.nos for each in family)
-
-    def has_no_topic(self, email: str, topic: str) -> bool:
-        """Whether there ever was a reason to switch the topic off."""
-        family = self.families.get(email, {email}) | {email}
-        return self.has_said_no(email, topic) or any((each, topic) in self.unticked for each in family)
-
-    def has_said_yes(self, email: str) -> bool:
-        """Whether anything ever said yes for that person, were it only a box that a list came with."""
-        family = self.families.get(email, {email}) | {email}
-        return bool(self._grants(email, STATUS) or self.hints & family)
-
-    def count_yeses(self, email: str) -> int:
-        return len(self._grants(email, STATUS)) + len(self.families.get(email, ())) + self.first_hints[email]
