@@ -29,6 +29,8 @@ class Witness(Testimony):
     """When people last changed a record's addresses."""
     shown_moved: dict[Key, int] = field(default_factory=dict)
     """When any cycle was first shown the addresses that a record shows now."""
+    put_away: set[Key] = field(default_factory=set)
+    """Members that people have archived."""
     unshown: set[Key] = field(default_factory=set)
     """Records that people changed since they were last shown as they are."""
     flagged: set[Key] = field(default_factory=set)
@@ -60,6 +62,7 @@ class Witness(Testimony):
         self.order += 1
         late = timedelta(seconds=act.late)
         self._relate(after)
+        self._follow(before, after)
         self._compare(before, after, now)
         if act.what == "merge":
             self._note_merge(before, after, now)
@@ -165,6 +168,10 @@ class Witness(Testimony):
     def _member(self, key: Key, was: Member | None, now_is: Member, now: datetime) -> None:
         self.touched[key] = now
         self.unshown.add(key)
+        if was and was.status == "archived" and key not in self.put_away and key in self.known:
+            # We did that, and know it without a reading.
+            self.known[key] = self.known[key]._replace(is_in=False)
+        (self.put_away.add if now_is.status == "archived" else self.put_away.discard)(key)
         if was and was.address != now_is.address:
             self.moved[key] = (now, self.order)
         is_new = was is None or (was.status, was.origin) != (now_is.status, now_is.origin)
@@ -192,10 +199,8 @@ class Witness(Testimony):
                 self.says_yes(now_is.address, topic, now, clock="esp")
 
     def _was_in(self, key: Key, was: Member) -> bool:
-        """Also where the address bounced in between, unseen: in before and nothing now is all that a reading shows.
-        Whoever was archived before, perhaps by us, was in no more."""
-        showed_in = key in self.known and self.known[key].is_in
-        return was.status == "subscribed" or (showed_in and was.status != "archived")
+        """Also where the address bounced in between, unseen: in before and nothing now is all that a reading shows."""
+        return was.status == "subscribed" or (key in self.known and self.known[key].is_in)
 
     def _no(
         self,
@@ -260,6 +265,15 @@ class Witness(Testimony):
             shown = held.addresses if held else (member.address,) if member else ()
             if shown and shown != row.addresses:
                 self._same_person((*row.addresses, *shown))
+
+    def _follow(self, before: Sight, after: Sight) -> None:
+        """Whoever is given another address is the same person, whether or not a reading had shown the first one."""
+        for key, contact in after.crm.items():
+            if key in before.crm and before.crm[key].addresses != contact.addresses:
+                self._same_person((*before.crm[key].addresses, *contact.addresses))
+        for name, member in after.esp.items():
+            if name in before.esp and before.esp[name].address != member.address:
+                self._same_person((before.esp[name].address, member.address))
 
     # what the engine is shown
 
