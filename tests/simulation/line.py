@@ -14,6 +14,7 @@ from tests.simulation.script import FAULTS, PARTIAL, STALE
 from tests.simulation.stage import CRM, ESP, Fate, Killed, Stage
 
 FLAGS = frozenset({"UF_CRM_OPT_OUT", "UF_CRM_OPT_IN"})
+_CONSENT = "UF_CRM_CONSENT_DATE"
 _BOXES = {"UF_CRM_TOPIC_NEWS": "news", "UF_CRM_TOPIC_OFFERS": "offers"}
 REPLICA_LAG = 60
 _WRITES = (".update", ".add")
@@ -50,6 +51,8 @@ class Asked:
     has_values: bool
     """Whether values besides the status or flags, topics aside, go with it."""
     is_creating: bool = False
+    is_proving: bool = False
+    """Whether the date of a consent goes with it."""
 
 
 class Watcher(Protocol):
@@ -239,7 +242,7 @@ class Line(MockTransport):
         topics = frozenset(topic for name, topic in _BOXES.items() if _is_on(item.get(name)))
         flags = (_is_on(item["UF_CRM_OPT_OUT"]), _is_on(item["UF_CRM_OPT_IN"]))
         untold = frozenset(topic for name, topic in _BOXES.items() if name not in item)
-        return Row(side, key, mails, "", *flags, topics, str(item.get("UF_CRM_CONSENT_DATE")), untold)
+        return Row(side, key, mails, "", *flags, topics, str(item.get(_CONSENT)), untold)
 
     # what it asks for
 
@@ -312,7 +315,8 @@ def _command(method: str, key: Any, fields: Mapping[str, Any]) -> Iterator[Asked
         status = "in"
     topics = {topic: _is_on(fields[name]) for name, topic in _BOXES.items() if name in fields}
     rest = set(fields) - FLAGS - set(_BOXES)
-    yield Asked("crm", None if is_creating else int(key), "", status, topics, bool(rest), is_creating=is_creating)
+    key, proves = None if is_creating else int(key), _CONSENT in rest
+    yield Asked("crm", key, "", status, topics, bool(rest), is_creating=is_creating, is_proving=proves)
 
 
 def _collect(side: str, value: Any, found: list[tuple[Any, dict[str, Any]]]) -> None:

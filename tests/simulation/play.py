@@ -280,7 +280,8 @@ class Player:
     def _overwrite(self) -> None:
         for each in self._under_way:
             off = [topic for topic, wanted in each.topics.items() if not wanted]
-            self.witness.overwrites((each.side, each.key), is_out=each.status in CLOSING, off=off)
+            key, is_out = (each.side, each.key), each.status in CLOSING
+            self.witness.overwrites(key, is_out=is_out, off=off, is_proving=each.is_proving)
 
     def _overtake(self, cycle: Cycle) -> None:
         """Another daemon runs while this one waits for an answer."""

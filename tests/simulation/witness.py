@@ -288,7 +288,7 @@ class Witness(Testimony):
         for no in self._open():
             no.is_listed = no.is_listed or any(shows(row, no) for row in rows)
 
-    def overwrites(self, key: Key, *, is_out: bool, off: Iterable[str]) -> None:
+    def overwrites(self, key: Key, *, is_out: bool, off: Iterable[str], is_proving: bool) -> None:
         """The engine writes what somebody has just set by hand, unseen: whose it is, the value does not tell."""
         for no in self._open():
             if no.source == key and not no.is_listed:
@@ -296,6 +296,7 @@ class Witness(Testimony):
                 # unsubscribe it tells apart.
                 is_covered = is_out and not (key[0] == "esp" and no.is_personal)
                 no.before = tuple(covered(seen, off, is_out=is_covered) for seen in no.before)
+                no.is_proof_ours = no.is_proof_ours or is_proving
 
     def complaints_shown(self, emails: Sequence[str]) -> None:
         for no in self._open():
@@ -338,7 +339,9 @@ class Witness(Testimony):
         appeared = [a for a in row.addresses if a not in old.addresses]
         # A forgotten person's record is not read any more, whatever addresses it is given.
         if appeared and row.is_out and key in self.flagged and not self.forgotten.intersection(old.addresses):
-            self._inherit(appeared, self._standing(old.addresses, key), self.moved.get(key))
+            # As of when the flag was set, and not of when it came to speak for one more.
+            _, moved = self.moved.get(key, (None, None))
+            self._inherit(appeared, [n for n in self._standing(old.addresses, key) if n.order != moved], None)
         if appeared and key in self.moved:
             vanished = [a for a in old.addresses if a not in row.addresses]
             # What was said of a former address after a cycle that failed had kept the change is said of that alone. So

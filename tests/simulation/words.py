@@ -40,6 +40,8 @@ class No:
     """Of a complaint: the member shows it like any other no; that it was one stands in another listing."""
     is_certain: bool = False
     is_void: bool = False
+    is_proof_ours: bool = False
+    """We have written the date of a consent over it: that this has moved tells nothing of what was said before."""
     before: tuple[Row, ...] = ()
     """What the engine may have seen of the record last: in a cycle that ended well, and in one that did not."""
 
@@ -52,7 +54,8 @@ class No:
             return bool(self.before) and all(seen.is_in for seen in self.before)
         if self.kind != "out":
             return True
-        return all(not seen.is_out or (row is not None and row.proof != seen.proof) for seen in self.before)
+        proof = None if row is None or self.is_proof_ours else row.proof
+        return all(not seen.is_out or (proof is not None and proof != seen.proof) for seen in self.before)
 
     @property
     def is_shown(self) -> bool:
