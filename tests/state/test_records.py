@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.record import Origin, Record, Status
-from optsync.state.codec import decode_record, encode_record
+from optsync.state.codec import decode_record, encode_record, fingerprint_of
 from optsync.state.records import Unsure
 from optsync.state.store import Store
 from tests.state.rows import NOW, change, member, stored
@@ -54,6 +54,22 @@ def test_a_record_comes_back_as_it_was_and_its_fingerprint_leaves_the_stamp_out(
     backwards = replace(record, fields=dict(reversed(fields.items())), modified_at=NOW - timedelta(days=1))
     assert encode_record(backwards)[1] == fingerprint
     assert encode_record(replace(record, reason="another"))[1] != fingerprint
+    assert fingerprint_of(record) == fingerprint_of(backwards) == fingerprint
+
+
+def test_the_stored_form_of_a_record_stays_what_it_is() -> None:
+    """With another one every stored record would be news at the first read after an upgrade."""
+    data, fingerprint = encode_record(FULL)
+
+    assert data == (
+        b'{"a":["p1@example.com","second@example.com"],"s":"out","o":"person","r":"N/A",'
+        b'"sa":"2026-06-01T12:00:00.123456Z","oi":"2026-05-30T12:00:00.123456Z",'
+        b'"t":{"Events":false,"News":null,"Offers":true},'
+        b'"f":{"AGE":36,"FNAME":"Ada","NONE":null,"SCORE":1.5,"TAGS":["a","b"],"VIP":true},'
+        b'"c":"2026-05-23T12:00:00.123456Z","m":"2026-06-01T12:00:00.123456Z",'
+        b'"l":["letter","other"],"w":"unsubscribed","k":false,"n":2}'
+    )
+    assert fingerprint.hex() == "8af483aa61689b062118d6c919339644"
 
 
 def test_a_stored_record_is_known_loaded_and_held_by_its_points(store: Store) -> None:
@@ -151,8 +167,9 @@ def test_what_a_read_did_not_show_is_missing_until_it_is_gone(store: Store) -> N
     with store.transaction() as unit:
         source, keys = stored(unit, [member(n) for n in range(5)])
         unit.records.set_missing([keys[4]], since=NOW, is_gone=True)
-        unit.sources.note_shown(source, [(keys[0], True), (keys[1], False)])
-        unit.sources.note_shown(source, [(keys[1], True)])
+        unit.sources.note_shown(keys[:1], is_news=True)
+        unit.sources.note_shown(keys[1:2], is_news=False)
+        unit.sources.note_shown(keys[1:2], is_news=True)
 
         assert list(unit.sources.missing(source)) == keys[2:4]
         assert (unit.sources.shown(source, keys), unit.sources.count_known(source)) == ({keys[0], keys[1]}, 4)
@@ -214,7 +231,7 @@ def _told(unit: Any, run: str, row: dict[str, Any], key: int, points: tuple[int,
     if row["reason"]:
         unit.records.set_skipped({key: row["reason"]})
     if row["is_shown"]:
-        unit.sources.note_shown(source, [(key, row["is_news"])])
+        unit.sources.note_shown([key], is_news=row["is_news"])
     kind = row["change"]
     anywhere = unit.points.require(["somebody@else.example"])["somebody@else.example"]
     if kind != "none":

@@ -29,7 +29,7 @@ def fill(unit: Unit, number: int) -> None:
     unit.changes.plan("r", [change(keys[0], points[0], ChangeKind.OPT_OUT)])
     unit.links.save("letter", [Link(crm=keys[0], esp=keys[0], agreed={"a=b": Agreed("x", None)})])
     unit.issues.open(NewIssue(kind="refused", message="m", point_id=points[0]), run="r")
-    unit.sources.note_shown(source, [(keys[0], True)])
+    unit.sources.note_shown(keys[:1], is_news=True)
     unit.sources.note_ticked(source, ["Offers"])
     unit.runs.begin(f"run {number}", ["letter"])
     unit.leases.take(f"lease {number}", holder="test")

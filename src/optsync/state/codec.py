@@ -1,8 +1,8 @@
 """Records and small structures as bytes, compactly and canonically (the same value gives the same bytes)."""
 
-import hashlib
 from dataclasses import replace
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from optsync.model.link import Agreed, Link, Move
 from optsync.model.record import Origin, Record, Status, Value
 
 
-class _Stored(msgspec.Struct, omit_defaults=True, frozen=True):
+class _Stored(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     """A record without its id, short names, sorted maps."""
 
     a: tuple[str, ...] = ()
@@ -32,32 +32,46 @@ class _Stored(msgspec.Struct, omit_defaults=True, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(_Stored)
-_encoder = msgspec.json.Encoder()
+_encoder = msgspec.json.Encoder(order="deterministic")
 
 
 def encode_record(record: Record) -> tuple[bytes, bytes]:
     """The stored form, and the fingerprint over all of it but the time stamp, which any edit moves."""
+    plain = _encoded(record, None)
+    stored = plain if record.modified_at is None else _encoded(record, record.modified_at)
+    return stored, _digest(plain)
+
+
+def fingerprint_of(record: Record) -> bytes:
+    """The fingerprint alone: all that is asked of most records, which are as they were."""
+    return _digest(_encoded(record, None))
+
+
+def _encoded(record: Record, modified_at: datetime | None) -> bytes:
+    topics, fields, lists = record.topics, record.fields, record.lists
+    # By position, in the order of _Stored: naming the parts would take as long as encoding them.
     stored = _Stored(
-        a=record.addresses,
-        s=record.status,
-        o=record.origin,
-        r=record.reason,
-        sa=record.status_at,
-        ca=record.complained_at,
-        oi=record.opted_in_at,
-        t=dict(sorted(record.topics.items())),
-        f=dict(sorted(record.fields.items())),
-        c=record.created_at,
-        l=tuple(sorted(record.lists)),
-        w=record.word,
-        k=record.is_word_known,
-        n=record.rank,
+        record.addresses,
+        record.status,
+        record.origin,
+        record.reason,
+        record.status_at,
+        record.complained_at,
+        record.opted_in_at,
+        topics if type(topics) is dict else dict(topics),
+        fields if type(fields) is dict else dict(fields),
+        record.created_at,
+        modified_at,
+        tuple(sorted(lists)) if lists else (),
+        record.word,
+        record.is_word_known,
+        record.rank,
     )
-    plain = _encoder.encode(stored)
-    fingerprint = hashlib.blake2b(plain, digest_size=16).digest()
-    if record.modified_at is None:
-        return plain, fingerprint
-    return _encoder.encode(msgspec.structs.replace(stored, m=record.modified_at)), fingerprint
+    return _encoder.encode(stored)
+
+
+def _digest(plain: bytes) -> bytes:
+    return blake2b(plain, digest_size=16).digest()
 
 
 def decode_record(rid: str, data: bytes) -> Record:

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
 from optsync.state.prepared import Prepared, any_of
-from optsync.state.rows import chunks, insert_new
+from optsync.state.rows import chunks, insert_from, insert_new
 from optsync.state.schema import scan, source, system_record, ticked
 
 _ALL = Prepared(sa.select(source).order_by(source.c.id))
@@ -55,6 +55,14 @@ _COUNT_OLDER_MISSING = Prepared(sa.select(_OLDER.label("known"), _OLDER.where(~_
 _SHOWN = Prepared(
     sa.select(scan.c.record_id).where(scan.c.source_id == bindparam("source"), scan.c.record_id.in_(any_of("keys")))
 )
+_SCANNED = ("source_id", "record_id", "is_news")
+# From the records themselves: a row is in the database already and need not be brought there for each of a full read.
+_SHOWING = {
+    is_news: sa.select(system_record.c.source_id, system_record.c.id, sa.true() if is_news else sa.false()).where(
+        system_record.c.id.in_(any_of("keys"))
+    )
+    for is_news in (True, False)
+}
 _TICKED = Prepared(sa.select(ticked.c.source_id, ticked.c.topic).where(ticked.c.source_id.in_(any_of("sources"))))
 
 
@@ -132,10 +140,10 @@ class Sources:
         else:
             _FINISH_FULL.run(self._connection, key=source_id, cursor=cursor, at=at, full_at=full_at)
 
-    def note_shown(self, source_id: int, shown: Iterable[tuple[int, bool]]) -> None:
-        """Remembers that the current read has shown these records; True where the reading was news."""
-        rows = [{"source_id": source_id, "record_id": key, "is_news": is_news} for key, is_news in shown]
-        insert_new(self._connection, scan, rows)
+    def note_shown(self, keys: Iterable[int], *, is_news: bool) -> None:
+        """Remembers that the current read of their source has shown these records."""
+        for part in chunks(sorted(keys)):
+            insert_from(self._connection, scan, _SCANNED, _SHOWING[is_news], keys=part)
 
     def missing(self, source_id: int, *, after: int = 0, limit: int = 500) -> list[int]:
         """The next records, by key, that are known and were not shown by the current read."""

@@ -15,7 +15,7 @@ from optsync.reconcile.consent import Wish, standing
 from optsync.reconcile.detect import Claim, Detected, Doubt, Said, detect, with_restrictions
 from optsync.reconcile.reading import Reading
 from optsync.reconcile.representation import Representation, overlay, with_address
-from optsync.state.codec import encode_record
+from optsync.state.codec import encode_record, fingerprint_of
 from optsync.state.issues import NewIssue
 from optsync.state.records import Known, Observed
 from optsync.state.sources import Source
@@ -119,10 +119,8 @@ class Ingest:
         """
         by_id = {record.id: record for record in records}
         known = self._unit.records.known(self._source.id, list(by_id))
-        coded = {rid: encode_record(record) for rid, record in by_id.items()}
-        changed = [rid for rid in by_id if self._is_news(known.get(rid), coded[rid][1])]
-        if self._now.keeps_lists:
-            changed = [rid for rid in by_id if rid in known or rid in changed]
+        # Without its list scopes a reading cannot be compared before those that are known are put into it.
+        changed = list(by_id) if self._now.keeps_lists else self._changed(by_id, known)
         self.screen = Screen(self._unit, self._binding, [by_id[rid] for rid in changed])
         fresh = self.screen.rename({rid: by_id[rid] for rid in changed})
         if self.screen.true_ids:
@@ -138,21 +136,28 @@ class Ingest:
         keys = {rid: k.key for rid, k in known.items()} | self._store(news)
         self._speak(news)
         self._note_faults(faults)
-        self._unit.sources.note_shown(self._source.id, self._shown(by_id, keys, news))
+        self._note_shown(by_id, keys, news)
         self._note_ticked(news)
         self._clear_quarantine(list(by_id), {f.record for f in faults})
         return len(news)
 
-    def _is_news(self, known: Known | None, fingerprint: bytes) -> bool:
-        if known is None or not self._source.is_known:
-            return True
-        return not known.is_plain or known.fingerprint != fingerprint
+    def _changed(self, by_id: Mapping[str, Record], known: Mapping[str, Known]) -> list[str]:
+        """The ids of the readings that may be news. It looks at every record of every full read: what it does not find
+        there costs nothing more."""
+        if not self._source.is_known:
+            return list(by_id)
+        plain = {rid: one.fingerprint for rid, one in known.items() if one.is_plain}
+        return [
+            rid
+            for rid, record in by_id.items()
+            if (before := plain.get(rid)) is None or before != fingerprint_of(record)
+        ]
 
-    def _shown(
-        self, by_id: Mapping[str, Record], keys: Mapping[str, int], news: Sequence[_News]
-    ) -> Iterable[tuple[int, bool]]:
+    def _note_shown(self, by_id: Mapping[str, Record], keys: Mapping[str, int], news: Sequence[_News]) -> None:
         fresh = {n.record.id for n in news}
-        return ((keys[rid], rid in fresh) for rid in sorted(by_id, key=lambda r: keys[r]))
+        for is_news in (True, False):
+            shown = [keys[rid] for rid in by_id if (rid in fresh) is is_news]
+            self._unit.sources.note_shown(shown, is_news=is_news)
 
     # one record
 
@@ -160,7 +165,7 @@ class Ingest:
         if old is not None and self._now.keeps_lists:
             record = replace(record, lists=record.lists or old.record.lists)
             is_plain = old.unsure is None and not old.is_gone and old.missing_since is None
-            if is_plain and encode_record(record)[1] == encode_record(old.record)[1]:
+            if is_plain and fingerprint_of(record) == fingerprint_of(old.record):
                 # Our own write may have moved the stamp; one that moves on from there tells of somebody else.
                 if record.modified_at != old.record.modified_at:
                     self._stamped.append((old.key, replace(old.record, modified_at=record.modified_at)))
@@ -381,7 +386,7 @@ class Ingest:
             )
 
     def _clear_quarantine(self, rids: Sequence[str], faulty: set[str]) -> None:
-        fine = [rid for rid in rids if rid not in faulty]
+        fine = [rid for rid in rids if rid not in faulty] if faulty else rids
         if fine and self._unit.issues.any_open("quarantined_record", self._binding.system):
             self._unit.issues.resolve(
                 kind="quarantined_record",
