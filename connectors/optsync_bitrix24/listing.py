@@ -1,6 +1,6 @@
 """What every kind of reading shares: the portal's fields, the check of what is asked, rows into records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, tzinfo
 from typing import Any
 
@@ -13,8 +13,9 @@ from optsync.model.page import ReadSpec, RowFault
 from optsync.model.record import Record
 from optsync_bitrix24.catalog import Catalog, fields_command
 from optsync_bitrix24.client import BatchReply, Client, Command
-from optsync_bitrix24.mapping import ENTITIES, Fields, is_wanted, record_of, unknown_options
+from optsync_bitrix24.mapping import ENTITIES, Fields, is_wanted
 from optsync_bitrix24.refusals import Meaning, VendorError, meaning
+from optsync_bitrix24.rows import Rows
 from optsync_bitrix24.where import as_filter, faults
 
 _log = structlog.get_logger(__name__)
@@ -39,6 +40,7 @@ class Listing:
         self.zone: tzinfo = UTC
         self._sound: tuple[ReadSpec, Fields] | None = None
         """A specification and the descriptors that were found to fit together last."""
+        self._rows: Rows | None = None
 
     def fields(self, entity: str) -> Fields:
         """The entity's descriptors, by a call of their own where they are not known or too old."""
@@ -104,16 +106,24 @@ class Listing:
         """Whether these very two were checked last: each batch of a read asks about the same."""
         return self._sound is not None and self._sound[0] is spec and self._sound[1] is known
 
-    def record(self, row: Filter, spec: ReadSpec, names: Sequence[str]) -> Record | RowFault | None:
-        """A row as a record, as a fault if a value does not fit, or None if it is left out on purpose."""
+    def rows(self, spec: ReadSpec) -> Rows:
+        """What makes records of the rows, with all that is known of the fields by now."""
+        fields = self.known_fields(spec.collection)
+        made = self._rows
+        if made is None or made.spec is not spec or made.fields is not fields or made.zone != self.zone:
+            made = self._rows = Rows(spec, fields, self.zone)
+        return made
+
+    def record(self, row: Filter, rows: Rows, lists: frozenset[str]) -> Record | RowFault | None:
+        """A row as a record, as a fault if a value does not fit, or None if it is left out on purpose. ``lists``: the
+        list scopes that it was found in."""
+        spec = rows.spec
         if not is_wanted(row, spec.collection, include_converted=self._include_converted):
             return None
-        fields = self.known_fields(spec.collection)
-        if unknown_options(row, spec.fields, fields):
+        if rows.holds_unknown_option(row):
             self.catalog.doubt(spec.collection)
-        everybody = [name for name, where in spec.lists.items() if not where]
         try:
-            return record_of(row, spec, fields, lists=[*everybody, *names], zone=self.zone)
+            return rows.record(row, lists)
         except RecordInvalid as error:
             value = row.get(error.field or "")
             return RowFault(record=str(row.get("ID")), field=error.field, message=str(error), value=str(value))
@@ -149,3 +159,8 @@ def _distinct(spec: ReadSpec) -> list[tuple[Filter, tuple[str, ...]]]:
         else:
             same.append(name)
     return [(where, tuple(names)) for where, names in found]
+
+
+def everybody(spec: ReadSpec) -> list[str]:
+    """The names of the list scopes without a filter."""
+    return [name for name, where in spec.lists.items() if not where]

@@ -8,7 +8,7 @@ from optsync.errors import SystemUnavailable
 from optsync.model.page import ReadSpec
 from optsync.model.record import Record
 from optsync_bitrix24.client import BatchReply, Command
-from optsync_bitrix24.listing import BATCH, SILENT, TRIES, Filter, Listing
+from optsync_bitrix24.listing import BATCH, SILENT, TRIES, Filter, Listing, everybody
 from optsync_bitrix24.mapping import select_for
 from optsync_bitrix24.php import as_list
 from optsync_bitrix24.refusals import VendorError
@@ -56,7 +56,10 @@ class LookUp:
 def record_of(listing: Listing, look_up: LookUp, number: str) -> Record | None:
     """What a look-up showed of one record; None if it is not there or its row cannot be used."""
     row = look_up.rows.get(number)
-    made = None if row is None else listing.record(row, look_up.spec, look_up.lists.get(number, []))
+    if row is None:
+        return None
+    lists = frozenset([*everybody(look_up.spec), *look_up.lists.get(number, [])])
+    made = listing.record(row, listing.rows(look_up.spec), lists)
     return made if isinstance(made, Record) else None
 
 

@@ -5,16 +5,15 @@ Sources: Bitrix24 REST documentation, CRM data types, fields of contacts, leads 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Any
 
 from optsync.connect.contract import FieldInfo
-from optsync.errors import RecordInvalid
 from optsync.model.page import ReadSpec
-from optsync.model.record import Record, Value
+from optsync.model.record import Value
 from optsync_bitrix24.php import as_list, as_map
 
 ENTITIES = ("contact", "lead", "company")
@@ -38,6 +37,8 @@ _LINKS = frozenset({"crm_company", "crm_contact", "crm_lead", "crm", "user", "em
 _UNMAPPABLE = frozenset({"file", "location", "resourcebooking"})
 _TRUE = ("1", "y", "true")
 _FALSE = ("0", "n", "false")
+_PLAIN_TRUTHS = {"1": True, "Y": True, "0": False, "N": False}
+_FIRST_OF_FOUR_DIGITS = 1000
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FLAGS = ("isRequired", "isReadOnly", "isMultiple", "isDynamic")
 
@@ -130,6 +131,8 @@ def truth(raw: Any) -> bool | None:
     Raises:
         ValueRefused: none of these words.
     """
+    if type(raw) is str and (known := _PLAIN_TRUTHS.get(raw)) is not None:
+        return known
     if raw is None or raw in ("", []):
         return None
     word = str(raw).strip().lower()
@@ -146,7 +149,7 @@ def moment(raw: Any, zone: tzinfo = UTC) -> datetime | None:
     Raises:
         ValueRefused: not ISO 8601.
     """
-    if raw in (None, "", False, []):
+    if (type(raw) is not str or not raw) and raw in (None, "", False, []):
         return None
     try:
         when = datetime.fromisoformat(str(raw))
@@ -157,7 +160,9 @@ def moment(raw: Any, zone: tzinfo = UTC) -> datetime | None:
 
 def stamp(when: datetime) -> str:
     """The canonical form of a date-time."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    when = when.astimezone(UTC)
+    # A third of what strftime takes, which writes the years before 1000 in its own way.
+    return f"{when.isoformat()[:19]}Z" if when.year >= _FIRST_OF_FOUR_DIGITS else when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def value_of(raw: Any, field: Descriptor, zone: tzinfo = UTC) -> Value:
@@ -166,38 +171,66 @@ def value_of(raw: Any, field: Descriptor, zone: tzinfo = UTC) -> Value:
     Raises:
         ValueRefused: it does not fit the field's type.
     """
-    if raw is None or raw == "":
-        return None
+    return None if raw is None or raw == "" else reader_of(field, zone)(raw)
+
+
+def reader_of(field: Descriptor, zone: tzinfo) -> Callable[[Any], Value]:
+    """What turns the field's raw values into their canonical form, or raises ``ValueRefused``; neither None nor an
+    empty text is given to it. It is chosen once for all rows of a read: there are millions of values."""
     if field.name in MULTIFIELDS:
-        rows = multifield_rows(raw)
-        return rows[0].value if rows else None
+        return _first_of_multifield
     if field.is_multiple:
-        parts = as_list(raw)
-        if parts is None:
-            parts = [] if raw in (None, "", False, 0) else [raw]
-        return tuple(sorted({str(part) for part in parts if part not in (None, "", False)})) or None
+        return _several
     if field.nature == "boolean":
-        return truth(raw)
-    if raw is False or raw == []:
-        return None
-    return _single(raw, field, zone)
+        return truth
+    read = _single(field, zone)
+    return _text if read is None else _filled(read)
 
 
-def _single(raw: Any, field: Descriptor, zone: tzinfo) -> Value:
-    text = str(raw)
+def _single(field: Descriptor, zone: tzinfo) -> Callable[[str], Value] | None:
+    """For fields that are neither lists nor yes or no; None where the text is the value."""
     if field.type == "date":
-        # A date comes as midnight with an offset that means nothing.
-        if not _DATE.match(text):
-            raise ValueRefused("expected a date as YYYY-MM-DD")
-        return text[:10]
+        return _date
     if field.type == "datetime":
-        when = moment(text, zone)
-        return stamp(when) if when else None
+        return lambda text: stamp(when) if (when := moment(text, zone)) else None
     if field.nature == "number":
-        return _number(text, field)
+        return lambda text: _number(text, field)
     if field.type in _LINKS or field.type == "enumeration":
-        return None if text == "0" else text
-    return text
+        return lambda text: None if text == "0" else text
+    return None
+
+
+def _filled(read: Callable[[str], Value]) -> Callable[[Any], Value]:
+    def read_unless_blank(raw: Any) -> Value:
+        text = raw if type(raw) is str else _text(raw)
+        return None if text is None else read(text)
+
+    return read_unless_blank
+
+
+def _text(raw: Any) -> str | None:
+    if type(raw) is str:
+        return raw
+    return None if raw is False or raw == [] else str(raw)
+
+
+def _first_of_multifield(raw: Any) -> Value:
+    rows = multifield_rows(raw)
+    return rows[0].value if rows else None
+
+
+def _several(raw: Any) -> Value:
+    parts = as_list(raw)
+    if parts is None:
+        parts = [] if raw in (None, "", False, 0) else [raw]
+    return tuple(sorted({str(part) for part in parts if part not in (None, "", False)})) or None
+
+
+def _date(text: str) -> str:
+    # A date comes as midnight with an offset that means nothing.
+    if not _DATE.match(text):
+        raise ValueRefused("expected a date as YYYY-MM-DD")
+    return text[:10]
 
 
 def _number(text: str, field: Descriptor) -> int | float:
@@ -297,6 +330,18 @@ def address_rows(raw: Any) -> list[MultifieldRow]:
     return rows
 
 
+def addresses_of(raw: Any) -> tuple[str, ...]:
+    """The addresses of a record, each once, in the order of :func:`address_rows`."""
+    if not raw:
+        return ()
+    if type(raw) is list and len(raw) == 1 and type(raw[0]) is dict:
+        # Nearly everybody has one, as two texts; then there is nothing to put in order.
+        value, number = raw[0].get("VALUE"), raw[0].get("ID")
+        if type(value) is str and type(number) is str and number.isdigit() and value.strip():
+            return (value,)
+    return tuple(dict.fromkeys(one.value for one in address_rows(raw)))
+
+
 def select_for(spec: ReadSpec) -> list[str]:
     """What a list call must select: multifields and custom fields come only when named."""
     return list(_selected(spec.collection, spec.fields, spec.topics))
@@ -309,11 +354,6 @@ def _selected(entity: str, fields: frozenset[str], topics: frozenset[str]) -> tu
     return tuple(dict.fromkeys([*base, *extra, *sorted(fields | topics)]))
 
 
-@lru_cache(maxsize=64)
-def _in_order(names: frozenset[str]) -> tuple[str, ...]:
-    return tuple(sorted(names))
-
-
 def is_wanted(row: Mapping[str, Any], entity: str, *, include_converted: bool) -> bool:
     """Not the portal owner's own companies and, if so configured, not the leads that became a contact."""
     if entity == "company":
@@ -321,56 +361,3 @@ def is_wanted(row: Mapping[str, Any], entity: str, *, include_converted: bool) -
     if entity == "lead" and not include_converted:
         return not (row.get("STATUS_SEMANTIC_ID") == "S" or row.get("STATUS_ID") == "CONVERTED")
     return True
-
-
-def record_of(
-    row: Mapping[str, Any], spec: ReadSpec, fields: Fields, *, lists: Sequence[str] = (), zone: tzinfo = UTC
-) -> Record:
-    """A row of ``crm.<entity>.list`` or ``get`` as a record.
-
-    Raises:
-        RecordInvalid: a value does not fit its field.
-    """
-
-    def canonical(name: str) -> Value:
-        if name not in fields:
-            return None
-        try:
-            return value_of(row.get(name), fields[name], zone)
-        except ValueRefused as error:
-            raise RecordInvalid(f"{name}: {error}", record=str(row.get("ID")), field=name) from None
-
-    return Record(
-        id=str(row["ID"]),
-        addresses=tuple(dict.fromkeys(one.value for one in address_rows(row.get("EMAIL")))),
-        topics={name: _as_topic(canonical(name)) for name in _in_order(spec.topics)},
-        fields={name: canonical(name) for name in _in_order(spec.fields)},
-        created_at=_time(row, "DATE_CREATE", zone),
-        modified_at=_time(row, "DATE_MODIFY", zone),
-        lists=frozenset(lists),
-        rank=ENTITIES.index(spec.collection),
-    )
-
-
-def _as_topic(value: Value) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _time(row: Mapping[str, Any], name: str, zone: tzinfo) -> datetime | None:
-    try:
-        return moment(row.get(name), zone)
-    except ValueRefused as error:
-        raise RecordInvalid(f"{name}: {error}", record=str(row.get("ID")), field=name) from None
-
-
-def unknown_options(row: Mapping[str, Any], names: frozenset[str], fields: Fields) -> bool:
-    """Whether the row holds an option that the known descriptors lack: they are out of date."""
-    for name in names:
-        field = fields.get(name)
-        if field is None or field.type != "enumeration" or not row.get(name):
-            continue
-        value = row[name]
-        shown = {str(part) for part in (value if isinstance(value, list) else [value])} - {"0", "", "None", "False"}
-        if shown - (field.options or {}).keys():
-            return True
-    return False

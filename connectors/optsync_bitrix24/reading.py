@@ -7,11 +7,11 @@ from optsync.model.page import Page, ReadSpec, RowFault
 from optsync.model.record import Record
 from optsync_bitrix24.client import BatchReply, Command
 from optsync_bitrix24.cursor import Place
-from optsync_bitrix24.listing import BATCH, TRIES, Listing
+from optsync_bitrix24.listing import BATCH, TRIES, Listing, everybody
 from optsync_bitrix24.mapping import select_for
 from optsync_bitrix24.refusals import Meaning, meaning
 from optsync_bitrix24.sharing import Progress, ScopeWalk, first_pages, share
-from optsync_bitrix24.walking import Walk, id_of
+from optsync_bitrix24.walking import Walk
 
 
 class Reader:
@@ -88,7 +88,7 @@ class Reader:
             progress.faults.extend([fault] * progress.data.unusable)
         for scope in progress.scopes:
             if scope.walk in asked:
-                scope.waiting.update(number for row in scope.walk.rows if (number := id_of(row)) is not None)
+                scope.waiting.update(number for number, _ in scope.walk.rows)
         error = next((walk.error for walk in asked if walk.error is not None), None)
         progress.failures = progress.failures + 1 if error and progress.rows_read == before else 0
         if error is None:
@@ -118,13 +118,20 @@ class Reader:
 
     def _ready(self, progress: Progress, spec: ReadSpec) -> Iterator[Record]:
         frontier = min((scope.walk.last for scope in progress.scopes if not scope.walk.has_ended), default=None)
+        rows, shared = self._listing.rows(spec), everybody(spec)
+        made_of: dict[tuple[bool, ...], frozenset[str]] = {}
         while progress.buffer:
-            number = id_of(progress.buffer[0]) or 0
+            number, row = progress.buffer[0]
             if frontier is not None and number > frontier:
                 return
-            names = [name for scope in progress.scopes if number in scope.waiting for name in scope.names]
+            progress.buffer.popleft()
+            found = tuple([number in scope.waiting for scope in progress.scopes])
+            lists = made_of.get(found)
+            if lists is None:
+                names = (scope.names for scope, is_in in zip(progress.scopes, found, strict=True) if is_in)
+                lists = made_of[found] = frozenset(shared).union(*names)
             progress.after = number
-            made = self._listing.record(progress.buffer.popleft(), spec, names)
+            made = self._listing.record(row, rows, lists)
             if isinstance(made, Record):
                 yield made
             elif made is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from optsync.model.page import RowFault
 from optsync_bitrix24.cursor import Place
-from optsync_bitrix24.walking import PAGE, Walk, id_of
+from optsync_bitrix24.walking import PAGE, Walk
 
 _FIRST_OF_DELTA = 3
 """A delta is mostly empty, and each page costs run time whether it shows something or not."""
@@ -34,7 +34,7 @@ class Progress:
     """The last id that was given out; ``place`` follows when the page is made."""
     data: Walk
     scopes: list[ScopeWalk]
-    buffer: deque[dict[str, Any]] = field(default_factory=deque)
+    buffer: deque[tuple[int, dict[str, Any]]] = field(default_factory=deque)
     faults: list[RowFault] = field(default_factory=list)
     failures: int = 0
     is_first: bool = True
@@ -87,7 +87,7 @@ def share(progress: Progress, total: int) -> dict[str, int]:
 def _need(progress: Progress, scope: ScopeWalk, data_pages: int) -> int:
     density = scope.walk.read / progress.data.read
     rows = density * (data_pages * PAGE + len(progress.buffer)) - len(scope.waiting)
-    is_behind = bool(progress.buffer) and scope.walk.last <= (id_of(progress.buffer[0]) or 0)
+    is_behind = bool(progress.buffer) and scope.walk.last <= progress.buffer[0][0]
     return max(math.ceil(rows / PAGE), 1 if is_behind else 0)
 
 

@@ -13,7 +13,7 @@ PAGE = 50
 
 @dataclass(slots=True, kw_only=True)
 class Walk:
-    """One walk. ``last`` is the highest id seen; ``rows`` are those of the newest batch, ascending by id.
+    """One walk. ``last`` is the highest id seen; ``rows`` are those of the newest batch, each behind its id, ascending.
 
     Counting is off (``start`` -1) and the order is by id: offset paging would shift while people edit, and a page
     beyond the end may be the first one again. The first short page is the end; what the chain brings behind it
@@ -27,7 +27,7 @@ class Walk:
     last: int = 0
     has_ended: bool = False
     is_complete: bool = True
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     unusable: int = 0
     """Rows of the newest batch without an id."""
     error: VendorError | None = None
@@ -71,7 +71,7 @@ class Walk:
                 self.unusable += 1
             elif number > self.last:
                 self.last = number
-                self.rows.append(row)
+                self.rows.append((number, row))
                 self.read += 1
             else:
                 # Shown twice, or out of order: perhaps something else is missing.
@@ -81,5 +81,7 @@ class Walk:
 
 def id_of(row: Any) -> int | None:
     """The id of a row; None for something that is no row."""
-    text = str(row.get("ID", "")) if isinstance(row, dict) else ""
+    text = row.get("ID", "") if isinstance(row, dict) else ""
+    if type(text) is not str:
+        text = str(text)
     return int(text) if text.isdigit() and text != "0" else None

@@ -42,6 +42,8 @@ class Complaints:
         Source: Mailchimp Marketing API 3.0, Abuse reports. A complaint makes a member unsubscribed or cleaned.
         """
         reports = self._reports(audience, records)
+        if not reports.by_address:
+            return tuple(records)
         return tuple(_told(_marked(record, reports), reports) for record in records)
 
     def mark_outcomes(self, audience: str, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -91,7 +93,7 @@ def _objects(rows: Iterable[Any]) -> Iterable[dict[str, Any]]:
 
 
 def _may_be(record: Record) -> bool:
-    return bool(record.addresses) and (record.origin is Origin.PERSON or record.status is Status.BOUNCED)
+    return (record.origin is Origin.PERSON or record.status is Status.BOUNCED) and bool(record.addresses)
 
 
 def _of(record: Record, reports: _Reports) -> Sequence[datetime | None]:

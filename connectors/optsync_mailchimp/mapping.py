@@ -75,40 +75,47 @@ def wanted_keys(spec: ReadSpec) -> tuple[str, ...]:
 
 def is_forgotten(member: Mapping[str, Any]) -> bool:
     """Whether the row is the leftover of a permanent deletion."""
-    return str(member.get("email_address") or "").lower().endswith(FORGOTTEN_DOMAIN)
+    return str(member.get("email_address") or "")[-len(FORGOTTEN_DOMAIN) :].lower() == FORGOTTEN_DOMAIN
 
 
-def record_of(
-    member: Mapping[str, Any], spec: ReadSpec, topic_ids: Mapping[str, str | None], *, known_id: str | None = None
-) -> Record:
-    """A member as a record. ``topic_ids`` resolves the topics of ``spec``; ``known_id`` stands in for a
-    ``contact_id`` that the answer left out.
+class Members:
+    """Makes records of members, for one specification: what is the same for all of a page is looked up once."""
 
-    Raises:
-        RecordInvalid: without contact id or status nothing can be said about the row.
-    """
-    record_id = _text(member.get("contact_id")) or known_id
-    address, word = _text(member.get("email_address")), _text(member.get("status"))
-    for name, value in (("contact_id", record_id), ("status", word)):
-        if not value:
-            raise RecordInvalid(f"the member has no usable {name}", record=record_id, field=name)
-    reason = _text(member.get("unsubscribe_reason"))
-    merge_fields, interests = _mapping(member.get("merge_fields")), _mapping(member.get("interests"))
-    return Record(
-        id=str(record_id),
-        # Contacts who gave a telephone number only have none.
-        addresses=(address,) if address else (),
-        status=STATUS_OF_WORD.get(str(word), Status.UNKNOWN),
-        origin=origin_of(str(word), reason),
-        reason=reason,
-        opted_in_at=parse_time(member.get("timestamp_opt")),
-        topics={name: _ticked(interests, topic_ids.get(name)) for name in spec.topics},
-        fields={tag: read_value(merge_fields.get(tag)) for tag in spec.fields},
-        created_at=parse_time(member.get("timestamp_signup")),
-        modified_at=parse_time(member.get("last_changed")),
-        word=word,
-        is_word_known=word in STATUS_OF_WORD,
-    )
+    def __init__(self, spec: ReadSpec, topic_ids: Mapping[str, str | None]) -> None:
+        """``topic_ids`` resolves the topics of ``spec``."""
+        self._topics = [(name, topic_ids.get(name)) for name in spec.topics]
+        self._fields = tuple(spec.fields)
+
+    def record(self, member: Mapping[str, Any], *, known_id: str | None = None) -> Record:
+        """A member as a record. ``known_id`` stands in for a ``contact_id`` that the answer left out.
+
+        Raises:
+            RecordInvalid: without contact id or status nothing can be said about the row.
+        """
+        record_id = _text(member.get("contact_id")) or known_id
+        address, word = _text(member.get("email_address")), _text(member.get("status"))
+        if not record_id:
+            raise RecordInvalid("the member has no usable contact_id", record=record_id, field="contact_id")
+        if not word:
+            raise RecordInvalid("the member has no usable status", record=record_id, field="status")
+        reason = _text(member.get("unsubscribe_reason"))
+        merge_fields, interests = _mapping(member.get("merge_fields")), _mapping(member.get("interests"))
+        status = STATUS_OF_WORD.get(word)
+        return Record(
+            id=record_id,
+            # Contacts who gave a telephone number only have none.
+            addresses=(address,) if address else (),
+            status=Status.UNKNOWN if status is None else status,
+            origin=Origin.UNKNOWN if status is not Status.OUT else origin_of(word, reason),
+            reason=reason,
+            opted_in_at=parse_time(member.get("timestamp_opt")),
+            topics={name: _ticked(interests, topic_id) for name, topic_id in self._topics},
+            fields={tag: read_value(merge_fields.get(tag)) for tag in self._fields},
+            created_at=parse_time(member.get("timestamp_signup")),
+            modified_at=parse_time(member.get("last_changed")),
+            word=word,
+            is_word_known=status is not None,
+        )
 
 
 def origin_of(word: str, reason: str | None) -> Origin:
@@ -130,12 +137,16 @@ def parse_time(text: object) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
+    if moment.tzinfo is UTC:
+        return moment
     return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
 
 
 def read_value(raw: object) -> Value:
     """The canonical value of a merge field; an address becomes one JSON text with sorted keys."""
-    if raw is None or raw == "":
+    if type(raw) is str:
+        return raw or None
+    if raw is None:
         return None
     if isinstance(raw, float) and raw.is_integer():
         return int(raw)

@@ -12,7 +12,7 @@ from optsync.model.page import Page, ReadSpec, RowFault
 from optsync.model.record import Record
 from optsync_mailchimp.client import MailchimpClient, Reply
 from optsync_mailchimp.complaints import Complaints
-from optsync_mailchimp.mapping import is_forgotten, parse_time, record_of, wanted_keys
+from optsync_mailchimp.mapping import Members, is_forgotten, parse_time, wanted_keys
 from optsync_mailchimp.schema import Schemas
 
 PAGE_SIZE = 1000
@@ -95,7 +95,7 @@ class Reader:
         if is_forgotten(reply.body):
             return None
         try:
-            return record_of(reply.body, spec, self._schemas.topic_ids(spec.collection, spec.topics))
+            return Members(spec, self._schemas.topic_ids(spec.collection, spec.topics)).record(reply.body)
         except RecordInvalid:
             return None
 
@@ -169,13 +169,14 @@ class Reader:
     ) -> tuple[tuple[Record, ...], tuple[RowFault, ...]]:
         # Asked for only when there are rows: a delta without changes costs its two listings and no more.
         topic_ids = self._schemas.topic_ids(spec.collection, spec.topics) if rows else {}
+        members = Members(spec, topic_ids)
         records: list[Record] = []
         faults: list[RowFault] = []
         for row in rows:
             if is_forgotten(row):
                 continue
             try:
-                records.append(record_of(row, spec, topic_ids))
+                records.append(members.record(row))
             except RecordInvalid as error:
                 value = row.get(error.field or "")
                 shown = None if value is None else str(value)

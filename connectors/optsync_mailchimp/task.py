@@ -10,7 +10,7 @@ from optsync.model.change import Outcome, Result, Write, WriteKind
 from optsync.model.page import ReadSpec
 from optsync.model.record import Record, Status
 from optsync_mailchimp.client import Reply
-from optsync_mailchimp.mapping import record_of
+from optsync_mailchimp.mapping import Members
 
 _Read = TypeVar("_Read")
 
@@ -122,6 +122,6 @@ class Task:
             return None
         known_id = None if job.write.kind is WriteKind.CREATE else job.write.record
         try:
-            return record_of(member, self.spec, self.topic_ids, known_id=known_id)
+            return Members(self.spec, self.topic_ids).record(member, known_id=known_id)
         except RecordInvalid:
             return None

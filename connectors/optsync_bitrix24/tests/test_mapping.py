@@ -16,12 +16,11 @@ from optsync_bitrix24.mapping import (
     ValueRefused,
     address_rows,
     encoded,
-    record_of,
     truth,
-    unknown_options,
     value_of,
 )
 from optsync_bitrix24.php import as_list, as_map, command
+from optsync_bitrix24.rows import Rows
 from optsync_bitrix24.where import as_filter, faults
 
 
@@ -143,7 +142,7 @@ def test_a_record_shows_exactly_what_was_asked_for() -> None:
     fields = {"NAME": _field("string", "NAME"), "UF_CRM_T": _field("boolean", "UF_CRM_T")}
     spec = ReadSpec(collection="lead", fields=frozenset({"NAME", "MISSING"}), topics=frozenset({"UF_CRM_T"}))
     row = {"ID": 5, "NAME": "Ann", "UF_CRM_T": "0", "DATE_MODIFY": "2026-11-21T10:00:00+02:00", "OTHER": "x"}
-    record = record_of(row, spec, fields)
+    record = Rows(spec, fields).record(row)
     assert (record.id, record.addresses, record.status, record.rank) == ("5", (), None, 1)
     assert record.fields == {"NAME": "Ann", "MISSING": None}
     assert record.topics == {"UF_CRM_T": False}
@@ -154,16 +153,16 @@ def test_a_record_shows_exactly_what_was_asked_for() -> None:
 def test_a_value_that_does_not_fit_names_its_field() -> None:
     spec = ReadSpec(collection="contact", fields=frozenset({"UF_CRM_X"}))
     with pytest.raises(RecordInvalid) as caught:
-        record_of({"ID": "5", "UF_CRM_X": "perhaps"}, spec, {"UF_CRM_X": _field("boolean")})
+        Rows(spec, {"UF_CRM_X": _field("boolean")}).record({"ID": "5", "UF_CRM_X": "perhaps"})
     assert caught.value.field == "UF_CRM_X"
 
 
 def test_an_unknown_option_shows_that_the_descriptors_are_old() -> None:
     fields = {"UF_CRM_X": _field("enumeration", options=_PLAN)}
-    names = frozenset(fields)
-    assert unknown_options({"UF_CRM_X": "47"}, names, fields)
-    assert not unknown_options({"UF_CRM_X": 45}, names, fields)
-    assert not unknown_options({"UF_CRM_X": False}, names, fields)
+    rows = Rows(ReadSpec(collection="contact", fields=frozenset(fields)), fields)
+    assert rows.holds_unknown_option({"UF_CRM_X": "47"})
+    assert not rows.holds_unknown_option({"UF_CRM_X": 45})
+    assert not rows.holds_unknown_option({"UF_CRM_X": False})
 
 
 @given(st.text(min_size=1), st.text(min_size=1))

@@ -13,13 +13,13 @@ from optsync.model.record import Origin, Status, Value
 from optsync_mailchimp.mapping import (
     BY_ADMIN,
     STATUS_OF_WORD,
+    Members,
     MergeField,
     cut,
     member_hash,
     origin_of,
     parse_time,
     read_value,
-    record_of,
     write_value,
 )
 
@@ -42,7 +42,7 @@ def _field(type_: str) -> MergeField:
 
 
 def test_a_member_becomes_a_record_with_exactly_the_parts_asked_for() -> None:
-    record = record_of(_MEMBER, _SPEC, {"T/News": "9143cf3bd1", "T/Gone": None})
+    record = Members(_SPEC, {"T/News": "9143cf3bd1", "T/Gone": None}).record(_MEMBER)
 
     assert record.id == "93b835cc104791040b356ff76030415d"
     assert record.addresses == ("Urist.McVankab@example.com",)
@@ -66,12 +66,12 @@ def test_a_member_becomes_a_record_with_exactly_the_parts_asked_for() -> None:
     ],
 )
 def test_every_status_word_has_its_meaning(word: str, status: Status) -> None:
-    assert record_of(_MEMBER | {"status": word}, _SPEC, {}).status is status
+    assert Members(_SPEC, {}).record(_MEMBER | {"status": word}).status is status
 
 
 @given(st.text(min_size=1))
 def test_a_word_that_nobody_mapped_is_unknown_and_never_subscribed(word: str) -> None:
-    record = record_of(_MEMBER | {"status": word}, _SPEC, {})
+    record = Members(_SPEC, {}).record(_MEMBER | {"status": word})
 
     assert record.word == word
     assert record.status is STATUS_OF_WORD.get(word, Status.UNKNOWN)
@@ -94,17 +94,17 @@ def test_an_opt_out_is_the_persons_own_unless_the_reason_proves_otherwise(reason
 @pytest.mark.parametrize("missing", ["contact_id", "status"])
 def test_a_row_without_identity_or_status_is_invalid(missing: str) -> None:
     with pytest.raises(RecordInvalid) as caught:
-        record_of(_MEMBER | {missing: ""}, _SPEC, {})
+        Members(_SPEC, {}).record(_MEMBER | {missing: ""})
 
     assert caught.value.field == missing
 
 
 def test_a_member_without_an_address_is_a_record_without_one() -> None:
-    assert record_of(_MEMBER | {"email_address": ""}, _SPEC, {}).addresses == ()
+    assert Members(_SPEC, {}).record(_MEMBER | {"email_address": ""}).addresses == ()
 
 
 def test_the_known_id_stands_in_for_one_that_the_answer_left_out() -> None:
-    assert record_of(_MEMBER | {"contact_id": None}, _SPEC, {}, known_id="c1").id == "c1"
+    assert Members(_SPEC, {}).record(_MEMBER | {"contact_id": None}, known_id="c1").id == "c1"
 
 
 @pytest.mark.parametrize(
