@@ -160,7 +160,8 @@ def moment(raw: Any, zone: tzinfo = UTC) -> datetime | None:
 
 def stamp(when: datetime) -> str:
     """The canonical form of a date-time."""
-    when = when.astimezone(UTC)
+    if when.tzinfo is not UTC:
+        when = when.astimezone(UTC)
     # A third of what strftime takes, which writes the years before 1000 in its own way.
     return f"{when.isoformat()[:19]}Z" if when.year >= _FIRST_OF_FOUR_DIGITS else when.strftime("%Y-%m-%dT%H:%M:%SZ")
 

@@ -32,24 +32,24 @@ class Rows:
         Raises:
             RecordInvalid: a value does not fit its field.
         """
-        name = ""
+        name, get = "", row.get
         topics: dict[str, bool | None] = {}
         values: dict[str, Value] = {}
         try:
             for name, read in self._topics:
-                raw = row.get(name)
+                raw = get(name)
                 value = None if raw is None or raw == "" else read(raw)
                 topics[name] = value if isinstance(value, bool) else None
             for name, read in self._values:
-                raw = row.get(name)
+                raw = get(name)
                 values[name] = None if raw is None or raw == "" else read(raw)
-            created_at = moment(row.get(name := "DATE_CREATE"), self.zone)
-            modified_at = moment(row.get(name := "DATE_MODIFY"), self.zone)
+            created_at = moment(get(name := "DATE_CREATE"), self.zone)
+            modified_at = moment(get(name := "DATE_MODIFY"), self.zone)
         except ValueRefused as error:
             raise RecordInvalid(f"{name}: {error}", record=str(row.get("ID")), field=name) from None
         return Record(
             id=str(row["ID"]),
-            addresses=addresses_of(row.get("EMAIL")),
+            addresses=addresses_of(get("EMAIL")),
             topics=topics,
             fields=values,
             created_at=created_at,

@@ -172,6 +172,9 @@ def test_what_a_read_did_not_show_is_missing_until_it_is_gone(store: Store) -> N
         unit.sources.note_shown(keys[1:2], is_news=True)
 
         assert list(unit.sources.missing(source)) == keys[2:4]
+        assert unit.sources.count_missing(source, before=None) == (4, 2)
+        assert unit.sources.count_missing(source, before=NOW + timedelta(seconds=1)) == (4, 2)
+        assert unit.sources.count_missing(source, before=NOW) == (0, 0)
         assert (unit.sources.shown(source, keys), unit.sources.count_known(source)) == ({keys[0], keys[1]}, 4)
         unit.sources.clear_scan(source)
         assert unit.sources.shown(source, keys) == set()

@@ -47,11 +47,15 @@ _MISSING = Prepared(
     .order_by(system_record.c.id)
     .limit(bindparam("limit"))
 )
-_COUNT = sa.select(sa.func.count()).select_from(system_record).where(_IS_THERE)
-_KNOWN = Prepared(_COUNT)
-_OLDER = _COUNT.where(system_record.c.first_seen_at < bindparam("before"))
-_COUNT_MISSING = Prepared(sa.select(_COUNT.label("known"), _COUNT.where(~_WAS_SHOWN).label("missing")))
-_COUNT_OLDER_MISSING = Prepared(sa.select(_OLDER.label("known"), _OLDER.where(~_WAS_SHOWN).label("missing")))
+_KNOWN = Prepared(sa.select(sa.func.count()).select_from(system_record).where(_IS_THERE))
+_OF_SCAN = sa.and_(scan.c.source_id == bindparam("source"), scan.c.record_id == system_record.c.id)
+_COUNT_SHOWN = (
+    sa.select(sa.func.count(system_record.c.id).label("known"), sa.func.count(scan.c.record_id).label("shown"))
+    .select_from(system_record.outerjoin(scan, _OF_SCAN))
+    .where(_IS_THERE)
+)
+_COUNT_ALL_SHOWN = Prepared(_COUNT_SHOWN)
+_COUNT_OLDER_SHOWN = Prepared(_COUNT_SHOWN.where(system_record.c.first_seen_at < bindparam("before")))
 _SHOWN = Prepared(
     sa.select(scan.c.record_id).where(scan.c.source_id == bindparam("source"), scan.c.record_id.in_(any_of("keys")))
 )
@@ -153,10 +157,10 @@ class Sources:
         """How many records are known (of those first seen before the time given), and how many of them the current
         read has not shown."""
         if before is None:
-            ((known, missing),) = _COUNT_MISSING.all(self._connection, source=source_id)
+            ((known, shown),) = _COUNT_ALL_SHOWN.all(self._connection, source=source_id)
         else:
-            ((known, missing),) = _COUNT_OLDER_MISSING.all(self._connection, source=source_id, before=before)
-        return int(known), int(missing)
+            ((known, shown),) = _COUNT_OLDER_SHOWN.all(self._connection, source=source_id, before=before)
+        return int(known), int(known) - int(shown)
 
     def shown(self, source_id: int, keys: Iterable[int]) -> set[int]:
         """Those of the records that the current read has shown."""

@@ -142,16 +142,11 @@ class Ingest:
         return len(news)
 
     def _changed(self, by_id: Mapping[str, Record], known: Mapping[str, Known]) -> list[str]:
-        """The ids of the readings that may be news. It looks at every record of every full read: what it does not find
-        there costs nothing more."""
+        """Which of the readings may be news. It is asked of every record of every full read."""
         if not self._source.is_known:
             return list(by_id)
-        plain = {rid: one.fingerprint for rid, one in known.items() if one.is_plain}
-        return [
-            rid
-            for rid, record in by_id.items()
-            if (before := plain.get(rid)) is None or before != fingerprint_of(record)
-        ]
+        before = {rid: one.fingerprint for rid, one in known.items() if one.is_plain}
+        return [rid for rid, record in by_id.items() if before.get(rid) != fingerprint_of(record)]
 
     def _note_shown(self, by_id: Mapping[str, Record], keys: Mapping[str, int], news: Sequence[_News]) -> None:
         fresh = {n.record.id for n in news}
