@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from optsync.connect.contract import FieldInfo
@@ -185,7 +185,7 @@ def reader_of(field: Descriptor, zone: tzinfo) -> Callable[[Any], Value]:
     if field.nature == "boolean":
         return truth
     read = _single(field, zone)
-    return _text if read is None else _filled(read)
+    return _text if read is None else partial(_filled, read)
 
 
 def _single(field: Descriptor, zone: tzinfo) -> Callable[[str], Value] | None:
@@ -193,20 +193,17 @@ def _single(field: Descriptor, zone: tzinfo) -> Callable[[str], Value] | None:
     if field.type == "date":
         return _date
     if field.type == "datetime":
-        return lambda text: stamp(when) if (when := moment(text, zone)) else None
+        return partial(_stamped, zone)
     if field.nature == "number":
-        return lambda text: _number(text, field)
+        return partial(_number, field=field)
     if field.type in _LINKS or field.type == "enumeration":
-        return lambda text: None if text == "0" else text
+        return _unless_zero
     return None
 
 
-def _filled(read: Callable[[str], Value]) -> Callable[[Any], Value]:
-    def read_unless_blank(raw: Any) -> Value:
-        text = raw if type(raw) is str else _text(raw)
-        return None if text is None else read(text)
-
-    return read_unless_blank
+def _filled(read: Callable[[str], Value], raw: Any) -> Value:
+    text = raw if type(raw) is str else _text(raw)
+    return None if text is None else read(text)
 
 
 def _text(raw: Any) -> str | None:
@@ -232,6 +229,15 @@ def _date(text: str) -> str:
     if not _DATE.match(text):
         raise ValueRefused("expected a date as YYYY-MM-DD")
     return text[:10]
+
+
+def _stamped(zone: tzinfo, text: str) -> str | None:
+    when = moment(text, zone)
+    return stamp(when) if when else None
+
+
+def _unless_zero(text: str) -> str | None:
+    return None if text == "0" else text
 
 
 def _number(text: str, field: Descriptor) -> int | float:
