@@ -16,9 +16,6 @@ from tests.state.rows import NOW
 
 NAMES = ("system", "collection", "spec", "read_at", "is_known")
 ADD = Prepared(sa.insert(source).values({name: bindparam(name) for name in NAMES}))
-ADD_AND_TELL = Prepared(
-    sa.insert(source).values({name: bindparam(name) for name in NAMES}).returning(source.c.id, source.c.is_known)
-)
 OF = Prepared(
     sa.select(source.c.system, source.c.read_at, source.c.is_known)
     .where(source.c.system.in_(any_of("systems")), source.c.spec == "spec")
@@ -89,13 +86,6 @@ def test_writing_many_rows_counts_what_it_met(connection: Connection, count: int
             3: 4,
         }[count]
     )
-
-
-@pytest.mark.parametrize("count", [0, 1, 3])
-def test_writing_many_rows_returns_what_each_returns(connection: Connection, count: int) -> None:
-    found = ADD_AND_TELL.all_each(connection, rows(*(f"s{n}" for n in range(count))))
-    assert [is_known for _, is_known in found] == [n % 2 == 0 for n in range(count)]
-    assert {key for key, _ in found} == set(connection.execute(sa.select(source.c.id)).scalars())
 
 
 def test_a_change_says_how_many_rows_it_met(connection: Connection) -> None:

@@ -223,14 +223,3 @@ def raw(row: Mapping[str, Any] | RowMapping) -> dict[str, Any]:
     if values["is_personal"] is True or values["is_personal"] is False:
         values["is_personal"] = int(values["is_personal"])
     return values
-
-
-def as_raw(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row about to be inserted, in the same form."""
-    return {
-        **row,
-        "at": microseconds(row["at"]),
-        "seen_at": microseconds(row["seen_at"]),
-        "strength": int(row["strength"]),
-        "is_personal": int(row["is_personal"]),
-    }

@@ -10,20 +10,40 @@ from sqlalchemy.engine import Connection, RowMapping
 from optsync.model.statement import Source, Statement, StatementKind, Strength
 from optsync.reconcile.erasure import may_be_kept, without_private_part
 from optsync.state import seal
-from optsync.state.chain import Chain, Head, as_raw, new_salts
+from optsync.state.chain import Chain, Head, new_salts
 from optsync.state.codec import dumps, loads
 from optsync.state.prepared import Prepared, any_of
-from optsync.state.rows import chunks, insert_new, insert_returning
-from optsync.state.schema import backlog, contact_point, evidence, statement
+from optsync.state.rows import chunks, insert_plainly, take_ids
+from optsync.state.schema import backlog, contact_point, evidence, microseconds, statement
 from optsync.state.verify import Verdict, Verification
 
+PARTS = (
+    "uid",
+    "scope",
+    "kind",
+    "at",
+    "clock",
+    "seen_at",
+    "source",
+    "strength",
+    "is_personal",
+    "reason",
+    "system",
+    "record",
+    "target",
+)
+"""The columns that a statement is read from, but for its evidence."""
+_KINDS = {kind.value: kind for kind in StatementKind}
+_SOURCES = {source.value: source for source in Source}
+_STRENGTHS = tuple(Strength)
 _HAS_FORGOTTEN = Prepared(sa.select(contact_point.c.id).where(contact_point.c.hash.is_not(None)).limit(1))
 _FORGOTTEN = Prepared(
     sa.select(contact_point.c.id).where(contact_point.c.id.in_(any_of("points")), contact_point.c.email.is_(None))
 )
 _KNOWN = Prepared(sa.select(statement.c.point_id, statement.c.uid).where(statement.c.point_id.in_(any_of("points"))))
+_TOLD = (*(statement.c[name] for name in PARTS), evidence.c.data)
 _ABOUT = Prepared(
-    sa.select(statement, evidence.c.data)
+    sa.select(statement.c.point_id, *_TOLD)
     .outerjoin(evidence, evidence.c.statement_id == statement.c.id)
     .where(statement.c.point_id.in_(any_of("points")))
     .order_by(statement.c.point_id, statement.c.at, statement.c.uid)
@@ -44,16 +64,21 @@ class Ledger:
         news: dict[tuple[int, str], Statement] = {}
         for key, s in self._permitted(list(said)):
             news.setdefault((key, s.uid), s)
-        for known in self._known({key for key, _ in news}):
-            news.pop(known, None)
+        self._leave_out_known(news)
         if not news:
             return 0
         chain = self._chain
         if chain is None:
             return len(self._insert(news, run, None, {}))
-        points = {key for key, _ in news}
-        # Seals are looked up under the lock of the chain's head: else two writers could seal one point differently.
-        return chain.add(lambda number: self._insert(news, run, number, chain.seals_of(points)))
+        return chain.add(lambda number: self._insert_sealed(news, run, number, chain))
+
+    def _insert_sealed(
+        self, news: dict[tuple[int, str], Statement], run: str | None, number: int, chain: Chain
+    ) -> list[bytes]:
+        """Under the lock of the chain's head: else two writers could seal one point differently, or say the same."""
+        if self._connection.dialect.name != "sqlite":
+            self._leave_out_known(news)  # whoever held the lock before may have said some of it
+        return self._insert(news, run, number, chain.seals_of({key for key, _ in news}))
 
     def _permitted(self, said: Sequence[tuple[int, Statement]]) -> Iterator[tuple[int, Statement]]:
         forgotten: set[int] = set()
@@ -89,36 +114,42 @@ class Ledger:
             self._connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         return Verification(self._connection, keys).run(written_down=written_down, step=step)
 
-    def _known(self, points: Collection[int]) -> Iterator[tuple[int, str]]:
-        for part in chunks(sorted(points)):
-            yield from ((key, uid) for key, uid in _KNOWN.all(self._connection, points=part))
+    def _leave_out_known(self, news: dict[tuple[int, str], Statement]) -> None:
+        for part in chunks(sorted({key for key, _ in news})):
+            for known in _KNOWN.all(self._connection, points=part):
+                news.pop(known, None)
 
     def _insert(
         self, news: Mapping[tuple[int, str], Statement], run: str | None, number: int | None, seals: Mapping[int, bytes]
     ) -> list[bytes]:
         """Writes them, with their evidence, and returns their leaves by id; unsealed ones have empty leaves."""
-        leaves: list[tuple[int, bytes]] = []
+        leaves: list[bytes] = []
         for part in chunks(news.items(), 1000):
-            rows = {named: _row(named[0], said, run) for named, said in part}
-            texts = {named: dumps(dict(said.evidence)) for named, said in part if said.evidence}
-            plain = _prove(rows, texts, number, seals) if number is not None else {}
-            columns = (statement.c.id, statement.c.point_id, statement.c.uid)
-            came_in = insert_returning(self._connection, statement, list(rows.values()), *columns)
-            added = {(row[1], row[2]): row[0] for row in came_in}
-            proofs = [{"statement_id": added[named], "data": text} for named, text in texts.items() if named in added]
-            insert_new(self._connection, evidence, proofs)
-            leaves.extend(
-                (row_id, seal.leaf(row_id, seals[named[0]], rows[named]["proof"], plain[named]) if plain else b"")
-                for named, row_id in added.items()
-            )
-        return [made for _, made in sorted(leaves)]
+            rows, proofs = [], []
+            ids, salts = take_ids(self._connection, statement, len(part)), new_salts(len(part))
+            for row_id, salt, ((key, _), said) in zip(ids, salts, part, strict=True):
+                row = _row(row_id, key, said, run)
+                text = dumps(dict(said.evidence)) if said.evidence else None
+                leaf = b""
+                if number is not None:
+                    made, leaf = seal.proof_and_leaf(row_id, salt, seals[key], row, text)
+                    row.update(salt=salt, proof=made, block=number)
+                # The seal has a truth of numbers, the databases have each its own.
+                row["is_personal"] = said.is_personal
+                rows.append(row)
+                leaves.append(leaf)
+                if text is not None:
+                    proofs.append({"statement_id": row_id, "data": text})
+            insert_plainly(self._connection, statement, rows)
+            insert_plainly(self._connection, evidence, proofs)
+        return leaves
 
     def about(self, points: Collection[int]) -> dict[int, tuple[Statement, ...]]:
         """All statements about these points, oldest first."""
         found: dict[int, list[Statement]] = {key: [] for key in points}
         for part in chunks(sorted(points)):
-            for row in _ABOUT.dicts(self._connection, points=part):
-                found[row["point_id"]].append(read_statement(row))
+            for point, *told in _ABOUT.all(self._connection, points=part):
+                found[point].append(_statement(*told))
         return {key: tuple(said) for key, said in found.items()}
 
     def with_statements(self, points: Collection[int]) -> set[int]:
@@ -159,32 +190,20 @@ class Ledger:
         return int(self._connection.execute(sa.select(sa.func.count()).select_from(statement)).scalar_one())
 
 
-def _prove(
-    rows: Mapping[tuple[int, str], dict[str, Any]],
-    texts: Mapping[tuple[int, str], str],
-    number: int,
-    seals: Mapping[int, bytes],
-) -> dict[tuple[int, str], dict[str, Any]]:
-    """Adds to each row its salt, proof and block; returns them in the form that is sealed."""
-    plain = {named: as_raw(row) for named, row in rows.items()}
-    for (named, row), salt in zip(rows.items(), new_salts(len(rows)), strict=True):
-        made = seal.proof(salt, seals[named[0]], plain[named], texts.get(named))
-        row.update(salt=salt, proof=made, block=number)
-    return plain
-
-
-def _row(key: int, said: Statement, run: str | None) -> dict[str, Any]:
+def _row(row_id: int, key: int, said: Statement, run: str | None) -> dict[str, Any]:
+    """In the form that is sealed: times as microseconds, truth as 0 and 1."""
     return {
+        "id": row_id,
         "point_id": key,
         "uid": said.uid,
         "scope": said.scope,
         "kind": said.kind,
-        "at": said.at,
+        "at": microseconds(said.at),
         "clock": said.clock,
-        "seen_at": said.seen_at,
+        "seen_at": microseconds(said.seen_at),
         "source": said.source,
         "strength": int(said.strength),
-        "is_personal": said.is_personal,
+        "is_personal": int(said.is_personal),
         "reason": said.reason,
         "system": said.system,
         "record": said.record,
@@ -195,19 +214,38 @@ def _row(key: int, said: Statement, run: str | None) -> dict[str, Any]:
 
 def read_statement(row: Mapping[str, Any] | RowMapping) -> Statement:
     """From the columns of the statement and ``data`` of its evidence."""
+    return _statement(*(row[name] for name in (*PARTS, "data")))
+
+
+def _statement(  # noqa: PLR0913, PLR0917 - the columns of PARTS and the evidence, as they come
+    uid: str,
+    scope: str,
+    kind: str,
+    at: datetime,
+    clock: str | None,
+    seen_at: datetime,
+    source: str,
+    strength: int,
+    is_personal: bool,
+    reason: str | None,
+    system: str | None,
+    record: str | None,
+    target: str | None,
+    data: str | None,
+) -> Statement:
     return Statement(
-        uid=row["uid"],
-        scope=row["scope"],
-        kind=StatementKind(row["kind"]),
-        at=row["at"],
-        clock=row["clock"],
-        seen_at=row["seen_at"],
-        source=Source(row["source"]),
-        strength=Strength(row["strength"]),
-        is_personal=row["is_personal"],
-        reason=row["reason"],
-        system=row["system"],
-        record=row["record"],
-        target=row["target"],
-        evidence=loads(row["data"]) or {},
+        uid=uid,
+        scope=scope,
+        kind=_KINDS.get(kind) or StatementKind(kind),
+        at=at,
+        clock=clock,
+        seen_at=seen_at,
+        source=_SOURCES.get(source) or Source(source),
+        strength=_STRENGTHS[strength],
+        is_personal=is_personal,
+        reason=reason,
+        system=system,
+        record=record,
+        target=target,
+        evidence=loads(data) or {},
     )

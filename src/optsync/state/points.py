@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from optsync.model.statement import StatementKind
 from optsync.state.prepared import Prepared, any_of
 from optsync.state.pseudonyms import Pseudonyms
-from optsync.state.rows import chunks, count_up, insert_from, insert_new
+from optsync.state.rows import chunks, count_up, insert_from, insert_new, insert_plainly, take_ids
 from optsync.state.schema import backlog, contact_point, link, record_point, standing, statement, system_record
 
 _log = structlog.get_logger(__name__)
@@ -117,7 +117,11 @@ class Points:
         self._hash_anew(forgotten)
         found |= forgotten
         missing = sorted(set(addresses) - found.keys())
-        if missing:
+        if missing and self._connection.dialect.name == "sqlite":  # nobody else can make them meanwhile
+            keys = dict(zip(missing, take_ids(self._connection, contact_point, len(missing)), strict=True))
+            insert_plainly(self._connection, contact_point, [{"id": key, "email": a} for a, key in keys.items()])
+            found |= keys
+        elif missing:
             insert_new(self._connection, contact_point, [{"email": a} for a in missing])
             found.update(self._by_address(missing))
         return found

@@ -11,12 +11,12 @@ in SQLAlchemy's words, with a ``bindparam`` for every value that differs and ``a
 It is compiled when it is first used, once for each kind of database; types, transactions and errors are SQLAlchemy's.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import BindParameter, LargeBinary, bindparam
+from sqlalchemy import BindParameter, Boolean, LargeBinary, bindparam
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import visitors
@@ -41,58 +41,55 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """A statement in one database's words, with lists of given lengths. ``bind``: from the given arguments to what the
-    driver takes; ``converters``: of the columns that Python holds in another form than the driver."""
+    """A statement in one database's words, with lists of given lengths. ``bind`` and ``bind_each``: from the given
+    arguments, or those of many rows, to what the driver takes; ``converters``: of the columns that Python holds in
+    another form than the driver."""
 
     sql: str
     bind: Callable[[Mapping[str, Any]], Any]
+    bind_each: Callable[[Sequence[Mapping[str, Any]]], Sequence[Any]]
     converters: tuple[tuple[int, Converter], ...]
 
     def read(self, rows: list[Row]) -> list[Row]:
-        if not self.converters:
-            return rows
-        found = []
-        for row in rows:
-            values = list(row)
-            for at, convert in self.converters:
-                values[at] = convert(values[at])
-            found.append(tuple(values))
-        return found
+        return _converted(rows, self.converters)
 
 
-def _binder(sources: Sequence[tuple[Any, Converter | None]]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+def _converted(rows: Sequence[Row], converters: Sequence[tuple[int, Converter]]) -> list[Row]:
+    """The rows with some of their columns in another form: column by column, since all but the conversion itself is
+    done in C then."""
+    if not converters or not rows:
+        return list(rows)
+    columns: list[Iterable[Any]] = list(zip(*rows, strict=True))
+    for at, convert in converters:
+        columns[at] = map(convert, columns[at])
+    return list(zip(*columns, strict=True))
+
+
+def _binder(sources: Sequence[tuple[Any, Converter | None]]) -> Callable[[Sequence[Mapping[str, Any]]], list[Row]]:
     """From arguments to values in the order of ``sources``: each of these is the place of an argument or a constant,
     and how the driver wants it. It is chosen once, since it runs for every row that is written."""
     converters = [(n, convert) for n, (_, convert) in enumerate(sources) if convert is not None]
+    pick: Callable[[Mapping[str, Any]], Row]
     if any(not isinstance(source, _Place) or source.index is not None for source, _ in sources):
         pick = _picker(sources)
     else:
         names = [source.name for source, _ in sources]
         pick = itemgetter(*names) if len(names) > 1 else lambda given: tuple(given[name] for name in names)
-    if not converters:
-        return pick
-
-    def bind(given: Mapping[str, Any]) -> Sequence[Any]:
-        values = list(pick(given))
-        for at, convert in converters:
-            values[at] = convert(values[at])
-        return values
-
-    return bind
+    return lambda given: _converted(list(map(pick, given)), converters)
 
 
-def _picker(sources: Sequence[tuple[Any, Converter | None]]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+def _picker(sources: Sequence[tuple[Any, Converter | None]]) -> Callable[[Mapping[str, Any]], Row]:
     """Where constants or lists are among them."""
 
-    def pick(given: Mapping[str, Any]) -> Sequence[Any]:
-        return [
+    def pick(given: Mapping[str, Any]) -> Row:
+        return tuple(
             source
             if type(source) is not _Place
             else given[source.name]
             if source.index is None
             else given[source.name][source.index]
             for source, _ in sources
-        ]
+        )
 
     return pick
 
@@ -143,18 +140,7 @@ class Prepared:
         compiled = self._for(connection, {})
         if len(rows) == 1:
             return int(_execute(connection, compiled.sql, compiled.bind(rows[0])).rowcount)
-        return int(_execute_many(connection, compiled.sql, [compiled.bind(row) for row in rows]).rowcount)
-
-    def all_each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
-        """Writes once with the arguments of each row and returns what all of them return; not for lists."""
-        compiled = self._for(connection, {})
-        bound = [compiled.bind(row) for row in rows]
-        if connection.dialect.name == "postgresql" and len(rows) > 1:
-            return compiled.read(_returned(_execute_many(connection, compiled.sql, bound, returning=True)))
-        found: list[Row] = []
-        for each in bound:
-            found.extend(_execute(connection, compiled.sql, each).fetchall())
-        return compiled.read(found)
+        return int(_execute_many(connection, compiled.sql, compiled.bind_each(rows)).rowcount)
 
     def _for(self, connection: Connection, given: dict[str, Any]) -> _Compiled:
         key: tuple[str | int, ...] = (connection.dialect.name,)
@@ -186,17 +172,24 @@ class Prepared:
         of = [name if name in kinds else name.rpartition("_")[0] for name in of]
         to_driver = [_to_driver(kinds[name], dialect) for name in of]
         to_python = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in self._columns]
-        bind = _binder(tuple(zip(sources, to_driver, strict=True)))
+        in_order = _binder(tuple(zip(sources, to_driver, strict=True)))
+
+        def bind_each(rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+            bound = in_order(rows)
+            return bound if compiled.positional else [dict(zip(names, row, strict=True)) for row in bound]
+
         return _Compiled(
             sql=str(compiled),
-            bind=bind if compiled.positional else lambda given: dict(zip(names, bind(given), strict=True)),
+            bind=lambda given: bind_each((given,))[0],
+            bind_each=bind_each,
             converters=tuple((n, convert) for n, convert in enumerate(to_python) if convert is not None),
         )
 
 
 def _to_driver(kind: TypeEngine[Any], dialect: Dialect) -> Converter | None:
-    """How the driver wants values of that type. Both drivers take bytes as they are; SQLAlchemy wraps them."""
-    if isinstance(kind, LargeBinary):
+    """How the driver wants values of that type. Both drivers take bytes and truth as they are; SQLAlchemy wraps or
+    examines them."""
+    if isinstance(kind, LargeBinary | Boolean):
         return None
     return kind.dialect_impl(dialect).bind_processor(dialect)
 
@@ -222,23 +215,14 @@ def _execute(connection: Connection, sql: str, bound: Any) -> Any:
         raise _known_error(connection, sql, bound, error) from error
 
 
-def _execute_many(connection: Connection, sql: str, bound: Sequence[Any], **options: bool) -> Any:
+def _execute_many(connection: Connection, sql: str, bound: Sequence[Any]) -> Any:
     driver: Any = connection.connection.driver_connection
     cursor = driver.cursor()
     try:
-        cursor.executemany(sql, bound, **options)
+        cursor.executemany(sql, bound)
     except connection.dialect.loaded_dbapi.Error as error:
         raise _known_error(connection, sql, bound, error) from error
     return cursor
-
-
-def _returned(cursor: Any) -> list[Row]:
-    """What psycopg keeps of a statement that was sent many times: a result of each time."""
-    found: list[Row] = []
-    while True:
-        found.extend(cursor.fetchall())
-        if not cursor.nextset():
-            return found
 
 
 def _known_error(connection: Connection, sql: str, bound: Any, error: Any) -> BaseException:

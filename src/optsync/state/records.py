@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from optsync.model.record import Record
 from optsync.state.codec import decode_record, dumps, encode_record, loads
 from optsync.state.prepared import Prepared, any_of
-from optsync.state.rows import CHUNK, chunks
+from optsync.state.rows import CHUNK, chunks, take_ids
 from optsync.state.schema import change, record_point, scan, source, system_record
 
 _OF_SOURCE = system_record.c.source_id == bindparam("source")
@@ -27,12 +27,8 @@ _KNOWN = Prepared(
     ).where(_OF_SOURCE, system_record.c.rid.in_(any_of("rids")))
 )
 _STORED = Prepared(sa.select(system_record.c.rid).where(system_record.c.rid.in_(any_of("rids"))))
-_NEW = ("source_id", "rid", "data", "fp", "first_seen_at", "read_at", "is_gone")
-_INSERT = Prepared(
-    sa.insert(system_record)
-    .values({name: bindparam(name) for name in _NEW})
-    .returning(system_record.c.rid, system_record.c.id)
-)
+_NEW = ("id", "source_id", "rid", "data", "fp", "first_seen_at", "read_at", "is_gone")
+_INSERT = Prepared(sa.insert(system_record).values({name: bindparam(name) for name in _NEW}))
 _ONE = system_record.c.id == bindparam("key")
 _REPLACE = Prepared(
     sa.update(system_record)
@@ -194,8 +190,9 @@ class Records:
         """Stores records seen for the first time, each with its stored form and fingerprint."""
         keys: dict[str, int] = {}
         for part in chunks(records):
-            rows = [
+            rows: list[dict[str, Any]] = [
                 {
+                    "id": key,
                     "source_id": source_id,
                     "rid": record.id,
                     "data": data,
@@ -204,9 +201,12 @@ class Records:
                     "read_at": at,
                     "is_gone": False,
                 }
-                for record, data, fingerprint in part
+                for key, (record, data, fingerprint) in zip(
+                    take_ids(self._connection, system_record, len(part)), part, strict=True
+                )
             ]
-            keys.update((rid, key) for rid, key in _INSERT.all_each(self._connection, rows))
+            _INSERT.run_each(self._connection, rows)
+            keys.update((row["rid"], row["id"]) for row in rows)
         return keys
 
     def replace(self, records: Sequence[tuple[int, Record]], *, at: datetime, is_gone: bool = False) -> None:

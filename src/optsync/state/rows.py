@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Select, Table, bindparam
+from sqlalchemy import BigInteger, Column, Select, Table, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from optsync.state.prepared import Prepared
+from optsync.state.schema import Moment
 
 Item = TypeVar("Item")
 CHUNK = 500
@@ -17,13 +19,8 @@ CHUNK = 500
 
 def chunks(items: Iterable[Item], size: int = CHUNK) -> Iterator[Sequence[Item]]:
     """The items in lists of at most ``size``."""
-    batch: list[Item] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) >= size:
-            yield batch
-            batch = []
-    if batch:
+    left = iter(items)
+    while batch := list(islice(left, size)):
         yield batch
 
 
@@ -62,16 +59,43 @@ def count_up(
         _counting(connection.dialect.name, table, tuple(rows[0]), key, counter).run_each(connection, rows)
 
 
-def insert_returning(
-    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *columns: Column[Any]
-) -> Sequence[Sequence[Any]]:
-    """As :func:`insert_new`; these columns of the rows that came in, in any order."""
-    if not rows:
+def take_ids(connection: Connection, table: Table, count: int) -> list[int]:
+    """Keys for so many new rows, in ascending order, which nobody else is given: rows that bring their key can be
+    written together, where rows that are given one come one by one."""
+    if not count:
         return []
-    return _inserting(connection.dialect.name, table, tuple(rows[0]), *columns).all_each(connection, rows)
+    if connection.dialect.name == "postgresql":
+        return sorted(_next_ids(table).scalars(connection, count=count))
+    # A transaction that writes is SQLite's only one.
+    newest = _newest_id(table).scalar(connection) or 0
+    return list(range(newest + 1, newest + 1 + count))
+
+
+def insert_plainly(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Inserts rows that are certainly new, with times in microseconds."""
+    if rows:
+        _inserting_plainly(table, tuple(rows[0])).run_each(connection, rows)
 
 
 # Which statements there are is fixed by the schema; each is built once.
+
+
+@cache
+def _newest_id(table: Table) -> Prepared:
+    return Prepared(select(func.max(table.c.id)))
+
+
+@cache
+def _next_ids(table: Table) -> Prepared:
+    following = func.nextval(func.pg_get_serial_sequence(table.name, "id"))
+    return Prepared(select(following.label("id")).select_from(func.generate_series(1, bindparam("count"))))
+
+
+@cache
+def _inserting_plainly(table: Table, names: tuple[str, ...]) -> Prepared:
+    kinds = {name: table.c[name].type for name in names}
+    plain = {name: BigInteger() if isinstance(kind, Moment) else kind for name, kind in kinds.items()}
+    return Prepared(table.insert().values({name: bindparam(name, type_=kind) for name, kind in plain.items()}))
 
 
 def _insert(dialect: str, table: Table) -> Any:
@@ -83,9 +107,8 @@ def _naming(dialect: str, table: Table, names: Sequence[str]) -> Any:
 
 
 @cache
-def _inserting(dialect: str, table: Table, names: tuple[str, ...], *columns: Column[Any]) -> Prepared:
-    statement = _naming(dialect, table, names).on_conflict_do_nothing()
-    return Prepared(statement.returning(*columns) if columns else statement)
+def _inserting(dialect: str, table: Table, names: tuple[str, ...]) -> Prepared:
+    return Prepared(_naming(dialect, table, names).on_conflict_do_nothing())
 
 
 @cache

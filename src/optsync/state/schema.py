@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -70,6 +71,7 @@ def _to_database(value: datetime | None) -> int | None:
     return None if value is None else microseconds(value)
 
 
+@lru_cache(maxsize=2048)  # a page is read, a batch is planned and settled at one moment
 def _from_database(value: Any) -> datetime | None:
     return None if value is None else _EPOCH + timedelta(microseconds=int(value))
 

@@ -9,6 +9,7 @@ proof and what is never erased, so that these parts are proven even then; only t
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -31,7 +32,11 @@ _LASTING = (
     "target",
     "run",
 )
+_lasting = itemgetter(*_LASTING)
 _encode = msgspec.json.Encoder().encode
+
+Digests = tuple[bytes, bytes]
+"""A statement's proof and its leaf."""
 
 
 def address_seal(salt: bytes, address: str) -> bytes:
@@ -42,15 +47,25 @@ def address_seal(salt: bytes, address: str) -> bytes:
 def proof(salt: bytes, seal: bytes, row: Mapping[str, Any], evidence: str | None) -> bytes:
     """Of all parts of a statement but its id, in the database's form: times as microseconds, truth as 0 and 1.
     ``seal``: its contact point's; ``evidence``: as stored."""
-    parts = [row[name] for name in _LASTING]
-    text = _encode([*parts, row["reason"], row["record"], evidence])
+    text = _encode((*_lasting(row), row["reason"], row["record"], evidence))
     return hashlib.sha256(b"optsync proof 1\0" + salt + seal + text).digest()
 
 
 def leaf(statement_id: int, seal: bytes, made: bytes, row: Mapping[str, Any]) -> bytes:
     """Of what stays of a statement when the person is forgotten; ``made`` is its proof."""
-    text = _encode([statement_id, *[row[name] for name in _LASTING]])
+    text = _encode((statement_id, *_lasting(row)))
     return hashlib.sha256(b"optsync statement 1\0" + seal + made + text).digest()
+
+
+def proof_and_leaf(
+    statement_id: int, salt: bytes, seal: bytes, row: Mapping[str, Any], evidence: str | None
+) -> Digests:
+    """Both of a statement about to be written; what they have in common is encoded once."""
+    lasting = _encode(_lasting(row))[1:-1]
+    private = _encode((row["reason"], row["record"], evidence))
+    made = hashlib.sha256(b"".join((b"optsync proof 1\0", salt, seal, b"[", lasting, b",", private[1:]))).digest()
+    text = b"".join((b"optsync statement 1\0", seal, made, b"[%d," % statement_id, lasting, b"]"))
+    return made, hashlib.sha256(text).digest()
 
 
 def block_hash(previous: bytes, number: int, at: int, leaves: Sequence[bytes]) -> bytes:
