@@ -61,8 +61,11 @@ class Request:
 
 def request(statements: Iterable[Statement], scope: str) -> Request:
     """The newest request for exactly this scope, and what became of it."""
-    said = effective(statements)
-    asked = sent(said, scope)
+    return _request(effective(statements), scope)
+
+
+def _request(said: Sequence[Statement], scope: str) -> Request:
+    asked = _sent(said, scope)
     if not asked:
         return Request(Answer.NEVER)
     newest = asked[-1]
@@ -80,9 +83,15 @@ def request(statements: Iterable[Statement], scope: str) -> Request:
 def sent(statements: Iterable[Statement], scope: str) -> tuple[Statement, ...]:
     """The requests for exactly this scope, oldest first, without those that certainly never left: only these are
     sent another time. One whose answer was lost counts as sent."""
-    said = effective(statements)
+    return _sent(effective(statements), scope)
+
+
+def _sent(said: Iterable[Statement], scope: str) -> tuple[Statement, ...]:
+    requests = [s for s in said if s.kind is StatementKind.REQUEST and s.scope == scope]
+    if not requests:
+        return ()
     kept_back = {s.target for s in said if s.kind is StatementKind.REQUEST_EXPIRED and _NOT_SENT in s.evidence}
-    return tuple(s for s in said if s.kind is StatementKind.REQUEST and s.scope == scope and s.uid not in kept_back)
+    return tuple(s for s in requests if s.uid not in kept_back)
 
 
 def stated(scope: str, *, system: str, collection: str, change: int, grant: str | None, at: datetime) -> Statement:
@@ -140,7 +149,7 @@ def expired(
     undecided = set()
     for key in keys:
         point = around.points[key]
-        newest = request(point.statements, policy.scope)
+        newest = _request(point.said, policy.scope)
         asked = newest.asked
         if newest.answer is not Answer.WAITING or asked is None or not _is_of(asked, policy):
             continue
@@ -184,7 +193,7 @@ def _leavings(point: Point, policy: SyncPolicy) -> list[Statement]:
     path = scopes.path(policy.scope)
     return [
         s
-        for s in effective(point.statements)
+        for s in point.said
         if (s.kind is StatementKind.COMPLAINT and s.scope in path)
         or (
             s.kind is StatementKind.OUT
@@ -200,7 +209,7 @@ def _returned(point: Point, policy: SyncPolicy) -> list[Statement]:
     """The person's own sign-ups there."""
     return [
         s
-        for s in effective(point.statements)
+        for s in point.said
         if s.kind is StatementKind.GRANT
         and s.system == policy.esp_system
         and s.scope == policy.scope
@@ -213,7 +222,7 @@ def to_confirm(point: Point, policy: SyncPolicy) -> Statement | None:
     grant = _lifting(point, policy)
     if grant is None:
         return None
-    asked = [r for r in sent(point.statements, policy.scope) if r.system == policy.esp_system]
+    asked = [r for r in _sent(point.said, policy.scope) if r.system == policy.esp_system]
     return None if any(r.target == grant.uid or r.at >= grant.at for r in asked) else grant
 
 
@@ -223,7 +232,7 @@ def _lifting(point: Point, policy: SyncPolicy) -> Statement | None:
     if decided.wish is not Wish.IN:
         return None
     path = scopes.path(policy.scope)
-    grants = [s for s in effective(point.statements) if s.kind is StatementKind.GRANT and s.scope in path]
+    grants = [s for s in point.said if s.kind is StatementKind.GRANT and s.scope in path]
     leavings = _leavings(point, policy)
     lifting = [g for g in grants if not leavings or beats(g, leavings[-1], policy.clock_tolerance)]
     return lifting[-1] if lifting else decided.decided_by
@@ -249,7 +258,7 @@ def why_not_ask(point: Point, decided: Standing, policy: SyncPolicy) -> str | No
     if is_in:
         return None if to_confirm(point, policy) else "asked"
     # Asked once per address and scope, ever: an ended request is not repeated either.
-    return "asked" if sent(point.statements, policy.scope) else None
+    return "asked" if _sent(point.said, policy.scope) else None
 
 
 def ask(member: Seen, point: Point, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
@@ -316,7 +325,7 @@ def _why_kept_out(point: Point, record: Record, around: Neighbourhood, policy: S
         return None
     if not policy.can_ask:
         return None if point.key in around.left_by_self else "cannot_ask"
-    has_ended = request(point.statements, policy.scope).answer is Answer.NO_ANSWER
+    has_ended = _request(point.said, policy.scope).answer is Answer.NO_ANSWER
     return "no_answer" if has_ended and to_confirm(point, policy) is None else None
 
 

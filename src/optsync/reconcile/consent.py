@@ -5,7 +5,7 @@ hold (and are tested as properties): adding an out never makes a standing more p
 makes one more restrictive.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,6 +16,7 @@ from optsync.model.scope import Basis, Kind, Purpose
 from optsync.model.statement import Statement, StatementKind, Strength
 
 _OUTS = frozenset({StatementKind.OUT, StatementKind.COMPLAINT})
+_BOUNCES = frozenset({StatementKind.HARD_BOUNCE, StatementKind.SOFT_BOUNCE})
 _IN_ORDER = attrgetter("at", "uid")
 
 
@@ -36,14 +37,18 @@ class Standing:
     decided_by: Statement | None = None
 
 
+_NOTHING_SAID = Standing(Wish.UNKNOWN)
+
+
 def effective(statements: Iterable[Statement]) -> tuple[Statement, ...]:
     """Without retractions and what they void, without duplicates, in a canonical order.
 
     What the person said themself stays, whatever somebody tried to retract."""
-    return tuple(sorted(_kept(statements), key=_IN_ORDER))
+    kept = _kept(statements)
+    return tuple(kept) if len(kept) < 2 else tuple(sorted(kept, key=_IN_ORDER))
 
 
-def _kept(statements: Iterable[Statement]) -> Iterable[Statement]:
+def _kept(statements: Iterable[Statement]) -> Collection[Statement]:
     unique = {s.uid: s for s in statements}
     retractions = [s for s in unique.values() if s.kind is StatementKind.RETRACT]
     if not retractions:
@@ -61,8 +66,17 @@ def standing(
     ``tolerance`` is how far apart times of different clocks must be to count as later. ``needs_own_grant``: the
     scope is a mapped topic under basis consent, which its purpose's grant does not cover.
     """
+    return standing_of(effective(statements), scope, tolerance=tolerance, needs_own_grant=needs_own_grant)
+
+
+def standing_of(
+    said: Iterable[Statement], scope: str, *, tolerance: timedelta, needs_own_grant: bool = False
+) -> Standing:
+    """As :func:`standing`, of what :func:`effective` has made of the statements."""
     path = scopes.path(scope)
-    said = sorted([s for s in _kept(statements) if s.scope in path], key=_IN_ORDER)
+    said = [s for s in said if s.scope in path]
+    if not said:
+        return _NOTHING_SAID
     grants = [s for s in said if s.kind is StatementKind.GRANT]
     unbeaten = [o for o in said if o.kind in _OUTS and not any(beats(g, o, tolerance) for g in grants)]
     if unbeaten:
@@ -71,7 +85,7 @@ def standing(
     if counting:
         return Standing(Wish.IN, counting[-1])
     request = _open_request(said)
-    return Standing(Wish.PENDING, request) if request else Standing(Wish.UNKNOWN)
+    return Standing(Wish.PENDING, request) if request else _NOTHING_SAID
 
 
 def unbeaten(statements: Iterable[Statement], *, tolerance: timedelta) -> tuple[Statement, ...]:
@@ -122,9 +136,18 @@ class Deliverability(StrEnum):
 def deliverability(
     statements: Iterable[Statement], *, now: datetime, soft_limit: int, soft_within: timedelta
 ) -> Deliverability:
-    """Hard after a hard bounce, or after ``soft_limit`` soft ones within ``soft_within``; a later sign of life
-    (at the same time counts as later: it is the bounce that needs proof of being current) clears it."""
-    said = effective(statements)
+    """See :func:`deliverability_of`."""
+    return deliverability_of(effective(statements), now=now, soft_limit=soft_limit, soft_within=soft_within)
+
+
+def deliverability_of(
+    said: Sequence[Statement], *, now: datetime, soft_limit: int, soft_within: timedelta
+) -> Deliverability:
+    """Of what :func:`effective` has made of the statements: hard after a hard bounce, or after ``soft_limit`` soft ones
+    within ``soft_within``; a later sign of life (at the same time counts as later: it is the bounce that needs proof of
+    being current) clears it."""
+    if not any(s.kind in _BOUNCES for s in said):
+        return Deliverability.OK
     alive = max((s.at for s in said if s.kind is StatementKind.DELIVERED), default=None)
     if any(s.kind is StatementKind.HARD_BOUNCE and (alive is None or s.at > alive) for s in said):
         return Deliverability.HARD

@@ -57,9 +57,11 @@ class Verdict:
 def merge(rule: FieldRule, crm: Mapping[str, Value], esp: Mapping[str, Value], agreed: Agreed | None) -> Verdict:
     """Decides one field. ``crm`` and ``esp`` are all values of the two records."""
     crm_now, esp_now = crm.get(rule.crm), esp.get(rule.esp)
-    now = _Now(crm_now, esp_now, rule.transform.forward(crm_now, crm), rule.remembered(crm))
-    if are_equal(rule, crm, esp):
-        return _accepted(now)
+    forward, remembered = rule.transform.forward(crm_now, crm), rule.remembered(crm)
+    if same(forward, esp_now):
+        known = agreed is not None and (agreed.crm, agreed.esp) == (remembered, esp_now)
+        return Verdict(agreed=agreed if known else Agreed(remembered, esp_now))
+    now = _Now(crm_now, esp_now, forward, remembered)
     if agreed is None:
         return _first(rule, now)
     crm_changed = not same(now.remembered, agreed.crm)

@@ -41,7 +41,8 @@ def couple(point: Point, around: Neighbourhood, policy: SyncPolicy) -> Couple:
     here = around.by_primary.get(point.key, ())
     holders = [s for s in here if s.side is Side.CRM and not s.is_gone]
     sign = -1.0 if policy.prefers_newest else 1.0
-    holders.sort(key=lambda s: (s.record.rank, sign * (s.record.created_at or _EPOCH).timestamp(), s.key))
+    if len(holders) > 1:
+        holders.sort(key=lambda s: (s.record.rank, sign * (s.record.created_at or _EPOCH).timestamp(), s.key))
     members = sorted((s for s in here if s.side is Side.ESP), key=lambda s: (s.is_gone, s.key))
     listed = [s for s in holders if is_in_list(s, policy)] or holders
     owner = listed[0] if listed else None
@@ -65,7 +66,10 @@ def join(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
         return Decision(intents=intents, skipped={pair.owner.key: "out_of_scope"})
     decision = pair_fields(pair.point, pair.owner, member, around, policy)
     settled = no_longer_kept(decision.settled, member, around)
-    return replace(decision, intents=(*_return(pair, around, policy), *decision.intents), settled=settled)
+    returned = tuple(_return(pair, around, policy))
+    if not returned and settled == decision.settled:
+        return decision
+    return replace(decision, intents=(*returned, *decision.intents), settled=settled)
 
 
 def follow(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> Decision:
@@ -268,7 +272,7 @@ def _return(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator
     """Whoever belongs to the list again gets back what optsync took: the tag goes, an archived member returns if
     the person still is in. What people archived stays archived."""
     member = pair.member
-    if member is None or not any(k[1] == member.key and link.left for k, link in around.links.items()):
+    if member is None or not any(link.left for link in around.by_member.get(member.key, ())):
         return
     is_archived = member.record.status is Status.ARCHIVED
     if is_archived and not _may_return(pair.point, around, policy):

@@ -19,9 +19,10 @@ def pair_fields(point: Point, owner: Seen, member: Seen, around: Neighbourhood, 
     """The field changes of a CRM record and a member of one person, and the link as it is to be remembered; ``point``
     is the person's address. The link notes it once both have it."""
     known = around.links.get((owner.key, member.key))
-    link = known or Link(crm=owner.key, esp=member.key)
-    if owner.primary == member.primary:
-        link = replace(link, point=point.key)
+    joined = point.key if owner.primary == member.primary else None
+    link = known or Link(crm=owner.key, esp=member.key, point=joined)
+    if joined not in {None, link.point}:
+        link = replace(link, point=joined)
     if not fields_flow(point, member, policy):
         return Decision(settled=() if link == known else (link,))
     merged = _merge_all(link, point, owner, member, around.now, policy)
@@ -69,7 +70,8 @@ def _merge_all(link: Link, point: Point, owner: Seen, member: Seen, now: datetim
             pending[verdict.target][name] = (key, verdict.value, verdict.rule, verdict.agreed)
         elif verdict.agreed:
             agreed[key] = verdict.agreed
-    link = replace(link, agreed=agreed, moves=moves, frozen=frozenset(frozen))
+    if agreed != link.agreed or moves != link.moves or frozen != set(link.frozen):
+        link = replace(link, agreed=agreed, moves=moves, frozen=frozenset(frozen))
     return _Merged(pending, link, tuple(questions))
 
 

@@ -59,7 +59,7 @@ def decide(keys: Sequence[int], around: Neighbourhood, policy: SyncPolicy) -> De
     wanted = frozenset(keys)
     for seen in (*around.crm, *around.esp):
         if wanted.intersection(seen.points):
-            intents.extend(i for i in _projected(seen, around, policy) if i.fingerprint not in around.blocked)
+            intents.extend(i for i in _projected(seen, around, policy) if not around.is_blocked(i))
     apart = resolve(keys, around, policy)
     if apart.engaged or apart.removed:
         around = replace(around, engaged=apart.engaged, removed=apart.removed)
@@ -73,7 +73,7 @@ def decide(keys: Sequence[int], around: Neighbourhood, policy: SyncPolicy) -> De
         questions.extend(decision.questions)
         skipped.update(decision.skipped)
     # Joined changes have a fingerprint of their own, which may be the one that was refused.
-    intents = [i for i in _one_a_kind(intents) if i.fingerprint not in around.blocked]
+    intents = [i for i in _one_a_kind(intents) if not around.is_blocked(i)]
     intents = [i for i in intents if not _is_refused_for_good(i, around, policy)]
     intents.sort(key=lambda i: priority(i.kind, is_restrictive=i.is_restrictive))
     return Decision(

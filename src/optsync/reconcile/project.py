@@ -183,14 +183,16 @@ def _topics(
     causes: dict[bool, list[str]] = {True: [], False: []}
     rule, why_off = Rule.TOPIC_TRAVELS, Rule.TOPICS_DISAGREE
     for scope, name in representation.topics:
-        point, decided = _deciding(seen, around, policy, scope)
         value = topic_shown(seen.record, name)
+        if value is not True and status.wish is Wish.OUT:
+            continue
+        point, decided = _deciding(seen, around, policy, scope)
         if decided.wish is Wish.OUT and value is True and _may_travel(decided.decided_by, seen.side, policy):
             off[name] = point
             causes[False].extend(_causes(decided))
             if decided.decided_by is None or decided.decided_by.reason != DISAGREED:
                 why_off = Rule.TOPIC_OUT_TRAVELS  # somebody switched one of them off
-        elif value is not True and decided.wish is not Wish.OUT and status.wish is not Wish.OUT:
+        elif value is not True and decided.wish is not Wish.OUT:
             retraction = topic_retracted(seen, around, scope, name)
             if decided.wish is Wish.IN or retraction:
                 on[name] = True

@@ -40,11 +40,15 @@ def _yes(value: Value) -> str:
 def put_back(seen: Seen, around: Neighbourhood, representation: Representation) -> PutBack | None:
     """What the record must show again, None where nothing of it was retracted, nothing is known of before, or the
     person has spoken there."""
+    if not around.may_put_back:
+        return None
     return _said_here(seen, around, representation) or _written_here(seen, around, representation)
 
 
 def topic_retracted(seen: Seen, around: Neighbourhood, scope: str, name: str) -> str | None:
     """The retraction of an out for a topic that was on at this record before. ``name``: the record's for it."""
+    if not around.may_put_back:
+        return None
     for out, cause in _retracted(seen, around, scope):
         if out.evidence.get(_BEFORE) == _WANTED:
             return cause

@@ -29,7 +29,8 @@ def canonical(value: Value) -> Value:
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, str):
-        return unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip() or None
+        text = value.replace("\r\n", "\n")
+        return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip() or None
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
     if isinstance(value, int):
@@ -39,6 +40,8 @@ def canonical(value: Value) -> Value:
 
 def same(first: Value, second: Value) -> bool:
     """Whether two values are equal when formatting is disregarded; ``12``, ``12.0`` and ``"12"`` are."""
+    if type(first) is type(second) and first == second:
+        return True
     one, other = canonical(first), canonical(second)
     if type(one) is type(other):
         return one == other

@@ -124,7 +124,9 @@ def why_not_return(point: Point, shows: Record | None, told: datetime | None, po
 
 def no_longer_kept(settled: Sequence[Link], member: Seen, around: Neighbourhood) -> tuple[Link, ...]:
     """The person belongs to the list: that leaving it was once undone does not count for the next time."""
-    kept = {pair: link for pair, link in around.links.items() if link.esp == member.key and link.is_kept}
+    kept = {(link.crm, link.esp): link for link in around.by_member.get(member.key, ()) if link.is_kept}
+    if not kept and not any(link.is_kept for link in settled):
+        return tuple(settled)
     links = {**kept, **{(link.crm, link.esp): link for link in settled}}
     return tuple(replace(link, is_kept=False) for link in links.values())
 

@@ -9,7 +9,7 @@ from optsync.model.contact_point import InvalidAddress, normalise, sendable
 from optsync.model.link import Agreed, Link
 from optsync.model.record import Record, Side, Status, Value
 from optsync.model.statement import Statement
-from optsync.reconcile.consent import Deliverability, Standing, deliverability, standing
+from optsync.reconcile.consent import Deliverability, Standing, deliverability_of, effective, standing_of
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.rules import Rule
 
@@ -43,17 +43,22 @@ class Point:
     active_at: datetime | None = None
     """The newest sign of life, where it is asked for and known."""
     is_forgotten: bool = False
+    said: tuple[Statement, ...] = field(init=False, repr=False, compare=False)
+    """What of the statements counts, oldest first."""
     _found: dict[tuple[str, timedelta, str], Standing] = field(
         init=False, default_factory=dict, repr=False, compare=False
     )
     """Standings that were asked for already: each is asked for many times while a point is looked at."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "said", effective(self.statements))
+
     def standing(self, scope: str, policy: SyncPolicy, *, needs_own_grant: bool = False) -> Standing:
         key = (scope, policy.clock_tolerance, "own grant" if needs_own_grant else "")
         found = self._found.get(key)
         if found is None:
-            found = self._found[key] = standing(
-                self.statements, scope, tolerance=policy.clock_tolerance, needs_own_grant=needs_own_grant
+            found = self._found[key] = standing_of(
+                self.said, scope, tolerance=policy.clock_tolerance, needs_own_grant=needs_own_grant
             )
         return found
 
@@ -62,12 +67,12 @@ class Point:
         key = (scope, policy.clock_tolerance, "topic")
         found = self._found.get(key)
         if found is None:
-            said = [s for s in self.statements if s.scope == scope or s.target]
-            found = self._found[key] = standing(said, scope, tolerance=policy.clock_tolerance)
+            said = [s for s in self.said if s.scope == scope or s.target]
+            found = self._found[key] = standing_of(said, scope, tolerance=policy.clock_tolerance)
         return found
 
     def mailbox(self, now: datetime, policy: SyncPolicy) -> Deliverability:
-        return deliverability(self.statements, now=now, soft_limit=policy.soft_limit, soft_within=policy.soft_within)
+        return deliverability_of(self.said, now=now, soft_limit=policy.soft_limit, soft_within=policy.soft_within)
 
 
 def is_in_list(seen: Seen, policy: SyncPolicy) -> bool:
@@ -127,6 +132,10 @@ class Neighbourhood:
     """Points of which the ESP takes neither opt-ins nor values: forgotten there, banned, no usable address."""
     by_primary: Mapping[int, Sequence[Seen]] = field(init=False, repr=False, compare=False)
     """The records of both sides by their primary point."""
+    by_member: Mapping[int, Sequence[Link]] = field(init=False, repr=False, compare=False)
+    """The links by their member."""
+    may_put_back: bool = field(init=False, repr=False, compare=False)
+    """False where nothing was retracted."""
 
     def __post_init__(self) -> None:
         found: dict[int, list[Seen]] = {}
@@ -134,6 +143,16 @@ class Neighbourhood:
             if seen.points:
                 found.setdefault(seen.points[0], []).append(seen)
         object.__setattr__(self, "by_primary", found)
+        members: dict[int, list[Link]] = {}
+        for link in self.links.values():
+            members.setdefault(link.esp, []).append(link)
+        object.__setattr__(self, "by_member", members)
+        is_void = any(len(point.said) != len(point.statements) for point in self.points.values())
+        object.__setattr__(self, "may_put_back", is_void or bool(self.written))
+
+    def is_blocked(self, intent: "Intent") -> bool:
+        """Whether the write was refused for good, and nobody cleared that."""
+        return bool(self.blocked) and intent.fingerprint in self.blocked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,12 +137,13 @@ class Decider:
 
     def _cache(self, unit: Unit, around: Neighbourhood, keys: Sequence[int]) -> None:
         policy = self._policy
-        wishes = {}
+        topics, needs_grant = policy.mapped_topics, policy.needs_grant
+        wishes: dict[tuple[int, str], str] = {}
         for key in keys:
             point = around.points[key]
-            wishes[key, policy.scope] = point.standing(policy.scope, policy).wish.value
-            for scope in {scope for scope, _ in (*policy.crm.topics, *policy.esp.topics)}:
-                wishes[key, scope] = point.standing(scope, policy, needs_own_grant=policy.needs_grant).wish.value
+            wishes[key, policy.scope] = str(point.standing(policy.scope, policy).wish)
+            for scope in topics:
+                wishes[key, scope] = str(point.standing(scope, policy, needs_own_grant=needs_grant).wish)
         unit.points.cache_standings(wishes)
 
 
