@@ -1,6 +1,5 @@
 """What Prometheus is told, in a registry of its own."""
 
-from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from optsync.model.change import ChangeState
 from optsync.state.runs import Run
 from optsync.state.store import Store
 from optsync.state.unit import Unit
+from optsync.sync.journaled import counted
 from optsync.sync.report import SyncReport
 
 _log = structlog.get_logger(__name__)
@@ -68,9 +68,9 @@ class Metrics:
             self._succeeded.labels(sync).set(now.timestamp())
         for system, calls in report.calls.items():
             self._calls.labels(system).inc(calls)
-        applied = Tally((c.system, str(c.kind)) for c in report.changes if c.state is ChangeState.APPLIED)
-        for (system, kind), count in applied.items():
-            self._changes.labels(system, kind).inc(count)
+        for (system, kind, _, how), count in counted(report.changes).items():
+            if how == ChangeState.APPLIED:
+                self._changes.labels(system, kind).inc(count)
 
     def crashed(self, sync: str) -> None:
         """A run of the sync ended without a report."""

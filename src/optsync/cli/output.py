@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -16,7 +16,29 @@ _PIPE_WIDTH = 200
 def print_json(value: Any) -> None:
     """One document, readable; in ASCII where the output takes nothing else, so that no address is spoilt."""
     takes_all = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=not takes_all, default=str) + "\n")
+    for part in json.JSONEncoder(indent=2, ensure_ascii=not takes_all, default=_encodable).iterencode(value):
+        sys.stdout.write(part)
+    sys.stdout.write("\n")
+
+
+def _encodable(value: object) -> object:
+    from optsync.sync.journaled import Rows
+
+    return _OneByOne(value) if isinstance(value, Rows) else str(value)
+
+
+class _OneByOne(list[Any]):
+    """A list for the encoder that makes its items when it comes to them."""
+
+    def __init__(self, rows: Iterable[Any]) -> None:
+        super().__init__()
+        self._rows = rows
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._rows)
 
 
 def line(text: str = "", *, style: str = "") -> None:

@@ -1,23 +1,22 @@
 """A run in words: what travelled where and why, and what to do next."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from optsync.cli.output import line, table
 from optsync.errors import CredentialsRefused, StateLocked, SystemFailure
-from optsync.model.change import ChangeState
 from optsync.reconcile.rules import TEXTS, Rule
 from optsync.state.changes import Change
-from optsync.sync.report import Report, SyncReport
-
-_BAD = (ChangeState.REFUSED, ChangeState.FAILED)
+from optsync.sync.journaled import counted
+from optsync.sync.report import BAD, Report, SyncReport
 
 
 def show_sync(report: Report) -> None:
     """The answer of ``sync``."""
     for name, part in report.syncs.items():
         line(f"{name}: {part.state}", style="bold")
-        show_counts(part.to_json())
+        show_counts(part.counts_to_json())
         _show_travelled(part.changes)
         _show_held(part)
         for failure in part.failures:
@@ -31,7 +30,7 @@ def show_plan(report: Report, *, limit: int) -> None:
     """The answer of ``plan``: one line for each change."""
     for name, part in report.syncs.items():
         line(f"{name}: {len(part.changes)} changes {part.state}", style="bold")
-        show_counts(part.to_json())
+        show_counts(part.counts_to_json())
         for change in part.changes[:limit]:
             line(f"  {whom(change)}  {change.system}  {change.kind}  {_diff(change)}  ({why(change.rule)})")
         if len(part.changes) > limit:
@@ -89,10 +88,9 @@ def show_counts(part: Mapping[str, Any]) -> None:
 
 
 def _show_travelled(changes: Sequence[Change]) -> None:
-    counts: dict[tuple[str, str, str, str], int] = {}
-    for change in changes:
-        key = (change.system, str(change.kind), why(change.rule), str(change.state))
-        counts[key] = counts.get(key, 0) + 1
+    counts: Counter[tuple[str, str, str, str]] = Counter()
+    for (system, kind, rule, state), count in counted(changes).items():
+        counts[system, kind, why(rule), state] += count
     if counts:
         table(("system", "what", "why", "state", "count#"), [(*key, count) for key, count in counts.items()])
 
@@ -127,7 +125,7 @@ def _next_steps(report: Report) -> Iterator[str]:
         yield f"{system} could not be reached: nothing is lost, the next run makes up for it."
     if any(isinstance(f, StateLocked) for f in failures):
         yield "Somebody else is at work on it: try again when they are done."
-    if any(c.state in _BAD for part in report.syncs.values() for c in part.changes):
+    if any(state in BAD for part in report.syncs.values() for _, _, _, state in counted(part.changes)):
         yield f"Some changes did not go through: optsync runs show {report.run}"
     if any(part.issues or part.outcome["quarantined"] for part in report.syncs.values()):
         yield "Something needs a person: optsync issues list"

@@ -34,6 +34,29 @@ _FULL = (
 )
 STILL_READY = Prepared(_FULL.where(change.c.id.in_(any_of("ids")), change.c.state == ChangeState.READY))
 OPEN_OF = Prepared(_FULL.where(IS_OPEN, change.c.sync == bindparam("sync"), change.c.state.in_(OPEN)))
+_STANDS = (
+    change.c.run == bindparam("run"),
+    change.c.sync == bindparam("of"),
+    change.c.state != ChangeState.SUPERSEDED,
+)
+_SUMMED = (change.c.priority, change.c.system, change.c.kind, change.c.rule, change.c.state)
+SUMS = Prepared(
+    sa.select(*_SUMMED, sa.func.count())
+    .where(*_STANDS)
+    .group_by(*_SUMMED)
+    .order_by(change.c.priority, sa.func.min(change.c.id))
+)
+_LISTED = _FULL.where(*_STANDS, change.c.priority == bindparam("rank"), change.c.id > bindparam("after"))
+LISTED = Prepared(_LISTED.order_by(None).order_by(change.c.id))
+LISTED_PART = Prepared(_LISTED.order_by(None).order_by(change.c.id).limit(bindparam("limit")))
+_OPEN_OF = (IS_OPEN, change.c.sync == bindparam("of"), change.c.state.in_(OPEN))
+LEFT = Prepared(
+    sa.select(change.c.id, change.c.state, change.c.point_id)
+    .where(*_OPEN_OF, change.c.id > bindparam("after"))
+    .order_by(change.c.id)
+    .limit(bindparam("limit"))
+)
+COUNT_OPEN = Prepared(sa.select(sa.func.count()).select_from(change).where(*_OPEN_OF))
 OF_RUN = Prepared(_FULL.where(change.c.run == bindparam("run")))
 OF_POINTS = Prepared(_FULL.where(change.c.point_id.in_(any_of("points"))))
 ABOUT_WISHES = Prepared(

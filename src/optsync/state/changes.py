@@ -83,6 +83,25 @@ class Ready(NamedTuple):
         return self[1:]
 
 
+class Sum(NamedTuple):
+    """How many changes have this in common."""
+
+    priority: int
+    system: str
+    kind: str
+    rule: str
+    state: str
+    number: int
+
+
+class Left(NamedTuple):
+    """What an earlier run left unfinished."""
+
+    id: int
+    state: str
+    point: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
     """What became of a change. ``record_id``: of the record that it made; None leaves what is known."""
@@ -209,6 +228,25 @@ class Changes:
     def open_of(self, sync: str) -> list[Change]:
         """Changes of a sync that an earlier run left unfinished."""
         return [_change(row) for row in sql.OPEN_OF.dicts(self._connection, sync=sync)]
+
+    def count_open(self, sync: str) -> int:
+        """How many changes of a sync are not finished."""
+        return int(sql.COUNT_OPEN.scalar(self._connection, of=sync))
+
+    def left(self, sync: str, *, after: int, limit: int) -> list[Left]:
+        """The next changes of a sync, by id, that an earlier run left unfinished."""
+        return [Left(*row) for row in sql.LEFT.all(self._connection, of=sync, after=after, limit=limit)]
+
+    def sums(self, run: str, sync: str) -> list[Sum]:
+        """How many changes of a run stand, restrictive ones first."""
+        return [Sum(*row) for row in sql.SUMS.all(self._connection, run=run, of=sync)]
+
+    def listed(self, run: str, sync: str, *, priority: int, after: int, limit: int | None) -> list[Change]:
+        """The next changes of a run that stand, of one priority and by id; ``limit``: None for all of them."""
+        given = {"run": run, "of": sync, "rank": priority, "after": after}
+        if limit is None:
+            return [_change(row) for row in sql.LISTED.dicts(self._connection, **given)]
+        return [_change(row) for row in sql.LISTED_PART.dicts(self._connection, **given, limit=limit)]
 
     def of_run(self, run: str) -> list[Change]:
         return [_change(row) for row in sql.OF_RUN.dicts(self._connection, run=run)]

@@ -202,10 +202,12 @@ class CustomHandler:
         wanted = set(self._how.handlers)
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
+            about = unit.changes.of_points({point for task in tasks for point in task.seen.points})
+            of_sync = [c for c in about if (c.run, c.sync) == (self._run, self._policy.name)]
             lost = {
                 (c.record_id, tuple(c.causes))
-                for c in unit.changes.of_run(self._run)
-                if c.sync == self._policy.name and c.state not in _THROUGH and c.rule.startswith("handled")
+                for c in of_sync
+                if c.state not in _THROUGH and c.rule.startswith("handled")
             }
             busy: set[int] = set()
             rows = []

@@ -16,6 +16,8 @@ from optsync.sync.heartbeat import Heartbeat
 _CERTAIN = 40.0
 """Seconds after a proof within which nobody can have taken the leases over: a proof may rest on a beat that is ten
 seconds old, and they are free sixty seconds after it."""
+_PART = 5000
+"""So many unfinished changes are looked at together."""
 _log = structlog.get_logger(__name__)
 
 
@@ -59,15 +61,17 @@ class Holding:
 
     def recover(self, unit: Unit) -> None:
         """What an earlier run left unfinished is derived again; what it sent without an answer is looked at."""
-        left = unit.changes.open_of(self._sync)
-        sending = [c.id for c in left if c.state is ChangeState.SENDING]
         now = self._engine.clock.now()
-        unit.changes.set_state(
-            sending, ChangeState.FAILED, settled_at=now, message="the answer was lost; the record is read again"
-        )
-        unsent = [c.id for c in left if c.state is not ChangeState.SENDING]
-        unit.changes.set_state(unsent, ChangeState.SUPERSEDED, settled_at=now)
-        unit.points.mark([self._sync], {c.point_id for c in left})
+        after = 0
+        while left := unit.changes.left(self._sync, after=after, limit=_PART):
+            sending = [c.id for c in left if c.state == ChangeState.SENDING]
+            unit.changes.set_state(
+                sending, ChangeState.FAILED, settled_at=now, message="the answer was lost; the record is read again"
+            )
+            unsent = [c.id for c in left if c.state != ChangeState.SENDING]
+            unit.changes.set_state(unsent, ChangeState.SUPERSEDED, settled_at=now)
+            unit.points.mark([self._sync], {c.point for c in left})
+            after = left[-1].id
 
     def _take(self, names: Sequence[str]) -> None:
         self._proved_at = self._engine.clock.monotonic()

@@ -7,7 +7,9 @@ from typing import Any
 from optsync.errors import CredentialsRefused, OptsyncError, StateLocked, SystemFailure
 from optsync.model.change import ChangeState
 from optsync.state.changes import Change
+from optsync.sync.journaled import Rows, counted
 
+BAD = frozenset({ChangeState.REFUSED, ChangeState.FAILED})
 _WORST = ("done", "planned", "held", "failed")
 
 
@@ -21,7 +23,7 @@ class SyncReport:
     plan: str | None = None
     seen: dict[str, int] = field(default_factory=lambda: {"crm": 0, "esp": 0})
     outcome: dict[str, Any] = field(default_factory=lambda: {"changed": 0, "same": 0, "skipped": {}, "quarantined": 0})
-    changes: list[Change] = field(default_factory=list)
+    changes: Sequence[Change] = field(default_factory=list)
     issues: int = 0
     calls: dict[str, int] = field(default_factory=dict)
     failures: list[OptsyncError] = field(default_factory=list)
@@ -38,13 +40,22 @@ class SyncReport:
         return sum(self.calls.values())
 
     def to_json(self) -> dict[str, Any]:
-        """As the contract of ``sync --json`` has it."""
+        """As the contract of ``sync --json`` has it; many changes as :class:`optsync.sync.journaled.Rows`."""
+        is_kept = isinstance(self.changes, list)
+        changes = [change_to_json(c) for c in self.changes] if is_kept else Rows(self.changes, change_to_json)
+        return self._to_json({"changes": changes})
+
+    def counts_to_json(self) -> dict[str, Any]:
+        """The same without the single changes."""
+        return self._to_json({})
+
+    def _to_json(self, changes: Mapping[str, Any]) -> dict[str, Any]:
         value: dict[str, Any] = {
             "plan": self.plan,
             "state": self.state,
             "seen": self.seen,
             "outcome": self.outcome,
-            "changes": [change_to_json(c) for c in self.changes],
+            **changes,
             "issues": self.issues,
             "calls": self.calls,
         }
@@ -81,26 +92,20 @@ class Report:
         if any(s.state == "held" for s in self.syncs.values()):
             return 4
         needs_person = any(s.issues or s.outcome["quarantined"] for s in self.syncs.values())
-        bad = {ChangeState.REFUSED, ChangeState.FAILED}
-        has_bad = any(c.state in bad for s in self.syncs.values() for c in s.changes)
+        has_bad = any(state in BAD for s in self.syncs.values() for _, _, _, state in counted(s.changes))
         return 1 if needs_person or has_bad or any(isinstance(f, StateLocked) for f in failures) else 0
 
     def to_json(self) -> dict[str, Any]:
         """One JSON document; top-level ``plan`` is set when exactly one plan is held."""
+        return {**self._head(), "syncs": {name: sync.to_json() for name, sync in self.syncs.items()}}
+
+    def _head(self) -> dict[str, Any]:
         plans = [s.plan for s in self.syncs.values() if s.plan]
-        return {
-            "run": self.run,
-            "plan": plans[0] if len(plans) == 1 else None,
-            "state": self.state,
-            "syncs": {name: sync.to_json() for name, sync in self.syncs.items()},
-        }
+        return {"run": self.run, "plan": plans[0] if len(plans) == 1 else None, "state": self.state}
 
     def summary(self) -> dict[str, Any]:
         """What is kept of it: everything but the single changes, which the journal has."""
-        value = self.to_json()
-        for sync in value["syncs"].values():
-            del sync["changes"]
-        return value
+        return {**self._head(), "syncs": {name: sync.counts_to_json() for name, sync in self.syncs.items()}}
 
 
 def change_to_json(change: Change) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from datetime import datetime
 import structlog
 
 from optsync.errors import StateLocked, SystemFailure
-from optsync.model.change import ChangeState
 from optsync.model.record import Side
 from optsync.sync.apply import Applier
 from optsync.sync.binding import SourceBinding, SourceKey
@@ -17,6 +16,7 @@ from optsync.sync.guard import Guard
 from optsync.sync.handling import CustomHandler
 from optsync.sync.held import HeldChanges
 from optsync.sync.holding import Holding
+from optsync.sync.journaled import journaled
 from optsync.sync.observe import Observer
 from optsync.sync.progress import Progress, Silent
 from optsync.sync.report import Report, SyncReport
@@ -153,7 +153,7 @@ class _Cycle:
         self._observer.judge_claims()
         if not unread:
             self._review(began)
-        self._conclude()
+        self._conclude(is_rehearsal=is_rehearsal)
 
     def _begin(self) -> HeldChanges:
         with self._engine.store.transaction() as unit:
@@ -221,14 +221,14 @@ class _Cycle:
             self._report.failures.extend(applier.failures.values())
             self._report.state = "failed"
 
-    def _conclude(self) -> None:
+    def _conclude(self, *, is_rehearsal: bool) -> None:
         self._report.plan, self._report.held_for = self._guard.plan, self._guard.reasons
         if self._guard.reasons and self._report.state != "failed":
             self._report.state = "held"
         with self._engine.store.reading() as unit:
             self._report.waiting = self._guard.waiting(unit)
-            of_sync = [c for c in unit.changes.of_run(self._run) if c.sync == self._sync]
-            self._report.changes = [c for c in of_sync if c.state is not ChangeState.SUPERSEDED]
+            store = self._engine.store
+            self._report.changes = journaled(store, unit, self._run, self._sync, is_rehearsal=is_rehearsal)
             self._report.issues = unit.issues.count_of_run(self._run, self._sync)
             counted = tally(unit, self._engine, self._sync, self._run)
         self._report.seen = {side.value: counted.seen[side] + self._quarantined[side] for side in Side}

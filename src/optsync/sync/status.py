@@ -72,7 +72,7 @@ def _sync(engine: Engine, unit: Unit, name: str, runs: Sequence[Run], now: datet
 def _queues(unit: Unit, syncs: Sequence[str]) -> dict[str, Any]:
     return {
         "backlog": {name: unit.points.count_waiting(name) for name in syncs},
-        "unsent": {name: len(unit.changes.open_of(name)) for name in syncs},
+        "unsent": {name: unit.changes.count_open(name) for name in syncs},
     }
 
 

@@ -62,6 +62,10 @@ class UndoneSync(SyncReport):
         # Not super(): a dataclass with slots is made anew, and the bare form would mean the class before that.
         return {**SyncReport.to_json(self), "not_undone": [each.to_json() for each in self.not_undone]}
 
+    def counts_to_json(self) -> dict[str, Any]:
+        """Without what stays, which would name people; only how many there are of it."""
+        return {**SyncReport.counts_to_json(self), "not_undone": len(self.not_undone)}
+
 
 @dataclass(slots=True, kw_only=True)
 class UndoReport(Report):
@@ -72,13 +76,6 @@ class UndoReport(Report):
     def to_json(self) -> dict[str, Any]:
         """In the form of ``sync --json``, and which run it takes back."""
         return {**Report.to_json(self), "undoes": self.undoes}
-
-    def summary(self) -> dict[str, Any]:
-        """Without what stays, which would name people; how many there are of it is in the counts."""
-        value = Report.summary(self)
-        for sync in value["syncs"].values():
-            sync["not_undone"] = len(sync["not_undone"])
-        return value
 
 
 class Undoing:
