@@ -113,6 +113,10 @@ class Settled:
     message: str | None = None
 
 
+_KINDS = {kind.value: kind for kind in ChangeKind}
+_STATES = {state.value: state for state in ChangeState}
+
+
 class Changes:
     def __init__(self, connection: Connection, clock: Clock) -> None:
         self._connection = connection
@@ -122,7 +126,7 @@ class Changes:
         """Adds planned changes. Older unsent ones of the same record and kind are superseded."""
         if not changes:
             return
-        now = self._clock.now()
+        now, planned = self._clock.now(), str(ChangeState.PLANNED)
         self._supersede_older(changes, now)
         rows = [
             {
@@ -133,14 +137,14 @@ class Changes:
                 "collection": c.collection,
                 "record_id": c.record_id,
                 "point_id": c.point_id,
-                "kind": c.kind,
+                "kind": str(c.kind),
                 "priority": c.priority,
-                "rule": c.rule,
-                "before": dumps(dict(c.before)),
-                "after": dumps(dict(c.after)),
-                "causes": dumps(list(c.causes)),
-                "write": dumps(dict(c.write)),
-                "state": ChangeState.PLANNED,
+                "rule": str(c.rule),
+                "before": dumps(c.before),
+                "after": dumps(c.after),
+                "causes": dumps(c.causes),
+                "write": dumps(c.write),
+                "state": planned,
                 "fingerprint": c.fingerprint,
                 "planned_at": now,
             }
@@ -207,7 +211,14 @@ class Changes:
         """Ends changes with what became of them."""
         now = self._clock.now()
         rows = [
-            {"key": s.id, "now_in": s.state, "moment": now, "why": s.fact, "words": s.message, "record": s.record_id}
+            {
+                "key": s.id,
+                "now_in": str(s.state),
+                "moment": now,
+                "why": s.fact,
+                "words": s.message,
+                "record": s.record_id,
+            }
             for s in settled
         ]
         sql.SETTLE.run_each(self._connection, rows)
@@ -306,14 +317,14 @@ def _change(row: Mapping[str, Any]) -> Change:
         record=row["rid"],
         point_id=row["point_id"],
         email=row["email"],
-        kind=ChangeKind(row["kind"]),
+        kind=_KINDS[row["kind"]],
         priority=row["priority"],
         rule=row["rule"],
         before=loads(row["before"]),
         after=loads(row["after"]),
         causes=loads(row["causes"]),
         write=loads(row["write"]),
-        state=ChangeState(row["state"]),
+        state=_STATES[row["state"]],
         fingerprint=row["fingerprint"],
         planned_at=row["planned_at"],
         sent_at=row["sent_at"],

@@ -83,12 +83,14 @@ def _picker(sources: Sequence[tuple[Any, Converter | None]]) -> Callable[[Mappin
 
     def pick(given: Mapping[str, Any]) -> Row:
         return tuple(
-            source
-            if type(source) is not _Place
-            else given[source.name]
-            if source.index is None
-            else given[source.name][source.index]
-            for source, _ in sources
+            [
+                source
+                if type(source) is not _Place
+                else given[source.name]
+                if source.index is None
+                else given[source.name][source.index]
+                for source, _ in sources
+            ]
         )
 
     return pick

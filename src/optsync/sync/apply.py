@@ -183,7 +183,8 @@ class Applier:
 
     def _named(self, write: Write) -> Write:
         """With the record's true id, where the state only has a pseudonym of it."""
-        return replace(write, record=self._engine.true_ids.get(write.record or "", write.record))
+        known = self._engine.true_ids.get(write.record or "")
+        return write if known is None else replace(write, record=known)
 
     def _give_up(self, batch: Sequence[Change], failure: SystemFailure) -> None:
         """The system is out of reach: nothing of the batch is lost, the next cycle derives it again."""

@@ -1,6 +1,7 @@
 """The outbox of one sync: which of its released changes are sent together, and in which order."""
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import takewhile
 
 from optsync.connect.contract import Capabilities
 from optsync.model.change import ChangeKind, WriteKind
@@ -22,6 +23,7 @@ class Outbox:
         self._sync = sync
         self._available = available
         self._capabilities = capabilities
+        self._could_be_written = len(available)
         self._places: list[Ready] = []
         self._is_read = False
         self.total = 0
@@ -39,30 +41,34 @@ class Outbox:
     def next_batch(self, unit: Unit) -> Sequence[Change]:
         """The first changes, all of one priority, system, collection and kind, as many as one call writes; of those
         that need another look some calls' worth, where one call re-reads so many. Nothing if none is ready."""
-        while group := self._first_group(unit):
-            able = self._capabilities(group[0].system)
+        while self._fill(unit):
+            able = self._capabilities(self._places[0].system)
             size = able.write_batch
+            most = max(size, min(able.reread_batch, _CALLS_A_REREAD * size))
+            group = self._first_group(most)
             batch = unit.changes.still_ready(group[:size])
             if batch and needs_another_look(batch[0]):
-                size = max(size, min(able.reread_batch, _CALLS_A_REREAD * size))
+                size = most
                 batch += unit.changes.still_ready(group[able.write_batch : size])
             del self._places[: min(size, len(group))]
             if batch:
                 return batch
         return ()
 
-    def _first_group(self, unit: Unit) -> list[Ready]:
-        self._places = [place for place in self._places if place.system in self._available]
+    def _fill(self, unit: Unit) -> bool:
+        """Whether there is anything left that can be sent."""
+        if len(self._available) != self._could_be_written:
+            self._could_be_written = len(self._available)
+            self._places = [place for place in self._places if place.system in self._available]
         if not self._places and not self._is_read:
             self._places = unit.changes.ready(self._sync, self._available, limit=_WINDOW)
             self._is_read = len(self._places) < _WINDOW
             self.total = self.total or (len(self._places) if self._is_read else unit.changes.count_ready(self._sync))
-        group: list[Ready] = []
-        for place in self._places:
-            if place.way != self._places[0].way:
-                break
-            group.append(place)
-        return group
+        return bool(self._places)
+
+    def _first_group(self, most: int) -> list[Ready]:
+        way = self._places[0].way
+        return list(takewhile(lambda place: place.way == way, self._places[:most]))
 
 
 def needs_another_look(change: Change) -> bool:

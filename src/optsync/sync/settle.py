@@ -71,7 +71,7 @@ class Settler:
                 self._keep_doubt(effects, change, outcome, observed.get(change.record_id or 0))
             effects.store(unit, at=now, run=self._run)
         shown = [
-            replace(o.record, id=o.record_id or o.record.id)
+            o.record if o.record_id in {None, o.record.id} else replace(o.record, id=o.record_id)
             for o in outcomes
             if o.record is not None and o.result in {Result.APPLIED, Result.SAME, Result.REFUSED}
         ]
