@@ -28,12 +28,14 @@ class HeldChanges:
             return [(intent, None) for intent in derived]
         held = unit.plans.held_at(self._sync, points)
         approved = unit.plans.approved_at(self._sync, points)
-        self._drop(unit, held, keys, {intent.fingerprint for intent in derived})
+        named = [(intent, intent.fingerprint) for intent in derived]
+        self._drop(unit, held, keys, {fingerprint for _, fingerprint in named})
         plans = {change.fingerprint: change.plan for change in held}
+        free = {None, *self._approving}
         return [
-            (intent, plans.get(intent.fingerprint) or approved.get(intent.fingerprint))
-            for intent in derived
-            if plans.get(intent.fingerprint) in {None, *self._approving}
+            (intent, plans.get(fingerprint) or approved.get(fingerprint))
+            for intent, fingerprint in named
+            if plans.get(fingerprint) in free
         ]
 
     def _drop(self, unit: Unit, held: Sequence[HeldChange], keys: Collection[int], derived: Collection[str]) -> None:
