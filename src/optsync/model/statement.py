@@ -101,9 +101,9 @@ def state(  # noqa: PLR0913 - a statement has this many parts, and one place com
 ) -> Statement:
     """Makes a statement; its ``uid`` follows from its content, so that the same fact seen twice is one."""
     at = min(at, seen_at)
-    content = "\x1f".join(
-        str(part)
-        for part in (scope, kind, at.isoformat(), clock, source, int(strength), is_personal, system, record, target)
+    content = (
+        f"{scope}\x1f{kind}\x1f{at.isoformat()}\x1f{clock}\x1f{source}\x1f{int(strength)}\x1f{is_personal}"
+        f"\x1f{system}\x1f{record}\x1f{target}"
     )
     return Statement(
         uid=hashlib.blake2b(content.encode(), digest_size=16).hexdigest(),
@@ -119,5 +119,5 @@ def state(  # noqa: PLR0913 - a statement has this many parts, and one place com
         system=system,
         record=record,
         target=target,
-        evidence=dict(evidence or {}),
+        evidence=dict(evidence) if evidence else {},
     )

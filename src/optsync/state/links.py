@@ -14,7 +14,8 @@ from optsync.state.rows import chunks, upsert
 from optsync.state.schema import link
 
 _OF_SYNC = link.c.sync == bindparam("of")
-_OF = Prepared(sa.select(link).where(_OF_SYNC, link.c.esp_record.in_(any_of("members"))))
+_COLUMNS = (link.c.crm_record, link.c.esp_record, link.c.agreed, link.c.frozen)
+_OF = Prepared(sa.select(*_COLUMNS).where(_OF_SYNC, link.c.esp_record.in_(any_of("members"))))
 _PARTNERS = (
     Prepared(sa.select(link.c.esp_record).where(_OF_SYNC, link.c.crm_record.in_(any_of("records")))),
     Prepared(sa.select(link.c.crm_record).where(_OF_SYNC, link.c.esp_record.in_(any_of("records")))),
@@ -29,9 +30,9 @@ class Links:
         """The links of these members, by (CRM record, member)."""
         found: dict[tuple[int, int], Link] = {}
         for part in chunks(esp_records):
-            for row in _OF.dicts(self._connection, of=sync, members=part):
-                plain = Link(crm=row["crm_record"], esp=row["esp_record"], agreed=decode_agreed(row["agreed"]))
-                found[plain.crm, plain.esp] = decode_memory(plain, row["frozen"])
+            for crm, esp, agreed, memory in _OF.all(self._connection, of=sync, members=part):
+                plain = Link(crm=crm, esp=esp, agreed=decode_agreed(agreed))
+                found[crm, esp] = decode_memory(plain, memory)
         return found
 
     def partners(self, sync: str, records: Iterable[int]) -> set[int]:
