@@ -116,8 +116,6 @@ class Player:
         elif act.who == "operator":
             is_done = operate(self, act)
             self._books.is_seen_anew |= is_done and act.what in {"remap", "refilter", "forget"}
-            # Other records of somebody who comes back are known by a pseudonym, which only a full compare dissolves.
-            self._needs_full = self._needs_full or (is_done and act.what == "forget")
         else:
             before, typed = sight(stage), claimed(act, stage)
             is_done = carry_out(stage, act)

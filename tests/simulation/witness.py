@@ -62,7 +62,6 @@ class Witness(Testimony):
         self.order += 1
         late = timedelta(seconds=act.late)
         self._relate(after)
-        self._follow(before, after)
         self._compare(before, after, now)
         if act.what == "merge":
             self._note_merge(before, after, now)
@@ -265,15 +264,6 @@ class Witness(Testimony):
             shown = held.addresses if held else (member.address,) if member else ()
             if shown and shown != row.addresses:
                 self._same_person((*row.addresses, *shown))
-
-    def _follow(self, before: Sight, after: Sight) -> None:
-        """Whoever is given another address is the same person, whether or not a reading had shown the first one."""
-        for key, contact in after.crm.items():
-            if key in before.crm and before.crm[key].addresses != contact.addresses:
-                self._same_person((*before.crm[key].addresses, *contact.addresses))
-        for name, member in after.esp.items():
-            if name in before.esp and before.esp[name].address != member.address:
-                self._same_person((before.esp[name].address, member.address))
 
     # what the engine is shown
 
