@@ -227,6 +227,8 @@ class Player:
         is_turned_away = self.fate.faults.get(self.fate.requests) in {"too_many", "too_many_bare", "forbidden"}
         for each in asked:
             self._inspector.look(each, world, is_turned_away=is_turned_away)
+            if each.is_creating and each.side == "esp":
+                self.witness.entered.add(each.address)
             if each.status in CLOSING:
                 self._closed.add((each.side, each.key))
                 self._volume(each.side)

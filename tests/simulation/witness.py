@@ -38,6 +38,8 @@ class Witness(Testimony):
     absorbed: dict[Key, list[tuple[Contact, int, datetime]]] = field(default_factory=dict)
     spoken: set[tuple[Key, str, str]] = field(default_factory=set)
     """(record, scope, no or yes) of everything that people made a record show."""
+    entered: set[str] = field(default_factory=set)
+    """Addresses of which the engine made members: it knows them by their ids, without a row that ever showed them."""
     forgotten: set[str] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
     order: int = 0
@@ -173,6 +175,8 @@ class Witness(Testimony):
         (self.put_away.add if now_is.status == "archived" else self.put_away.discard)(key)
         if was and was.address != now_is.address:
             self.moved[key] = (now, self.order)
+            if was.address in self.entered:
+                self._same_person((was.address, now_is.address))
         is_new = was is None or (was.status, was.origin) != (now_is.status, now_is.origin)
         if now_is.status == "unsubscribed" and is_new:
             is_personal = now_is.origin in {"self", "abuse"}
