@@ -122,6 +122,21 @@ def test_a_sign_up_of_a_forgotten_person_at_a_list_that_had_deleted_them_is_a_ne
     assert w.esp_shows(ANN)["status"] == Status.IN
 
 
+def test_all_records_of_who_signs_up_again_are_theirs_again_at_once(world: Make) -> None:
+    w = world(person(1), replace(person(2), addresses=(ANN,), in_esp=False))
+    w.sync()
+    erase(w)
+    for _ in range(2):
+        w.sync()
+        w.wait(hours=1)
+    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
+    w.sync()
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    assert [held["opt_out"] for held in w.crm.act("view", email=ANN, all=True)] == [False, False]
+
+
 def test_a_complaint_outlives_the_erasure_and_the_new_sign_up(world: Make) -> None:
     w = world(person(1), person(2))
     w.sync()

@@ -30,7 +30,7 @@ class Return:
 
 class Screen:
     """Readings of one source, and the forgotten addresses that they hold. ``true_ids``: the real ids of records that
-    are stored under a pseudonym, by the pseudonym."""
+    are stored under a pseudonym, by the pseudonym. ``is_anybody_back``: whether one of them was let back in."""
 
     def __init__(self, unit: Unit, binding: SourceBinding, records: Iterable[Record] = ()) -> None:
         self._unit = unit
@@ -38,6 +38,7 @@ class Screen:
         self._keys: dict[str, int] = {}
         self._by_record: dict[str, frozenset[str]] = {}
         self.true_ids: dict[str, str] = {}
+        self.is_anybody_back = False
         read = list(records)
         if read and unit.points.has_forgotten():
             self._look(read)
@@ -113,6 +114,7 @@ class Screen:
     def let_back(self, address: str) -> None:
         """The person is a contact point again, from this reading on."""
         remember(self._unit, address)
+        self.is_anybody_back = True
         self._keys.pop(address)
         self._by_record = {rid: left for rid, held in self._by_record.items() if (left := held - {address})}
 

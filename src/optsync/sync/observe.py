@@ -84,6 +84,8 @@ class Observer:
         self._guarded = guarded
         self._progress = progress
         self._claims: list[PendingClaim] = []
+        self._anew: set[int] = set()
+        """Sources in whose reading under way somebody was let back in: the rest of that person is to be read anew."""
 
     def read(
         self, binding: SourceBinding, *, full: bool, full_every: timedelta | None = None, adds: bool = False
@@ -104,6 +106,7 @@ class Observer:
             raise AssertionError("a read that nothing holds up did not begin")
         faults: dict[str, RowFault] = {}
         shown = 0
+        self._anew.discard(begun.source.id)
         for page in self._engine.connectors[binding.system].read(binding.spec, begun.source.cursor):
             end = _End(self._run, binding, begun, page, self._engine.clock)
             self.take(binding, begun.source, page.records, page.faults, then=end.note)
@@ -170,6 +173,9 @@ class Observer:
                     ingest = Ingest(unit, binding, source, replace(circumstances, offset=offset))
                     ingest.take(records, faults)
                     then(unit)
+                    if ingest.screen.is_anybody_back:
+                        self._anew.add(source.id)
+                    self._begin_anew(unit, source.id)
             except NeedsConfirmation as needed:
                 answers = self._confirm(binding, needed, offset or timedelta(0))
                 confirmed = {**circumstances.confirmed, **answers}
@@ -238,3 +244,9 @@ class Observer:
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
             end.finish(unit)
+            self._begin_anew(unit, begun.source.id)
+
+    def _begin_anew(self, unit: Unit, source: int) -> None:
+        """The place that a page or an end has saved would hide whoever is to be read anew."""
+        if source in self._anew:
+            unit.sources.advance(source, None)
