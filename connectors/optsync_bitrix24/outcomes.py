@@ -1,7 +1,7 @@
 """What became of a write: the portal's answer to its command, read together with the record afterwards."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -29,20 +29,28 @@ def outcome_of(
     job: Job, *, result: Any, error: VendorError | None, after: After, fields: Fields, retry_at: datetime
 ) -> Outcome:
     """Of an update. ``result`` is None where the command was not answered for."""
+    made = _judged(job, result=result, error=error, after=after, fields=fields, retry_at=retry_at)
+    # Whatever became of the write: what the record was seen to show is told, and with it what somebody else has set.
+    return made if made.fact is Fact.GONE else replace(made, record=after.record)
+
+
+def _judged(
+    job: Job, *, result: Any, error: VendorError | None, after: After, fields: Fields, retry_at: datetime
+) -> Outcome:
     write = job.write
     if error is not None:
         return _failed(job, error, after, fields, retry_at)
     if result is None:
         if after.row is not None and shows(job, after, fields):
-            return _applied(job, after)
+            return _applied(job)
         return Outcome(key=write.key, result=Result.UNKNOWN, record_id=write.record, message="no answer to the command")
     if (name := _dropped(job, after, fields)) is not None:
         return invalid(write, name, f"{name}: the portal accepted the write and did not take the value")
-    return _applied(job, after)
+    return _applied(job)
 
 
-def _applied(job: Job, after: After) -> Outcome:
-    return Outcome(key=job.write.key, result=Result.APPLIED, record_id=job.write.record, record=after.record)
+def _applied(job: Job) -> Outcome:
+    return Outcome(key=job.write.key, result=Result.APPLIED, record_id=job.write.record)
 
 
 def _failed(job: Job, error: VendorError, after: After, fields: Fields, retry_at: datetime) -> Outcome:
@@ -51,7 +59,7 @@ def _failed(job: Job, error: VendorError, after: After, fields: Fields, retry_at
     if what is Meaning.GONE or (after.is_known and after.row is None and what is not Meaning.BUSY):
         return refused(job.write, Fact.GONE, str(error))
     if what is Meaning.BROKEN and after.row is not None and shows(job, after, fields):
-        return _applied(job, after)
+        return _applied(job)
     return refusal_of(job, error, fields, retry_at)
 
 

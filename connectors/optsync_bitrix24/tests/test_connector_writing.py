@@ -165,8 +165,20 @@ def test_a_command_that_fails_in_a_batch_is_judged_alone(
     outcomes = _write(made, *writes)
     failed = outcomes.pop(position)
     assert (failed.result, failed.fact, failed.field) == (result, fact, field)
+    assert (failed.record is None) == (fact is Fact.GONE)
     assert (failed.retry_at is not None) == (code in ("QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT"))
     assert [one.result for one in outcomes] == [Result.APPLIED] * 2
+
+
+def test_a_write_that_failed_tells_what_somebody_else_has_set_meanwhile() -> None:
+    made = world(people(1))
+    (record,) = made.ids(_SPEC)
+    made.mock.act("opt_out", email="ann0@example.com")
+    made.spoil(_with_error("u0", "INTERNAL_SERVER_ERROR", "Internal server error"))
+    (outcome,) = _write(made, _fields(record, NAME="Zoe"))
+
+    assert outcome.record is not None
+    assert outcome.record.fields[_OUT] is True
 
 
 def test_a_refusal_in_any_language_about_a_vanished_record_says_gone() -> None:

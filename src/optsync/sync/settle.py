@@ -51,7 +51,7 @@ class Settler:
         """Whether something was put back into the outbox."""
 
     def settle(self, changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
-        """Journals each outcome; then takes what the vendor showed after the writes as a reading of its own, so
+        """Journals each outcome; then takes what the vendor showed after the writes, done or not, as a reading, so
         that whatever somebody else changed in between is not mistaken for ours."""
         by_key = {outcome.key: outcome for outcome in outcomes}
         now = self._engine.clock.now()
@@ -73,7 +73,7 @@ class Settler:
         shown = [
             o.record if o.record_id in {None, o.record.id} else replace(o.record, id=o.record_id)
             for o in outcomes
-            if o.record is not None and o.result in {Result.APPLIED, Result.SAME, Result.REFUSED}
+            if o.record is not None
         ]
         readings = [r for r in shown if r.status is not Status.ABSENT]
         if readings:
