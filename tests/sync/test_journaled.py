@@ -52,10 +52,11 @@ def test_single_changes_and_ranges_are_found_in_place(store: Store) -> None:
         _ = parts[COUNT]
 
 
-def test_they_are_counted_alike_whether_kept_or_not(store: Store) -> None:
+def test_those_of_a_rehearsal_are_kept_and_counted_alike(store: Store) -> None:
     _, parts = both(store)
     with store.reading() as unit:
-        kept = journaled(store, unit, "r", "letter", is_rehearsal=False)
+        kept = journaled(store, unit, "r", "letter", is_rehearsal=True)
+        assert isinstance(journaled(store, unit, "r", "letter", is_rehearsal=False), Journaled)
     assert isinstance(kept, list)
     assert counted(kept) == counted(parts)
     assert sum(counted(parts).values()) == COUNT - 1

@@ -10,7 +10,7 @@ from optsync.state.changes import Change, Sum
 from optsync.state.store import Store
 from optsync.state.unit import Unit
 
-AT_HAND = 10_000
+AT_HAND = 1000
 """So many changes are kept."""
 _PART = 1000
 
