@@ -1,0 +1,60 @@
+"""Processor time of the engine's own process; the vendors live in another one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+from benchmarks.course import course
+from benchmarks.phases import Measured
+from benchmarks.tables import columns, number
+
+NAMES = {
+    "first": "first sync",
+    "full": "full compare",
+    "quiet": "no change",
+    "delta": "1 % a side",
+    "decide": "decide and journal",
+}
+STAGES = ("read", "decide", "write", "rest")
+
+
+def measure(population: int, seed: int) -> dict[str, Any]:
+    """Each phase of the course: by cycle, by record, by what the time went into."""
+    phases = course(population, seed).phases
+    return {"phases": [{"phase": NAMES[key], **cost(phases[key])} for key in NAMES]}
+
+
+def cost(measured: Measured) -> dict[str, Any]:
+    """``vendor_s``: what the vendors' answers and limits make any program wait, in virtual time. All of one cycle,
+    but a first sync's, which is all of it."""
+    cycles = 1 if measured.phase in ("first", "delta") else measured.cycles
+    units = max(measured.records, measured.changes)
+    vendor_s = (measured.waited_s + measured.answering_s) / cycles
+    cpu_s = measured.cpu_s / cycles
+    return {
+        "cycles": measured.cycles,
+        "records": measured.records // cycles,
+        "changes": measured.changes // cycles,
+        "calls": {system: calls / cycles for system, calls in measured.calls.items()},
+        "cpu_s": cpu_s,
+        "wall_s": measured.wall_s / cycles,
+        "us_a_record": measured.cpu_s * 1e6 / units if units else None,
+        "stages_s": {stage: seconds / cycles for stage, seconds in measured.stages.items()},
+        "waited_s": measured.waited_s / cycles,
+        "answering_s": measured.answering_s / cycles,
+        "times_below_vendor": vendor_s / cpu_s if cpu_s else None,
+    }
+
+
+def tables(results: Mapping[str, Any]) -> list[Table]:
+    names = ["phase", "cycles", "records", "changes", "CPU s", "µs each"]
+    names += [f"{stage} s" for stage in STAGES] + ["vendors s", "times CPU"]
+    shown = columns("Processor time of the engine", names)
+    for phase in results["phases"]:
+        each = "–" if phase["us_a_record"] is None else number(phase["us_a_record"])
+        stages = [number(phase["stages_s"].get(stage, 0.0)) for stage in STAGES]
+        vendors = [number(phase["waited_s"] + phase["answering_s"]), number(phase["times_below_vendor"])]
+        counts = [str(phase[key]) for key in ("cycles", "records", "changes")]
+        shown.add_row(phase["phase"], *counts, number(phase["cpu_s"]), each, *stages, *vendors)
+    return [shown]

@@ -1,0 +1,38 @@
+"""How cost grows with the population: the course for one size after the other."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from benchmarks.course import course
+from benchmarks.engine import NAMES, cost
+from benchmarks.footprint import disk_of, memory_of
+from benchmarks.tables import columns, number
+
+SIZES = (10_000, 30_000, 100_000)
+
+
+def measure(sizes: Sequence[int], seed: int) -> dict[str, Any]:
+    return {"sizes": [_size(population, seed) for population in sizes]}
+
+
+def _size(population: int, seed: int) -> dict[str, Any]:
+    made = course(population, seed)
+    taken = {one["phase"]: one for one in memory_of(made)}
+    phases = [{**cost(made.phases[key]), **taken[name]} for key, name in NAMES.items()]
+    return {"population": population, "phases": phases, **disk_of(made)}
+
+
+def tables(results: Mapping[str, Any]) -> list[Table]:
+    names = ["phase", "people", "records", "changes", "calls", "CPU s", "µs each", "vendors s", "peak MiB"]
+    shown = columns("Growth with the population", names)
+    for name in NAMES.values():
+        for size in results["sizes"]:
+            phase = next(p for p in size["phases"] if p["phase"] == name)
+            each = "–" if phase["us_a_record"] is None else number(phase["us_a_record"])
+            calls, vendors = sum(phase["calls"].values()), phase["waited_s"] + phase["answering_s"]
+            row = [f"{size['population']:,}".replace(",", " "), phase["records"], phase["changes"], round(calls)]
+            costs = [number(phase["cpu_s"]), each, number(vendors), number(phase["peak_mib"])]
+            shown.add_row(name, *map(str, row), *costs)
+    return [shown]

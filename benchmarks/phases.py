@@ -1,0 +1,202 @@
+"""One phase of a sync's life, measured in a fresh process: this one has the engine in it and nothing else.
+
+``python -m benchmarks.phases`` reads an :class:`Order` as JSON from its standard input and writes a :class:`Measured`.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from benchmarks.clock import SharedClock
+from benchmarks.memory import now_mib, peak_mib
+from optsync.config.load import load
+from optsync.sync.compose import compose
+from optsync.sync.engine import Engine
+from optsync.sync.report import Report
+from optsync.sync.run import run_cycle
+from optsync.sync.word import Word
+
+GAP_S = 600.0
+"""Between two cycles."""
+SYNC = "newsletter"
+WORD = Word(actor="benchmark", approves_first=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """``phase``: a key of :data:`PHASES`. ``most``: cycles after which a first sync must be through; ``gap``: seconds
+    between two. ``outs``: opt-outs that the CRM must have been told before a busy phase ends."""
+
+    phase: str
+    config: str
+    clock: str
+    most: int = 60
+    cycles: int = 10
+    gap: float = GAP_S
+    outs: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Measured:
+    """Of the cycles after the first ``unmeasured`` ones. ``cpu_s`` and ``stages`` (of it, by what was done) are this
+    process's; ``waited_s``: for the vendors' limits, in virtual time, and ``answering_s`` for their answers."""
+
+    phase: str
+    cycles: int = 0
+    records: int = 0
+    changes: int = 0
+    calls: dict[str, int] = field(default_factory=dict)
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    waited_s: float = 0.0
+    answering_s: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+    at_rest_mib: float = 0.0
+    peak_mib: float = 0.0
+
+
+class Stages:
+    """A progress that tells apart what the processor was used for: a step ends what its name says."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._since = time.process_time()
+
+    def step(self, name: str, done: int, total: int | None) -> None:
+        del done, total
+        now = time.process_time()
+        self.seconds[name.partition(" ")[0]] += now - self._since
+        self._since = now
+
+    def begin(self) -> None:
+        self._since = time.process_time()
+
+    def end(self) -> None:
+        """What came after the last step: looking back, reporting."""
+        self.step("rest", 1, 1)
+
+
+class Phase:
+    """A process's part of the course."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.clock = SharedClock(Path(order.clock))
+        self.engine: Engine = compose(load(Path(order.config), {}), clock=self.clock)
+        self.stages = Stages()
+        self.measured = Measured(phase=order.phase, at_rest_mib=now_mib())
+
+    def cycle(self, *, is_measured: bool = True, **options: Any) -> Report:
+        """One cycle, some minutes after the last one. Ends the process where a system failed."""
+        self.clock.pass_by(self.order.gap)
+        made = self.measured
+        before = (time.process_time(), time.perf_counter(), self.clock.slept, self.clock.monotonic())
+        self.stages.begin()
+        report = run_cycle(self.engine, word=WORD, progress=self.stages, **options)
+        self.stages.end()
+        sync = report.syncs[SYNC]
+        if sync.failures:
+            sys.exit(f"a system failed: {sync.failures[0]}")
+        if not is_measured:
+            self.stages.seconds.clear()
+            return report
+        cpu, wall, slept, moment = before
+        made.cycles += 1
+        made.cpu_s += time.process_time() - cpu
+        made.wall_s += time.perf_counter() - wall
+        slept = self.clock.slept - slept
+        made.waited_s += slept
+        made.answering_s += self.clock.monotonic() - moment - slept
+        made.records += sum(sync.seen.values())
+        made.changes += len(sync.changes)
+        made.calls = dict(Counter(made.calls) + Counter(sync.calls))
+        return report
+
+    def end(self) -> Measured:
+        self.measured.stages = dict(self.stages.seconds)
+        self.measured.peak_mib = peak_mib()
+        self.engine.close()
+        return self.measured
+
+    @property
+    def is_anything_left(self) -> bool:
+        with self.engine.store.reading() as unit:
+            return unit.points.count_waiting(SYNC) > 0
+
+
+def _first(phase: Phase) -> None:
+    """Cycles up to the last one that writes: a vendor's limits may leave work for later ones."""
+    for _ in range(phase.order.most):
+        phase.cycle()
+        if not phase.is_anything_left:
+            return
+    sys.exit(f"the first sync was not through after {phase.order.most} cycles")
+
+
+def _settle(phase: Phase) -> None:
+    for _ in range(phase.order.most):
+        report = phase.cycle()
+        if not phase.is_anything_left and not report.syncs[SYNC].changes:
+            return
+    sys.exit(f"not settled after {phase.order.most} cycles")
+
+
+def _quiet(phase: Phase) -> None:
+    """The first cycles of a process compile what later ones repeat; a daemon has them behind it."""
+    for number in range(2 + phase.order.cycles):
+        phase.cycle(is_measured=number >= 2)
+
+
+def _delta(phase: Phase) -> None:
+    """What changed, read and written; the vendors' limits may leave some for later cycles."""
+    _first(phase)
+
+
+def _full(phase: Phase) -> None:
+    phase.cycle(full=True)
+
+
+def _decide(phase: Phase) -> None:
+    """A cycle that reads what changed, decides and journals; then everything is rolled back."""
+    phase.cycle(is_rehearsal=True)
+
+
+def _busy(phase: Phase) -> None:
+    """Cycles until so many opt-outs have arrived at the CRM, or no cycle writes any more."""
+    told = 0
+    for _ in range(phase.order.most):
+        changes = phase.cycle().syncs[SYNC].changes
+        told += sum(c.kind == "opt_out" and c.system == "crm" and c.state == "applied" for c in changes)
+        if told >= phase.order.outs or not changes:
+            return
+
+
+PHASES: dict[str, Callable[[Phase], None]] = {
+    "first": _first,
+    "settle": _settle,
+    "quiet": _quiet,
+    "delta": _delta,
+    "full": _full,
+    "decide": _decide,
+    "busy": _busy,
+}
+
+
+def main() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    order = Order(**json.loads(sys.stdin.read()))
+    phase = Phase(order)
+    PHASES[order.phase](phase)
+    sys.stdout.write(json.dumps(asdict(phase.end())) + "\n")
+
+
+if __name__ == "__main__":
+    main()

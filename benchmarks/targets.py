@@ -1,0 +1,75 @@
+"""What is promised, beside what was measured."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.tables import number
+
+Document = Mapping[str, Any]
+_MOST_RATIO, _MOST_QUIET, _MOST_MIB, _LEAST_TIMES = 1.1, 4, 300, 10
+_BULK = ("first sync", "full compare")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    text: str
+    measured: str
+    is_met: bool
+
+
+def targets(documents: Sequence[Document]) -> Iterator[Target]:
+    """One for each promise and population that was measured."""
+    for one in documents:
+        people, results = f"{number(one['population'])} people", one["results"]
+        if "calls" in results:
+            yield from _calls(people, results["calls"]["phases"])
+        if "engine" in results:
+            yield _times_below(people, results["engine"]["phases"])
+        if "memory" in results:
+            yield _memory(people, results["memory"]["phases"])
+        if "budget" in results:
+            yield from _budget(results["budget"])
+
+
+def _calls(people: str, phases: Sequence[Mapping[str, Any]]) -> Iterator[Target]:
+    by_name = {phase["phase"]: phase for phase in phases}
+    ratios = {
+        f"{name}, {side}": by_name[name][side]["calls"] / by_name[name][side]["least"]
+        for name in _BULK
+        for side in ("crm", "esp")
+    }
+    worst = max(ratios, key=lambda key: ratios[key])
+    measured = f"{ratios[worst]:.2f} ({worst})"
+    text = f"bulk work takes at most {_MOST_RATIO} of the least calls ({people})"
+    yield Target(text=text, measured=measured, is_met=ratios[worst] <= _MOST_RATIO)
+    quiet = by_name["no change"]["crm"]["calls"] + by_name["no change"]["esp"]["calls"]
+    writes = by_name["no change"]["writing_requests"]
+    yield Target(
+        text=f"a cycle without changes takes at most {_MOST_QUIET} calls and writes nothing ({people})",
+        measured=f"{quiet} calls, {writes} of them writing",
+        is_met=quiet <= _MOST_QUIET and writes == 0,
+    )
+
+
+def _times_below(people: str, phases: Sequence[Mapping[str, Any]]) -> Target:
+    full = next(phase for phase in phases if phase["phase"] == "full compare")
+    times = full["times_below_vendor"]
+    text = f"a full compare takes a tenth of the vendors' time or less ({people})"
+    return Target(text=text, measured=f"a {number(times)}th", is_met=times >= _LEAST_TIMES)
+
+
+def _memory(people: str, phases: Sequence[Mapping[str, Any]]) -> Target:
+    most = max(phases, key=lambda phase: phase["peak_mib"])
+    text = f"at most {_MOST_MIB} MiB ({people})"
+    measured = f"{number(most['peak_mib'])} MiB ({most['phase']})"
+    return Target(text=text, measured=measured, is_met=most["peak_mib"] <= _MOST_MIB)
+
+
+def _budget(results: Mapping[str, Any]) -> Iterator[Target]:
+    for scene in results["scenes"]:
+        place = "between two cycles" if scene["arrive"] == "pause" else "while a cycle writes"
+        text = f"no update goes before an opt-out that arrives {place} ({number(results['updates'])} updates wait)"
+        between = scene["updates_between"]
+        is_met = between == 0 and scene["last_s"] is not None
+        yield Target(text=text, measured=f"{between} updates went before the last one", is_met=is_met)
