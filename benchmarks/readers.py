@@ -62,7 +62,12 @@ def _tap_mailchimp(order: Order) -> int:
     for stream in catalog.streams:
         known = metadata.to_map(stream.metadata)
         known = metadata.write(known, (), "selected", stream.tap_stream_id in ("lists", "list_members"))
+        for name in set(order["fields"]) & set(stream.schema.properties):
+            known = metadata.write(known, ("properties", name), "selected", True)
         stream.metadata = metadata.to_list(known)
+    # It asks every list for a member that only some have; the imitation refuses that.
+    wanted = tap.format_selected_fields
+    tap.format_selected_fields = lambda *a, **o: wanted(*a, **o).replace(",constraints", "")
     seen = [0]
     original = singer.write_record
 
