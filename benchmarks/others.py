@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -23,24 +23,24 @@ _PATIENCE_S = 1800
 _SIDES = {CRM: "crm", ESP: "esp"}
 
 
-def measure(population: int, seed: int) -> dict[str, Any]:
+def measure(population: int, seed: int, tools: Sequence[Tool] = TOOLS) -> dict[str, Any]:
     """``reading``: a row a tool, ours first. ``writing``: opt-outs, ours and one call each. ``failed`` of a row: why it
     has no figures."""
     # No limit: what is compared is the programs. Every tool gets the same fields, pages and people.
     town = Town(population=population, seed=seed, crm={"has_rate_limit": False, "has_operating_limit": False})
     with staged(town) as stage:
-        reading = [row for vendor in (CRM, ESP) for row in _reading(stage, vendor)]
+        reading = [row for vendor in (CRM, ESP) for row in _reading(stage, vendor, tools)]
     with staged(Town(population=population, seed=seed)) as stage:
         most = min(MOST_WRITES, population * 3 // 10)
         writing = [row for vendor in (CRM, ESP) for row in _writing(stage, vendor, most)]
     return {"reading": reading, "writing": writing}
 
 
-def _reading(stage: Stage, vendor: str) -> Iterator[dict[str, Any]]:
+def _reading(stage: Stage, vendor: str, tools: Sequence[Tool]) -> Iterator[dict[str, Any]]:
     ours = {"tool": "optsync", "vendor": vendor, "how": "connector.read", "failed": None}
     ours |= _ours(stage, vendor, what="read")
     yield _rated(ours, ours)
-    for tool in TOOLS:
+    for tool in tools:
         if tool.vendor == vendor:
             row: dict[str, Any] = {"tool": tool.package.replace("==", " "), "vendor": vendor, "how": tool.how}
             try:

@@ -1,16 +1,12 @@
 """A whole address book: the first sync settles it, and afterwards exactly what people change travels."""
 
-import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from optsync.sync.word import Word
 from optsync_mock.population import people
-from tests.architecture.sources import ROOT
 from tests.scenarios import hundredth
 from tests.scenarios.world import START, World
 
@@ -46,15 +42,3 @@ def _settle_first(world: World) -> None:
             if unit.points.count_waiting("newsletter") == 0:
                 return
     pytest.fail(f"the first sync was not through after {_MOST_CYCLES} cycles")
-
-
-@pytest.mark.slow
-def test_the_benchmark_of_calls_measures_and_finds_no_writes_where_nothing_changed() -> None:
-    command = [sys.executable, "-m", "benchmarks", "calls", "--population", "300", "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
-    first, quiet, some = json.loads(done.stdout)
-    assert (quiet["writing_requests"], quiet["changes"]) == (0, 0)
-    assert first["changes"] > some["changes"] >= 6
-    assert all(
-        phase[side]["calls"] >= phase[side]["least"] for phase in (first, quiet, some) for side in ("crm", "esp")
-    )

@@ -1,0 +1,114 @@
+"""Each measurement runs with few people and says what can be true; how long anything takes is nobody's test."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from benchmarks import budget, growth, others
+from benchmarks.measurements import MEASUREMENTS
+from benchmarks.prose import ABOUT
+
+from tests.architecture.sources import ROOT
+from tests.benchmarks.conftest import PEOPLE, Measured
+from tests.postgresql import require_server
+
+pytestmark = pytest.mark.slow
+
+_PHASES = ["first sync", "full compare", "no change", "1 % a side", "decide and journal"]
+
+
+def test_calls_are_never_fewer_than_the_least_and_none_writes_where_nothing_changed(measured: Measured) -> None:
+    phases = {phase["phase"]: phase for phase in measured("calls")["phases"]}
+    assert list(phases) == ["first sync", "no change", "1 % a side", "full compare", "30 opt-outs"]
+    for phase in phases.values():
+        for side in ("crm", "esp"):
+            assert phase[side]["calls"] == sum(phase[side]["kinds"].values()) >= phase[side]["least"]
+    for quiet in ("no change", "full compare"):
+        assert (phases[quiet]["writing_requests"], phases[quiet]["changes"]) == (0, 0)
+    assert phases["no change"]["crm"]["calls"] + phases["no change"]["esp"]["calls"] <= 4
+    assert phases["first sync"]["changes"] > phases["1 % a side"]["changes"] >= 6
+    assert phases["30 opt-outs"]["changes"] >= 30
+
+
+def test_the_processor_time_of_a_phase_is_the_sum_of_its_stages(measured: Measured) -> None:
+    phases = measured("engine")["phases"]
+    assert [phase["phase"] for phase in phases] == _PHASES
+    for phase in phases:
+        assert 0 < phase["cpu_s"] == pytest.approx(sum(phase["stages_s"].values()), rel=0.2, abs=0.05)
+        assert phase["answering_s"] > 0
+    first, full, quiet, some, _ = phases
+    assert (quiet["records"], quiet["changes"], quiet["us_a_record"]) == (0, 0, None)
+    assert full["records"] > some["records"] > 0 == full["changes"]
+    assert first["changes"] > some["changes"] > 0
+
+
+def test_a_process_never_takes_less_memory_than_before_it_began(measured: Measured) -> None:
+    phases = measured("memory")["phases"]
+    assert [phase["phase"] for phase in phases] == _PHASES
+    assert all(10 < phase["at_rest_mib"] <= phase["peak_mib"] < 2000 for phase in phases)
+
+
+def test_the_state_takes_some_bytes_for_each_person(measured: Measured) -> None:
+    results = measured("disk")
+    assert results["bytes"] > 100_000
+    assert results["bytes_a_person"] == round(results["bytes"] / PEOPLE)
+
+
+def test_growth_has_the_same_phases_as_the_other_measurements(measured: Measured) -> None:
+    (size,) = growth.measure([PEOPLE], 1)["sizes"]
+    assert [phase["phase"] for phase in size["phases"]] == _PHASES
+    assert size["bytes"] == measured("disk")["bytes"]
+    assert [phase["cpu_s"] for phase in size["phases"]] == [p["cpu_s"] for p in measured("engine")["phases"]]
+
+
+def test_postgresql_is_measured_beside_sqlite_and_leaves_no_database(measured: Measured) -> None:
+    require_server()
+    results = measured("postgresql")
+    assert [phase["phase"] for phase in results["phases"]] == _PHASES
+    assert all(phase["cpu_ratio"] > 0 and phase["wall_ratio"] > 0 for phase in results["phases"])
+    assert set(results["disk"]) == {"sqlite", "postgresql"}
+    assert results["server"]["fsync"] in ("on", "off")
+
+
+def test_no_update_goes_before_an_opt_out_that_arrives_between_two_cycles() -> None:
+    results = budget.measure(1200, 1)
+    assert (results["updates"], results["opt_outs"]) == (1200, 24)
+    scenes = {scene["arrive"]: scene for scene in results["scenes"]}
+    assert scenes["pause"]["written"] == 24
+    assert scenes["pause"]["updates_between"] == 0
+    assert 0 < scenes["pause"]["first_s"] <= scenes["pause"]["half_s"] <= scenes["pause"]["last_s"]
+    assert scenes["pause"]["order"][0]["kind"] == "opt-outs"
+
+
+def test_our_connectors_and_the_usual_way_are_compared_without_any_other_tool() -> None:
+    results = others.measure(PEOPLE, 1, tools=())
+    assert [(row["tool"], row["vendor"]) for row in results["reading"]] == [
+        ("optsync", "bitrix24"),
+        ("optsync", "mailchimp"),
+    ]
+    assert all(row["failed"] is None and row["cpu_ratio"] == 1 for row in results["reading"])
+    assert all(row["records"] == 90 for row in results["writing"])
+    assert [row["calls"] for row in results["writing"] if row["tool"] == "requests"] == [90, 90]
+    assert all(row["calls"] < 10 for row in results["writing"] if row["tool"] == "optsync")
+
+
+def test_a_tool_without_figures_is_told_with_the_reason() -> None:
+    row = {"tool": "a tool 1", "vendor": "bitrix24", "how": "its way", "failed": "it cannot be installed"}
+    reading, _ = others.tables({"reading": [row], "writing": []})
+    assert list(reading.columns[3].cells) == ["not measured"]
+    assert "a tool 1: it cannot be installed" in str(reading.caption)
+
+
+def test_the_document_says_what_was_measured_where_and_is_the_same_with_the_same_seed(measured: Measured) -> None:
+    command = [sys.executable, "-m", "benchmarks", "calls", "--population", str(PEOPLE), "--json", "--note", "busy"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=200)
+    document = json.loads(done.stdout)
+    assert (document["population"], document["seed"], document["machine"]["note"]) == (PEOPLE, 1, "busy")
+    again, first = document["results"]["calls"]["phases"], measured("calls")["phases"]
+    for key in ("records_read", "changes", "crm", "esp"):
+        assert [phase[key] for phase in again] == [phase[key] for phase in first]
+
+
+def test_every_measurement_has_a_command_and_words_for_the_page() -> None:
+    assert list(ABOUT) == list(MEASUREMENTS)

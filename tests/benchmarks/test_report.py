@@ -1,0 +1,93 @@
+"""The page about performance is made from results and from nothing else."""
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.parsers.expat import ParserCreate
+
+import pytest
+from benchmarks.pictures import bars, lines
+from benchmarks.report import markdown, write
+from benchmarks.targets import targets
+from rich.table import Table
+
+
+def _document(population: int, **results: Any) -> dict[str, Any]:
+    machine = {"processors": 2, "architecture": "x", "python": "3.11.7", "sqlite": "3.40.1", "note": "busy"}
+    return {"optsync": "0", "machine": machine, "population": population, "seed": 1, "results": results}
+
+
+def _elements(drawn: str) -> list[str]:
+    """The names of all elements, in order; raises where it is no XML."""
+    names: list[str] = []
+    parser = ParserCreate()
+    parser.StartElementHandler = lambda name, _: names.append(name)
+    parser.Parse(drawn, True)
+    return names
+
+
+def _memory(*peaks: float) -> dict[str, Any]:
+    names = ("first sync", "full compare")
+    return {"phases": [{"phase": n, "at_rest_mib": 80.0, "peak_mib": p} for n, p in zip(names, peaks, strict=False)]}
+
+
+def _growth(*sizes: int) -> dict[str, Any]:
+    names = ("first sync", "full compare", "no change", "1 % a side", "decide and journal")
+    phase = {
+        "records": 5,
+        "changes": 1,
+        "calls": {"crm": 2.0},
+        "us_a_record": None,
+        "waited_s": 0.0,
+        "answering_s": 1.0,
+    }
+    phases = [{"phase": name, "cpu_s": 0.5, "peak_mib": 90.0, **phase} for name in names]
+    return {"sizes": [{"population": size, "phases": phases, "bytes": 1, "bytes_a_person": 1} for size in sizes]}
+
+
+def test_a_page_has_the_tables_of_all_documents_the_smaller_population_first(tmp_path: Path) -> None:
+    large, small = _document(100_000, memory=_memory(250.0)), _document(10_000, memory=_memory(120.0, 100.0))
+    (written,) = write([large, small], page=tmp_path / "page.md", pictures=tmp_path / "pictures")
+    text = written.read_text()
+    assert text.index("10 000 people:") < text.index("100 000 people:")
+    assert "| first sync | 80.0 | 120 |" in text
+    assert "## Calls" not in text
+
+
+def test_a_promise_that_is_not_kept_is_called_missed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    write([_document(10_000, memory=_memory(120.0, 301.0))], page=page, pictures=tmp_path)
+    assert "| at most 300 MiB (10 000 people) | 301 MiB (full compare) | **missed** |" in page.read_text()
+    (target,) = targets([_document(10_000, memory=_memory(120.0, 299.0))])
+    assert target.is_met
+
+
+def test_growth_is_drawn_and_shown_on_the_page(tmp_path: Path) -> None:
+    page = tmp_path / "docs" / "page.md"
+    _, picture = write([_document(900, growth=_growth(300, 900))], page=page, pictures=tmp_path / "docs" / "pictures")
+    assert f"(pictures/{picture.name})" in page.read_text()
+    assert _elements(picture.read_text())[0] == "svg"
+
+
+def test_one_size_is_no_growth_to_be_drawn(tmp_path: Path) -> None:
+    assert len(write([_document(900, growth=_growth(900))], page=tmp_path / "page.md", pictures=tmp_path)) == 1
+
+
+def test_results_survive_being_kept_as_json(tmp_path: Path) -> None:
+    document = json.loads(json.dumps(_document(900, growth=_growth(300, 900))))
+    assert len(write([document], page=tmp_path / "page.md", pictures=tmp_path)) == 2
+
+
+@pytest.mark.parametrize("value", [0.001, 1.0, 12_345.0])
+def test_pictures_are_svg_whatever_the_values(value: float) -> None:
+    drawn = lines("A & B", {"one <way>": [(10, value), (1000, value * 3)]}, x="people", y="seconds")
+    assert len(_elements(drawn)) > 6
+    assert len(_elements(bars("A & B", {"one <way>": value, "other": value * 2}, unit="a second"))) == 9
+
+
+def test_a_table_becomes_markdown_with_numbers_to_the_right() -> None:
+    table = Table()
+    table.add_column("name", justify="left")
+    table.add_column("n", justify="right")
+    table.add_row("a", "1")
+    assert markdown(table) == "| name | n |\n| --- | ---: |\n| a | 1 |\n"
