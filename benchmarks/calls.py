@@ -29,7 +29,7 @@ from optsync.sync.report import SyncReport
 from optsync.sync.run import run_cycle
 
 _BASE = "http://127.0.0.1:1"
-_MOST_CYCLES = 60
+_MOST_CYCLES = 1000
 OPT_OUTS = 1000
 
 

@@ -36,6 +36,7 @@ def cost(measured: Measured) -> dict[str, Any]:
         "cycles": measured.cycles,
         "records": measured.records // cycles,
         "changes": measured.changes // cycles,
+        "applied": measured.applied // cycles,
         "calls": {system: calls / cycles for system, calls in measured.calls.items()},
         "cpu_s": cpu_s,
         "wall_s": measured.wall_s / cycles,
@@ -48,13 +49,13 @@ def cost(measured: Measured) -> dict[str, Any]:
 
 
 def tables(results: Mapping[str, Any]) -> list[Table]:
-    names = ["phase", "cycles", "records", "changes", "CPU s", "µs each"]
+    names = ["phase", "cycles", "records", "changes", "applied", "CPU s", "µs each"]
     names += [f"{stage} s" for stage in STAGES] + ["vendors s", "times CPU"]
     shown = columns("Processor time of the engine", names)
     for phase in results["phases"]:
         each = "–" if phase["us_a_record"] is None else number(phase["us_a_record"])
         stages = [number(phase["stages_s"].get(stage, 0.0)) for stage in STAGES]
         vendors = [number(phase["waited_s"] + phase["answering_s"]), number(phase["times_below_vendor"])]
-        counts = [str(phase[key]) for key in ("cycles", "records", "changes")]
+        counts = [str(phase[key]) for key in ("cycles", "records", "changes", "applied")]
         shown.add_row(phase["phase"], *counts, number(phase["cpu_s"]), each, *stages, *vendors)
     return [shown]

@@ -25,14 +25,16 @@ def _size(population: int, seed: int) -> dict[str, Any]:
 
 
 def tables(results: Mapping[str, Any]) -> list[Table]:
-    names = ["phase", "people", "records", "changes", "calls", "CPU s", "µs each", "vendors s", "peak MiB"]
-    shown = columns("Growth with the population", names)
+    names = ["phase", "people", "records", "changes", "applied", "calls", "CPU s", "µs each", "vendors s", "peak MiB"]
+    shown = columns("Growth with the population", [*names, "bytes a person"])
     for name in NAMES.values():
         for size in results["sizes"]:
             phase = next(p for p in size["phases"] if p["phase"] == name)
+            counts = [size["population"], phase["records"], phase["changes"], phase["applied"]]
             each = "–" if phase["us_a_record"] is None else number(phase["us_a_record"])
-            calls, vendors = sum(phase["calls"].values()), phase["waited_s"] + phase["answering_s"]
-            row = [f"{size['population']:,}".replace(",", " "), phase["records"], phase["changes"], round(calls)]
-            costs = [number(phase["cpu_s"]), each, number(vendors), number(phase["peak_mib"])]
-            shown.add_row(name, *map(str, row), *costs)
+            vendors = number(phase["waited_s"] + phase["answering_s"])
+            costs = [str(round(sum(phase["calls"].values()))), number(phase["cpu_s"]), each, vendors]
+            disk = str(size["bytes_a_person"]) if name == NAMES["first"] else ""
+            row = [*(f"{count:,}".replace(",", " ") for count in counts), *costs, number(phase["peak_mib"]), disk]
+            shown.add_row(name, *row)
     return [shown]

@@ -18,6 +18,7 @@ import structlog
 from benchmarks.clock import SharedClock
 from benchmarks.memory import now_mib, peak_mib
 from optsync.config.load import load
+from optsync.model.change import ChangeState
 from optsync.sync.compose import compose
 from optsync.sync.engine import Engine
 from optsync.sync.report import Report
@@ -46,13 +47,15 @@ class Order:
 
 @dataclass(slots=True, kw_only=True)
 class Measured:
-    """Of the cycles after the first ``unmeasured`` ones. ``cpu_s`` and ``stages`` (of it, by what was done) are this
-    process's; ``waited_s``: for the vendors' limits, in virtual time, and ``answering_s`` for their answers."""
+    """Of those cycles that are measured. ``applied``: those of the changes that arrived; what is put off is journaled
+    again. ``cpu_s`` and ``stages`` (of it, by what was done) are this process's. ``waited_s``: for the vendors' limits,
+    in virtual time, and ``answering_s`` for their answers."""
 
     phase: str
     cycles: int = 0
     records: int = 0
     changes: int = 0
+    applied: int = 0
     calls: dict[str, int] = field(default_factory=dict)
     cpu_s: float = 0.0
     wall_s: float = 0.0
@@ -117,6 +120,7 @@ class Phase:
         made.answering_s += self.clock.monotonic() - moment - slept
         made.records += sum(sync.seen.values())
         made.changes += len(sync.changes)
+        made.applied += sum(change.state is ChangeState.APPLIED for change in sync.changes)
         made.calls = dict(Counter(made.calls) + Counter(sync.calls))
         return report
 
@@ -133,12 +137,12 @@ class Phase:
 
 
 def _first(phase: Phase) -> None:
-    """Cycles up to the last one that writes: a vendor's limits may leave work for later ones."""
+    """What is new, read and written, up to the last cycle that writes: a vendor's limits may leave work for later."""
     for _ in range(phase.order.most):
         phase.cycle()
         if not phase.is_anything_left:
             return
-    sys.exit(f"the first sync was not through after {phase.order.most} cycles")
+    sys.exit(f"the sync was not through after {phase.order.most} cycles")
 
 
 def _settle(phase: Phase) -> None:
@@ -153,11 +157,6 @@ def _quiet(phase: Phase) -> None:
     """The first cycles of a process compile what later ones repeat; a daemon has them behind it."""
     for number in range(2 + phase.order.cycles):
         phase.cycle(is_measured=number >= 2)
-
-
-def _delta(phase: Phase) -> None:
-    """What changed, read and written; the vendors' limits may leave some for later cycles."""
-    _first(phase)
 
 
 def _full(phase: Phase) -> None:
@@ -183,7 +182,7 @@ PHASES: dict[str, Callable[[Phase], None]] = {
     "first": _first,
     "settle": _settle,
     "quiet": _quiet,
-    "delta": _delta,
+    "delta": _first,
     "full": _full,
     "decide": _decide,
     "busy": _busy,

@@ -40,7 +40,7 @@ def test_the_processor_time_of_a_phase_is_the_sum_of_its_stages(measured: Measur
     first, full, quiet, some, _ = phases
     assert (quiet["records"], quiet["changes"], quiet["us_a_record"]) == (0, 0, None)
     assert full["records"] > some["records"] > 0 == full["changes"]
-    assert first["changes"] > some["changes"] > 0
+    assert first["changes"] >= first["applied"] > some["applied"] > 0
 
 
 def test_a_process_never_takes_less_memory_than_before_it_began(measured: Measured) -> None:

@@ -33,14 +33,8 @@ def _memory(*peaks: float) -> dict[str, Any]:
 
 def _growth(*sizes: int) -> dict[str, Any]:
     names = ("first sync", "full compare", "no change", "1 % a side", "decide and journal")
-    phase = {
-        "records": 5,
-        "changes": 1,
-        "calls": {"crm": 2.0},
-        "us_a_record": None,
-        "waited_s": 0.0,
-        "answering_s": 1.0,
-    }
+    counts = {"records": 5, "changes": 1, "applied": 1, "calls": {"crm": 2.0}, "us_a_record": None}
+    phase = {**counts, "waited_s": 0.0, "answering_s": 1.0, "times_below_vendor": 12.0}
     phases = [{"phase": name, "cpu_s": 0.5, "peak_mib": 90.0, **phase} for name in names]
     return {"sizes": [{"population": size, "phases": phases, "bytes": 1, "bytes_a_person": 1} for size in sizes]}
 
