@@ -73,6 +73,7 @@ def test_of_their_own_record_only_id_and_wishes_are_kept_and_the_addresses_of_ot
         addresses=(BOB,),
         status=Status.OUT,
         origin=Origin.PERSON,
+        complained_at=NOW,
         topics={"T_OFFERS": False},
         fields={"OUT": True, "IN": False, "BOUNCED": True},
         word="unsubscribed",
