@@ -5,6 +5,7 @@ from math import ceil, floor, log10
 from xml.sax.saxutils import escape
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 720, 400, 80, 170, 48, 56
+_LINE = 16
 _COLOURS = ("#0b6e99", "#c2410c", "#4d7c0f", "#7e22ce", "#57534e")
 _HEAD = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="13">\n'
@@ -20,13 +21,15 @@ def lines(title: str, series: Mapping[str, Points], *, x: str, y: str) -> str:
     every = [point for points in series.values() for point in points]
     across, up = _Axis([p[0] for p in every]), _Axis([p[1] for p in every])
     drawn = [_HEAD.format(width=_WIDTH, height=_HEIGHT, title=escape(title)), *_grid(across, up)]
+    ends: dict[str, tuple[float, float, str]] = {}
     for place, (name, points) in enumerate(series.items()):
         colour = _COLOURS[place % len(_COLOURS)]
         at = [(_x(across.share(px)), _y(up.share(py))) for px, py in points]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in at)
         drawn.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>\n')
         drawn += [f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3.5" fill="{colour}"/>\n' for px, py in at]
-        drawn.append(f'<text x="{at[-1][0] + 10:.1f}" y="{at[-1][1] + 4:.1f}" fill="{colour}">{escape(name)}</text>\n')
+        ends[name] = (at[-1][0], at[-1][1], colour)
+    drawn += _names(ends)
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     drawn.append(f'<text x="{middle:.0f}" y="{_HEIGHT - 12}" text-anchor="middle">{escape(x)}</text>\n')
     turned = f'transform="rotate(-90 20 {_HEIGHT / 2:.0f})"'
@@ -46,6 +49,15 @@ def bars(title: str, values: Mapping[str, float], *, unit: str) -> str:
         words = f"{value:,.0f}".replace(",", " ")
         drawn.append(f'<text x="{238 + width:.1f}" y="{top + 16}">{words} {escape(unit)}</text>\n')
     return "".join([*drawn, "</svg>\n"])
+
+
+def _names(ends: Mapping[str, tuple[float, float, str]]) -> list[str]:
+    """Each beside the end of its curve, or below the name above it where two curves end close together."""
+    drawn, lowest = [], 0.0
+    for name, (x, y, colour) in sorted(ends.items(), key=lambda end: end[1][1]):
+        lowest = max(y + 4, lowest + _LINE)
+        drawn.append(f'<text x="{x + 10:.1f}" y="{lowest:.1f}" fill="{colour}">{escape(name)}</text>\n')
+    return drawn
 
 
 class _Axis:

@@ -1,6 +1,7 @@
 """The page about performance is made from results and from nothing else."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ParserCreate
@@ -77,6 +78,13 @@ def test_pictures_are_svg_whatever_the_values(value: float) -> None:
     drawn = lines("A & B", {"one <way>": [(10, value), (1000, value * 3)]}, x="people", y="seconds")
     assert len(_elements(drawn)) > 6
     assert len(_elements(bars("A & B", {"one <way>": value, "other": value * 2}, unit="a second"))) == 9
+
+
+def test_names_of_curves_that_end_together_are_not_written_over_each_other() -> None:
+    drawn = lines("t", {"one": [(1, 5), (10, 50)], "two": [(1, 5), (10, 50)]}, x="people", y="seconds")
+    found = [re.search(rf'y="([0-9.]+)"[^>]*>{name}<', drawn) for name in ("one", "two")]
+    first, second = (float(match[1]) for match in found if match)
+    assert second - first >= 16
 
 
 def test_a_table_becomes_markdown_with_numbers_to_the_right() -> None:
