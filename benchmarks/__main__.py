@@ -23,6 +23,7 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same people and
 Note = Annotated[str, typer.Option(help="About the machine, for the page: what else it did.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, as `report` reads it.")]
 _SIZES = ",".join(map(str, growing.SIZES))
+Unlimited = Annotated[bool, typer.Option("--unlimited", help="The CRM grants any run time.")]
 Sizes = Annotated[str, typer.Option(help="Populations, separated by commas.")]
 
 
@@ -72,13 +73,16 @@ def disk(population: Population = 10_000, seed: Seed = 1, note: Note = "", *, as
 
 
 @app.command()
-def growth(sizes: Sizes = _SIZES, seed: Seed = 1, note: Note = "", *, as_json: AsJson = False) -> None:
+def growth(
+    sizes: Sizes = _SIZES, seed: Seed = 1, note: Note = "", *, unlimited: Unlimited = False, as_json: AsJson = False
+) -> None:
     """Run the course for one population after the other."""
     try:
         wanted = sorted(int(size) for size in sizes.split(","))
     except ValueError:
         raise typer.BadParameter("expected numbers, as in 10000,30000", param_hint="--sizes") from None
-    _run({"growth": lambda: growing.measure(wanted, seed)}, wanted[-1], seed, note, as_json=as_json)
+    measure = partial(growing.measure, wanted, seed, is_limited=not unlimited)
+    _run({"growth": measure}, wanted[-1], seed, note, as_json=as_json)
 
 
 @app.command()

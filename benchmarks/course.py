@@ -23,6 +23,7 @@ from benchmarks.vendors import CRM, ESP, ROOT, Town, Vendors
 KINDS, SIDES = ["out", "field", "topic"], ["crm", "esp"]
 MANY = 10_000
 """Changes that are decided and journaled at once, or half as many as there are people."""
+_UNLIMITED = {"has_operating_limit": False, "shows_operating": False}
 _SPACING_S = 0.01
 
 
@@ -42,10 +43,12 @@ class Course:
 
 
 @cache
-def course(population: int, seed: int, state: str = "sqlite") -> Course:
-    """Runs it, once for all measurements that ask for the same. ``state``: sqlite or postgresql."""
+def course(population: int, seed: int, state: str = "sqlite", *, is_limited: bool = True) -> Course:
+    """Runs it, once for all measurements that ask for the same. ``state``: sqlite or postgresql. ``is_limited``: the
+    CRM grants so much run time and no more."""
     made = Course(population=population, state=state)
-    with _state(state) as url, staged(Town(population=population, seed=seed), url) as stage:
+    town = Town(population=population, seed=seed, crm={} if is_limited else _UNLIMITED)
+    with _state(state) as url, staged(town, url) as stage:
         # A portal's run time lets so many be written in a cycle, and no more.
         made.phases["first"] = stage.run("first", most=max(60, population // 5000))
         made.state_bytes = _size(url)

@@ -37,7 +37,10 @@ def _growth(*sizes: int) -> dict[str, Any]:
     counts = {"records": 5, "changes": 1, "applied": 1, "calls": {"crm": 2.0}, "us_a_record": None}
     phase = {**counts, "waited_s": 0.0, "answering_s": 1.0, "times_below_vendor": 12.0}
     phases = [{"phase": name, "cpu_s": 0.5, "peak_mib": 90.0, **phase} for name in names]
-    return {"sizes": [{"population": size, "phases": phases, "bytes": 1, "bytes_a_person": 1} for size in sizes]}
+    return {
+        "is_limited": True,
+        "sizes": [{"population": size, "phases": phases, "bytes": 1, "bytes_a_person": 1} for size in sizes],
+    }
 
 
 def test_a_page_has_the_tables_of_all_documents_the_smaller_population_first(tmp_path: Path) -> None:
