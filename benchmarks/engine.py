@@ -56,6 +56,6 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
         each = "–" if phase["us_a_record"] is None else number(phase["us_a_record"])
         stages = [number(phase["stages_s"].get(stage, 0.0)) for stage in STAGES]
         vendors = [number(phase["waited_s"] + phase["answering_s"]), number(phase["times_below_vendor"])]
-        counts = [str(phase[key]) for key in ("cycles", "records", "changes", "applied")]
+        counts = [str(phase.get(key, "–")) for key in ("cycles", "records", "changes", "applied")]
         shown.add_row(phase["phase"], *counts, number(phase["cpu_s"]), each, *stages, *vendors)
     return [shown]

@@ -32,11 +32,18 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
     for name in NAMES.values():
         for size in results["sizes"]:
             phase = next(p for p in size["phases"] if p["phase"] == name)
-            counts = [size["population"], phase["records"], phase["changes"], phase["applied"]]
+            counts = [size["population"], phase["records"], phase["changes"]]
             each = "–" if phase["us_a_record"] is None else number(phase["us_a_record"])
+            applied = str(phase.get("applied", "–"))  # results of an earlier version lack it
             vendors = number(phase["waited_s"] + phase["answering_s"])
             costs = [str(round(sum(phase["calls"].values()))), number(phase["cpu_s"]), each, vendors]
             disk = str(size["bytes_a_person"]) if name == NAMES["first"] else ""
-            row = [*(f"{count:,}".replace(",", " ") for count in counts), *costs, number(phase["peak_mib"]), disk]
+            row = [
+                *(f"{count:,}".replace(",", " ") for count in counts),
+                applied,
+                *costs,
+                number(phase["peak_mib"]),
+                disk,
+            ]
             shown.add_row(name, *row)
     return [shown]
