@@ -53,6 +53,11 @@ class Books:
         if not self._ask("SELECT 1 FROM change WHERE state = 'sending' LIMIT 1"):
             raise Violation(Law.INTENT, "a write goes out and no intent is committed")
 
+    def planned_under(self) -> str | None:
+        """The digest of the meaning under which the sync was last planned."""
+        rows = self._ask("SELECT value FROM meta WHERE key = ?", f"meaning:{SYNC}")
+        return str(rows[0][0]) if rows else None
+
     def known(self, side: str) -> int:
         query = "SELECT count(*) FROM system_record r JOIN source s ON r.source_id = s.id WHERE s.system = ?"
         return int(self._ask(query, side)[0][0])

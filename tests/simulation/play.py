@@ -50,6 +50,7 @@ class Player:
         self.cycles = 0
         self.is_approved = self.is_ordered = False
         self._meaning = self.stage.meaning
+        self._planned_under: str | None = None
         self._is_quiet = self._is_rough = False
         self._marks: set[str] = set()
         self._needs_full = False
@@ -163,6 +164,7 @@ class Player:
     def _begin(self, cycle: Cycle) -> None:
         self.cycles += 1
         self._cycle_now = cycle
+        self._planned_under = self._books.planned_under()
         self.stage.store.fate = Fate(cycle.faults, cycle.kill, cycle.commits)
         self._closed.clear()
         self._inspector.looked_at.clear()
@@ -181,6 +183,9 @@ class Player:
         self._is_rough = self._is_rough or not is_well
         self.witness.ends_cycle(is_well=is_well)
         self.coverage.note(struck)
+        if is_well or self._books.planned_under() != self._planned_under:
+            # Also where it was cut short after that: what followed from the new meaning is held, or nothing did.
+            self._meaning = self.stage.meaning
         if report is None:
             self._books.is_anything_cut_short = True
             self._tell(end)
@@ -190,7 +195,6 @@ class Player:
         self._books.count(report)
         if is_well:
             self.witness.is_blurred = False
-            self._meaning = self.stage.meaning
             self._books.may_send()
             self._books.agree(sight(self.stage))
 
