@@ -1,8 +1,10 @@
 """What must hold of optsync's own books: the ledger, the journal, its answers, and what both sides' fields agree on."""
 
+import json
 import random
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from optsync.sync.permission import Permissions, permissions
@@ -12,7 +14,7 @@ from tests.simulation.law import Law, Violation
 from tests.simulation.script import TOPICS
 from tests.simulation.stage import PURPOSE, SYNC, Stage
 from tests.simulation.witness import Witness
-from tests.simulation.words import STATUS
+from tests.simulation.words import STATUS, Key
 
 _SERVICE = "acme/service"
 _NOBODY = 4194305
@@ -57,6 +59,17 @@ class Books:
         """The digest of the meaning under which the sync was last planned."""
         rows = self._ask("SELECT value FROM meta WHERE key = ?", f"meaning:{SYNC}")
         return str(rows[0][0]) if rows else None
+
+    def doubted(self) -> Iterator[tuple[Key, bool, list[str]]]:
+        """Records that the engine may have restricted, for all it knows: whether by an opt-out, and which topics."""
+        query = "SELECT s.system, r.rid, r.unsure FROM system_record r JOIN source s ON r.source_id = s.id"
+        for system, rid, unsure in self._ask(f"{query} WHERE r.unsure IS NOT NULL"):
+            write = json.loads(unsure)
+            # UF_CRM_TOPIC_NEWS here, Topics/News there; a CRM's flags are fields.
+            wishes = {**write["topics"], **{n: on for n, on in write["fields"].items() if "_TOPIC_" in n}}
+            off = [re.split("[_/]", name)[-1].lower() for name, wanted in wishes.items() if not wanted]
+            is_out = write["status"] == "out" or write["fields"].get("UF_CRM_OPT_OUT") is True
+            yield (system, int(rid) if system == "crm" else rid), is_out, off
 
     def known(self, side: str) -> int:
         query = "SELECT count(*) FROM system_record r JOIN source s ON r.source_id = s.id WHERE s.system = ?"

@@ -186,6 +186,8 @@ class Player:
         if is_well or self._books.planned_under() != self._planned_under:
             # Also where it was cut short after that: what followed from the new meaning is held, or nothing did.
             self._meaning = self.stage.meaning
+        for key, is_out, off in self._books.doubted():
+            self.witness.may_have_written(key, is_out=is_out, off=off)
         if report is None:
             self._books.is_anything_cut_short = True
             self._tell(end)

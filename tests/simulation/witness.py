@@ -292,6 +292,13 @@ class Witness(Testimony):
                 no.before = tuple(covered(seen, off, is_out=is_covered) for seen in no.before)
                 no.is_proof_ours = no.is_proof_ours or is_proving
 
+    def may_have_written(self, key: Key, *, is_out: bool, off: Iterable[str]) -> None:
+        """A cycle was cut short before the answer to a restriction, perhaps before it was sent: the engine can't know,
+        and whose it is that the record shows next, the value does not tell."""
+        for rows in (self.known, self.latest):
+            if key in rows:
+                rows[key] = covered(rows[key], off, is_out=is_out)
+
     def complaints_shown(self, emails: Sequence[str]) -> None:
         for no in self._open():
             no.is_reported = no.is_reported or (no.is_complaint and no.email in emails)
