@@ -7,6 +7,7 @@ import pytest
 
 from optsync.model.record import Origin, Status
 from optsync.model.statement import StatementKind
+from optsync.sync.administer import opt_in
 from tests.scenarios import world as worlds
 from tests.scenarios.world import World, person
 
@@ -191,6 +192,26 @@ def test_an_opt_out_at_the_former_address_follows(world: Make, interest: None, s
     assert member(w, NEW) is None or member(w, NEW)["status"] == Status.OUT
     assert StatementKind.OUT in {s.kind for s in said(w, NEW)}
     assert StatementKind.OUT in {s.kind for s in said(w, OLD)}
+
+
+@pytest.mark.parametrize("wait", [0, 60], ids=["no stamp tells of", "a stamp tells of"])
+def test_whoever_lets_the_former_address_back_in_after_the_change_says_nothing_of_the_new_one(
+    world: Make, interest: None, wait: int
+) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email=OLD)
+    w.sync()
+    w.clock.advance(wait)
+    w.crm.act("change_address", email=OLD, to=NEW)
+    w.clock.advance(600)
+    opt_in(w.engine, OLD, scope="acme/marketing", actor="Eve", evidence="a letter")
+    w.sync()
+    w.sync()
+
+    assert StatementKind.OUT in {s.kind for s in said(w, NEW)}
+    assert w.crm_shows(NEW)["opt_out"] is True
+    assert member(w, NEW) is None
 
 
 def test_a_complaint_follows_as_a_complaint(world: Make, interest: None) -> None:

@@ -351,7 +351,8 @@ class Witness(Testimony):
             follows = [n for n in self._standing(vanished, None) if n.order <= known_at and n.order != moved]
             self._inherit(appeared, follows, self.moved[key])
         for loser, order, at in self.absorbed.pop(key, ()):
-            if set(loser.addresses).intersection(appeared):
+            # Of a forgotten person's record nothing is kept by which another that takes it in could be told.
+            if set(loser.addresses).intersection(appeared) - self.forgotten:
                 self._inherit(row.addresses, self._standing(loser.addresses, None, "out"), (at, order))
 
     def _standing(self, emails: Iterable[str], source: Key | None, kind: str | None = None) -> list[No]:

@@ -59,7 +59,7 @@ def test_a_record_comes_back_as_it_was_and_its_fingerprint_leaves_the_stamp_out(
 
 def test_the_stored_form_of_a_record_stays_what_it_is() -> None:
     """With another one every stored record would be news at the first read after an upgrade."""
-    data, fingerprint = encode_record(FULL)
+    data, fingerprint = encode_record(replace(FULL, complained_at=None))
 
     assert data == (
         b'{"a":["p1@example.com","second@example.com"],"s":"out","o":"person","r":"N/A",'

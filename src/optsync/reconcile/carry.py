@@ -13,13 +13,15 @@ _CARRIED = "carried"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """A change of address: when it happened by whose clock, when it was seen, and on which record."""
+    """A change of address: when it happened by whose clock, when it was seen, and on which record. ``since``: where no
+    stamp tells of it, when the record was last seen without it."""
 
     at: datetime
     clock: str | None
     seen_at: datetime
     system: str
     record: str
+    since: datetime | None = None
 
     @property
     def noted(self) -> dict[str, str]:
@@ -30,9 +32,11 @@ class Moved:
 def restrictions(
     left: Iterable[Statement], moved: Moved, *, tolerance: timedelta, said_now: Sequence[Statement] = ()
 ) -> Iterator[Statement]:
-    """What the new address inherits of the outs and complaints that stand at the one that was ``left``, dated at
-    the change. ``said_now``: what the reading that shows the change says besides; it may lift them."""
-    statements = tuple(left)
+    """What the new address inherits of the outs and complaints that stood at the one that was ``left``, dated at
+    the change. ``said_now``: what the reading that shows the change says besides; it may lift them. A grant that came
+    after the change is about the old address alone."""
+    changed_at = moved.since or moved.at
+    statements = tuple(s for s in left if s.kind is not StatementKind.GRANT or s.at <= changed_at)
     standing_still = {s.uid for s in unbeaten((*statements, *said_now), tolerance=tolerance)}
     for said in statements:
         if said.uid in standing_still:

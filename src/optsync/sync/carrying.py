@@ -193,4 +193,5 @@ class Carrier:
             seen_at=self._terms.seen_at,
             system=self._binding.system,
             record=item.record.id,
+            since=None if is_told or item.old is None else item.old.read_at,
         )
