@@ -164,12 +164,8 @@ class Judge:
         self._witness = witness
         self._counts = counts
 
-    def judge(self, world: Sight, *, is_compared: bool) -> None:
-        """``is_compared``: by full compares, if anything happened that only those find.
-
-        Raises:
-            Violation: a no is not shown, or the sides disagree.
-        """
+    def judge(self, world: Sight) -> None:
+        """Raises :class:`Violation`: a no is not shown, or the sides disagree."""
         for email in sorted({email for email, _ in self._witness.nos}):
             if self._witness.must_be_out(email):
                 self._counts[Law.REACHES] += 1
@@ -178,8 +174,7 @@ class Judge:
                 if self._witness.must_be_out(email, topic):
                     self._counts[Law.REACHES] += 1
                     self._is_off_everywhere(email, topic, world)
-        if is_compared:
-            self._agree(world)
+        self._agree(world)
 
     def _agree(self, world: Sight) -> None:
         members = {m.address: m for m in world.esp.values()}
