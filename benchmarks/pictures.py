@@ -5,7 +5,7 @@ from math import ceil, floor, log10
 from xml.sax.saxutils import escape
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 720, 400, 80, 170, 48, 56
-_LINE = 16
+_LINE, _LETTER = 16, 7.5
 _COLOURS = ("#0b6e99", "#c2410c", "#4d7c0f", "#7e22ce", "#57534e")
 _HEAD = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="13">\n'
@@ -38,16 +38,17 @@ def lines(title: str, series: Mapping[str, Points], *, x: str, y: str) -> str:
 
 
 def bars(title: str, values: Mapping[str, float], *, unit: str) -> str:
-    """One bar a name, the longest as wide as the picture."""
+    """One bar a name, the longest as wide as the picture leaves it between the names and the numbers."""
     most, height = max(values.values()), 70 + 34 * len(values)
+    left = 32 + _LETTER * max(map(len, values))
     drawn = [_HEAD.format(width=_WIDTH, height=height, title=escape(title))]
     for place, (name, value) in enumerate(values.items()):
-        top, width = 52 + 34 * place, 340 * value / most
+        top, width = 52 + 34 * place, (_WIDTH - left - _RIGHT) * value / most
         colour = _COLOURS[0] if name.startswith("optsync") else _COLOURS[4]
         drawn.append(f'<text x="16" y="{top + 16}">{escape(name)}</text>\n')
-        drawn.append(f'<rect x="230" y="{top}" width="{max(width, 1):.1f}" height="22" fill="{colour}"/>\n')
+        drawn.append(f'<rect x="{left}" y="{top}" width="{max(width, 1):.1f}" height="22" fill="{colour}"/>\n')
         words = f"{value:,.0f}".replace(",", " ")
-        drawn.append(f'<text x="{238 + width:.1f}" y="{top + 16}">{words} {escape(unit)}</text>\n')
+        drawn.append(f'<text x="{left + 8 + width:.1f}" y="{top + 16}">{words} {escape(unit)}</text>\n')
     return "".join([*drawn, "</svg>\n"])
 
 
