@@ -68,6 +68,48 @@ def test_a_topic_switched_off_by_the_lost_contact_stays_off(world: Make) -> None
     assert status(w, ANN) == Status.IN
 
 
+@pytest.mark.parametrize("is_read_between", [True, False])
+def test_a_consent_that_a_merge_brings_lifts_nothing_for_the_survivor(
+    world: Make, interest: None, is_read_between: bool
+) -> None:
+    w = world(person(1), person(2), changes={"opt_out": {"esp_to_crm": False}})
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    w.crm.act("opt_in", email=BEN, at=w.clock.now().isoformat())
+    if is_read_between:
+        w.sync()
+    w.crm.act("merge", keep=ANN, lose=BEN)
+    w.sync()
+
+    assert w.crm.act("dump", id=w.crm_id(ANN))["UF_CRM_CONSENT_DATE"], "the merge filled it"
+    assert not may_send(w, ANN)
+    assert status(w, ANN) == Status.OUT
+    assert status(w, BEN) == Status.IN
+    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
+    w.sync()
+    assert may_send(w, ANN), "a consent of its own lifts it"
+
+
+def test_a_consent_that_was_seen_for_the_first_time_lifts_nothing_once_it_is_merged_either(
+    world: Make, interest: None
+) -> None:
+    w = world(person(1), changes={"opt_out": {"esp_to_crm": False}})
+    w.sync()
+    first = w.crm_id(ANN)
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    w.crm.act("create", first_name="Ann", addresses=(ANN,), opt_in=True, consent_at=w.clock.now())
+    w.sync()
+    assert not may_send(w, ANN)
+    second = next(k for k in w.crm.portal.table("contact").rows if str(k) != first)
+    w.crm.act("merge", keep=int(first), lose=second)
+    w.sync()
+
+    assert not may_send(w, ANN)
+    assert status(w, ANN) == Status.OUT
+
+
 def test_a_merge_of_two_who_never_said_no_opts_nobody_out(world: Make, interest: None) -> None:
     w = world(person(1), person(2))
     w.sync()

@@ -1,17 +1,17 @@
 """Addresses that appear on records: what follows them there, and whether a merge brought them."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from optsync.connect.contract import Absence
 from optsync.model.contact_point import same_mailbox
 from optsync.model.record import Record, Side
-from optsync.model.statement import OUR_CLOCK, Statement, StatementKind
+from optsync.model.statement import OUR_CLOCK, Statement, StatementKind, Strength
 from optsync.reconcile.carry import Moved, grants, restated, restrictions
 from optsync.reconcile.consent import unbeaten
-from optsync.reconcile.detect import Said
+from optsync.reconcile.detect import Detected, Said
 from optsync.state.records import Observed
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
@@ -27,7 +27,7 @@ class NeedsLookUp(Exception):
 
 
 class Reading(Protocol):
-    """A record that was read, what was stored of it, and its usable addresses."""
+    """A record that was read, what was stored of it, its usable addresses, and what the two tell."""
 
     @property
     def record(self) -> Record: ...
@@ -37,6 +37,9 @@ class Reading(Protocol):
 
     @property
     def points(self) -> tuple[str, ...]: ...
+
+    @property
+    def detected(self) -> Detected: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,36 @@ class Carrier:
         keys = self._unit.points.find({a for item in news for a in item.points})
         had = {item.record.id: set(item.old.points) if item.old else set() for item in news}
         return {a: keys[a] for item in news for a in item.points if a in keys and keys[a] not in had[item.record.id]}
+
+    def said(self, item: Reading) -> Sequence[Said]:
+        """What the reading says. A consent that a merge has brought was given for the record that is gone, and one that
+        another record of these addresses shows was there before: both are seen here for the first time, and what is
+        lifts nothing."""
+        said = item.detected.said
+        if self._binding.side is not Side.CRM or not any(_may_lift(each.statement) for each in said):
+            return said
+        is_merged = bool(self._lost_to(item))
+        dates = self._dates_elsewhere(item)
+        return [
+            replace(each, statement=replace(each.statement, strength=Strength.NOTHING))
+            if _may_lift(each.statement) and (is_merged or each.statement.evidence.get("consent_date") in dates)
+            else each
+            for each in said
+        ]
+
+    def _dates_elsewhere(self, item: Reading) -> set[str]:
+        """The consent dates that other records of these addresses were last seen with."""
+        names = {r.consent_date for r in self._binding.representations if r.consent_date}
+        keys = self._unit.points.find(item.points).values()
+        held = self._unit.records.load(self._unit.records.holding(keys, [self._source_id]))
+        others = (o.record.fields for o in held if o.record.id != item.record.id)
+        return {str(fields[name]) for fields in others for name in names if fields.get(name) is not None}
+
+    def _lost_to(self, item: Reading) -> Sequence[Observed]:
+        """The records that were merged into this one."""
+        lost = {o.key: o for address in item.points for o in self._lost.get(address, ())}
+        is_itself = item.old is not None and item.record.id in {o.record.id for o in lost.values()}
+        return () if is_itself else tuple(lost.values())
 
     def is_ours(self, item: Reading) -> bool:
         """Whether the record shows the address that we gave it by a write whose answer was lost."""
@@ -169,11 +202,11 @@ class Carrier:
 
     def _merged(self, item: Reading, listed: Sequence[int], moved: Moved) -> Iterator[tuple[int, Statement]]:
         """The flag of a record that was merged into this one speaks for all addresses of this one."""
-        lost = {o.key: o for address in item.points for o in self._lost.get(address, ())}
-        if not lost or (item.old and item.record.id in {o.record.id for o in lost.values()}):
+        lost = self._lost_to(item)
+        if not lost:
             return
-        about = self._unit.ledger.about({p for o in lost.values() for p in o.points})
-        for each in lost.values():
+        about = self._unit.ledger.about({p for o in lost for p in o.points})
+        for each in lost:
             for point in each.points:
                 for said in unbeaten(about[point], tolerance=self._terms.tolerance):
                     if self._is_flag(said, each.record.id):
@@ -195,3 +228,7 @@ class Carrier:
             record=item.record.id,
             since=None if is_told or item.old is None else item.old.read_at,
         )
+
+
+def _may_lift(said: Statement) -> bool:
+    return said.kind is StatementKind.GRANT and said.strength is not Strength.NOTHING

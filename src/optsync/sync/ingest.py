@@ -290,7 +290,7 @@ class Ingest:
             listed = [points[a] for a in item.points]
             told = own.setdefault(item.record.id, [])
             touched.update(listed, item.old.points if item.old else ())
-            for each in item.detected.said:
+            for each in self._carrier.said(item):
                 if each.needs_confirmation and listed:
                     nominated.append((item, listed[0], each))
                 else:
