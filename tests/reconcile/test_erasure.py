@@ -68,7 +68,7 @@ def test_the_primary_address_says_whose_record_it_is(addresses: tuple[str, ...],
 
 
 def test_of_their_own_record_only_id_and_wishes_are_kept_and_the_addresses_of_others() -> None:
-    assert kept(RECORD, {ANN}, [CRM, ESP]) == Record(
+    assert kept(RECORD, {ANN}, [CRM, ESP], NOW) == Record(
         id="7",
         addresses=(BOB,),
         status=Status.OUT,
@@ -81,14 +81,24 @@ def test_of_their_own_record_only_id_and_wishes_are_kept_and_the_addresses_of_ot
     )
 
 
+@pytest.mark.parametrize(
+    ("date", "is_kept"),
+    [("2026-06-01T12:00:01Z", True), ("2026-06-01T12:00:00Z", False), ("2026-06-02", True), ("soon", False), (7, False)],
+)
+def test_of_their_own_record_a_consent_date_from_after_the_erasure_is_kept(date: Value, is_kept: bool) -> None:
+    record = replace(RECORD, fields={**RECORD.fields, "CONSENT": date})
+
+    assert kept(record, {ANN}, [CRM, ESP], NOW).fields.get("CONSENT") == (date if is_kept else None)
+
+
 def test_of_somebody_elses_record_only_the_address_goes_wherever_it_is_spelled() -> None:
     record = replace(RECORD, addresses=(BOB, "Ann@Example.com", f"copy to {ANN}"))
 
-    assert kept(record, {ANN}, [CRM, ESP]) == replace(
+    assert kept(record, {ANN}, [CRM, ESP], None) == replace(
         record, addresses=(BOB,), reason=None, fields={**RECORD.fields, "NOTE": None}
     )
     plain = replace(record, reason="asked", fields={"NAME": "Bob"})
-    assert kept(plain, {ANN}, [CRM]) == replace(plain, addresses=(BOB,))
+    assert kept(plain, {ANN}, [CRM], None) == replace(plain, addresses=(BOB,))
 
 
 @pytest.mark.parametrize(

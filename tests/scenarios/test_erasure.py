@@ -80,6 +80,26 @@ def test_somebody_forgotten_before_any_system_showed_them_never_gets_in(world: M
     assert w.crm_shows(ANN)["opt_out"] is True
 
 
+def test_a_consent_that_a_new_record_came_with_lifts_nothing_when_it_is_read_again(world: Make) -> None:
+    w = world(person(2))
+    w.sync()
+    erase(w)
+    w.wait(minutes=10)
+    now = w.clock.now()
+    w.crm.populate([person(1, in_esp=False, opt_in=True, consent_at=now, created_at=now)])
+    w.sync(stopping=lambda: True)
+    w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+    w.sync(stopping=lambda: True)
+    w.sync()
+
+    assert w.esp.act("view", email=ANN) is None
+    assert w.crm_shows(ANN)["opt_out"] is True
+    w.wait(minutes=10)
+    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
+    w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.IN, "a date that moved is a new consent"
+
+
 def test_who_is_forgotten_twice_stays_forgotten(world: Make) -> None:
     w = world(person(1), person(2))
     w.sync()

@@ -3,10 +3,12 @@
 import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from datetime import datetime
 
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.record import Record, Value
 from optsync.model.statement import Statement, StatementKind
+from optsync.reconcile.moments import parse_moment
 from optsync.reconcile.representation import Representation
 
 FORGOTTEN = "forgotten"
@@ -56,11 +58,22 @@ def others_part(record: Record, forgotten: Collection[str]) -> Record:
     )
 
 
-def kept(record: Record, forgotten: Collection[str], representations: Iterable[Representation]) -> Record:
-    """What is stored of a record that holds forgotten addresses."""
-    if is_owner(record, forgotten):
-        return own_part(record, forgotten, representations)
-    return others_part(record, forgotten)
+def kept(
+    record: Record, forgotten: Collection[str], representations: Collection[Representation], since: datetime | None
+) -> Record:
+    """What is stored of a record that holds forgotten addresses. ``since``: when the owner was forgotten, None if that
+    is somebody else. Consent dates from after that stay, or the next reading would take them for ones that moved."""
+    if since is None:
+        return others_part(record, forgotten)
+    own = own_part(record, forgotten, representations)
+    dates = {r.consent_date: record.fields.get(r.consent_date) for r in representations if r.consent_date}
+    later = {name: value for name, value in dates.items() if isinstance(value, str) and _is_after(value, since)}
+    return replace(own, fields={**own.fields, **later})
+
+
+def _is_after(date: str, since: datetime) -> bool:
+    moment = parse_moment(date)
+    return moment is not None and moment > since
 
 
 def mentions(value: Value, forgotten: Collection[str]) -> bool:

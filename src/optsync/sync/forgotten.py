@@ -86,7 +86,11 @@ class Screen:
     def keep(self, record: Record) -> Record:
         """What is stored of it."""
         forgotten = self._by_record.get(record.id)
-        return erasure.kept(record, forgotten, self._binding.representations) if forgotten else record
+        if not forgotten:
+            return record
+        owner = next((self._keys[a] for a in erasure.usable(record.addresses)[:1] if a in forgotten), None)
+        since = None if owner is None else self._unit.points.forgotten_since(owner)
+        return erasure.kept(record, forgotten, self._binding.representations, since)
 
     def returns(self, record: Record, said: Sequence[Said], tolerance: timedelta) -> list[Return]:
         """New opt-ins in a forgotten person's own record that would lift the erasure."""
