@@ -1,7 +1,7 @@
 """What must hold, and how it is looked at. Every check counts how often it had something to look at."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 
 from tests.simulation.hands import Sight
@@ -164,8 +164,12 @@ class Judge:
         self._witness = witness
         self._counts = counts
 
-    def judge(self, world: Sight) -> None:
-        """Raises :class:`Violation`: a no is not shown, or the sides disagree."""
+    def judge(self, world: Sight, *, mapped: Collection[str]) -> None:
+        """``mapped``: the topics that have a box in the CRM now; one that no configuration names is not written.
+
+        Raises:
+            Violation: a no is not shown, or the sides disagree.
+        """
         for email in sorted({email for email, _ in self._witness.nos}):
             if self._witness.must_be_out(email):
                 self._counts[Law.REACHES] += 1
@@ -173,7 +177,7 @@ class Judge:
             for topic in TOPICS:
                 if self._witness.must_be_out(email, topic):
                     self._counts[Law.REACHES] += 1
-                    self._is_off_everywhere(email, topic, world)
+                    self._is_off_everywhere(email, topic, world, is_mapped=topic in mapped)
         self._agree(world)
 
     def _agree(self, world: Sight) -> None:
@@ -194,12 +198,12 @@ class Judge:
             if contact.addresses[:1] == (email,) and not contact.is_out:
                 raise Violation(Law.REACHES, f"{email} said no and contact {key} does not show it")
 
-    def _is_off_everywhere(self, email: str, topic: str, world: Sight) -> None:
+    def _is_off_everywhere(self, email: str, topic: str, world: Sight, *, is_mapped: bool) -> None:
         for member in world.esp.values():
             if member.address == email and topic in member.topics and member.status != "archived":
                 raise Violation(Law.REACHES, f"{email} said no to {topic} and has it at the platform")
         for key, contact in world.crm.items():
-            if contact.addresses[:1] == (email,) and topic in contact.topics:
+            if is_mapped and contact.addresses[:1] == (email,) and topic in contact.topics:
                 raise Violation(Law.REACHES, f"{email} said no to {topic} and contact {key} has it")
 
 

@@ -361,7 +361,7 @@ class Player:
         follows from who holds it."""
         world = sight(self.stage)
         self.witness.ends(world, is_compared=is_compared)
-        self._judge.judge(world)
+        self._judge.judge(world, mapped=self.stage.config.syncs[SYNC].crm.topics)
         self._books.may_send()
         if is_compared:
             self._books.judge_fields(world)
