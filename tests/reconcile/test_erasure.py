@@ -83,7 +83,13 @@ def test_of_their_own_record_only_id_and_wishes_are_kept_and_the_addresses_of_ot
 
 @pytest.mark.parametrize(
     ("date", "is_kept"),
-    [("2026-06-01T12:00:01Z", True), ("2026-06-01T12:00:00Z", False), ("2026-06-02", True), ("soon", False), (7, False)],
+    [
+        ("2026-06-01T12:00:01Z", True),
+        ("2026-06-01T12:00:00Z", False),
+        ("2026-06-02", True),
+        ("soon", False),
+        (7, False),
+    ],
 )
 def test_of_their_own_record_a_consent_date_from_after_the_erasure_is_kept(date: Value, is_kept: bool) -> None:
     record = replace(RECORD, fields={**RECORD.fields, "CONSENT": date})

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from optsync.sync.administer import opt_in
 from optsync.sync.forget import forget, forget_at_vendors, still_there
 from optsync.sync.undo import undo
 from tests.scenarios.test_crashes import Killed, KillingTransport
-from tests.scenarios.world import CRM, ESP, World, person
+from tests.scenarios.world import CRM, ESP, START, World, person
 
 pytestmark = pytest.mark.rule("forgotten stays out")
 Make = Callable[..., World]
@@ -203,6 +204,23 @@ def test_an_address_that_two_contacts_share_is_forgotten_and_the_other_person_st
     with w.store.reading() as unit:
         kept = unit.records.load(unit.records.holding(unit.points.find([ANN]).values()))
     assert {a for o in kept for a in o.record.addresses} == {"bob@example.com"}
+
+
+def test_whoever_shared_a_record_is_not_bound_any_more_once_the_address_is_taken_off(world: Make) -> None:
+    bob = person(2, addresses=("bob@example.com", ANN), opt_in=True, consent_at=START - timedelta(days=3))
+    w = world(person(1), bob)
+    w.sync()
+    erase(w)
+    w.sync()
+    number = w.crm_id("bob@example.com")
+    assert w.crm_shows("bob@example.com")["opt_out"] is True, "a member of that address is out"
+    row = next(row for row in w.crm.act("dump", id=number)["EMAIL"] if row["VALUE"] == ANN)
+    w.crm.act("edit", id=number, fields={"EMAIL": [{"ID": row["ID"], "DELETE": "Y"}]})
+    w.sync()
+
+    assert w.crm_shows("bob@example.com")["opt_out"] is False
+    assert w.crm_shows(ANN)["opt_out"] is True
+    w.rest()
 
 
 def test_a_change_that_waits_to_be_sent_is_not_sent_after_the_erasure(world: Make) -> None:

@@ -32,6 +32,11 @@ _FORGOTTEN = Prepared(sa.select(contact_point.c.id).where(_LISTED, contact_point
 _NAMELESS = Prepared(
     sa.select(contact_point.c.id).where(_LISTED, contact_point.c.email.is_(None), contact_point.c.hash.is_(None))
 )
+_HOLDERS = Prepared(
+    sa.select(record_point.c.record_id)
+    .join(contact_point, contact_point.c.id == record_point.c.point_id)
+    .where(record_point.c.record_id.in_(any_of("records")), contact_point.c.email.is_(None))
+)
 _HASH_KEYS = Prepared(
     sa.select(contact_point.c.hash_key, sa.func.count())
     .where(contact_point.c.hash.is_not(None))
@@ -191,6 +196,14 @@ class Points:
         found: set[int] = set()
         for part in chunks(sorted(set(keys))):
             found.update(_FORGOTTEN.scalars(self._connection, keys=part))
+        return frozenset(found)
+
+    def holders(self, records: Iterable[int]) -> frozenset[int]:
+        """Those of the records that held an address which was erased, when they were last read: what is kept of them
+        looks as if it had been taken off."""
+        found: set[int] = set()
+        for part in chunks(sorted(records)) if self.has_forgotten() else ():
+            found.update(_HOLDERS.scalars(self._connection, records=part))
         return frozenset(found)
 
     def nameless(self, keys: Iterable[int]) -> frozenset[int]:

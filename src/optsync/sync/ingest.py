@@ -145,7 +145,8 @@ class Ingest:
         """Which of the readings may be news. It is asked of every record of every full read."""
         if not self._source.is_known:
             return list(by_id)
-        before = {rid: one.fingerprint for rid, one in known.items() if one.is_plain}
+        shared = self._unit.points.holders(one.key for one in known.values())
+        before = {rid: one.fingerprint for rid, one in known.items() if one.is_plain and one.key not in shared}
         return [rid for rid, record in by_id.items() if before.get(rid) != fingerprint_of(record)]
 
     def _note_shown(self, by_id: Mapping[str, Record], keys: Mapping[str, int], news: Sequence[_News]) -> None:
@@ -297,8 +298,7 @@ class Ingest:
                     told.extend((p, each.statement) for p in self._carrier.spoken_for(item, each, listed))
         said = [pair for told in own.values() for pair in told]
         for item in news:
-            listed = [points[a] for a in item.points]
-            said.extend(self._carrier.carried(item, listed, own[item.record.id], said))
+            said.extend(self._carrier.carried(item, [points[a] for a in item.points], own[item.record.id], said))
         said.extend(self._judge_nominations(nominated, said))
         self._unit.ledger.append(said, run=self._now.run)
         self._unit.points.mark(self._binding.syncs, touched)
