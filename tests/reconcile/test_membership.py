@@ -19,6 +19,7 @@ from optsync.reconcile.view import Intent, Neighbourhood, Seen
 from tests.reconcile.places import EVENTS, NOW, OFFERS, SCOPE, around, before, contact, grant, member, out, policy, say
 
 TICK = grant(scope=OFFERS, strength=Strength.NOTHING)
+PROOF = {"CONSENT": "2026-06-01T11:00:00Z", "CONSENT_SOURCE": "mc"}
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,9 @@ def test_a_transform_reads_the_other_fields_of_the_record() -> None:
     ("seen", "said", "how", "expected"),
     [
         ([member(2)], [], {}, {"TYPE": "CLIENT"}),
-        ([member(2)], [grant(system="mc")], {}, {"TYPE": "CLIENT", "IN": True}),
+        ([member(2)], [grant(system="mc")], {}, {"TYPE": "CLIENT", "IN": True, **PROOF}),
+        ([member(2)], [grant(system="crm")], {}, {"TYPE": "CLIENT", "IN": True}),
+        ([member(2)], [grant(scope=OFFERS, system="mc")], {}, {"TYPE": "CLIENT"}),
         ([member(2)], [], {"creates_in_crm": False}, None),
         ([member(2, (1,), Status.PENDING)], [], {}, None),
         ([member(2)], [out()], {}, None),
@@ -306,6 +309,15 @@ def test_a_member_whom_no_record_holds_is_created_in_the_crm(
     intents = [i for i in decide([1], around(*seen, said={1: said}), policy(**usual)).intents if i.record is None]
 
     assert [dict(i.fields) for i in intents] == ([] if expected is None else [expected])
+
+
+def test_who_is_created_in_the_crm_has_the_topics_that_they_wanted() -> None:
+    said = [grant(scope=OFFERS, system="mc"), grant(scope=EVENTS, system="mc"), out(scope=EVENTS, minutes=1)]
+    decision = decide([1], around(member(2), said={1: said}), policy(creates_in_crm=True))
+    (intent,) = (i for i in decision.intents if i.kind is ChangeKind.CREATE)
+
+    assert intent.topics == {"T_OFFERS": True}
+    assert intent.after["T_OFFERS"] is True
 
 
 def test_a_field_that_goes_one_way_does_not_reach_a_new_record() -> None:

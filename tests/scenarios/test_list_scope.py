@@ -1,11 +1,12 @@
 """Who belongs to the list: entering, leaving, coming back. It never limits restrictions."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from optsync.model.record import Status
-from tests.scenarios.world import World, person
+from tests.scenarios.world import START, World, person
 
 pytestmark = pytest.mark.rule("list scope limits no restriction")
 
@@ -107,6 +108,17 @@ def test_members_that_optsync_never_joined_are_not_touched(world: Make) -> None:
 
     assert w.esp_shows(ANN)["status"] == Status.IN
     w.settle()
+
+
+def test_who_is_created_in_the_crm_has_their_topics_and_the_proof_of_their_consent_from_the_start(world: Make) -> None:
+    ann = person(1, in_crm=False, opted_in_at=START - timedelta(days=3), esp_topics={"news": True, "offers": False})
+    w = world(ann, person(2), policy={"esp_only": "create_in_crm"})
+    w.sync()
+
+    shows = w.crm_shows(ANN)
+    assert (shows["opt_in"], shows["topics"]["news"], shows["topics"]["offers"]) == (True, True, False)
+    assert w.crm.act("dump", id=w.crm_id(ANN))["UF_CRM_CONSENT_DATE"]
+    w.rest()
 
 
 def test_people_known_to_the_esp_only_are_created_in_the_crm_on_request(world: Make) -> None:

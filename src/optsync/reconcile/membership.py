@@ -13,8 +13,8 @@ from optsync.reconcile.consent import Deliverability, Standing, Wish
 from optsync.reconcile.identity import Apart
 from optsync.reconcile.pairing import pair_fields
 from optsync.reconcile.policy import Enter, Leave, SyncPolicy
-from optsync.reconcile.project import evidence_of
-from optsync.reconcile.representation import flags_for, topic_shown
+from optsync.reconcile.project import evidence_of, proof_of
+from optsync.reconcile.representation import Representation, flags_for, topic_shown
 from optsync.reconcile.rules import DISAGREED, Rule
 from optsync.reconcile.transforms import canonical
 from optsync.reconcile.undo import no_longer_kept
@@ -195,7 +195,7 @@ def _create_in_esp(point: Point, owner: Seen, decided: Standing, policy: SyncPol
             agreed[rule.key] = Agreed(rule.remembered(owner.record.fields), forward)
     grant = to_confirm(point, policy) if is_request and decided.wish is Wish.IN else decided.decided_by
     why = Rule.ENTERED_LIST if not is_request else Rule.ASKED_FOR_GRANT if grant else Rule.ASKED_ONCE
-    topics = {name: True for scope, name in policy.esp.topics if point.topic_standing(scope, policy).wish is Wish.IN}
+    topics = _wanted(point, policy.esp, policy)
     address = spelled(point, owner)
     return Intent(
         kind=ChangeKind.REQUEST if is_request else ChangeKind.CREATE,
@@ -217,6 +217,12 @@ def _create_in_esp(point: Point, owner: Seen, decided: Standing, policy: SyncPol
     )
 
 
+def _wanted(point: Point, representation: Representation, policy: SyncPolicy) -> dict[str, bool]:
+    """The topics that a new record begins with."""
+    wishes = {name: point.topic_standing(scope, policy).wish for scope, name in representation.topics}
+    return {name: True for name, wish in wishes.items() if wish is Wish.IN}
+
+
 def _create_in_crm(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
     member = pair.member
     if not policy.creates_in_crm or member is None or member.record.status is not Status.IN:
@@ -234,7 +240,8 @@ def _create_in_crm(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> I
             values[rule.crm] = value
             agreed[rule.key] = Agreed(value, shown)
     if decided.wish is Wish.IN:
-        values |= flags_for(Status.IN, None, policy.crm)
+        values |= {**flags_for(Status.IN, None, policy.crm), **proof_of(decided, policy.crm_system, policy.crm)}
+    topics = _wanted(pair.point, policy.crm, policy)
     intent = Intent(
         kind=ChangeKind.CREATE,
         write=WriteKind.CREATE,
@@ -243,7 +250,8 @@ def _create_in_crm(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> I
         record=None,
         point=pair.point.key,
         rule=Rule.ESP_ONLY,
-        after={"address": spelled(pair.point, member), **values},
+        after={"address": spelled(pair.point, member), **topics, **values},
+        topics=topics,
         fields=values,
         address=spelled(pair.point, member),
         agreed=agreed,

@@ -257,19 +257,12 @@ def _is_hard(point: Point, around: Neighbourhood, policy: SyncPolicy) -> bool:
 
 
 def _proof(seen: Seen, around: Neighbourhood, decided: Standing, representation: Representation) -> Iterator[Intent]:
-    grant = decided.decided_by
-    if decided.wish is not Wish.IN or grant is None or not representation.consent_date:
+    grant, values = decided.decided_by, proof_of(decided, seen.system, representation)
+    if grant is None or not values:
         return
-    if grant.system == seen.system or grant.source is Source.LEGACY:
-        return
-    known = seen.record.fields.get(representation.consent_date)
+    known = seen.record.fields.get(representation.consent_date or "")
     if isinstance(known, str) and not _is_older(known, grant.at):
         return
-    values: dict[str, Value] = {representation.consent_date: format_moment(grant.at)}
-    if representation.consent_source:
-        values[representation.consent_source] = grant.evidence.get("consent_source") or grant.system or grant.source
-    if representation.consent_text and (text := grant.evidence.get("consent_text")):
-        values[representation.consent_text] = text
     yield _intent(
         seen,
         around.points[seen.points[0]],
@@ -281,6 +274,21 @@ def _proof(seen: Seen, around: Neighbourhood, decided: Standing, representation:
         causes=(grant.uid,),
         fields=values,
     )
+
+
+def proof_of(decided: Standing, system: str, representation: Representation) -> dict[str, Value]:
+    """What a record of ``system`` shows as the proof of a grant that was given elsewhere; nothing without one."""
+    grant = decided.decided_by
+    if decided.wish is not Wish.IN or grant is None or not representation.consent_date:
+        return {}
+    if grant.system == system or grant.source is Source.LEGACY:
+        return {}
+    values: dict[str, Value] = {representation.consent_date: format_moment(grant.at)}
+    if representation.consent_source:
+        values[representation.consent_source] = grant.evidence.get("consent_source") or grant.system or grant.source
+    if representation.consent_text and (text := grant.evidence.get("consent_text")):
+        values[representation.consent_text] = text
+    return values
 
 
 def _is_older(known: str, at: datetime) -> bool:
