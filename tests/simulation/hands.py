@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from optsync.model.record import Status
-from tests.simulation.script import TOPICS, Act, address
+from tests.simulation.script import TOPICS, Act, address, primary_first
 from tests.simulation.stage import Stage
 
 _IMPOSSIBLE = (KeyError, IndexError)
@@ -54,7 +54,7 @@ def sight(stage: Stage) -> Sight:
 def _contact(row: Any) -> Contact:
     values = row.values
     return Contact(
-        tuple(dict.fromkeys([one.value.strip().lower() for one in row.multifields if one.kind == "EMAIL"])),
+        primary_first([(one.value_type, one.id, one.value) for one in row.multifields if one.kind == "EMAIL"]),
         bool(values.get("UF_CRM_OPT_OUT")),
         bool(values.get("UF_CRM_OPT_IN")),
         frozenset([topic for topic, name in _BOXES.items() if values.get(name)]),

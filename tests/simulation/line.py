@@ -10,7 +10,7 @@ import msgspec
 
 from optsync.connect.mock import MockRequest, MockResponse, MockTransport
 from optsync_mock.faults import FaultKind, Rule, answer_with_fault
-from tests.simulation.script import FAULTS, PARTIAL, STALE
+from tests.simulation.script import FAULTS, PARTIAL, STALE, primary_first
 from tests.simulation.stage import CRM, ESP, Fate, Killed, Stage
 
 FLAGS = frozenset({"UF_CRM_OPT_OUT", "UF_CRM_OPT_IN"})
@@ -238,7 +238,7 @@ class Line(MockTransport):
             return Row(side, key, (str(item["email_address"]).lower(),), status, *flags, topics, proof)
         if "UF_CRM_OPT_OUT" not in item:
             return None
-        mails = tuple(dict.fromkeys(str(one["VALUE"]).strip().lower() for one in item.get("EMAIL") or ()))
+        mails = primary_first([(o["VALUE_TYPE"], int(o["ID"]), o["VALUE"]) for o in item.get("EMAIL") or ()])
         topics = frozenset(topic for name, topic in _BOXES.items() if _is_on(item.get(name)))
         flags = (_is_on(item["UF_CRM_OPT_OUT"]), _is_on(item["UF_CRM_OPT_IN"]))
         untold = frozenset(topic for name, topic in _BOXES.items() if name not in item)

@@ -1,13 +1,14 @@
 """A world as a script: a list of steps, made from a seed or read from a file; it can be replayed, shortened, kept."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeAlias
 
 SLOTS = 6
 """Addresses in a world: few, so that things collide."""
 TOPICS = ("news", "offers")
+_KINDS = ("MAILING", "WORK", "HOME", "OTHER")
 LOST_BEFORE, LOST_AFTER, TRUNCATED = "lost before", "lost after", "truncated"
 LIMIT, LIMIT_BARE, BROKEN, FORBIDDEN = "429", "429 bare", "5xx", "403"
 PARTIAL, STALE = "partial batch", "stale read"
@@ -121,6 +122,13 @@ class Script:
 
 def address(slot: int) -> str:
     return f"p{slot}@example.com"
+
+
+def primary_first(rows: Sequence[tuple[str, int, str]]) -> tuple[str, ...]:
+    """The addresses of a CRM record by kind, then the oldest: the first is its primary one, in whatever order a merge
+    has left them. ``rows``: kind, number and address of each."""
+    ordered = sorted(rows, key=lambda row: (_KINDS.index(row[0]), row[1])) if len(rows) > 1 else rows
+    return tuple(dict.fromkeys([mail.strip().lower() for _, _, mail in ordered]))
 
 
 def dump(script: Script) -> str:
