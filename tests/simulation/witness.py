@@ -155,6 +155,11 @@ class Witness(Testimony):
             self._no(now_is.addresses, STATUS, now, key, "out", is_personal=False)
         elif was and was.is_in and not now_is.is_in and not now_is.is_out and seen and seen.is_in:
             self._no(addresses, STATUS, now, key, "unticked", is_personal=False)
+        elif was and was.is_in and not now_is.is_in and not now_is.is_out and any(r.is_in for r in self._seen(key)):
+            # Only a cycle that did not end well was shown the tick, and it may have kept that.
+            self.spoken.add((key, STATUS, "no"))
+            for email in addresses:
+                self.nos.setdefault((email, STATUS), [])
         if not now_is.is_out:
             self.flagged.discard(key)
             self._take_back(key, "out")
