@@ -6,7 +6,7 @@ from typing import Any
 
 from optsync.connect.http import Effect
 from optsync.errors import SystemFailure
-from optsync.model.change import WriteKind
+from optsync.model.change import Result, WriteKind
 from optsync.model.record import Status
 from optsync_mailchimp.archived import archived_among
 from optsync_mailchimp.client import MailchimpClient, Reply
@@ -108,9 +108,17 @@ class BulkWriter:
             elif is_create:
                 # Not a word about it, or in a spelling of the vendor's: the address itself tells.
                 task.repeated.add(job.index)
-                self._single.create(task, job)
+                self._unmentioned(task, job)
             else:
                 self._misplaced(task, job, is_new=job.address in created)
+
+    def _unmentioned(self, task: Task, job: Job) -> None:
+        """A create that the answer leaves out. A request for confirmation is not sent twice: its mail may be out."""
+        if job.write.status is Status.PENDING:
+            task.fail(job, "the answer says nothing about it", result=Result.UNKNOWN)
+            self._single.recognise(task, job)
+        else:
+            self._single.create(task, job)
 
     def _refused(self, task: Task, job: Job, error: Mapping[str, Any], *, is_create: bool) -> None:
         verdict = of_item(error)

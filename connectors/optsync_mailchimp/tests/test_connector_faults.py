@@ -61,6 +61,50 @@ def test_a_request_whose_answer_is_lost_is_never_sent_twice() -> None:
     assert world.calls("POST") == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "is_made", "expected", "calls"),
+    [
+        (Status.PENDING, True, Result.APPLIED, 1),
+        (Status.PENDING, False, Result.UNKNOWN, 1),
+        (Status.IN, True, Result.APPLIED, 1),
+        (Status.IN, False, Result.APPLIED, 2),
+    ],
+)
+def test_a_request_that_the_answer_leaves_out_is_not_sent_twice_either(
+    status: Status, is_made: bool, expected: Result, calls: int
+) -> None:
+    world = World({})
+
+    def leave_out(method: str, path: str, body: Any) -> Any:
+        if method != "POST" or not path.endswith(world.spec.collection):
+            return body
+        if not is_made:
+            world.mock.act("change_address", email="new@example.org", to="other@example.org")
+        return {**body, "new_members": []}
+
+    world.line.rewrite = leave_out
+    [outcome] = world.write(world.create("new@example.org", status))
+
+    assert outcome.result is expected
+    assert world.calls("POST") == calls
+
+
+def test_a_request_that_has_an_error_of_its_own_was_not_made_and_is_sent_again() -> None:
+    world = World({})
+
+    def refuse(method: str, path: str, body: Any) -> Any:
+        if method != "POST" or not path.endswith(world.spec.collection):
+            return body
+        world.mock.act("change_address", email="new@example.org", to="other@example.org")
+        error = {"email_address": "new@example.org", "error": "An error occurred.", "error_code": "ERROR_GENERIC"}
+        return {**body, "new_members": [], "errors": [error]}
+
+    world.line.rewrite = refuse
+    [outcome] = world.write(world.create("new@example.org", Status.PENDING))
+
+    assert (outcome.result, world.shows("new@example.org")["status"]) == (Result.APPLIED, Status.PENDING)
+
+
 def test_after_a_failure_of_the_system_the_rest_is_not_sent() -> None:
     world = World(numbered(3))
     a, b, c = (world.records()[address] for address in (_A, _B, _C))
