@@ -87,7 +87,7 @@ class Inspector:
             self._topic(mails, topic, asked, wanted=wanted)
 
     def put_off(self, asked: Asked, world: Sight) -> None:
-        """Too many requests at once: nothing of it was done, and nobody was asked for anything."""
+        """Too many requests at once, or an error of its own: it was not done, and nobody was asked for anything."""
         mails = (asked.address,) if asked.is_creating else self._addresses(asked, world)
         if asked.status == "pending" and mails:
             self._asked[mails[0]] -= 1

@@ -111,8 +111,8 @@ class Line(MockTransport):
         if kind is not None and FAULTS[kind] not in {PARTIAL, STALE}:
             fate.struck.add(FAULTS[kind])
         answer = self._struck(kind, base, request, is_write=is_write)
-        if answer.status == 429:
-            watcher.on_put_off(asked)
+        if not_done := asked if answer.status == 429 else _refused(answer, asked):
+            watcher.on_put_off(not_done)
         if fate.kills("after request", number):
             raise Killed
         if answer.status == 200:
@@ -335,6 +335,18 @@ def _collect(side: str, value: Any, found: list[tuple[Any, dict[str, Any]]]) -> 
 def _just_made(body: Mapping[str, Any]) -> frozenset[str]:
     rows = body.get("new_members") or ()
     return frozenset(str(row["email_address"]).lower() for row in rows if not row.get("contact_id"))
+
+
+def _refused(answer: MockResponse, asked: Sequence[Asked]) -> list[Asked]:
+    """Those that have an error of their own: nothing was done about them."""
+    if answer.status != 200 or b'"error_code"' not in answer.body:
+        return []
+    try:
+        errors = _json(answer.body).get("errors") or ()
+    except msgspec.DecodeError:  # cut short: nobody knows
+        return []
+    mails = {str(error["email_address"]).lower() for error in errors}
+    return [each for each in asked if each.address in mails]
 
 
 def _key(side: str, item: Any) -> Any:

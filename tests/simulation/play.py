@@ -229,8 +229,8 @@ class Player:
         self._overwrite()
         world = sight(self.stage)
         self._books.covered.update(_covering(asked).intersection(self.witness.unshown))
-        # Whom a system turns away at its door was not asked, and everybody knows it.
-        is_turned_away = self.fate.faults.get(self.fate.requests) in {"too_many", "too_many_bare", "forbidden"}
+        # Whom a firewall turns away was not asked, and everybody knows it.
+        is_turned_away = self.fate.faults.get(self.fate.requests) == "forbidden"
         for each in asked:
             self._inspector.look(each, world, is_turned_away=is_turned_away)
             if each.is_creating and each.side == "esp":
