@@ -106,6 +106,8 @@ class Inspector:
         if asked.side != "esp" or asked.status != "subscribed":
             return
         self._counts[Law.NO_ENTRY] += 1
+        for topic in (topic for topic, wanted in asked.topics.items() if wanted):
+            self._tick(asked, asked.address, topic)
         no = self._witness.blocks(asked.address)
         if no is not None:
             self._raise_lift(Law.NO_ENTRY, f"{asked.address} is made a member over a no: {no}")
@@ -141,10 +143,13 @@ class Inspector:
             if not any(self._witness.has_no_topic(mail, topic) for mail in mails) and not self._is_in_doubt():
                 raise Violation(Law.PURPOSE_STAYS, f"{topic} is switched off for {mails} and nobody said no to it")
             return
-        self._counts[Law.NO_TICK] += self._witness.has_said_no(mails[0], topic)
-        no = self._witness.blocks(mails[0], topic)
+        self._tick(asked, mails[0], topic)
+
+    def _tick(self, asked: Asked, mail: str, topic: str) -> None:
+        self._counts[Law.NO_TICK] += self._witness.has_said_no(mail, topic)
+        no = self._witness.blocks(mail, topic)
         if no is not None:
-            raise Violation(Law.NO_TICK, f"{topic} is switched on for {mails[0]} at {asked.side} over {no}")
+            raise Violation(Law.NO_TICK, f"{topic} is switched on for {mail} at {asked.side} over {no}")
 
     def _request(self, mail: str) -> None:
         """One for the address, and one for each yes that the platform wants confirmed."""
