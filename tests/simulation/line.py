@@ -85,9 +85,10 @@ class Line(MockTransport):
         self._inner = self._mocks
         self._mocks = {base: _Wire(self, base) for base in self._inner}  # type: ignore[misc]
         self._topics = {key: i.name.lower() for key, i in watcher.stage.esp.audience.interests().items()}
-        self._former: dict[tuple[str, Any, frozenset[str]], dict[str, Any]] = {}
-        self._unsorted: list[tuple[str, Any, dict[str, Any]]] = []
-        """What was shown since the last stale answer, which is the first to ask for it."""
+        self._former: dict[tuple[str, Any, frozenset[str]], dict[str, Any] | None] = {}
+        """By record and what of it was asked for; None where we have written since: that a replica has, too."""
+        self._unsorted: list[tuple[str, Any, dict[str, Any] | None]] = []
+        """What was shown since the last stale answer, which is the first to ask for it, and None where we wrote."""
         self.writes = 0
         self._made: frozenset[str] = frozenset()
         """Addresses of members that the last answer says were just made, without their ids."""
@@ -105,6 +106,7 @@ class Line(MockTransport):
         asked = list(self._asked(base, request)) if is_write else []
         if is_write:
             self.writes += 1
+            self._unsorted += [(each.side, each.key, None) for each in asked if each.key is not None]
             watcher.on_write(asked)
         watcher.on_the_way(number)
         kind = fate.faults.get(number)
@@ -167,17 +169,24 @@ class Line(MockTransport):
         if answer.status != 200:
             return answer
         body = _json(answer.body)
-        for of_side, of_key, item in self._unsorted:
-            self._former[of_side, of_key, frozenset(item)] = item
-        self._unsorted.clear()
+        self._sort()
         if (key := _key(side, body)) is not None and self._watcher.changed_within(side, key, REPLICA_LAG):
-            self._watcher.fate.struck.add(STALE)
-            return _with_answer(answer, self._former.get((side, key, frozenset(body)), body))
+            if former := self._former.get((side, key, frozenset(body))):
+                self._watcher.fate.struck.add(STALE)
+            return _with_answer(answer, former or body)
         total = body.get("total_items")
         left_out = self._age(side, body)
         if isinstance(total, int):
             body["total_items"] = total - left_out
         return _with_answer(answer, body)
+
+    def _sort(self) -> None:
+        for side, key, item in self._unsorted:
+            if item is not None:
+                self._former[side, key, frozenset(item)] = item
+            else:
+                self._former.update(dict.fromkeys([of for of in self._former if of[:2] == (side, key)]))
+        self._unsorted.clear()
 
     def _age(self, side: str, value: Any) -> int:
         """Puts the former rows in place; how many are not there yet."""
@@ -190,12 +199,13 @@ class Line(MockTransport):
                     left_out += self._age(side, item)
                     kept.append(item)
                     continue
-                self._watcher.fate.struck.add(STALE)
-                former = self._former.get((side, key, frozenset(item)))
-                if former is None:
-                    left_out += 1
+                of = (side, key, frozenset(item))
+                if of in self._former:
+                    kept.append(self._former[of] or item)
                 else:
-                    kept.append(former)
+                    left_out += 1
+                if of not in self._former or self._former[of]:
+                    self._watcher.fate.struck.add(STALE)
             value[:] = kept
         elif isinstance(value, dict):
             for item in value.values():
