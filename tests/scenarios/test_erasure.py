@@ -206,6 +206,21 @@ def test_an_address_that_two_contacts_share_is_forgotten_and_the_other_person_st
     assert {a for o in kept for a in o.record.addresses} == {"bob@example.com"}
 
 
+def test_a_consent_of_somebody_else_that_a_merge_brings_lets_nobody_back(world: Make) -> None:
+    w = world(person(1, in_esp=False), person(2))
+    w.sync()
+    erase(w)
+    w.wait(minutes=10)
+    w.crm.act("opt_in", email="ann2@example.com", at=w.clock.now().isoformat())
+    w.crm.act("merge", keep=ANN, lose="ann2@example.com")
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.esp.act("view", email=ANN) is None
+    with w.store.reading() as unit:
+        assert unit.points.forgotten_since(unit.points.find([ANN])[ANN]), "still forgotten"
+
+
 def test_whoever_shared_a_record_is_not_bound_any_more_once_the_address_is_taken_off(world: Make) -> None:
     bob = person(2, addresses=("bob@example.com", ANN), opt_in=True, consent_at=START - timedelta(days=3))
     w = world(person(1), bob)

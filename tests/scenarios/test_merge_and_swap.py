@@ -91,6 +91,24 @@ def test_a_consent_that_a_merge_brings_lifts_nothing_for_the_survivor(
     assert may_send(w, ANN), "a consent of its own lifts it"
 
 
+def test_a_consent_of_a_record_that_was_merged_before_anybody_read_it_lifts_nothing(
+    world: Make, interest: None
+) -> None:
+    w = world(person(1), changes={"opt_out": {"esp_to_crm": False}})
+    w.sync()
+    first = w.crm_id(ANN)
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    w.wait(minutes=10)
+    w.crm.act("create", first_name="Ben", addresses=(BEN,), opt_in=True, consent_at=w.clock.now())
+    second = next(k for k in w.crm.portal.table("contact").rows if str(k) != first)
+    w.crm.act("merge", keep=int(first), lose=second)
+    w.sync()
+
+    assert not may_send(w, ANN)
+    assert status(w, ANN) == Status.OUT
+
+
 def test_a_consent_that_was_seen_for_the_first_time_lifts_nothing_once_it_is_merged_either(
     world: Make, interest: None
 ) -> None:

@@ -27,7 +27,8 @@ class NeedsLookUp(Exception):
 
 
 class Reading(Protocol):
-    """A record that was read, what was stored of it, its usable addresses, and what the two tell."""
+    """A record that was read, what was stored of it, its usable addresses, what the two tell, and whether there are
+    more addresses now."""
 
     @property
     def record(self) -> Record: ...
@@ -40,6 +41,9 @@ class Reading(Protocol):
 
     @property
     def detected(self) -> Detected: ...
+
+    @property
+    def has_more(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +103,11 @@ class Carrier:
     def said(self, item: Reading) -> Sequence[Said]:
         """What the reading says. A consent that a merge has brought was given for the record that is gone, and one that
         another record of these addresses shows was there before: both are seen here for the first time, and what is
-        lifts nothing."""
+        lifts nothing. Who has more addresses than before may have taken in a record that nobody has read."""
         said = item.detected.said
         if self._binding.side is not Side.CRM or not any(_may_lift(each.statement) for each in said):
             return said
-        is_merged = bool(self._lost_to(item))
+        is_merged = item.has_more or bool(self._lost_to(item))
         dates = self._dates_elsewhere(item)
         return [
             replace(each, statement=replace(each.statement, strength=Strength.NOTHING))

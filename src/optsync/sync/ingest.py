@@ -70,6 +70,7 @@ class _News:
     old: Observed | None
     points: tuple[str, ...]
     detected: Detected
+    has_more: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +177,8 @@ class Ingest:
             claims=tuple(c for d in found for c in d.claims),
             doubts=(*doubts, *(x for d in found for x in d.doubts), *self._word_doubt(record)),
         )
-        return _News(record=record, old=old, points=points, detected=merged)
+        has_more = old is not None and len(points) > len(old.points)
+        return _News(record=record, old=old, points=points, detected=merged, has_more=has_more)
 
     def _found(
         self, before: Record | None, record: Record, old: Observed | None, representation: Representation
@@ -190,14 +192,13 @@ class Ingest:
 
     def _let_back(self, news: Sequence[_News]) -> None:
         """Forgotten people who signed up again, and whose platform vouches for it, are let back in."""
-        found = [r for n in news for r in self.screen.returns(n.record, n.detected.said, self._now.tolerance)]
-        confirmed = self._now.confirmed
-        asked = [r for r in found if not r.is_certain and r.statement.uid not in confirmed]
+        found = [r for n in news for r in self.screen.returns(n.record, self._carrier.said(n), self._now.tolerance)]
+        asked = [r for r in found if not r.is_certain and r.statement.uid not in self._now.confirmed]
         if asked:
             raise NeedsConfirmation(
                 [Nomination(record=self._true_id(r.record), uid=r.statement.uid, since=r.since) for r in asked]
             )
-        for address in {r.address for r in found if r.is_certain or confirmed[r.statement.uid]}:
+        for address in {r.address for r in found if r.is_certain or self._now.confirmed[r.statement.uid]}:
             self.screen.let_back(address)
 
     def _without_former_selves(self, news: list[_News]) -> list[_News]:
@@ -288,8 +289,7 @@ class Ingest:
         touched: set[int] = set()
         nominated: list[tuple[_News, int, Said]] = []
         for item in news:
-            listed = [points[a] for a in item.points]
-            told = own.setdefault(item.record.id, [])
+            listed, told = [points[a] for a in item.points], own.setdefault(item.record.id, [])
             touched.update(listed, item.old.points if item.old else ())
             for each in self._carrier.said(item):
                 if each.needs_confirmation and listed:
