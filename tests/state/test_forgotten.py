@@ -33,6 +33,21 @@ def test_no_row_tells_of_a_forgotten_person(url: str, tmp_path: Path) -> None:
     w.store.close()
 
 
+def test_the_holders_of_a_forgotten_address_are_known_without_it(url: str, tmp_path: Path) -> None:
+    w = World(
+        tmp_path, [person(1, addresses=(ANN,)), person(2), person(3, addresses=("bo@example.org", ANN))], state_url=url
+    )
+    w.sync()
+    with w.store.reading() as unit:
+        records = {o.key: o.record.addresses for o in unit.records.load(range(20))}
+        assert unit.points.holders(records) == frozenset()
+    forget(w.engine, ANN, actor="the privacy officer")
+
+    with w.store.reading() as unit:
+        assert unit.points.holders(records) == {key for key, addresses in records.items() if ANN in addresses}
+    w.store.close()
+
+
 def _traces(w: World) -> set[str]:
     text = repr(dump(w.store)).lower()
     return {trace for trace in TRACES if trace in text}
