@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from optsync.model.record import Status
+from optsync.sync.administer import opt_in
 from tests.scenarios.world import START, World, person
 
 pytestmark = pytest.mark.rule("restrictions follow the person")
@@ -80,6 +81,52 @@ def test_a_further_address_that_is_a_member_and_out_shows_in_the_flag_and_speaks
         assert unit.ledger.about([key])[key] == ()
 
 
+def test_a_flag_set_for_an_address_that_left_the_contact_stays_until_the_one_that_is_left_says_yes(world: Make) -> None:
+    """Nobody knows what that one wants, and taking a restriction away takes a yes."""
+    w = world(
+        person(1, addresses=("ann1@example.com", SECOND)),
+        person(2, addresses=(SECOND,), in_crm=False),
+    )
+    w.sync()
+    w.esp.act("unsubscribe", email=SECOND)
+    w.sync()
+    _drop_address(w, "ann1@example.com", SECOND)
+    w.sync()
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True
+    assert w.esp_shows("ann1@example.com")["status"] == Status.IN
+    opt_in(w.engine, "ann1@example.com", scope="acme/marketing", actor="Olga", evidence="a letter")
+    w.sync()
+
+    assert w.crm_shows("ann1@example.com")["opt_out"] is False
+    assert w.esp_shows("ann1@example.com")["status"] == Status.IN
+    assert w.esp_shows(SECOND)["status"] == Status.OUT
+
+
+def test_a_flag_set_for_an_address_that_left_the_contact_goes_where_the_one_that_is_left_had_said_yes(
+    world: Make,
+) -> None:
+    w = world(
+        person(1, addresses=("ann1@example.com", SECOND)),
+        person(2, addresses=(SECOND,), in_crm=False),
+        policy={"existing": "legacy_grant"},
+    )
+    w.sync()
+    w.esp.act("unsubscribe", email=SECOND)
+    w.sync()
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True
+    _drop_address(w, "ann1@example.com", SECOND)
+    w.sync()
+
+    assert w.crm_shows("ann1@example.com")["opt_out"] is False
+    assert w.esp_shows(SECOND)["status"] == Status.OUT
+
+
+def _drop_address(w: World, of: str, address: str) -> None:
+    number = w.crm_id(of)
+    row = next(row for row in w.crm.act("dump", id=number)["EMAIL"] if row["VALUE"] == address)
+    w.crm.act("edit", id=number, fields={"EMAIL": [{"ID": row["ID"], "DELETE": "Y"}]})
+
+
 def test_a_flag_set_by_a_person_speaks_for_all_addresses_and_those_added_later(world: Make) -> None:
     w = world(
         person(1, addresses=("ann1@example.com", SECOND)),
@@ -99,10 +146,7 @@ def test_a_flag_set_by_a_person_speaks_for_all_addresses_and_those_added_later(w
 def test_an_address_that_moves_up_to_first_place_is_followed_by_the_member(world: Make) -> None:
     w = world(person(1, addresses=("ann1@example.com", SECOND), opt_in=True), policy={"existing": "legacy_grant"})
     w.sync()
-    number = w.crm_id("ann1@example.com")
-    rows = w.crm.act("dump", id=number)["EMAIL"]
-    first = next(row for row in rows if row["VALUE"] == "ann1@example.com")
-    w.crm.act("edit", id=number, fields={"EMAIL": [{"ID": first["ID"], "DELETE": "Y"}]})
+    _drop_address(w, "ann1@example.com", "ann1@example.com")
     w.crm.act("opt_in", email=SECOND, at=w.clock.now().isoformat())
     report = w.sync()
 

@@ -189,8 +189,7 @@ class Judge:
         members = {m.address: m for m in world.esp.values()}
         for key, contact in world.crm.items():
             member = members.get(contact.addresses[0]) if contact.addresses else None
-            # A record of several addresses shows out for any of them that is a member and is out.
-            if member and contact.is_out and not any(self._witness.has_said_no(a) for a in contact.addresses[1:]):
+            if member and contact.is_out and not self._witness.may_show_out(("crm", key), contact, member):
                 self._counts[Law.AGREES] += 1
                 if member.status == "subscribed" and member.address not in self._witness.rejected:
                     raise Violation(Law.AGREES, f"contact {key} is out and {member.address} is subscribed")

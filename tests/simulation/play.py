@@ -238,6 +238,7 @@ class Player:
             if each.status in CLOSING:
                 self._closed.add((each.side, each.key))
                 self._volume(each.side)
+                self.witness.closes((each.side, each.key))
 
     def on_put_off(self, asked: Sequence[Asked]) -> None:
         world = sight(self.stage)

@@ -35,6 +35,8 @@ class Witness(Testimony):
     """Records that people changed since they were last shown as they are."""
     flagged: set[Key] = field(default_factory=set)
     """CRM records whose opt-out flag people have set."""
+    closed_as: dict[Key, frozenset[str]] = field(default_factory=dict)
+    """The addresses that a CRM record was last shown with when its opt-out flag was written."""
     absorbed: dict[Key, list[tuple[Contact, int, datetime]]] = field(default_factory=dict)
     spoken: set[tuple[Key, str, str]] = field(default_factory=set)
     """(record, scope, no or yes) of everything that people made a record show."""
@@ -286,6 +288,22 @@ class Witness(Testimony):
             self.latest[key] = row
         for no in self._open():
             no.is_listed = no.is_listed or any(shows(row, no) for row in rows)
+
+    def closes(self, key: Key) -> None:
+        """The engine sets an opt-out flag."""
+        if key in self.latest:
+            self.closed_as[key] = frozenset(self.latest[key].addresses)
+
+    def may_show_out(self, key: Key, contact: Contact, member: Member) -> bool:
+        """Whether a contact may show out though nobody said no of its primary address, which is that member's: for
+        another address that has, while it holds it. We set that flag for the other alone. When that leaves the contact
+        the flag stays, unless somebody ever said yes of the one that is left: taking a restriction away takes a yes."""
+        if any(self.has_said_no(a) for a in contact.addresses[1:]):
+            return True
+        left = self.closed_as.get(key, frozenset()).difference(contact.addresses)
+        is_ours = key not in self.flagged and any((a, STATUS) in self.nos for a in left)
+        has_proof = contact.consent is not None or member.opted_in_at is not None
+        return is_ours and not has_proof and (member.address, STATUS) not in self.yeses
 
     def overwrites(self, key: Key, *, is_out: bool, off: Iterable[str], is_proving: bool) -> None:
         """The engine writes what somebody has just set by hand, unseen: whose it is, the value does not tell."""
