@@ -38,10 +38,10 @@ class Skewed:
     """A vendor's clock that is ahead of ours by some seconds."""
 
     def __init__(self, clock: ManualClock, ahead: float) -> None:
-        self._clock, self._ahead = clock, timedelta(seconds=ahead)
+        self._clock, self.ahead = clock, timedelta(seconds=ahead)
 
     def now(self) -> datetime:
-        return self._clock.now() + self._ahead
+        return self._clock.now() + self.ahead
 
     def monotonic(self) -> float:
         return self._clock.monotonic()
@@ -74,7 +74,8 @@ class World:
         self.clock = ManualClock(START)
         found = mocks()
         self.crm: VendorMock = found["bitrix24"](clock=self.clock, rng=random.Random(1))
-        self.esp: VendorMock = found["mailchimp"](clock=Skewed(self.clock, esp_ahead), rng=random.Random(2))
+        self.esp_clock = Skewed(self.clock, esp_ahead)
+        self.esp: VendorMock = found["mailchimp"](clock=self.esp_clock, rng=random.Random(2))
         population = list(people)
         self.crm.populate(population)
         self.esp.populate(population)

@@ -6,8 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from optsync.clock import ManualClock
+from optsync.reconcile.reading import Jump
 from optsync.state.store import Store
 from optsync.sync.clocks import settled_offset
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -24,10 +27,26 @@ from optsync.sync.clocks import settled_offset
 def test_the_offset_is_steady_until_the_clock_moves(
     measured: Sequence[float | None], expected: Sequence[int | None]
 ) -> None:
-    store = Store("sqlite://", ManualClock(datetime(2026, 1, 1, tzinfo=UTC)))
-    store.migrate()
-    with store.transaction() as unit:
-        found = [settled_offset(unit, "mc", seconds) for seconds in measured]
-    store.close()
+    found = [offset for offset, _ in _settled(measured)]
 
     assert found == [None if n is None else timedelta(seconds=n) for n in expected]
+
+
+def test_the_last_jump_is_remembered_with_the_moment_at_which_it_was_found() -> None:
+    found = [jump for _, jump in _settled([None, 0.2, 600.3, 600.9, None, 90.0])]
+    first = Jump(at=START + timedelta(minutes=2), before=timedelta(0), after=timedelta(seconds=600))
+    second = Jump(at=START + timedelta(minutes=5), before=timedelta(seconds=600), after=timedelta(seconds=90))
+
+    assert found == [None, None, first, first, first, second]
+
+
+def _settled(measured: Sequence[float | None]) -> list[tuple[timedelta | None, Jump | None]]:
+    """What follows from measurements that are a minute apart."""
+    store = Store("sqlite://", ManualClock(START))
+    store.migrate()
+    with store.transaction() as unit:
+        found = [
+            settled_offset(unit, "mc", seconds, now=START + timedelta(minutes=n)) for n, seconds in enumerate(measured)
+        ]
+    store.close()
+    return found

@@ -13,8 +13,9 @@ _CARRIED = "carried"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """A change of address: when it happened by whose clock, when it was seen, and on which record. ``since``: where no
-    stamp tells of it, when the record was last seen without it."""
+    """A change of address: when it happened by whose clock, when it was seen, and on which record. ``since``: when it
+    may have happened at the earliest, if that is another time: where no stamp tells of it, the record was last seen
+    without it then."""
 
     at: datetime
     clock: str | None

@@ -18,7 +18,7 @@ def complaint(before: Record | None, now: Record, scope: str, reading: Reading) 
     return state(
         scope=scope,
         kind=StatementKind.COMPLAINT,
-        at=reading.corrected(at) if is_dated else reading.seen_at,
+        at=reading.corrected(at, permits=False) if is_dated else reading.seen_at,
         clock=reading.system if is_dated else OUR_CLOCK,
         seen_at=reading.seen_at,
         source=Source.SPAM_COMPLAINT,

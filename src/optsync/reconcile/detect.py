@@ -298,7 +298,7 @@ class _Teller:
             return None
         if self.before is not None and self.before.opted_in_at == stamp:
             return None
-        return self.reading.corrected(stamp), self.reading.system, {"opted_in_at": stamp.isoformat()}
+        return self.reading.corrected(stamp, permits=True), self.reading.system, {"opted_in_at": stamp.isoformat()}
 
     def _typed_evidence(self, value: str) -> tuple[datetime, str | None, dict[str, str]] | None:
         at = parse_moment(value)
@@ -368,7 +368,7 @@ class _Teller:
         modified_before = self.before.modified_at if self.before else None
         for stamp, was in ((own, own_before), (self.now.modified_at, modified_before)):
             if stamp is not None and (kind is StatementKind.GRANT or was is None or stamp > was):
-                return self.reading.corrected(stamp), self.reading.system
+                return self.reading.corrected(stamp, permits=kind is StatementKind.GRANT), self.reading.system
         return self.reading.seen_at, OUR_CLOCK
 
     def _statement(

@@ -5,16 +5,35 @@ from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Jump:
+    """A system's clock was set: ``at`` that moment of ours its offset was found to be ``after`` and no longer
+    ``before``."""
+
+    at: datetime
+    before: timedelta
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """``offset`` is the system's clock minus ours, None while it is unknown; ``is_first_run`` says that the collection
-    was never read to its end before under its present meaning, ``was_read_before`` that it was under another."""
+    """``offset`` is the system's clock minus ours, None while it is unknown; ``jump`` is the newest that it has made;
+    ``is_first_run`` says that the collection was never read to its end before under its present meaning,
+    ``was_read_before`` that it was under another."""
 
     system: str
     seen_at: datetime
     offset: timedelta | None = timedelta(0)
+    jump: Jump | None = None
     is_first_run: bool = False
     was_read_before: bool = False
 
-    def corrected(self, stamp: datetime) -> datetime:
-        """The system's stamp by our clock; as it is while the system's clock is unknown."""
-        return stamp - (self.offset or timedelta(0))
+    def corrected(self, stamp: datetime, *, permits: bool) -> datetime:
+        """The system's stamp by our clock; as it is where nothing is known of the system's. What its clock as it was
+        may have told before the jump was found counts from the earlier of the two moments if it ``permits`` something,
+        else from the later."""
+        if self.jump is None:
+            return stamp - (self.offset or timedelta(0))
+        told, former = stamp - self.jump.after, stamp - self.jump.before
+        if former > self.jump.at:
+            return told
+        return min(told, former) if permits else max(told, former)

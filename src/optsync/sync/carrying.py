@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 
 from optsync.connect.contract import Absence
@@ -12,6 +12,7 @@ from optsync.model.statement import OUR_CLOCK, Statement, StatementKind, Strengt
 from optsync.reconcile.carry import Moved, grants, restated, restrictions
 from optsync.reconcile.consent import unbeaten
 from optsync.reconcile.detect import Detected, Said
+from optsync.reconcile.reading import Reading as Circumstances
 from optsync.state.records import Observed
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
@@ -49,10 +50,9 @@ class Reading(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """``there``: record ids that were looked up and whether they still exist. ``no_grants``: scopes of syncs in which
-    no grant follows an address. ``offset``: see :class:`optsync.reconcile.detect.Reading`."""
+    no grant follows an address."""
 
-    seen_at: datetime
-    offset: timedelta | None
+    reading: Circumstances
     tolerance: timedelta
     there: Mapping[str, bool]
     no_grants: Collection[str] = ()
@@ -91,7 +91,7 @@ class Carrier:
         for each in lost if self._binding.side is Side.CRM else ():
             for key in names.keys() & set(each.points):
                 self._lost.setdefault(names[key], []).append(each)
-        self._unit.records.set_missing((o.key for o in lost), since=self._terms.seen_at, is_gone=True)
+        self._unit.records.set_missing((o.key for o in lost), since=self._terms.reading.seen_at, is_gone=True)
         self._unit.points.mark(self._binding.syncs, {p for o in lost for p in o.points})
 
     def _appeared(self, news: Sequence[Reading]) -> dict[str, int]:
@@ -190,7 +190,7 @@ class Carrier:
 
     def _grants(self, left: Sequence[Statement], moved: Moved, said: Sequence[Statement]) -> Iterable[Statement]:
         """Grants follow if the person made the change, which is so at the ESP, or consented at or after it."""
-        if self._terms.offset is None:
+        if self._terms.reading.offset is None:
             return
         if self._binding.side is Side.ESP:
             yield from grants(left, moved, tolerance=self._terms.tolerance, but=self._terms.no_grants)
@@ -223,14 +223,17 @@ class Carrier:
         """When the addresses changed: at the record's stamp if it moved, else now."""
         stamp = item.record.modified_at
         is_told = stamp is not None and (item.old is None or stamp != item.old.record.modified_at)
-        at = stamp - (self._terms.offset or timedelta(0)) if stamp is not None and is_told else self._terms.seen_at
+        reading = self._terms.reading
+        at, since = reading.seen_at, None if item.old is None else item.old.read_at
+        if stamp is not None and is_told:
+            at, since = reading.corrected(stamp, permits=False), reading.corrected(stamp, permits=True)
         return Moved(
             at=at,
             clock=self._binding.system if is_told else OUR_CLOCK,
-            seen_at=self._terms.seen_at,
+            seen_at=reading.seen_at,
             system=self._binding.system,
             record=item.record.id,
-            since=None if is_told or item.old is None else item.old.read_at,
+            since=since,
         )
 
 

@@ -4,26 +4,51 @@ Every answer measures the offset anew, a second more or less each time. Two time
 do on its own clock, so all of them are corrected by one whole number of seconds until the clock really moves.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
+from optsync.reconcile.reading import Jump
 from optsync.state.unit import Unit
 
 STEADY = 30.0
 """Seconds: what a slow answer or a slow network may add to a measurement."""
 
 
-def settled_offset(unit: Unit, system: str, measured: float | None) -> timedelta | None:
-    """The offset to correct this system's times by (its clock minus ours). ``measured``: seconds, from its newest
-    answer, None if there is none yet.
+def settled_offset(
+    unit: Unit, system: str, measured: float | None, *, now: datetime
+) -> tuple[timedelta | None, Jump | None]:
+    """The offset to correct this system's times by (its clock minus ours), and the last jump that it has made.
+    ``measured``: seconds, from its newest answer, None if there is none yet.
 
-    None while it is unknown, and once when it has jumped: then the system's grants wait.
+    The offset is None while it is unknown, and once when it has jumped: then the system's grants wait.
     """
     key = f"offset:{system}"
-    kept = unit.meta.get(key)
-    if measured is None:
-        return None if kept is None else timedelta(seconds=int(kept))
-    if kept is not None and abs(measured - int(kept)) <= STEADY:
-        return timedelta(seconds=int(kept))
+    kept = _parse(unit.meta.get(key))
+    if measured is None or (kept is not None and abs(measured - kept.seconds) <= STEADY):
+        return (None, None) if kept is None else (timedelta(seconds=kept.seconds), kept.jump)
     found = 0 if abs(measured) <= STEADY else round(measured)
-    unit.meta.put(key, str(found))
-    return timedelta(seconds=found) if kept is None else None
+    if kept is None:
+        unit.meta.put(key, str(found))
+        return timedelta(seconds=found), None
+    unit.meta.put(key, f"{found} {kept.seconds} {now.isoformat()}")
+    return None, _jump(found, kept.seconds, now)
+
+
+class _Kept(NamedTuple):
+    seconds: int
+    jump: Jump | None
+
+
+def _parse(text: str | None) -> _Kept | None:
+    """What is kept: the offset, and what it was until when if it has jumped."""
+    if text is None:
+        return None
+    found, *jumped = text.split()
+    if not jumped:
+        return _Kept(int(found), None)
+    before, at = jumped
+    return _Kept(int(found), _jump(int(found), int(before), datetime.fromisoformat(at)))
+
+
+def _jump(after: int, before: int, at: datetime) -> Jump:
+    return Jump(at=at, before=timedelta(seconds=before), after=timedelta(seconds=after))

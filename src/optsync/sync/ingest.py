@@ -13,7 +13,7 @@ from optsync.model.statement import Statement, Strength
 from optsync.reconcile.asking import has_open
 from optsync.reconcile.consent import Wish, standing
 from optsync.reconcile.detect import Claim, Detected, Doubt, Said, detect, with_restrictions
-from optsync.reconcile.reading import Reading
+from optsync.reconcile.reading import Jump, Reading
 from optsync.reconcile.representation import Representation, overlay, with_address
 from optsync.state.codec import encode_record, fingerprint_of
 from optsync.state.issues import NewIssue
@@ -50,11 +50,11 @@ class NeedsConfirmation(Exception):
 class Circumstances:
     """Of a reading. ``confirmed``: uids of nominations and whether the person's activity confirmed them.
     ``keeps_lists``: the reading does not say which list scopes the records belong to. ``there`` and ``no_grants``: see
-    :class:`optsync.sync.carrying.Terms`."""
+    :class:`optsync.sync.carrying.Terms`; ``clock``: :func:`optsync.sync.clocks.settled_offset`."""
 
     run: str
     seen_at: datetime
-    offset: timedelta | None
+    clock: tuple[timedelta | None, Jump | None]
     tolerance: timedelta
     confirmed: Mapping[str, bool]
     keeps_lists: bool = False
@@ -99,13 +99,13 @@ class Ingest:
         self._reading = Reading(
             system=binding.system,
             seen_at=circumstances.seen_at,
-            offset=circumstances.offset,
+            offset=circumstances.clock[0],
+            jump=circumstances.clock[1],
             is_first_run=not source.is_known,
             was_read_before=source.full_at is not None,
         )
         terms = Terms(
-            seen_at=circumstances.seen_at,
-            offset=circumstances.offset,
+            reading=self._reading,
             tolerance=circumstances.tolerance,
             there=circumstances.there,
             no_grants=circumstances.no_grants,

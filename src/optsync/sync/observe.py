@@ -158,7 +158,7 @@ class Observer:
         circumstances = Circumstances(
             run=self._run,
             seen_at=self._engine.clock.now(),
-            offset=None,
+            clock=(None, None),
             tolerance=self._engine.config.consent.clock_tolerance,
             confirmed={},
             keeps_lists=keeps_lists,
@@ -169,15 +169,15 @@ class Observer:
                 with self._engine.store.transaction() as unit:
                     self._guarded(unit)
                     measured = self._engine.connectors[binding.system].clock_offset
-                    offset = settled_offset(unit, binding.system, measured)
-                    ingest = Ingest(unit, binding, source, replace(circumstances, offset=offset))
+                    clock = settled_offset(unit, binding.system, measured, now=circumstances.seen_at)
+                    ingest = Ingest(unit, binding, source, replace(circumstances, clock=clock))
                     ingest.take(records, faults)
                     then(unit)
                     if ingest.screen.is_anybody_back:
                         self._anew.add(source.id)
                     self._begin_anew(unit, source.id)
             except NeedsConfirmation as needed:
-                answers = self._confirm(binding, needed, offset or timedelta(0))
+                answers = self._confirm(binding, needed, clock[0] or timedelta(0))
                 confirmed = {**circumstances.confirmed, **answers}
                 circumstances = replace(circumstances, confirmed=confirmed)
             except NeedsLookUp as needed:

@@ -112,7 +112,8 @@ class SignReader:
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
             measured = self._engine.connectors[binding.system].clock_offset
-            offset = settled_offset(unit, binding.system, measured) or timedelta(0)
+            settled, _ = settled_offset(unit, binding.system, measured, now=now)
+            offset = settled or timedelta(0)
             self._hear(unit, binding, page.signs, offset, now)
             mailed_at = page.mailed_at - offset if page.mailed_at else None
             taken = replace(look, cursor=page.cursor, is_open=not page.is_last, mailed_at=mailed_at)

@@ -1,0 +1,35 @@
+"""A system's stamps by our clock."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optsync.reconcile.reading import Jump, Reading
+
+NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+OFFSETS = st.integers(-7200, 7200).map(lambda seconds: timedelta(seconds=seconds))
+AGES = st.integers(0, 90000).map(lambda seconds: timedelta(seconds=seconds))
+
+
+@given(before=OFFSETS, after=OFFSETS, said=AGES, set_=AGES, found=AGES, is_known=st.booleans())
+def test_what_restricts_counts_never_before_it_was_said_and_what_permits_never_after(
+    before: timedelta, after: timedelta, said: timedelta, set_: timedelta, found: timedelta, is_known: bool
+) -> None:
+    """Whenever the clock was set: before it was said, or after; and found to be set after that."""
+    said_at, set_at = NOW - said, NOW - max(set_, found)
+    stamp = said_at + (before if said_at < set_at else after)
+    jump = Jump(at=NOW - found, before=before, after=after)
+    reading = Reading(system="mc", seen_at=NOW, offset=after if is_known else None, jump=jump)
+
+    assert reading.corrected(stamp, permits=True) <= said_at <= reading.corrected(stamp, permits=False)
+
+
+@given(before=OFFSETS, after=OFFSETS, permits=st.booleans())
+def test_what_only_the_clock_as_it_is_can_have_told_counts_when_it_was_said(
+    before: timedelta, after: timedelta, permits: bool
+) -> None:
+    jump = Jump(at=NOW - timedelta(hours=5), before=before, after=after)
+    reading = Reading(system="mc", seen_at=NOW, offset=after, jump=jump)
+
+    assert reading.corrected(NOW + after, permits=permits) == NOW

@@ -1,0 +1,62 @@
+"""A platform's clock is set while people speak: what they said before may have been stamped by either."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from optsync.model.record import Status
+from tests.scenarios.world import World, person
+
+pytestmark = pytest.mark.rule("no opt-out is lost")
+
+Make = Callable[..., World]
+ANN = "ann1@example.com"
+
+
+@pytest.mark.parametrize(("before", "after"), [(-600, -690), (-600, 0), (0, 600), (600, 0)])
+def test_an_opt_out_of_a_member_who_was_never_read_counts_after_the_consent_that_it_followed(
+    world: Make, before: int, after: int
+) -> None:
+    w = world(person(1, in_esp=False), person(2), esp_ahead=before)
+    w.sync()
+    w.esp.act("resubscribe", email=ANN)
+    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
+    w.esp.act("unsubscribe", email=ANN)
+    w.esp_clock.ahead = timedelta(seconds=after)
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+
+
+def test_an_opt_out_that_shows_only_after_the_clock_is_known_again_counts_after_the_consent_that_it_followed(
+    world: Make,
+) -> None:
+    w = world(person(1), person(2), esp_ahead=-900)
+    w.sync()
+    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
+    w.esp_clock.ahead = timedelta(0)
+    w.sync()
+    w.esp_clock.ahead = timedelta(seconds=-900)
+    w.esp.act("unsubscribe", email=ANN)
+    w.esp_clock.ahead = timedelta(0)
+    w.sync(full=True)
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+
+
+def test_restrictions_that_follow_a_person_to_another_address_count_from_the_change_at_the_latest(world: Make) -> None:
+    new = "new@example.com"
+    w = world(person(1, in_crm=False), person(2, addresses=(new,), in_esp=False), esp_ahead=-600)
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    w.crm.act("opt_in", email=new, at=w.clock.now().isoformat())
+    w.esp.act("change_address", email=ANN, to=new)
+    w.esp_clock.ahead = timedelta(0)
+    w.sync()
+
+    assert w.crm_shows(new)["opt_out"] is True
+    assert w.esp_shows(new)["status"] == Status.OUT
