@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 
-from tests.simulation.hands import Sight
+from tests.simulation.hands import Contact, Member, Sight
 from tests.simulation.line import Asked
 from tests.simulation.script import TOPICS
 from tests.simulation.witness import Witness
@@ -189,10 +189,22 @@ class Judge:
         members = {m.address: m for m in world.esp.values()}
         for key, contact in world.crm.items():
             member = members.get(contact.addresses[0]) if contact.addresses else None
-            if member and contact.is_out and not self._witness.may_show_out(("crm", key), contact, member):
+            if member and contact.is_out and not self._may_show_out(key, contact, member):
                 self._counts[Law.AGREES] += 1
                 if member.status == "subscribed" and member.address not in self._witness.rejected:
                     raise Violation(Law.AGREES, f"contact {key} is out and {member.address} is subscribed")
+
+    def _may_show_out(self, key: int, contact: Contact, member: Member) -> bool:
+        """Whether a contact may show out though nobody said no of its primary address, which is that member's: for
+        another address that has, while it holds it. We set that flag for the other alone. When that leaves the contact
+        the flag stays, unless somebody ever said yes of the one that is left: taking a restriction away takes a yes."""
+        witness = self._witness
+        if any(witness.has_said_no(a) for a in contact.addresses[1:]):
+            return True
+        left = witness.closed_as.get(("crm", key), frozenset()).difference(contact.addresses)
+        is_ours = ("crm", key) not in witness.flagged and any((a, STATUS) in witness.nos for a in left)
+        has_proof = contact.consent is not None or member.opted_in_at is not None
+        return is_ours and not has_proof and (member.address, STATUS) not in witness.yeses
 
     def _is_out_everywhere(self, email: str, world: Sight) -> None:
         for name, member in world.esp.items():

@@ -234,7 +234,7 @@ class Player:
         for each in asked:
             self._inspector.look(each, world, is_turned_away=is_turned_away)
             if each.is_creating and each.side == "esp":
-                self.witness.entered.add(each.address)
+                self.witness.entered[each.address] = each.status
             if each.status in CLOSING:
                 self._closed.add((each.side, each.key))
                 self._volume(each.side)

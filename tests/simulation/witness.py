@@ -40,8 +40,9 @@ class Witness(Testimony):
     absorbed: dict[Key, list[tuple[Contact, int, datetime]]] = field(default_factory=dict)
     spoken: set[tuple[Key, str, str]] = field(default_factory=set)
     """(record, scope, no or yes) of everything that people made a record show."""
-    entered: set[str] = field(default_factory=set)
-    """Addresses of which the engine made members: it knows them by their ids, without a row that ever showed them."""
+    entered: dict[str, str] = field(default_factory=dict)
+    """Addresses of which the engine made members, and with which status: it knows them by their ids, without a row that
+    ever showed them."""
     forgotten: set[str] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
     order: int = 0
@@ -190,8 +191,8 @@ class Witness(Testimony):
             self._no((now_is.address,), STATUS, now, key, "out", is_personal=is_personal)
         elif now_is.status == "transactional" and was and self._was_in(key, was):
             self._no((now_is.address,), STATUS, now, key, "transactional", is_personal=True)
-        elif now_is.status == "transactional" and any(row.is_in for row in self._seen(key)):
-            # A bounce came and went unseen: to a reading that is the same.
+        elif now_is.status == "transactional" and was and self._may_be_known_as_in(key, now_is):
+            # A bounce or an archiving came and went unseen: to a reading that is the same.
             self.spoken.add((key, STATUS, "no"))
             self.nos.setdefault((now_is.address, STATUS), [])
         if now_is.status == "subscribed" and (was is None or was != now_is):
@@ -211,6 +212,11 @@ class Witness(Testimony):
     def _was_in(self, key: Key, was: Member) -> bool:
         """Also where the address bounced in between, unseen: in before and nothing now is all that a reading shows."""
         return was.status == "subscribed" or (key in self.known and self.known[key].is_in)
+
+    def _may_be_known_as_in(self, key: Key, member: Member) -> bool:
+        """By a row, or because the engine made a member of the address, of whom no row was shown yet."""
+        seen = self._seen(key)
+        return any(row.is_in for row in seen) if seen else self.entered.get(member.address) == "subscribed"
 
     def _no(
         self,
@@ -293,17 +299,6 @@ class Witness(Testimony):
         """The engine sets an opt-out flag."""
         if key in self.latest:
             self.closed_as[key] = frozenset(self.latest[key].addresses)
-
-    def may_show_out(self, key: Key, contact: Contact, member: Member) -> bool:
-        """Whether a contact may show out though nobody said no of its primary address, which is that member's: for
-        another address that has, while it holds it. We set that flag for the other alone. When that leaves the contact
-        the flag stays, unless somebody ever said yes of the one that is left: taking a restriction away takes a yes."""
-        if any(self.has_said_no(a) for a in contact.addresses[1:]):
-            return True
-        left = self.closed_as.get(key, frozenset()).difference(contact.addresses)
-        is_ours = key not in self.flagged and any((a, STATUS) in self.nos for a in left)
-        has_proof = contact.consent is not None or member.opted_in_at is not None
-        return is_ours and not has_proof and (member.address, STATUS) not in self.yeses
 
     def overwrites(self, key: Key, *, is_out: bool, off: Iterable[str], is_proving: bool) -> None:
         """The engine writes what somebody has just set by hand, unseen: whose it is, the value does not tell."""
