@@ -3,9 +3,11 @@ beginning, which takes as long as the rest."""
 
 import io
 import pickle
+import random
 import sqlite3
 import threading
 from collections.abc import Sequence
+from re import Pattern
 from typing import Any
 
 from optsync.config.schema import Config
@@ -13,13 +15,20 @@ from optsync.sync.binding import Bound
 from optsync_bitrix24.mapping import Descriptor
 from optsync_bitrix24.mocking.catalogue import Field
 from optsync_bitrix24.mocking.store import Fields
+from optsync_bitrix24.mocking.switches import Switches as SwitchesOfCrm
+from optsync_mailchimp.mocking.account import Switches as SwitchesOfPlatform
+from tests.simulation.line import Row
 from tests.simulation.play import Player
+from tests.simulation.script import Act, Cycle, Script
 from tests.simulation.stage import SimStore
 
 _LOCK = type(threading.RLock())
 
 
-_UNCHANGED = (Config, Bound, Field, Descriptor, sqlite3.Connection)
+_UNCHANGED = frozenset(
+    {Act, Bound, Config, Cycle, Descriptor, Field, Pattern, Row, Script, sqlite3.Connection}
+    | {SwitchesOfCrm, SwitchesOfPlatform}
+)
 """What all worlds share, or no act in a world changes."""
 
 
@@ -50,12 +59,20 @@ class _Pickler(pickle.Pickler):
         self._places = {id(value): place for place, value in enumerate(shared)}
 
     def persistent_id(self, value: Any) -> int | None:
-        if id(value) not in self._places and isinstance(value, _UNCHANGED):
-            self._places[id(value)] = len(self._shared)
+        # Asked about every text and number, too.
+        return self._share(value) if type(value) in _UNCHANGED else self._places.get(id(value))
+
+    def _share(self, value: Any) -> int:
+        place = self._places.setdefault(id(value), len(self._shared))
+        if place == len(self._shared):
             self._shared.append(value)
-        return self._places.get(id(value))
+        return place
 
     def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, random.Random):
+            state = value.getstate()
+            self._share(state)  # some 600 numbers
+            return random.Random, (), state
         if isinstance(value, SimStore):
             return SimStore.opened, (value._clock, value.keys, value.fate)
         if isinstance(value, Fields):

@@ -36,8 +36,8 @@ def play_alike(scripts: Sequence[Script]) -> Iterator[Ending]:
         yield from map(play, scripts)
         return
     saved = Saved(player)
-    for script in scripts:
-        player = saved.again()
+    for number, script in enumerate(scripts):
+        player = saved.again() if number else player
         player.script = script
         yield _played(player, slice(alike, None))
 

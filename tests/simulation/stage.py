@@ -5,6 +5,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -13,7 +14,6 @@ from typing import Any
 
 import yaml
 from requests.adapters import BaseAdapter
-from sqlalchemy.engine import Engine as Database
 from sqlalchemy.exc import OperationalError
 
 from optsync.clock import ManualClock
@@ -81,31 +81,35 @@ class SimStore(Store):
 
     Worlds that are played one after another share the connection, and with it what SQLAlchemy has compiled."""
 
-    fate = Fate()
-    _shared: Database | None = None
-    _template = b""
+    fate: Fate
     driver: sqlite3.Connection
+    _template: bytes
 
     def migrate(self) -> None:
         """The database is a migrated one already."""
 
     @classmethod
     def empty(cls, clock: ManualClock) -> "SimStore":
-        store = cls("sqlite://", clock)
-        if cls._shared is None:
-            Store.migrate(store)
-            with store._engine.connect() as connection:
-                cls.driver = connection.connection.driver_connection  # type: ignore[assignment]
-            cls._shared, cls._template = store._engine, cls.driver.serialize()
-        store._engine = cls._shared
-        store.driver.deserialize(cls._template)
+        store = cls.opened(clock, None, Fate())
+        store.driver.deserialize(store._template)
         return store
 
     @classmethod
     def opened(cls, clock: ManualClock, keys: Any, fate: Fate) -> "SimStore":
         """On the shared connection, with whatever is in the database."""
-        store = cls("sqlite://", clock, keys)
-        store._engine, store.fate = cls._shared, fate  # type: ignore[assignment]
+        store = copy(cls._first())
+        store._clock, store.keys, store.fate = clock, keys, fate
+        return store
+
+    @classmethod
+    @cache
+    def _first(cls) -> "SimStore":
+        """The one of which all others are copies."""
+        store = cls("sqlite://", ManualClock(START))
+        Store.migrate(store)
+        with store._engine.connect() as connection:
+            store.driver = connection.connection.driver_connection  # type: ignore[assignment]
+        store._template = store.driver.serialize()
         return store
 
     @contextmanager
@@ -148,7 +152,6 @@ class Stage:
         self.esp.populate(population)
         self._take(configured(script))
         self.store = SimStore.empty(self.clock)
-        self.store.fate = Fate()
         self.transport: BaseAdapter | None = None
         self.engine: Engine
 
