@@ -98,16 +98,22 @@ class HttpSession:
         attempts: int = 6,
     ) -> None:
         self._context = context
+        self._auth = auth
         self._base_url = base_url.rstrip("/")
         self._judge = judge
         self._pace = pace
         self._timeout = (5.0, read_timeout)
-        self._attempts = attempts
+        self._retrying = tenacity.Retrying(
+            retry=_may_retry,
+            wait=self._wait,
+            stop=tenacity.stop_after_attempt(attempts),
+            sleep=context.clock.sleep,
+            reraise=True,
+        )
         self._redactor = Redactor(secrets)
         self._lock = threading.RLock()
         self._session = requests.Session()
         self._session.trust_env = False
-        self._session.auth = auth
         self._session.headers["User-Agent"] = "optsync"
         self._session.headers.pop("Accept-Language", None)
         adapter = context.transport or HTTPAdapter(max_retries=0)
@@ -140,29 +146,22 @@ class HttpSession:
         """
         if self._context.is_read_only and effect is not Effect.READ:
             raise AssertionError(f"{self._context.system}: a dry run tried to write ({method})")
-        state = _Attempts(effect)
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(state.may_retry),
-            wait=self._wait,
-            stop=tenacity.stop_after_attempt(self._attempts),
-            sleep=self._context.clock.sleep,
-            reraise=True,
-        )
+        attempts = _Attempts(effect)
         try:
-            return retrying(self._send_once, effect, method, path, params, json, use_auth)
+            return self._retrying(self._send_once, attempts, method, path, params, json, use_auth)
         except TryAgain as failure:
             message = self._redactor.all(str(failure))
-            if state.maybe_applied:
+            if attempts.maybe_applied:
                 raise OutcomeUnknown(f"{self._context.system}: {message}") from None
             kind = RateLimited if failure.is_limit else SystemUnavailable
-            raise kind(self._context.system, f"{message}; gave up after {state.tried} attempts") from None
+            raise kind(self._context.system, f"{message}; gave up after {attempts.tried} attempts") from None
 
     def close(self) -> None:
         self._session.close()
 
     def _send_once(
         self,
-        effect: Effect,
+        attempts: "_Attempts",
         method: str,
         path: str,
         params: Mapping[str, str | int] | None,
@@ -173,7 +172,7 @@ class HttpSession:
         body = None if json is None else msgspec.json.encode(json)
         with self._lock:
             self._pace.wait()
-            if effect is not Effect.READ:
+            if attempts.effect is not Effect.READ:
                 self._context.before_write()
             self.calls += 1
             response = self._exchange(method, url, params=params, data=body, use_auth=use_auth)
@@ -221,8 +220,13 @@ class HttpSession:
         # Checked once; the same go out with every request.
         request.headers = (self._headers if data is None else self._headers_of_json).copy()
         request.prepare_cookies(self._session.cookies)
-        request.prepare_body(data, None)
-        request.prepare_auth(self._session.auth if use_auth else _NoAuth())
+        request.body = data
+        request.prepare_content_length(data)
+        auth = self._auth if use_auth else _NoAuth()
+        if auth is not None:
+            request = auth(request)
+        elif "@" in url:
+            request.prepare_auth(None)  # a name and a password may be part of the address
         return request
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
@@ -244,7 +248,7 @@ class _Attempts:
     """Remembers over all attempts of one request whether it may have been applied."""
 
     def __init__(self, effect: Effect) -> None:
-        self._effect = effect
+        self.effect = effect
         self.maybe_applied = False
         self.tried = 0
 
@@ -252,9 +256,15 @@ class _Attempts:
         self.tried += 1
         if not isinstance(error, TryAgain):
             return False
-        if error.maybe_applied and self._effect is not Effect.READ:
+        if error.maybe_applied and self.effect is not Effect.READ:
             self.maybe_applied = True
-        return not (self.maybe_applied and self._effect is Effect.ONCE)
+        return not (self.maybe_applied and self.effect is Effect.ONCE)
+
+
+def _may_retry(state: tenacity.RetryCallState) -> bool:
+    attempts: _Attempts = state.args[0]
+    error = state.outcome.exception() if state.outcome else None
+    return error is not None and attempts.may_retry(error)
 
 
 class _NoAuth(AuthBase):

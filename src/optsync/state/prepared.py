@@ -50,36 +50,24 @@ class _Compiled:
     bind_each: Callable[[Sequence[Mapping[str, Any]]], Sequence[Any]]
     converters: tuple[tuple[int, Converter], ...]
 
-    def read(self, rows: list[Row]) -> list[Row]:
-        return _converted(rows, self.converters)
 
-
-def _converted(rows: Sequence[Row], converters: Sequence[tuple[int, Converter]]) -> list[Row]:
+def _converted(rows: list[Row], converters: Sequence[tuple[int, Converter]]) -> list[Row]:
     """The rows with some of their columns in another form: column by column, since all but the conversion itself is
     done in C then."""
     if not converters or not rows:
-        return list(rows)
+        return rows
     columns: list[Iterable[Any]] = list(zip(*rows, strict=True))
     for at, convert in converters:
         columns[at] = map(convert, columns[at])
     return list(zip(*columns, strict=True))
 
 
-def _binder(sources: Sequence[tuple[Any, Converter | None]]) -> Callable[[Sequence[Mapping[str, Any]]], list[Row]]:
-    """From arguments to values in the order of ``sources``: each of these is the place of an argument or a constant,
-    and how the driver wants it. It is chosen once, since it runs for every row that is written."""
-    converters = [(n, convert) for n, (_, convert) in enumerate(sources) if convert is not None]
-    pick: Callable[[Mapping[str, Any]], Row]
-    if any(not isinstance(source, _Place) or source.index is not None for source, _ in sources):
-        pick = _picker(sources)
-    else:
-        names = [source.name for source, _ in sources]
-        pick = itemgetter(*names) if len(names) > 1 else lambda given: tuple(given[name] for name in names)
-    return lambda given: _converted(list(map(pick, given)), converters)
-
-
-def _picker(sources: Sequence[tuple[Any, Converter | None]]) -> Callable[[Mapping[str, Any]], Row]:
-    """Where constants or lists are among them."""
+def _picker(sources: Sequence[Any]) -> Callable[[Mapping[str, Any]], Row]:
+    """From arguments to values in the order of ``sources``, each of them the place of an argument or a constant. It is
+    chosen once, since it runs for every row that is written."""
+    names = [source.name for source in sources if isinstance(source, _Place) and source.index is None]
+    if len(names) == len(sources) > 1:
+        return itemgetter(*names)
 
     def pick(given: Mapping[str, Any]) -> Row:
         return tuple(
@@ -89,11 +77,27 @@ def _picker(sources: Sequence[tuple[Any, Converter | None]]) -> Callable[[Mappin
                 else given[source.name]
                 if source.index is None
                 else given[source.name][source.index]
-                for source, _ in sources
+                for source in sources
             ]
         )
 
     return pick
+
+
+def _binder(
+    pick: Callable[[Mapping[str, Any]], Row], converters: Sequence[tuple[int, Converter]]
+) -> Callable[..., Any]:
+    """As :func:`_picker`, each value as the driver wants it."""
+    if not converters:
+        return pick
+
+    def bind(given: Mapping[str, Any]) -> Sequence[Any]:
+        values = list(pick(given))
+        for at, convert in converters:
+            values[at] = convert(values[at])
+        return values
+
+    return bind
 
 
 class Prepared:
@@ -109,13 +113,13 @@ class Prepared:
         self._lists = tuple(sorted(name for name, is_list in self._is_list.items() if is_list))
         self._columns = tuple(statement.exported_columns)
         self._names = tuple(column.name for column in self._columns)
-        self._compiled: dict[tuple[str | int, ...], _Compiled] = {}
+        self._compiled: dict[Any, _Compiled] = {}
+        """By the kind of database, and the lengths of the lists where there are any."""
 
     def all(self, connection: Connection, **given: Any) -> list[Row]:
         """The rows that it finds or returns."""
         compiled = self._for(connection, given)
-        rows: list[Row] = _execute(connection, compiled.sql, compiled.bind(given)).fetchall()
-        return compiled.read(rows)
+        return _converted(_execute(connection, compiled.sql, compiled.bind(given)).fetchall(), compiled.converters)
 
     def dicts(self, connection: Connection, **given: Any) -> list[dict[str, Any]]:
         """The rows by the names of the columns."""
@@ -145,10 +149,10 @@ class Prepared:
         return int(_execute_many(connection, compiled.sql, compiled.bind_each(rows)).rowcount)
 
     def _for(self, connection: Connection, given: dict[str, Any]) -> _Compiled:
-        key: tuple[str | int, ...] = (connection.dialect.name,)
+        key: Any = connection.dialect.name
         for name in self._lists:
-            given[name] = _padded(given[name])
-            key = (*key, len(given[name]))
+            given[name] = listed = _padded(given[name])
+            key = (key, len(listed))
         known = self._compiled.get(key)
         if known is None:
             known = self._compiled[key] = self._compile(connection.dialect, given)
@@ -172,20 +176,29 @@ class Prepared:
         of = [source.name if isinstance(source, _Place) else name for name, source in zip(names, sources, strict=True)]
         # A list that is part of the statement has a name, and each of its values that name with a number.
         of = [name if name in kinds else name.rpartition("_")[0] for name in of]
-        to_driver = [_to_driver(kinds[name], dialect) for name in of]
+        to_driver = _chosen(_to_driver(kinds[name], dialect) for name in of)
         to_python = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in self._columns]
-        in_order = _binder(tuple(zip(sources, to_driver, strict=True)))
+        pick = _picker(sources)
+        bind = _binder(pick, to_driver)
+
+        def named(row: Sequence[Any]) -> dict[str, Any]:
+            return dict(zip(names, row, strict=True))
 
         def bind_each(rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
-            bound = in_order(rows)
-            return bound if compiled.positional else [dict(zip(names, row, strict=True)) for row in bound]
+            bound = _converted(list(map(pick, rows)), to_driver)
+            return bound if compiled.positional else list(map(named, bound))
 
         return _Compiled(
             sql=str(compiled),
-            bind=lambda given: bind_each((given,))[0],
+            bind=bind if compiled.positional else lambda given: named(bind(given)),
             bind_each=bind_each,
-            converters=tuple((n, convert) for n, convert in enumerate(to_python) if convert is not None),
+            converters=_chosen(to_python),
         )
+
+
+def _chosen(converters: Iterable[Converter | None]) -> tuple[tuple[int, Converter], ...]:
+    """Where something is to be converted, and how."""
+    return tuple((n, convert) for n, convert in enumerate(converters) if convert is not None)
 
 
 def _to_driver(kind: TypeEngine[Any], dialect: Dialect) -> Converter | None:
@@ -212,7 +225,7 @@ def _padded(values: Sequence[Any]) -> Sequence[Any]:
 def _execute(connection: Connection, sql: str, bound: Any) -> Any:
     driver: Any = connection.connection.driver_connection
     try:
-        return driver.cursor().execute(sql, bound)
+        return driver.execute(sql, bound)
     except connection.dialect.loaded_dbapi.Error as error:
         raise _known_error(connection, sql, bound, error) from error
 
