@@ -24,7 +24,7 @@ from tests.simulation.law import unexercised
 from tests.simulation.script import Script, dump, load
 from tests.simulation.shrink import Ending, are_alike, play, play_alike, shrink, trace
 
-_RESTED = 2000
+_RESTED = 10_000
 """Worlds after which a worker makes room for a fresh one."""
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from optsync.sync.engine import Engine
 from optsync.sync.permission import Permissions, permissions
 from optsync.sync.report import Report
 from tests.simulation.hands import Sight
@@ -39,7 +40,7 @@ class Books:
         self.is_anything_cut_short = False
         """Whether a run was killed, or its database failed. One that is under way has no end either."""
         self._driver = stage.store.driver
-        self._permissions: tuple[int, Permissions] | None = None
+        self._permissions: tuple[Engine, Permissions] | None = None
 
     def _ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._driver.execute(query, values).fetchall()
@@ -88,8 +89,7 @@ class Books:
         emails = sorted({email for email, _ in self._witness.nos})
         if not emails:
             return
-        engine = self._stage.engine
-        rules = permissions(engine)
+        rules = self._rules()
         now = self._stage.clock.now()
         with self._stage.store.reading() as unit:
             keys = unit.points.find(emails)
@@ -147,6 +147,13 @@ class Books:
         )
         undone = self._ask("SELECT 1 FROM run WHERE undoes IS NOT NULL LIMIT 1")
         return bool(undone or self._ask(query, email))
+
+    def _rules(self) -> Permissions:
+        """Of the process that is at work."""
+        engine = self._stage.engine
+        if self._permissions is None or self._permissions[0] is not engine:
+            self._permissions = engine, permissions(engine)
+        return self._permissions[1]
 
     # the end
 

@@ -82,7 +82,7 @@ class Player:
         Raises:
             Violation: a rule did not hold.
         """
-        with _paged(self.script.page):
+        with _paged(self.script.page), self.stage.store.at_hand():
             for step in self.script.steps[steps]:
                 self._step(step)
             if is_whole:

@@ -68,4 +68,9 @@ def _read(text: str, zone: timezone) -> datetime | None:
 
 def http_date(clock: Clock) -> str:
     """The ``Date`` header, which has an own fixed form."""
-    return format_datetime(clock.now().astimezone(UTC), usegmt=True)
+    return _dated(clock.now().replace(microsecond=0))
+
+
+@lru_cache(maxsize=8)
+def _dated(moment: datetime) -> str:
+    return format_datetime(moment.astimezone(UTC), usegmt=True)

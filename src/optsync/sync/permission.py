@@ -6,7 +6,7 @@ from datetime import datetime
 
 from optsync.config.schema import Config
 from optsync.errors import ConfigError
-from optsync.model.scope import EVERYTHING, Basis, Kind, Purpose
+from optsync.model.scope import EVERYTHING, Basis, Kind, Purpose, purpose_of
 from optsync.model.statement import Statement
 from optsync.reconcile.consent import (
     Deliverability,
@@ -35,13 +35,14 @@ class Permissions:
     def __init__(self, config: Config, mapped_topics: Collection[str]) -> None:
         """``mapped_topics``: scopes of the topics that some side of a sync shows."""
         self._config = config
+        self._purposes = {purpose.scope: purpose for purpose in config.purposes}
         self._mapped = frozenset(mapped_topics)
 
     @property
     def scopes(self) -> tuple[str, ...]:
         """Every configured purpose and topic: what a mail can be about."""
         found: list[str] = []
-        for purpose in self._config.purposes:
+        for purpose in self._purposes.values():
             found.append(purpose.scope)
             found.extend(f"{purpose.scope}/{topic}" for topic in purpose.topics)
         return tuple(dict.fromkeys((*found, *(sync.scope for sync in self._config.syncs.values()))))
@@ -81,7 +82,8 @@ class Permissions:
         raise ConfigError(f"--scope: no scope {scope!r} is configured; {known}")
 
     def purpose(self, scope: str) -> Purpose:
-        return self._config.purpose(scope)
+        """As :meth:`Config.purpose`."""
+        return self._purposes[purpose_of(scope) or scope]
 
     def standing(self, said: Sequence[Statement], scope: str) -> Standing:
         """The standing of a scope or of what lies above all purposes; a mapped topic under basis consent needs a
