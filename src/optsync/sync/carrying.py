@@ -12,7 +12,7 @@ from optsync.model.statement import OUR_CLOCK, Statement, StatementKind, Strengt
 from optsync.reconcile.carry import Moved, grants, restated, restrictions
 from optsync.reconcile.consent import unbeaten
 from optsync.reconcile.detect import Detected, Said
-from optsync.reconcile.reading import Reading as Circumstances
+from optsync.reconcile.reading import Reading as ReadWhen
 from optsync.state.records import Observed
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
@@ -52,7 +52,7 @@ class Terms:
     """``there``: record ids that were looked up and whether they still exist. ``no_grants``: scopes of syncs in which
     no grant follows an address."""
 
-    reading: Circumstances
+    reading: ReadWhen
     tolerance: timedelta
     there: Mapping[str, bool]
     no_grants: Collection[str] = ()
