@@ -18,6 +18,7 @@ from benchmarks import postgresql
 from benchmarks.clock import SharedClock
 from benchmarks.configuration import document, from_server
 from benchmarks.phases import Measured, Order
+from benchmarks.storage import tables_of
 from benchmarks.vendors import CRM, ESP, ROOT, Town, Vendors
 
 KINDS, SIDES = ["out", "field", "topic"], ["crm", "esp"]
@@ -29,12 +30,14 @@ _SPACING_S = 0.01
 
 @dataclass(slots=True, kw_only=True)
 class Course:
-    """``phases`` by name, in order. ``state_bytes``: of the state database after the first sync."""
+    """``phases`` by name, in order. ``state_bytes``: of the state database after the first sync, and ``state_tables``
+    what in it takes how much, where that is known."""
 
     population: int
     state: str
     phases: dict[str, Measured] = field(default_factory=dict)
     state_bytes: int = 0
+    state_tables: list[dict[str, Any]] = field(default_factory=list)
     statements: dict[str, str] = field(default_factory=dict)
     """What the database server says of itself."""
 
@@ -56,6 +59,8 @@ def _course(population: int, seed: int, state: str, is_limited: bool) -> Course:
         # A portal's run time lets so many be written in a cycle, and no more.
         made.phases["first"] = stage.run("first", most=max(60, population // 5000))
         made.state_bytes = _size(url)
+        if state == "sqlite":
+            made.state_tables = tables_of(Path(url.removeprefix("sqlite:///")))
         stage.run("settle")
         made.phases["quiet"] = stage.run("quiet")
         _stir(stage, max(1, population // 50), seed)

@@ -23,8 +23,9 @@ def memory_of(made: Course) -> list[dict[str, Any]]:
 
 
 def disk(population: int, seed: int) -> dict[str, Any]:
-    """The state after the first sync, with its journal written back."""
-    return disk_of(course(population, seed))
+    """The state after the first sync, with its journal written back, and what in it takes how much."""
+    made = course(population, seed)
+    return {**disk_of(made), "population": population, "tables": made.state_tables}
 
 
 def disk_of(made: Course) -> dict[str, Any]:
@@ -42,4 +43,19 @@ def memory_tables(results: Mapping[str, Any]) -> list[Table]:
 def disk_tables(results: Mapping[str, Any]) -> list[Table]:
     shown = columns("The state after the first sync (SQLite)", ["", "MiB", "bytes a person"])
     shown.add_row("state", number(results["bytes"] / 1024**2), str(results["bytes_a_person"]))
-    return [shown]
+    return [shown, *_by_table(results)]
+
+
+def _by_table(results: Mapping[str, Any]) -> list[Table]:
+    """Those that take a byte a person or more; results of an earlier version have none."""
+    names = ["table", "rows", "rows a person", "bytes a row", "bytes a person", "of these indexes"]
+    shown = columns("What takes how much", names)
+    people = results.get("population", 1)
+    for each in results.get("tables", ()):
+        size, count = each["bytes"] + each["index_bytes"], each["rows"]
+        if size < people:
+            continue
+        a_row = number(size / count) if count else "–"
+        a_person = (number(size / people), number(each["index_bytes"] / people))
+        shown.add_row(each["table"], number(count), number(count / people), a_row, *a_person)
+    return [shown] if shown.row_count else []

@@ -55,6 +55,15 @@ def test_the_state_takes_some_bytes_for_each_person(measured: Measured) -> None:
     assert results["bytes_a_person"] == round(results["bytes"] / PEOPLE)
 
 
+def test_what_the_tables_take_is_what_the_state_takes(measured: Measured) -> None:
+    results = measured("disk")
+    tables = {each["table"]: each for each in results["tables"]}
+    total = sum(each["bytes"] + each["index_bytes"] for each in results["tables"])
+    assert 0.9 * results["bytes"] < total <= results["bytes"]
+    assert tables["contact_point"]["rows"] > PEOPLE / 2
+    assert all(tables[name]["index_bytes"] > 0 for name in ("statement", "system_record"))
+
+
 def test_growth_has_the_same_phases_as_the_other_measurements(measured: Measured) -> None:
     (size,) = growth.measure([PEOPLE], 1)["sizes"]
     assert [phase["phase"] for phase in size["phases"]] == _PHASES
