@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import blake2b
 from typing import Any
 
 import pytest
@@ -41,7 +42,8 @@ INTENT = Intent(
     ],
 )
 def test_a_refused_wish_is_known_again_by_its_name_in_every_release(parts: dict[str, Any], expected: str) -> None:
-    assert replace(INTENT, **parts).fingerprint == expected
+    digest = blake2b(expected.encode(), digest_size=16).hexdigest()
+    assert replace(INTENT, **parts).fingerprint == digest
 
 
 def point(*said: Any) -> Point:

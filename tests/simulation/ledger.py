@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from optsync.state.columns import to_text
 from optsync.sync.engine import Engine
 from optsync.sync.permission import Permissions, permissions
 from optsync.sync.report import Report
@@ -64,7 +65,8 @@ class Books:
     def doubted(self) -> Iterator[tuple[Key, bool, list[str]]]:
         """Records that the engine may have restricted, for all it knows: whether by an opt-out, and which topics."""
         query = "SELECT s.system, r.rid, r.unsure FROM system_record r JOIN source s ON r.source_id = s.id"
-        for system, rid, unsure in self._ask(f"{query} WHERE r.unsure IS NOT NULL"):
+        for system, stored, unsure in self._ask(f"{query} WHERE r.unsure IS NOT NULL"):
+            rid = to_text(stored)
             write = json.loads(unsure)
             # UF_CRM_TOPIC_NEWS here, Topics/News there; a CRM's flags are fields.
             wishes = {**write["topics"], **{n: on for n, on in write["fields"].items() if "_TOPIC_" in n}}
@@ -174,8 +176,10 @@ class Books:
         was lost, or a configuration changed, a restriction may be told of whom nobody knows the author."""
         if self.is_seen_anew or self.is_in_doubt():
             return
-        query = "SELECT system, record, scope, reason FROM statement WHERE kind = 'out' AND system IS NOT NULL"
-        for system, record, scope, reason in self._ask(query):
+        named = "SELECT text FROM word WHERE id = s"
+        query = f"SELECT ({named}.system), record, ({named}.scope), reason FROM statement s"  # noqa: S608
+        for system, stored, scope, reason in self._ask(f"{query} WHERE kind = 'out' AND system IS NOT NULL"):
+            record = to_text(stored)
             if reason == "the two sides disagreed when first seen":
                 continue
             name = STATUS if scope == PURPOSE else scope.rsplit("/", 1)[1]

@@ -10,7 +10,6 @@ from optsync.model.change import ChangeKind
 from optsync.model.record import Record, Status
 from optsync.model.statement import Source, Statement, StatementKind, state
 from optsync.state.changes import Change, NewChange
-from optsync.state.codec import encode_record
 from optsync.state.schema import metadata
 from optsync.state.store import Store
 from optsync.state.unit import Unit
@@ -26,7 +25,7 @@ def out(minutes: float = 60, **parts: Any) -> Statement:
 def stored(unit: Unit, records: Sequence[Record], *, collection: str = "list") -> tuple[int, list[int]]:
     """Stores the records with their addresses; the key of the source, and theirs."""
     source = unit.sources.require("mc", collection)
-    keys = unit.records.insert(source.id, [(r, *encode_record(r)) for r in records], at=NOW)
+    keys = unit.records.insert(source.id, records, at=NOW)
     points = unit.points.require({a for r in records for a in r.addresses})
     unit.records.set_points({keys[r.id]: [points[a] for a in r.addresses] for r in records})
     return source.id, [keys[r.id] for r in records]

@@ -9,9 +9,11 @@ import sqlalchemy as sa
 from optsync.clock import ManualClock
 from optsync.model.statement import Source, StatementKind, state
 from optsync.state import seal
+from optsync.state.columns import Word
 from optsync.state.schema import block, contact_point, erasure, evidence, meta, statement
 from optsync.state.store import Store
 from optsync.state.verify import Verdict
+from optsync.state.words import numbered
 from tests.state.rows import NOW, out
 
 KEYS = (b"the first key of the tests", b"an older key of the tests")
@@ -158,6 +160,9 @@ def test_the_values_name_every_column() -> None:
 def test_an_edit_of_any_column_of_a_statement_is_found_and_named(store: Store, column: str) -> None:
     keys = fill(store)
     value = keys[CAT] if column == "point_id" else NEW_VALUES[column]
+    if isinstance(statement.c[column].type, Word):
+        with store.transaction() as unit:
+            numbered(unit._connection, [str(value)])
     tamper(store, sa.update(statement).where(statement.c.id == 1).values({column: value}))
     verdict = verify(store)
 

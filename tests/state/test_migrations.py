@@ -15,12 +15,12 @@ from optsync.state.store import Store
 from tests.state.rows import dump, member, out, stored
 
 
-def move(store: Store, revision: str) -> None:
+def move(store: Store, revision: str, *, is_down: bool = False) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    with store._engine.connect() as connection, connection.begin():
+    with store.being_filled() as connection:
         config.attributes["connection"] = connection
-        (command.downgrade if revision == "base" else command.upgrade)(config, revision)
+        (command.downgrade if is_down or revision == "base" else command.upgrade)(config, revision)
 
 
 def test_the_migrations_lead_to_the_schema_that_the_code_knows(store: Store) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import blake2b
 
 from optsync.model.change import ChangeKind, GrantEvidence, WriteKind
 from optsync.model.contact_point import InvalidAddress, normalise, sendable
@@ -193,7 +194,8 @@ class Intent:
         values = "" if self.kind is not ChangeKind.FIELD else repr(sorted(self.fields.items(), key=lambda f: f[0]))
         if self.kind is ChangeKind.RENAME:
             values = str(self.address)
-        return f"{self.system}|{self.collection}|{subject}|{self.kind}|{','.join(self.causes)}|{values}"
+        wish = f"{self.system}|{self.collection}|{subject}|{self.kind}|{','.join(self.causes)}|{values}"
+        return blake2b(wish.encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

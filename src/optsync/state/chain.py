@@ -16,9 +16,10 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from optsync.clock import Clock
 from optsync.state import seal
+from optsync.state.columns import HexText, Word, microseconds, to_text
 from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks, insert_new, upsert
-from optsync.state.schema import block, contact_point, evidence, meta, microseconds, statement
+from optsync.state.schema import block, contact_point, evidence, meta, statement
 
 Keys = Callable[[], Sequence[bytes]]
 """The secret keys; the first signs, all verify."""
@@ -26,8 +27,13 @@ HEAD = "ledger"
 _OLD_STATEMENTS = 1000
 """How many statements from before the chain a block takes."""
 
-RAW = tuple(sa.type_coerce(column, sa.types.NullType()).label(column.name) for column in statement.c)
-"""The columns of a statement as the database holds them, whatever somebody wrote there."""
+RAW = tuple(
+    column if isinstance(column.type, Word) else sa.type_coerce(column, sa.types.NullType()).label(column.name)
+    for column in statement.c
+)
+"""The columns of a statement as the database holds them, whatever somebody wrote there, but for words, whose number
+says nothing; :func:`raw` gives the form that was sealed."""
+_DIGESTS = tuple(column.name for column in statement.c if isinstance(column.type, HexText))
 
 _HEAD = sa.select(meta.c.value).where(meta.c.key == HEAD)
 NOTED = Prepared(_HEAD)
@@ -218,8 +224,11 @@ def _seal_row(key: int, email: str | None, keyed: bytes | None, salt: bytes) -> 
 
 
 def raw(row: Mapping[str, Any] | RowMapping) -> dict[str, Any]:
-    """A row of ``RAW`` in the form that is sealed: PostgreSQL has a truth of its own."""
+    """A row of ``RAW`` in the form that is sealed: PostgreSQL has a truth of its own, and both keep texts as bytes."""
     values = dict(row)
+    for name in _DIGESTS:
+        if isinstance(values[name], bytes):
+            values[name] = to_text(values[name])
     if values["is_personal"] is True or values["is_personal"] is False:
         values["is_personal"] = int(values["is_personal"])
     return values

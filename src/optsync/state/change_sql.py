@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from optsync.model.change import ChangeKind, ChangeState
+from optsync.state.columns import Key
 from optsync.state.erasures import NAME
 from optsync.state.prepared import Prepared, any_of
 from optsync.state.schema import change, contact_point, system_record
@@ -86,7 +87,9 @@ _COLUMNS = (
     "fingerprint",
     "planned_at",
 )
-INSERT = Prepared(sa.insert(change).values({name: bindparam(name) for name in _COLUMNS}))
+INSERT = Prepared(
+    sa.insert(change).values({name: bindparam(name) for name in _COLUMNS} | {"run": bindparam("run", type_=Key)})
+)
 SUPERSEDE = Prepared(
     sa.update(change)
     .where(

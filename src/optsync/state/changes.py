@@ -12,9 +12,10 @@ from optsync.clock import Clock
 from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.record import Value
 from optsync.state import change_sql as sql
-from optsync.state.codec import dumps, loads
+from optsync.state.codec import decode_write, dumps, encode_write, loads
 from optsync.state.rows import chunks
 from optsync.state.schema import backlog, change
+from optsync.state.words import numbered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +129,10 @@ class Changes:
             return
         now, planned = self._clock.now(), str(ChangeState.PLANNED)
         self._supersede_older(changes, now)
+        number = numbered(self._connection, (run,))[run]
         rows = [
             {
-                "run": run,
+                "run": number,
                 "plan": c.plan,
                 "sync": c.sync,
                 "system": c.system,
@@ -141,9 +143,9 @@ class Changes:
                 "priority": c.priority,
                 "rule": str(c.rule),
                 "before": dumps(c.before),
-                "after": dumps(c.after),
-                "causes": dumps(c.causes),
-                "write": dumps(c.write),
+                "after": (after := dumps(c.after)),
+                "causes": c.causes,
+                "write": encode_write(c.write, after),
                 "state": planned,
                 "fingerprint": c.fingerprint,
                 "planned_at": now,
@@ -225,15 +227,16 @@ class Changes:
 
     def send_again(self, change_id: int, *, write: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Puts a change back into the outbox with less to write."""
+        stored = dumps(dict(after))
         self._connection.execute(
             sa.update(change)
             .where(change.c.id == change_id)
-            .values(state=ChangeState.READY, write=dumps(dict(write)), after=dumps(dict(after)))
+            .values(state=ChangeState.READY, write=encode_write(write, stored), after=stored)
         )
 
     def note_kept(self, writes: Mapping[int, Mapping[str, Any]]) -> None:
         """Notes in the journal, by change, what a system made of the values that it was sent."""
-        rows = [{"key": key, "text": dumps(dict(write))} for key, write in writes.items()]
+        rows = [{"key": key, "text": encode_write(write)} for key, write in writes.items()]
         sql.NOTE_KEPT.run_each(self._connection, rows)
 
     def open_of(self, sync: str) -> list[Change]:
@@ -307,6 +310,7 @@ class Changes:
 
 
 def _change(row: Mapping[str, Any]) -> Change:
+    after = loads(row["after"])
     return Change(
         id=row["id"],
         run=row["run"],
@@ -321,9 +325,9 @@ def _change(row: Mapping[str, Any]) -> Change:
         priority=row["priority"],
         rule=row["rule"],
         before=loads(row["before"]),
-        after=loads(row["after"]),
-        causes=loads(row["causes"]),
-        write=loads(row["write"]),
+        after=after,
+        causes=row["causes"],
+        write=decode_write(row["write"], after),
         state=_STATES[row["state"]],
         fingerprint=row["fingerprint"],
         planned_at=row["planned_at"],

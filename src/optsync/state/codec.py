@@ -1,18 +1,24 @@
 """Records and small structures as bytes, compactly and canonically (the same value gives the same bytes)."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from itertools import compress
+from operator import attrgetter, ne
+from typing import Any, TypeAlias
 
 import msgspec
 
 from optsync.model.link import Agreed, Link, Move
 from optsync.model.record import Origin, Record, Status, Value
 
+Names: TypeAlias = tuple[str, ...]
 
-class _Stored(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
-    """A record without its id, short names, sorted maps."""
+
+class _Plain(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
+    """What a fingerprint covers: a record without its id, short names, sorted maps."""
 
     a: tuple[str, ...] = ()
     s: Status | None = None
@@ -21,36 +27,100 @@ class _Stored(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     sa: datetime | None = None
     ca: datetime | None = None
     oi: datetime | None = None
-    t: dict[str, bool | None] = {}
-    f: dict[str, Value] = {}
+    t: Mapping[str, bool | None] = {}
+    f: Mapping[str, Value] = {}
     c: datetime | None = None
     m: datetime | None = None
-    l: tuple[str, ...] = ()  # noqa: E741 - a key in stored data, short on purpose
+    l: tuple[str, ...] = ()  # noqa: E741 - fingerprints are stored, and cover this name
     w: str | None = None
     k: bool = True
     n: int = 0
 
 
-_decoder = msgspec.json.Decoder(_Stored)
 _encoder = msgspec.json.Encoder(order="deterministic")
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+
+Shaped = tuple[str, bytes]
+"""Names, and their values without them: the records of one source have the same names, as a rule."""
+
+_ATTRIBUTES = {
+    "s": "status",
+    "o": "origin",
+    "r": "reason",
+    "sa": "status_at",
+    "ca": "complained_at",
+    "oi": "opted_in_at",
+    "c": "created_at",
+    "m": "modified_at",
+    "w": "word",
+    "k": "is_word_known",
+    "n": "rank",
+}
+"""The parts of a record that are one value, by their names in a shape, which has those that are not as usual."""
+_USUAL = {"o": Origin.UNKNOWN, "k": True, "n": 0}
+_usual = tuple(_USUAL.get(name) for name in _ATTRIBUTES)
+_parts_of = attrgetter(*_ATTRIBUTES.values())
+_in_order = lru_cache(maxsize=1024)(lambda names: tuple(sorted(names)))
+_STATUSES = {status.value: status for status in Status}
+_ORIGINS = {origin.value: origin for origin in Origin}
 
 
-def encode_record(record: Record) -> tuple[bytes, bytes]:
-    """The stored form, and the fingerprint over all of it but the time stamp, which any edit moves."""
-    plain = _encoded(record, None)
-    stored = plain if record.modified_at is None else _encoded(record, record.modified_at)
-    return stored, _digest(plain)
+def encode_record(record: Record) -> tuple[str, bytes, bytes]:
+    """The stored form, shape and values, and the fingerprint."""
+    # All of it in C: this runs for every record of a first read, and its counterpart for all that are looked at.
+    parts = _parts_of(record)
+    present = tuple(map(ne, parts, _usual))
+    topics, fields = _in_order(tuple(record.topics)), _in_order(tuple(record.fields))
+    values = [
+        record.addresses[0] if len(record.addresses) == 1 else record.addresses,
+        *compress(parts, present),
+        *map(record.topics.__getitem__, topics),
+        *map(record.fields.__getitem__, fields),
+    ]
+    return _shape_of(present, topics, fields, record.lists), _pack(values), fingerprint_of(record)
+
+
+@lru_cache(maxsize=1024)
+def _shape_of(present: tuple[bool, ...], topics: Names, fields: Names, lists: frozenset[str]) -> str:
+    return dumps((list(compress(_ATTRIBUTES, present)), topics, fields, sorted(lists)))
+
+
+def decode_record(rid: str, shape: str, data: bytes) -> Record:
+    """The record of that id from its stored form."""
+    present, topics, fields, lists = _of_shape(shape)
+    addresses, *values = _unpack(data)
+    parts = dict(zip(present, values, strict=False))
+    if "status" in parts:
+        parts["status"] = _STATUSES[parts["status"]]
+    if "origin" in parts:
+        parts["origin"] = _ORIGINS[parts["origin"]]
+    rest = values[len(present) :]
+    found = dict(zip(fields, rest[len(topics) :], strict=True))
+    if list in map(type, rest):
+        found = {name: tuple(value) if type(value) is list else value for name, value in found.items()}
+    return Record(
+        id=rid,
+        addresses=(addresses,) if type(addresses) is str else tuple(addresses),
+        topics=dict(zip(topics, rest, strict=False)),
+        fields=found,
+        lists=lists,
+        **parts,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _of_shape(shape: str) -> tuple[list[str], list[str], list[str], frozenset[str]]:
+    present, topics, fields, lists = loads(shape)
+    return [_ATTRIBUTES[name] for name in present], topics, fields, frozenset(lists)
 
 
 def fingerprint_of(record: Record) -> bytes:
-    """The fingerprint alone: all that is asked of most records, which are as they were."""
-    return _digest(_encoded(record, None))
-
-
-def _encoded(record: Record, modified_at: datetime | None) -> bytes:
+    """The fingerprint, which is all that is asked of most records: it covers all of one but the time stamp, which any
+    edit moves."""
     topics, fields, lists = record.topics, record.fields, record.lists
-    # By position, in the order of _Stored: naming the parts would take as long as encoding them.
-    stored = _Stored(
+    # By position, in the order of _Plain: naming the parts would take as long as encoding them.
+    plain = _Plain(
         record.addresses,
         record.status,
         record.origin,
@@ -61,40 +131,13 @@ def _encoded(record: Record, modified_at: datetime | None) -> bytes:
         topics if type(topics) is dict else dict(topics),
         fields if type(fields) is dict else dict(fields),
         record.created_at,
-        modified_at,
+        None,
         tuple(sorted(lists)) if lists else (),
         record.word,
         record.is_word_known,
         record.rank,
     )
-    return _encoder.encode(stored)
-
-
-def _digest(plain: bytes) -> bytes:
-    return blake2b(plain, digest_size=16).digest()
-
-
-def decode_record(rid: str, data: bytes) -> Record:
-    """The record of that id from its stored form."""
-    s = _decoder.decode(data)
-    return Record(
-        id=rid,
-        addresses=s.a,
-        status=s.s,
-        origin=s.o,
-        reason=s.r,
-        status_at=s.sa,
-        complained_at=s.ca,
-        opted_in_at=s.oi,
-        topics=s.t,
-        fields=s.f,
-        created_at=s.c,
-        modified_at=s.m,
-        lists=frozenset(s.l),
-        word=s.w,
-        is_word_known=s.k,
-        rank=s.n,
-    )
+    return blake2b(_encoder.encode(plain), digest_size=16).digest()
 
 
 def dumps(value: Any) -> str:
@@ -107,15 +150,75 @@ def loads(value: str | bytes | None) -> Any:
     return None if value is None else msgspec.json.decode(value)
 
 
-_agreed = msgspec.json.Decoder(dict[str, tuple[Value, Value]])
+# changes
 
 
-def encode_agreed(agreed: dict[str, Agreed]) -> str:
-    return dumps({key: (a.crm, a.esp) for key, a in agreed.items()})
+def _nothing() -> dict[str, Any]:
+    """What most writes have none of is not stored."""
+    return {
+        "address": None,
+        "agreed": {},
+        "counterpart": None,
+        "evidence": None,
+        "fields": {},
+        "inactive": None,
+        "is_request": False,
+        "is_restrictive": False,
+        "left": None,
+        "status": None,
+        "tags": {},
+        "topics": {},
+    }
 
 
-def decode_agreed(text: str) -> dict[str, Agreed]:
-    return {key: Agreed(crm, esp) for key, (crm, esp) in _agreed.decode(text).items()}
+_NOTHING = _nothing()
+_AS_AFTER = "="
+"""Stands for the values that the journal has in ``after`` already."""
+
+
+def encode_write(write: Mapping[str, Any], after: str | None = None) -> str:
+    """A change's write, beside its ``after`` as that is stored; None: that is not known."""
+    kept = {name: value for name, value in write.items() if name not in _NOTHING or value != _NOTHING[name]}
+    for name in ("fields", "topics"):
+        if name in kept and dumps(kept[name]) == after:
+            kept[name] = _AS_AFTER
+    return dumps(kept)
+
+
+def decode_write(text: str, after: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``encode_write`` kept, whole again."""
+    kept = loads(text)
+    for name in ("fields", "topics"):
+        if kept.get(name) == _AS_AFTER:
+            kept[name] = after
+    return _nothing() | kept
+
+
+# links
+
+
+def encode_agreed(agreed: Mapping[str, Agreed]) -> Shaped:
+    """The names of the fields and what was agreed, once where both sides have the same."""
+    names = sorted(agreed)
+    pairs = [agreed[name] for name in names]
+    return dumps(names), _pack([_one_or_both(pair.crm, pair.esp) for pair in pairs])
+
+
+def _one_or_both(crm: Value, esp: Value) -> Any:
+    is_same = crm == esp and type(crm) is type(esp) and type(crm) is not tuple
+    return crm if is_same else (crm, esp)
+
+
+def decode_agreed(shape: str, data: bytes) -> dict[str, Agreed]:
+    """What ``encode_agreed`` made of it."""
+    return {name: _agreed(value) for name, value in zip(loads(shape), _unpack(data), strict=True)}
+
+
+def _agreed(value: Any) -> Agreed:
+    if type(value) is not list:
+        return Agreed(value, value)
+    crm, esp = (tuple(each) if type(each) is list else each for each in value)
+    return Agreed(crm, esp)
 
 
 class _Memory(msgspec.Struct, omit_defaults=True, frozen=True):

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from optsync.clock import Clock
 from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.record import Record
-from optsync.state.codec import dumps, encode_record, loads
+from optsync.state.codec import decode_agreed, decode_write, dumps, encode_agreed, encode_record, encode_write, loads
 from optsync.state.rows import chunks
 from optsync.state.schema import (
     change,
@@ -29,6 +29,7 @@ from optsync.state.schema import (
     statement,
     system_record,
 )
+from optsync.state.words import numbered
 
 TOUCHED = tuple(
     table.name
@@ -82,11 +83,12 @@ class Erasures:
     def replace_records(self, records: Mapping[int, Record]) -> None:
         """Stores what is kept of these records, under the id that it has now; nothing is unsure about them."""
         for key, record in records.items():
-            data, fingerprint = encode_record(record)
+            shape, data, fingerprint = encode_record(record)
+            numbered(self._connection, (shape,))
             self._connection.execute(
                 sa.update(system_record)
                 .where(system_record.c.id == key)
-                .values(rid=record.id, data=data, fp=fingerprint, unsure=None)
+                .values(rid=record.id, shape=shape, data=data, fp=fingerprint, unsure=None)
             )
 
     def drop_links(self, records: Collection[int]) -> None:
@@ -100,12 +102,18 @@ class Erasures:
     def blank_links(self, records: Collection[int], texts: Collection[str]) -> None:
         """Where an agreed value of these records spells one of the texts, nothing is agreed any more."""
         self._blank_handled(records)
+        shape, nothing = encode_agreed({})
+        numbered(self._connection, (shape,))
         for part in chunks(sorted(records)):
             mine = sa.or_(link.c.crm_record.in_(part), link.c.esp_record.in_(part))
             for row in self._connection.execute(sa.select(link).where(mine)).mappings().all():
-                if _holds(f"{row['agreed']} {row['frozen']}", texts):
+                agreed = decode_agreed(row["shape"], row["agreed"])
+                values = dumps([(both.crm, both.esp) for both in agreed.values()])
+                if _holds(f"{values} {row['frozen']}", texts):
                     named = [link.c[name] == row[name] for name in ("sync", "crm_record", "esp_record")]
-                    self._connection.execute(sa.update(link).where(*named).values(agreed=dumps({}), frozen=None))
+                    self._connection.execute(
+                        sa.update(link).where(*named).values(shape=shape, agreed=nothing, frozen=None)
+                    )
 
     def _blank_handled(self, records: Collection[int]) -> None:
         """What was handled stays known; the values that the records showed then do not."""
@@ -232,10 +240,12 @@ def without_values(kind: ChangeKind, write: Mapping[str, Any]) -> dict[str, Any]
 def _blank_change(row: dict[str, Any]) -> dict[str, Any]:
     kind = ChangeKind(row["kind"])
     is_wish = kind in _ABOUT_WISHES
+    write = without_values(kind, decode_write(row["write"], loads(row["after"])))
+    after = row["after"] if is_wish else dumps({})
     return {
         "before": row["before"] if is_wish else dumps({}),
-        "after": row["after"] if is_wish else dumps({}),
-        "write": dumps(without_values(kind, loads(row["write"]))),
+        "after": after,
+        "write": encode_write(write, after),
         "fingerprint": f"forgotten {row['id']}",
         "message": None,
     }

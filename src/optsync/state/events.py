@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from optsync.model.scope import EVERYTHING, path
 from optsync.model.statement import Statement, StatementKind
+from optsync.state.columns import Key, word
 from optsync.state.ledger import read_statement
 from optsync.state.schema import block, contact_point, evidence, statement
 
@@ -128,8 +129,9 @@ def _conditions(selection: Selection) -> list[sa.ColumnElement[bool]]:
     if selection.kinds:
         conditions.append(statement.c.kind.in_(sorted(selection.kinds)))
     if selection.scope is not None and selection.scope != EVERYTHING:
-        within = statement.c.scope.startswith(selection.scope + "/", autoescape=True)
-        conditions.append(sa.or_(statement.c.scope.in_(path(selection.scope)), within))
+        within = word.c.text.startswith(selection.scope + "/", autoescape=True)
+        scopes = sa.select(word.c.id).where(sa.or_(word.c.text.in_(path(selection.scope)), within))
+        conditions.append(sa.type_coerce(statement.c.scope, Key).in_(scopes))
     if selection.since is not None:
         conditions.append(statement.c.seen_at >= selection.since)
     if selection.until is not None:

@@ -12,10 +12,12 @@ from optsync.reconcile.erasure import may_be_kept, without_private_part
 from optsync.state import seal
 from optsync.state.chain import Chain, Head, new_salts
 from optsync.state.codec import dumps, loads
+from optsync.state.columns import microseconds
 from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks, insert_plainly, take_ids
-from optsync.state.schema import backlog, contact_point, evidence, microseconds, statement
+from optsync.state.schema import backlog, contact_point, evidence, statement
 from optsync.state.verify import Verdict, Verification
+from optsync.state.words import numbered
 
 PARTS = (
     "uid",
@@ -33,6 +35,8 @@ PARTS = (
     "target",
 )
 """The columns that a statement is read from, but for its evidence."""
+_WORDS = ("scope", "clock", "system")
+"""Those of them that are words; the run is another."""
 _KINDS = {kind.value: kind for kind in StatementKind}
 _SOURCES = {source.value: source for source in Source}
 _STRENGTHS = tuple(Strength)
@@ -124,6 +128,7 @@ class Ledger:
     ) -> list[bytes]:
         """Writes them, with their evidence, and returns their leaves by id; unsealed ones have empty leaves."""
         leaves: list[bytes] = []
+        words = numbered(self._connection, {run, *(getattr(s, name) for s in news.values() for name in _WORDS)})
         for part in chunks(news.items(), 1000):
             rows, proofs = [], []
             ids, salts = take_ids(self._connection, statement, len(part)), new_salts(len(part))
@@ -136,6 +141,7 @@ class Ledger:
                     row.update(salt=salt, proof=made, block=number)
                 # The seal has a truth of numbers, the databases have each its own.
                 row["is_personal"] = said.is_personal
+                row.update({name: words[row[name]] for name in (*_WORDS, "run")})
                 rows.append(row)
                 leaves.append(leaf)
                 if text is not None:

@@ -12,9 +12,10 @@ from optsync.state.codec import decode_agreed, decode_memory, encode_agreed, enc
 from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks, upsert
 from optsync.state.schema import link
+from optsync.state.words import numbered
 
 _OF_SYNC = link.c.sync == bindparam("of")
-_COLUMNS = (link.c.crm_record, link.c.esp_record, link.c.agreed, link.c.frozen)
+_COLUMNS = (link.c.crm_record, link.c.esp_record, link.c.shape, link.c.agreed, link.c.frozen)
 _OF = Prepared(sa.select(*_COLUMNS).where(_OF_SYNC, link.c.esp_record.in_(any_of("members"))))
 _PARTNERS = (
     Prepared(sa.select(link.c.esp_record).where(_OF_SYNC, link.c.crm_record.in_(any_of("records")))),
@@ -30,8 +31,8 @@ class Links:
         """The links of these members, by (CRM record, member)."""
         found: dict[tuple[int, int], Link] = {}
         for part in chunks(esp_records):
-            for crm, esp, agreed, memory in _OF.all(self._connection, of=sync, members=part):
-                plain = Link(crm=crm, esp=esp, agreed=decode_agreed(agreed))
+            for crm, esp, shape, agreed, memory in _OF.all(self._connection, of=sync, members=part):
+                plain = Link(crm=crm, esp=esp, agreed=decode_agreed(shape, agreed))
                 found[crm, esp] = decode_memory(plain, memory)
         return found
 
@@ -52,15 +53,18 @@ class Links:
 
     def save(self, sync: str, links: Iterable[Link]) -> None:
         """Stores the links as they are given."""
+        encoded = [(item, *encode_agreed(item.agreed)) for item in links]
+        words = numbered(self._connection, {shape for _, shape, _ in encoded})
         rows = [
             {
                 "sync": sync,
                 "crm_record": item.crm,
                 "esp_record": item.esp,
-                "agreed": encode_agreed(dict(item.agreed)),
+                "shape": words[shape],
+                "agreed": agreed,
                 "frozen": encode_memory(item),
             }
-            for item in links
+            for item, shape, agreed in encoded
         ]
         upsert(self._connection, link, rows, key=("sync", "crm_record", "esp_record"))
 

@@ -175,7 +175,7 @@ class Plans:
             change.c.plan == uid, change.c.state == ChangeState.HELD
         )
         return [
-            (HeldChange(**dict(zip(_HELD_NAMES, row, strict=False))), row.system, loads(row.causes))
+            (HeldChange(**dict(zip(_HELD_NAMES, row, strict=False))), row.system, row.causes)
             for row in self._connection.execute(query)
         ]
 

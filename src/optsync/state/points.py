@@ -10,10 +10,12 @@ from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
 from optsync.model.statement import StatementKind
+from optsync.state.columns import Key
 from optsync.state.prepared import Prepared, any_of
 from optsync.state.pseudonyms import Pseudonyms
 from optsync.state.rows import chunks, count_up, insert_from, insert_new, insert_plainly, take_ids
 from optsync.state.schema import backlog, contact_point, link, record_point, standing, statement, system_record
+from optsync.state.words import numbered
 
 _log = structlog.get_logger(__name__)
 
@@ -89,10 +91,14 @@ _FREE = Prepared(_MARKS.with_for_update(skip_locked=True))
 _DONE = Prepared(sa.delete(backlog).where(_THESE))
 
 _CACHED = Prepared(
-    sa.delete(standing).where(standing.c.point_id.in_(any_of("keys")), standing.c.scope.in_(any_of("scopes")))
+    sa.delete(standing).where(
+        standing.c.point_id.in_(any_of("keys")), sa.type_coerce(standing.c.scope, Key).in_(any_of("scopes"))
+    )
 )
 _CACHE = Prepared(
-    sa.insert(standing).values(point_id=bindparam("point"), scope=bindparam("about"), wish=bindparam("found"))
+    sa.insert(standing).values(
+        point_id=bindparam("point"), scope=bindparam("about", type_=Key), wish=bindparam("found")
+    )
 )
 
 
@@ -308,10 +314,13 @@ class Points:
 
     def cache_standings(self, wishes: Mapping[tuple[int, str], str]) -> None:
         """Notes what (point, scope) means at present; ``unknown`` is not stored. A cache, never the truth."""
-        scopes = sorted({scope for _, scope in wishes})
+        words = numbered(self._connection, {scope for _, scope in wishes})
+        scopes = sorted(number for number in words.values() if number is not None)
         for part in chunks(sorted({key for key, _ in wishes})):
             _CACHED.run(self._connection, keys=part, scopes=scopes)
         rows = [
-            {"point": key, "about": scope, "found": wish} for (key, scope), wish in wishes.items() if wish != "unknown"
+            {"point": key, "about": words[scope], "found": wish}
+            for (key, scope), wish in wishes.items()
+            if wish != "unknown"
         ]
         _CACHE.run_each(self._connection, rows)

@@ -11,9 +11,11 @@ from sqlalchemy.engine import Connection
 
 from optsync.model.record import Record
 from optsync.state.codec import decode_record, dumps, encode_record, loads
+from optsync.state.columns import Key
 from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import CHUNK, chunks, take_ids
 from optsync.state.schema import change, record_point, scan, source, system_record
+from optsync.state.words import numbered
 
 _OF_SOURCE = system_record.c.source_id == bindparam("source")
 _IS_PLAIN = sa.and_(~system_record.c.is_gone, system_record.c.missing_since.is_(None), system_record.c.unsure.is_(None))
@@ -28,12 +30,15 @@ _KNOWN = Prepared(
 )
 _STORED = Prepared(sa.select(system_record.c.rid).where(system_record.c.rid.in_(any_of("rids"))))
 _NEW = ("id", "source_id", "rid", "data", "fp", "first_seen_at", "read_at", "is_gone")
-_INSERT = Prepared(sa.insert(system_record).values({name: bindparam(name) for name in _NEW}))
+_SHAPE = bindparam("shape", type_=Key)
+"""By its number, which is asked for once for many records."""
+_INSERT = Prepared(sa.insert(system_record).values({name: bindparam(name) for name in _NEW} | {"shape": _SHAPE}))
 _ONE = system_record.c.id == bindparam("key")
 _REPLACE = Prepared(
     sa.update(system_record)
     .where(_ONE)
     .values(
+        shape=_SHAPE,
         data=bindparam("data"),
         fp=bindparam("fp"),
         read_at=bindparam("read_at"),
@@ -84,15 +89,14 @@ _FIRST_SEEN = Prepared(sa.select(system_record.c.id, system_record.c.first_seen_
 def _outcomes() -> Prepared:
     of_run = (change.c.run == bindparam("run"), change.c.sync == bindparam("sync"), change.c.state != "superseded")
     received = sa.select(change.c.record_id).where(*of_run, change.c.record_id.is_not(None))
+    # All of them at once: asked record by record, SQLite would go through the run's changes for each.
     caused = (
-        sa.select(record_point.c.record_id)
-        .join(change, change.c.point_id == record_point.c.point_id)
-        .where(*of_run, record_point.c.record_id == scan.c.record_id)
+        sa.select(record_point.c.record_id).join(change, change.c.point_id == record_point.c.point_id).where(*of_run)
     )
     has_point = sa.exists().where(record_point.c.record_id == scan.c.record_id)
     outcome = sa.case(
         (scan.c.record_id.in_(received), "changed"),
-        (sa.and_(scan.c.is_news, sa.exists(caused)), "changed"),
+        (sa.and_(scan.c.is_news, scan.c.record_id.in_(caused)), "changed"),
         (~has_point, "no_address"),
         (system_record.c.skipped.is_not(None), system_record.c.skipped),
         else_="same",
@@ -186,36 +190,30 @@ class Records:
         """Those of the ids that some record is stored under, in whatever source."""
         return set(_STORED.scalars(self._connection, rids=rids))
 
-    def insert(self, source_id: int, records: Sequence[tuple[Record, bytes, bytes]], *, at: datetime) -> dict[str, int]:
-        """Stores records seen for the first time, each with its stored form and fingerprint."""
+    def insert(self, source_id: int, records: Sequence[Record], *, at: datetime) -> dict[str, int]:
+        """Stores records seen for the first time; their keys by id."""
         keys: dict[str, int] = {}
         for part in chunks(records):
-            rows: list[dict[str, Any]] = [
-                {
-                    "id": key,
-                    "source_id": source_id,
-                    "rid": record.id,
-                    "data": data,
-                    "fp": fingerprint,
-                    "first_seen_at": at,
-                    "read_at": at,
-                    "is_gone": False,
-                }
-                for key, (record, data, fingerprint) in zip(
-                    take_ids(self._connection, system_record, len(part)), part, strict=True
-                )
-            ]
+            rows = self._encoded(part)
+            for key, row, record in zip(take_ids(self._connection, system_record, len(part)), rows, part, strict=True):
+                row |= {"id": key, "source_id": source_id, "rid": record.id}
+                row |= {"first_seen_at": at, "read_at": at, "is_gone": False}
+                keys[record.id] = key
             _INSERT.run_each(self._connection, rows)
-            keys.update((row["rid"], row["id"]) for row in rows)
         return keys
 
     def replace(self, records: Sequence[tuple[int, Record]], *, at: datetime, is_gone: bool = False) -> None:
         """Stores what these records show now; they are there, and nothing is unsure about them any more."""
-        rows = []
-        for key, record in records:
-            data, fingerprint = encode_record(record)
-            rows.append({"key": key, "data": data, "fp": fingerprint, "read_at": at, "is_gone": is_gone})
+        rows = self._encoded([record for _, record in records])
+        for row, (key, _) in zip(rows, records, strict=True):
+            row |= {"key": key, "read_at": at, "is_gone": is_gone}
         _REPLACE.run_each(self._connection, rows)
+
+    def _encoded(self, records: Sequence[Record]) -> list[dict[str, Any]]:
+        """The columns that what they show is stored in."""
+        stored = [encode_record(record) for record in records]
+        words = numbered(self._connection, {shape for shape, _, _ in stored})
+        return [{"shape": words[shape], "data": data, "fp": fingerprint} for shape, data, fingerprint in stored]
 
     def set_rid(self, key: int, rid: str) -> None:
         """Notes that the system gave the record another id."""
@@ -361,7 +359,7 @@ def _observed(row: Mapping[str, Any], points: tuple[int, ...]) -> Observed:
         source_id=row["source_id"],
         system=row["system"],
         collection=row["collection"],
-        record=decode_record(row["rid"], row["data"]),
+        record=decode_record(row["rid"], row["shape"], row["data"]),
         points=points,
         read_at=row["read_at"],
         missing_since=row["missing_since"],

@@ -9,8 +9,8 @@ from sqlalchemy import BigInteger, Column, Select, Table, bindparam, func, selec
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from optsync.state.columns import Moment, Word
 from optsync.state.prepared import Prepared
-from optsync.state.schema import Moment
 
 Item = TypeVar("Item")
 CHUNK = 500
@@ -72,7 +72,7 @@ def take_ids(connection: Connection, table: Table, count: int) -> list[int]:
 
 
 def insert_plainly(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Inserts rows that are certainly new, with times in microseconds."""
+    """Inserts rows that are certainly new, with times in microseconds and words by their numbers."""
     if rows:
         _inserting_plainly(table, tuple(rows[0])).run_each(connection, rows)
 
@@ -94,7 +94,7 @@ def _next_ids(table: Table) -> Prepared:
 @cache
 def _inserting_plainly(table: Table, names: tuple[str, ...]) -> Prepared:
     kinds = {name: table.c[name].type for name in names}
-    plain = {name: BigInteger() if isinstance(kind, Moment) else kind for name, kind in kinds.items()}
+    plain = {name: BigInteger() if isinstance(kind, Moment | Word) else kind for name, kind in kinds.items()}
     return Prepared(table.insert().values({name: bindparam(name, type_=kind) for name, kind in plain.items()}))
 
 
@@ -103,7 +103,12 @@ def _insert(dialect: str, table: Table) -> Any:
 
 
 def _naming(dialect: str, table: Table, names: Sequence[str]) -> Any:
-    return _insert(dialect, table).values({name: bindparam(name) for name in names})
+    return _insert(dialect, table).values({name: _value_of(table.c[name]) for name in names})
+
+
+def _value_of(column: Column[Any]) -> Any:
+    """A word comes by its number, which is asked for once for many rows."""
+    return bindparam(column.name, type_=BigInteger() if isinstance(column.type, Word) else None)
 
 
 @cache

@@ -1,80 +1,25 @@
-"""The tables. Times are integer microseconds since 1970 in UTC; structures are JSON."""
-
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import Any
+"""The tables. Times are integer microseconds since 1970 in UTC; structures are JSON, but for what there is much of."""
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+from optsync.state import columns
+from optsync.state.columns import HexText, HexTexts, Key, Moment, Word
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(column_0_label)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-    }
-)
-
-Key = BigInteger().with_variant(Integer, "sqlite")
-"""SQLite numbers rows by itself only for INTEGER primary keys."""
-
-
-def microseconds(moment: datetime) -> int:
-    """As times are stored. Raises: ValueError, without a time zone."""
-    if moment.tzinfo is None:
-        raise ValueError("a time without a time zone")
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-class Moment(TypeDecorator[datetime]):
-    """An aware time; a naive one is a bug and is refused."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    # The processors themselves, and not the two methods that they would call: times are in every row.
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], int | None]:  # noqa: ARG002
-        return _to_database
-
-    def result_processor(
-        self,
-        dialect: Dialect,  # noqa: ARG002
-        coltype: object,  # noqa: ARG002
-    ) -> Callable[[Any], datetime | None]:
-        return _from_database
-
-
-def _to_database(value: datetime | None) -> int | None:
-    return None if value is None else microseconds(value)
-
-
-@lru_cache(maxsize=2048)  # a page is read, a batch is planned and settled at one moment
-def _from_database(value: Any) -> datetime | None:
-    return None if value is None else _EPOCH + timedelta(microseconds=int(value))
-
+metadata = columns.metadata
 
 meta = Table("meta", metadata, Column("key", String(200), primary_key=True), Column("value", Text, nullable=False))
 
@@ -98,7 +43,7 @@ contact_point = Table(
     metadata,
     Column("id", Key, primary_key=True),
     Column("email", String(320), unique=True),
-    Column("hash", LargeBinary(32), unique=True),
+    Column("hash", LargeBinary(32)),
     Column("hash_key", String(16)),
     Column("salt", LargeBinary(16)),
     Column("seal", LargeBinary(32)),
@@ -108,12 +53,21 @@ contact_point = Table(
 """``hash`` is keyed and kept for forgotten points only; ``hash_key`` is the fingerprint of its key. ``seal`` binds the
 ledger to the address: it is the digest of ``salt`` and address, and stays when both are erased."""
 
+Index(
+    "uq_contact_point_hash",
+    contact_point.c.hash,
+    unique=True,
+    sqlite_where=text("hash IS NOT NULL"),
+    postgresql_where=text("hash IS NOT NULL"),
+)
+
 system_record = Table(
     "system_record",
     metadata,
     Column("id", Key, primary_key=True),
     Column("source_id", ForeignKey("source.id"), nullable=False),
-    Column("rid", String(320), nullable=False),
+    Column("rid", HexText, nullable=False),
+    Column("shape", Word, ForeignKey("word.id"), nullable=False),
     Column("data", LargeBinary, nullable=False),
     Column("fp", LargeBinary(16), nullable=False),
     Column("first_seen_at", Moment, nullable=False),
@@ -124,6 +78,7 @@ system_record = Table(
     Column("skipped", String(40)),
     UniqueConstraint("source_id", "rid"),
 )
+"""``shape`` names the parts that ``data`` has the values of (:mod:`optsync.state.codec`)."""
 Index(
     "ix_system_record_unsure",
     system_record.c.source_id,
@@ -137,6 +92,7 @@ record_point = Table(
     Column("record_id", ForeignKey("system_record.id"), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("point_id", ForeignKey("contact_point.id"), nullable=False, index=True),
+    sqlite_with_rowid=False,
 )
 
 statement = Table(
@@ -144,20 +100,20 @@ statement = Table(
     metadata,
     Column("id", Key, primary_key=True),
     Column("point_id", ForeignKey("contact_point.id"), nullable=False),
-    Column("uid", String(32), nullable=False),
-    Column("scope", String(300), nullable=False),
+    Column("uid", HexText, nullable=False),
+    Column("scope", Word, ForeignKey("word.id"), nullable=False),
     Column("kind", String(20), nullable=False),
     Column("at", Moment, nullable=False),
-    Column("clock", String(100)),
+    Column("clock", Word, ForeignKey("word.id")),
     Column("seen_at", Moment, nullable=False),
     Column("source", String(30), nullable=False),
     Column("strength", Integer, nullable=False),
     Column("is_personal", Boolean, nullable=False),
     Column("reason", Text),
-    Column("system", String(100)),
-    Column("record", String(320)),
-    Column("target", String(32)),
-    Column("run", String(40)),
+    Column("system", Word, ForeignKey("word.id")),
+    Column("record", HexText),
+    Column("target", HexText),
+    Column("run", Word, ForeignKey("word.id")),
     Column("salt", LargeBinary(16)),
     Column("proof", LargeBinary(32)),
     Column("block", ForeignKey("block.id"), index=True),
@@ -189,9 +145,10 @@ standing = Table(
     "standing",
     metadata,
     Column("point_id", ForeignKey("contact_point.id"), primary_key=True),
-    Column("scope", String(300), primary_key=True),
+    Column("scope", Word, ForeignKey("word.id"), primary_key=True),
     Column("wish", String(10), nullable=False),
     Column("since", Moment),
+    sqlite_with_rowid=False,
 )
 
 link = Table(
@@ -200,15 +157,18 @@ link = Table(
     Column("sync", String(100), primary_key=True),
     Column("crm_record", ForeignKey("system_record.id"), primary_key=True),
     Column("esp_record", ForeignKey("system_record.id"), primary_key=True, index=True),
-    Column("agreed", Text, nullable=False),
+    Column("shape", Word, ForeignKey("word.id"), nullable=False),
+    Column("agreed", LargeBinary, nullable=False),
     Column("frozen", Text),
+    sqlite_with_rowid=False,
 )
+"""``shape`` names the fields that ``agreed`` has the values of."""
 
 change = Table(
     "change",
     metadata,
     Column("id", Key, primary_key=True),
-    Column("run", String(40), nullable=False, index=True),
+    Column("run", Word, ForeignKey("word.id"), nullable=False, index=True),
     Column("plan", String(40)),
     Column("sync", String(100), nullable=False),
     Column("system", String(100), nullable=False),
@@ -220,19 +180,24 @@ change = Table(
     Column("rule", String(40), nullable=False),
     Column("before", Text, nullable=False),
     Column("after", Text, nullable=False),
-    Column("causes", Text, nullable=False),
+    Column("causes", HexTexts, nullable=False),
     Column("write", Text, nullable=False),
     Column("state", String(20), nullable=False),
-    Column("fingerprint", Text, nullable=False),
+    Column("fingerprint", HexText, nullable=False),
     Column("planned_at", Moment, nullable=False),
     Column("sent_at", Moment),
     Column("settled_at", Moment),
     Column("fact", String(40)),
     Column("message", Text),
-    Index("ix_change_plan", "plan"),
     CheckConstraint(
         "state IN ('planned','ready','sending','applied','same','refused','failed','held','superseded')", name="state"
     ),
+)
+Index(
+    "ix_change_plan",
+    change.c.plan,
+    sqlite_where=text("plan IS NOT NULL"),
+    postgresql_where=text("plan IS NOT NULL"),
 )
 Index(
     "ix_change_open",
@@ -319,6 +284,7 @@ backlog = Table(
     Column("sync", String(100), primary_key=True),
     Column("point_id", ForeignKey("contact_point.id"), primary_key=True),
     Column("marks", Integer, nullable=False, server_default="1"),
+    sqlite_with_rowid=False,
 )
 """Contact points that must be looked at again; what must be done is derived, not stored. ``marks``: how often one was
 put there since, so that a mark which comes while the point is looked at is not taken off with it."""
@@ -329,6 +295,7 @@ scan = Table(
     Column("source_id", ForeignKey("source.id"), primary_key=True),
     Column("record_id", ForeignKey("system_record.id"), primary_key=True),
     Column("is_news", Boolean, nullable=False),
+    sqlite_with_rowid=False,
 )
 """The records that the current read of a source has shown."""
 

@@ -88,16 +88,20 @@ class Store:
     # schema
 
     def migrate(self) -> None:
-        """Brings the schema up to date; nothing happens when it is.
+        """Brings the schema up to date; nothing happens when it is. Afterwards an SQLite file is no larger than what is
+        in it, if nobody else uses it.
 
         Raises:
             CommandRefused: the database was written by a newer optsync.
         """
         with self._engine.connect() as connection:
-            if revisions.revision_of(connection) == revisions.newest():
+            before = revisions.revision_of(connection)
+            if before == revisions.newest():
                 return
         with self._engine.connect() as connection, _tables_replaceable(connection), connection.begin():
             revisions.upgrade(connection, revisions.newest())
+        if self.is_sqlite and before is not None:
+            self.wipe()
 
     @property
     def _pseudonyms(self) -> Pseudonyms:

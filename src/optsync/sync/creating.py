@@ -7,7 +7,6 @@ from datetime import datetime
 from optsync.model.change import Outcome
 from optsync.model.record import Record, Side
 from optsync.state.changes import Change
-from optsync.state.codec import encode_record
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
 from optsync.sync.receipts import receipt, usable
@@ -28,7 +27,7 @@ def store_created(
             again.append(record)
         elif record.id not in known:
             first[record.id] = (change, record)
-    keys = unit.records.insert(source_id, [(record, *encode_record(record)) for _, record in first.values()], at=at)
+    keys = unit.records.insert(source_id, [record for _, record in first.values()], at=at)
     unit.records.replace([(keys[record.id], record) for record in again], at=at)
     points = unit.points.require({a for _, record in first.values() for a in usable(record.addresses)})
     # Who was forgotten while the record was made has no address here any more.

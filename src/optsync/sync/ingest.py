@@ -15,7 +15,7 @@ from optsync.reconcile.consent import Wish, standing
 from optsync.reconcile.detect import Claim, Detected, Doubt, Said, detect, with_restrictions
 from optsync.reconcile.reading import Jump, Reading
 from optsync.reconcile.representation import Representation, overlay, with_address
-from optsync.state.codec import encode_record, fingerprint_of
+from optsync.state.codec import fingerprint_of
 from optsync.state.issues import NewIssue
 from optsync.state.records import Known, Observed
 from optsync.state.sources import Source
@@ -253,7 +253,7 @@ class Ingest:
 
     def _store(self, news: Sequence[_News]) -> dict[str, int]:
         at = self._now.seen_at
-        fresh = [(n.record, *encode_record(n.record)) for n in news if n.old is None]
+        fresh = [n.record for n in news if n.old is None]
         keys = self._unit.records.insert(self._source.id, fresh, at=at)
         self._unit.records.replace([(n.old.key, n.record) for n in news if n.old is not None], at=at)
         late = {n.old.key: n.old.unsure for n in news if n.old and n.old.unsure and self._may_be_late(n)}

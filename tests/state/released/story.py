@@ -104,7 +104,7 @@ def rows(w: World) -> dict[str, list[dict[str, Any]]]:
 
 
 def _raw(column: sa.Column[Any]) -> sa.types.TypeEngine[Any]:
-    """What the database holds, before the program reads it as a time or a list."""
+    """What the database holds, before the program reads it as a time or a text."""
     kind = column.type
     return kind.impl_instance if isinstance(kind, sa.types.TypeDecorator) else kind
 
