@@ -187,7 +187,7 @@ def encode_write(write: Mapping[str, Any], after: str | None = None) -> str:
 
 def decode_write(text: str, after: Mapping[str, Any]) -> dict[str, Any]:
     """What ``encode_write`` kept, whole again."""
-    kept = loads(text)
+    kept: dict[str, Any] = loads(text)
     for name in ("fields", "topics"):
         if kept.get(name) == _AS_AFTER:
             kept[name] = after
