@@ -87,6 +87,10 @@ class Bitrix24:
 
     def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
         """A page is what one batch of at most 2,500 rows settles. A delta without news is one call."""
+        return (page.whole() for page in self._reader.read(spec, cursor))
+
+    def read_rows(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
+        """See ``read``."""
         return self._reader.read(spec, cursor)
 
     def read_ids(self, spec: ReadSpec, ids: Sequence[str]) -> Sequence[Record]:

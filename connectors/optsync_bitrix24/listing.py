@@ -114,14 +114,14 @@ class Listing:
             made = self._rows = Rows(spec, fields, self.zone)
         return made
 
-    def record(self, row: Filter, rows: Rows, lists: frozenset[str]) -> Record | RowFault | None:
-        """A row as a record, as a fault if a value does not fit, or None if it is left out on purpose. ``lists``: the
-        list scopes that it was found in."""
-        spec = rows.spec
-        if not is_wanted(row, spec.collection, include_converted=self._include_converted):
-            return None
+    def is_wanted(self, row: Filter, spec: ReadSpec) -> bool:
+        """Whether the row is not left out on purpose."""
+        return is_wanted(row, spec.collection, include_converted=self._include_converted)
+
+    def record(self, row: Filter, lists: frozenset[str], rows: Rows) -> Record | RowFault:
+        """A row as a record, or as a fault if a value does not fit. ``lists``: the list scopes that it was found in."""
         if rows.holds_unknown_option(row):
-            self.catalog.doubt(spec.collection)
+            self.catalog.doubt(rows.spec.collection)
         try:
             return rows.record(row, lists)
         except RecordInvalid as error:

@@ -56,10 +56,10 @@ class LookUp:
 def record_of(listing: Listing, look_up: LookUp, number: str) -> Record | None:
     """What a look-up showed of one record; None if it is not there or its row cannot be used."""
     row = look_up.rows.get(number)
-    if row is None:
+    if row is None or not listing.is_wanted(row, look_up.spec):
         return None
     lists = frozenset([*everybody(look_up.spec), *look_up.lists.get(number, [])])
-    made = listing.record(row, listing.rows(look_up.spec), lists)
+    made = listing.record(row, lists, listing.rows(look_up.spec))
     return made if isinstance(made, Record) else None
 
 

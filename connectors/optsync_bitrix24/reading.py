@@ -1,9 +1,10 @@
 """Reading an entity: the walk over the records and one per list scope, side by side in the same batches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from optsync.errors import RateLimited, SystemUnavailable
-from optsync.model.page import Page, ReadSpec, RowFault
+from optsync.model.page import Page, ReadSpec, RowFault, Unmade
 from optsync.model.record import Record
 from optsync_bitrix24.client import BatchReply, Command
 from optsync_bitrix24.cursor import Place
@@ -12,6 +13,9 @@ from optsync_bitrix24.mapping import select_for
 from optsync_bitrix24.refusals import Meaning, meaning
 from optsync_bitrix24.sharing import Progress, ScopeWalk, first_pages, share
 from optsync_bitrix24.walking import Walk
+
+_Row: TypeAlias = tuple[Mapping[str, Any], frozenset[str]]
+"""With the list scopes that it was found in."""
 
 
 class Reader:
@@ -24,14 +28,14 @@ class Reader:
         """How many records an entity had when all of it was read last."""
 
     def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
-        """See :meth:`optsync.connect.contract.Connector.read`."""
+        """See :meth:`optsync.connect.contract.CanReadRows.read_rows`."""
         self._listing.known_entity(spec.collection)
         place = Place.parse(cursor, spec.collection)
         progress = self._start(spec, place)
         while True:
             self._advance(progress, spec)
             page = self._page(progress, spec)
-            if page.records or page.faults or page.is_last:
+            if page.count or page.faults or page.is_last:
                 yield page
             if page.is_last:
                 if page.is_full and not place.after:
@@ -42,6 +46,7 @@ class Reader:
         """All ids, in batches. Raises SystemUnavailable if the answers do not add up."""
         spec = ReadSpec(collection=entity)
         for page in self.read(spec, None):
+            page = page.whole()  # noqa: PLW2901 - a row that cannot be used is no id
             if not page.is_complete or page.faults:
                 raise SystemUnavailable(self._listing.system, f"the list of {entity} ids did not add up")
             yield [record.id for record in page.records]
@@ -101,14 +106,15 @@ class Reader:
 
     def _page(self, progress: Progress, spec: ReadSpec) -> Page:
         """Gives out the rows whose membership in every list scope is known by now."""
-        records = list(self._ready(progress, spec))
+        unmade = self._unmade(self._ready(progress, spec), spec)
         for scope in progress.scopes:
             scope.waiting = {number for number in scope.waiting if number > progress.after}
         is_last = progress.data.has_ended and not progress.buffer
         progress.place = progress.place.at(progress.after, is_complete=progress.is_complete)
         row_faults, progress.faults = tuple(progress.faults), []
         return Page(
-            records=tuple(records),
+            records=(),
+            unmade=unmade,
             faults=row_faults,
             cursor=progress.place.next_delta() if is_last else progress.place.text(),
             is_last=is_last,
@@ -116,9 +122,9 @@ class Reader:
             is_complete=progress.is_complete,
         )
 
-    def _ready(self, progress: Progress, spec: ReadSpec) -> Iterator[Record]:
+    def _ready(self, progress: Progress, spec: ReadSpec) -> Iterator[_Row]:
         frontier = min((scope.walk.last for scope in progress.scopes if not scope.walk.has_ended), default=None)
-        rows, shared = self._listing.rows(spec), everybody(spec)
+        shared = everybody(spec)
         made_of: dict[tuple[bool, ...], frozenset[str]] = {}
         while progress.buffer:
             number, row = progress.buffer[0]
@@ -131,11 +137,18 @@ class Reader:
                 names = (scope.names for scope, is_in in zip(progress.scopes, found, strict=True) if is_in)
                 lists = made_of[found] = frozenset(shared).union(*names)
             progress.after = number
-            made = self._listing.record(row, rows, lists)
-            if isinstance(made, Record):
-                yield made
-            elif made is not None:
-                progress.faults.append(made)
+            if self._listing.is_wanted(row, spec):
+                yield row, lists
+
+    def _unmade(self, ready: Iterable[_Row], spec: ReadSpec) -> Unmade:
+        rows = self._listing.rows(spec)
+        shown = {str(row["ID"]): (row, lists) for row, lists in ready}
+
+        def make(ids: Iterable[str]) -> tuple[list[Record], list[RowFault]]:
+            made = [self._listing.record(*shown[rid], rows) for rid in ids]
+            return [r for r in made if isinstance(r, Record)], [f for f in made if isinstance(f, RowFault)]
+
+        return Unmade(digests={rid: rows.digest(row, lists) for rid, (row, lists) in shown.items()}, make=make)
 
 
 def _stamped(place: Place, reply: BatchReply) -> Place:

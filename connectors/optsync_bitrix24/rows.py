@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, tzinfo
 from typing import Any
 
+from optsync.connect.digests import Digests
 from optsync.errors import RecordInvalid
 from optsync.model.page import ReadSpec
 from optsync.model.record import Record, Value
@@ -25,6 +26,11 @@ class Rows:
         self._values = _readers(spec.fields, fields, zone)
         asked = ((name, fields.get(name)) for name in spec.fields)
         self._options = [(name, field.options or {}) for name, field in asked if field and field.type == "enumeration"]
+        self._digests = Digests(spec, fields, str(zone))
+
+    def digest(self, row: Mapping[str, Any], lists: frozenset[str]) -> bytes:
+        """Of all that ``record`` makes the same record of."""
+        return self._digests.of((row, sorted(lists)))
 
     def record(self, row: Mapping[str, Any], lists: frozenset[str] = frozenset()) -> Record:
         """The row as a record of these list scopes.

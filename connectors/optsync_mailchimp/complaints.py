@@ -20,11 +20,24 @@ _KEYS = "abuse_reports.email_address,abuse_reports.date,total_items"
 
 
 @dataclass(slots=True, kw_only=True)
-class _Reports:
+class Reports:
     """When people complained, by lower-cased address; ``read_at`` is the vendor's clock."""
 
     read_at: datetime | None = None
     by_address: dict[str, list[datetime | None]] = field(default_factory=dict)
+
+    def of(self, address: str) -> Sequence[datetime | None]:
+        """When this person complained, as far as that can be told."""
+        return self.by_address.get(address.strip().lower(), ()) if self.by_address else ()
+
+    def mark(self, records: Sequence[Record]) -> list[Record]:
+        """The records, each with the time of the person's last complaint, whatever became of the member since. The
+        origin is ``COMPLAINT`` where that was after the last opt-in, or so little before that nobody can tell which of
+        the two counted last.
+
+        Source: Mailchimp Marketing API 3.0, Abuse reports. A complaint makes a member unsubscribed or cleaned.
+        """
+        return [_told(_marked(record, self), self) for record in records] if self.by_address else list(records)
 
 
 class Complaints:
@@ -32,35 +45,27 @@ class Complaints:
 
     def __init__(self, client: MailchimpClient) -> None:
         self._client = client
-        self._known: dict[str, _Reports] = {}
+        self._known: dict[str, Reports] = {}
 
-    def mark(self, audience: str, records: Sequence[Record]) -> tuple[Record, ...]:
-        """The records, each with the time of the person's last complaint, whatever became of the member since. The
-        origin is ``COMPLAINT`` where that was after the last opt-in, or so little before that nobody can tell which of
-        the two counted last.
-
-        Source: Mailchimp Marketing API 3.0, Abuse reports. A complaint makes a member unsubscribed or cleaned.
-        """
-        reports = self._reports(audience, records)
-        if not reports.by_address:
-            return tuple(records)
-        return tuple(_told(_marked(record, reports), reports) for record in records)
+    def mark(self, audience: str, records: Sequence[Record]) -> list[Record]:
+        """See :meth:`Reports.mark`."""
+        return self.until(audience, (record.modified_at for record in records)).mark(records)
 
     def mark_outcomes(self, audience: str, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Only the origin, for what writes brought back: the next reading tells the rest. When the reports cannot be
         read, outcomes stay as they are."""
         shown = [outcome.record for outcome in outcomes if outcome.record is not None]
         try:
-            reports = self._reports(audience, [record for record in shown if _may_be(record)])
+            reports = self.until(audience, (record.modified_at for record in shown if _may_be(record)))
         except SystemFailure:
             return list(outcomes)
         marked = (_marked(record, reports) for record in shown)
         return [o if o.record is None else replace(o, record=next(marked)) for o in outcomes]
 
-    def _reports(self, audience: str, records: Sequence[Record]) -> _Reports:
-        """Newer than these records are, whose stamps are whole seconds."""
-        newest = max((r.modified_at for r in records if r.modified_at), default=None)
-        reports = self._known.get(audience, _Reports())
+    def until(self, audience: str, changed: Iterable[datetime | None]) -> Reports:
+        """Reports newer than members that changed at these times, which are whole seconds."""
+        newest = max(filter(None, changed), default=None)
+        reports = self._known.get(audience, Reports())
         if newest is not None and (reports.read_at is None or newest >= reports.read_at):
             reports = self._known[audience] = self._read(audience)
         return reports
@@ -69,8 +74,8 @@ class Complaints:
         """Asks again next time: a report may come later than the opt-out that it caused."""
         self._known.pop(audience, None)
 
-    def _read(self, audience: str) -> _Reports:
-        reports = _Reports()
+    def _read(self, audience: str) -> Reports:
+        reports = Reports()
         seen = 0
         while True:
             query: dict[str, str | int] = {"fields": _KEYS, "count": _PAGE, "offset": seen}
@@ -96,16 +101,16 @@ def _may_be(record: Record) -> bool:
     return (record.origin is Origin.PERSON or record.status is Status.BOUNCED) and bool(record.addresses)
 
 
-def _of(record: Record, reports: _Reports) -> Sequence[datetime | None]:
-    return reports.by_address.get(record.addresses[0].strip().lower(), ()) if record.addresses else ()
+def _of(record: Record, reports: Reports) -> Sequence[datetime | None]:
+    return reports.of(record.addresses[0]) if record.addresses else ()
 
 
-def _told(record: Record, reports: _Reports) -> Record:
+def _told(record: Record, reports: Reports) -> Record:
     at = max((at for at in _of(record, reports) if at is not None), default=None)
     return record if at is None else replace(record, complained_at=at)
 
 
-def _marked(record: Record, reports: _Reports) -> Record:
+def _marked(record: Record, reports: Reports) -> Record:
     dates = _of(record, reports) if _may_be(record) else ()
     since = None if record.opted_in_at is None else record.opted_in_at - _LATE
     has_complained = any(at is None or since is None or at >= since for at in dates)

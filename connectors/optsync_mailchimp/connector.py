@@ -92,6 +92,9 @@ class Mailchimp:
         return self._checker.describe()
 
     def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
+        return (page.whole() for page in self._reader.read(spec, cursor))
+
+    def read_rows(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
         return self._reader.read(spec, cursor)
 
     def read_ids(self, spec: ReadSpec, ids: Sequence[str]) -> Sequence[Record]:

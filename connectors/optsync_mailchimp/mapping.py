@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from optsync.connect.digests import Digests
 from optsync.connect.settings import EspSide
 from optsync.errors import RecordInvalid
 from optsync.model.page import ReadSpec
@@ -85,6 +86,11 @@ class Members:
         """``topic_ids`` resolves the topics of ``spec``."""
         self._topics = [(name, topic_ids.get(name)) for name in spec.topics]
         self._fields = tuple(spec.fields)
+        self._digests = Digests(spec, topic_ids)
+
+    def digest(self, member: Mapping[str, Any]) -> bytes:
+        """Of all that ``record`` makes the same record of."""
+        return self._digests.of(member)
 
     def record(self, member: Mapping[str, Any], *, known_id: str | None = None) -> Record:
         """A member as a record. ``known_id`` stands in for a ``contact_id`` that the answer left out.

@@ -1,14 +1,14 @@
 """Walks an audience by its last change, so that rows which move while we page are neither lost nor fatal."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from optsync.errors import RecordInvalid, SystemUnavailable
-from optsync.model.page import Page, ReadSpec, RowFault
+from optsync.model.page import Page, ReadSpec, RowFault, Unmade
 from optsync.model.record import Record
 from optsync_mailchimp.client import MailchimpClient, Reply
 from optsync_mailchimp.complaints import Complaints
@@ -68,7 +68,7 @@ class Reader:
         self._read_until: dict[str, datetime] = {}
 
     def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
-        """See :meth:`optsync.connect.contract.Connector.read`: one page per answer, live members first."""
+        """See :meth:`optsync.connect.contract.CanReadRows.read_rows`: one page per answer, live members first."""
         place = _parse(cursor)
         if place == Place(is_full=True):
             self._complaints.forget(spec.collection)
@@ -83,7 +83,7 @@ class Reader:
         found = [record for id_ in dict.fromkeys(ids) if (record := self.read_one(spec, id_))]
         if ids and not found:
             self.confirm_audience(spec.collection)
-        return list(self._complaints.mark(spec.collection, found))
+        return self._complaints.mark(spec.collection, found)
 
     def read_one(self, spec: ReadSpec, key: str) -> Record | None:
         """The member with this contact id or address hash; None if it is not there or forgotten."""
@@ -148,14 +148,15 @@ class Reader:
     def _as_page(
         self, spec: ReadSpec, rows: Sequence[Mapping[str, Any]], place: Place, following: Place | None
     ) -> tuple[Page, Place]:
-        records, faults = self._records(spec, rows)
+        records, faults, unmade = self._shown(spec, [row for row in rows if not is_forgotten(row)])
         is_complete = place.adds_up and (following is not None or _is_all(place))
         began = parse_time(place.began)
         if following is None and is_complete and began:
             self._read_until[spec.collection] = began
         page = Page(
-            records=records,
-            faults=faults,
+            records=tuple(records),
+            faults=tuple(faults),
+            unmade=unmade,
             cursor=_text(following) if following else _delta_cursor(place, is_complete=is_complete),
             is_last=following is None,
             is_full=place.is_full,
@@ -164,24 +165,27 @@ class Reader:
         )
         return page, following or place
 
-    def _records(
+    def _shown(
         self, spec: ReadSpec, rows: Sequence[Mapping[str, Any]]
-    ) -> tuple[tuple[Record, ...], tuple[RowFault, ...]]:
-        # Asked for only when there are rows: a delta without changes costs its two listings and no more.
-        topic_ids = self._schemas.topic_ids(spec.collection, spec.topics) if rows else {}
-        members = Members(spec, topic_ids)
-        records: list[Record] = []
-        faults: list[RowFault] = []
-        for row in rows:
-            if is_forgotten(row):
-                continue
-            try:
-                records.append(members.record(row))
-            except RecordInvalid as error:
-                value = row.get(error.field or "")
-                shown = None if value is None else str(value)
-                faults.append(RowFault(record=_key(row), field=error.field, message=str(error), value=shown))
-        return self._complaints.mark(spec.collection, records), tuple(faults)
+    ) -> tuple[Sequence[Record], Sequence[RowFault], Unmade | None]:
+        """When somebody complained is no part of the row: its digest would not tell, so such rows are made always."""
+        if not rows:
+            # Nothing more is asked: a delta without changes costs its two listings and no more.
+            return (), (), None
+        members = Members(spec, self._schemas.topic_ids(spec.collection, spec.topics))
+        reports = self._complaints.until(spec.collection, (parse_time(row.get("last_changed")) for row in rows))
+
+        def made(of: Iterable[Mapping[str, Any]]) -> tuple[list[Record], list[RowFault]]:
+            records, faults = _made(members, of)
+            return reports.mark(records), faults
+
+        plain = {_key(row): row for row in rows if not reports.of(str(row.get("email_address") or ""))}
+        others = [row for row in rows if plain.get(_key(row)) is not row]
+        unmade = Unmade(
+            digests={rid: members.digest(row) for rid, row in plain.items()},
+            make=lambda ids: made(plain[rid] for rid in ids),
+        )
+        return *made(others), unmade
 
     def _list(self, spec: ReadSpec, query: Mapping[str, str | int]) -> Reply:
         reply = self._client.get(f"/lists/{spec.collection}/members", query)
@@ -229,6 +233,19 @@ def _query(spec: ReadSpec, *, since: str, offset: int, is_archived: bool = False
 
 def _rows(reply: Reply) -> list[Mapping[str, Any]]:
     return [row for row in reply.body["members"] if isinstance(row, dict)]
+
+
+def _made(members: Members, rows: Iterable[Mapping[str, Any]]) -> tuple[list[Record], list[RowFault]]:
+    records: list[Record] = []
+    faults: list[RowFault] = []
+    for row in rows:
+        try:
+            records.append(members.record(row))
+        except RecordInvalid as error:
+            value = row.get(error.field or "")
+            shown = None if value is None else str(value)
+            faults.append(RowFault(record=_key(row), field=error.field, message=str(error), value=shown))
+    return records, faults
 
 
 def _key(row: Mapping[str, Any]) -> str:

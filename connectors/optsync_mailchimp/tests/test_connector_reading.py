@@ -13,7 +13,7 @@ from optsync.connect.contract import CanArchive, CanConfirmOptIn, CanRename, Can
 from optsync.errors import SystemUnavailable
 from optsync.model.page import ReadSpec
 from optsync.model.record import Origin, Status
-from optsync_mailchimp.mapping import FORGOTTEN_DOMAIN
+from optsync_mailchimp.mapping import FORGOTTEN_DOMAIN, Members
 from optsync_mailchimp.tests.world import NEWS, OFFERS, START, World, numbered
 
 
@@ -366,3 +366,19 @@ def test_a_delta_that_shows_the_same_opt_outs_again_costs_two_calls() -> None:
 
     assert [r.status for page in pages for r in page.records] == [Status.OUT]
     assert world.connector.calls - before == 2
+
+
+def test_who_complained_is_looked_at_in_every_reading() -> None:
+    """When somebody complained is in no row: its digest could not tell."""
+    world = World(numbered(2))
+    world.act("complain", "person0@example.org")
+    (page, _) = world.connector.read_rows(world.spec, None)
+
+    assert page.unmade is not None
+    assert [r.addresses for r in page.records] == [("person0@example.org",)]
+    assert len(page.unmade.digests) == 1
+
+
+def test_a_group_of_the_same_name_that_is_another_one_makes_other_digests() -> None:
+    members = [Members(ReadSpec(collection="a", topics=frozenset({NEWS})), {NEWS: known}) for known in ("1", "2", None)]
+    assert len({each.digest({"contact_id": "c"}) for each in members}) == 3

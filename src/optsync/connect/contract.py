@@ -229,6 +229,13 @@ class CanTag(Protocol):
 
 
 @runtime_checkable
+class CanReadRows(Protocol):
+    def read_rows(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
+        """As ``read``, but rows that may be as they were are left unmade (:class:`optsync.model.page.Unmade`), each
+        with a digest (:class:`optsync.connect.digests.Digests`)."""
+
+
+@runtime_checkable
 class CanScanIds(Protocol):
     def scan_ids(self, collection: str) -> Iterator[Sequence[str]]:
         """All record ids, cheaply, for the detection of deletions."""

@@ -1,7 +1,7 @@
 """Reads: what is asked for, and the pages that come back."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optsync.model.record import Record
@@ -33,6 +33,19 @@ class RowFault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unmade:
+    """Rows that are made into records only when they are news: most of a full read are as they were.
+
+    ``digests``, by record id, are of everything that the record would be made of: the row, and whatever else decides
+    what it means. The same digest again means the same record again, and no fault. ``make`` makes records, and faults,
+    of the rows with these ids; it may be asked again.
+    """
+
+    digests: Mapping[str, bytes]
+    make: Callable[[Iterable[str]], tuple[Sequence[Record], Sequence[RowFault]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """A part of a read, in bounded memory.
 
@@ -51,3 +64,22 @@ class Page:
     knowledge and takes none away."""
     expected_total: int | None = None
     """How many records the whole read will show, where the vendor says; for progress only."""
+    unmade: Unmade | None = None
+    """Rows besides ``records`` and ``faults``; only :meth:`optsync.connect.contract.CanReadRows.read_rows` has any."""
+
+    @property
+    def count(self) -> int:
+        """How many records there are, faults among the unmade included."""
+        return len(self.records) + (len(self.unmade.digests) if self.unmade else 0)
+
+    def whole(self) -> "Page":
+        """The page with all its records made."""
+        if self.unmade is None:
+            return self
+        records, faults = self.unmade.make(self.unmade.digests)
+        return replace(self, records=(*self.records, *records), faults=(*self.faults, *faults), unmade=None)
+
+
+def look_up(records: Sequence[Record]) -> Page:
+    """Single records that were asked for, as a page that says nothing of others."""
+    return Page(records=tuple(records), cursor=None, is_last=True, is_full=False)

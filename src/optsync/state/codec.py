@@ -66,8 +66,8 @@ _STATUSES = {status.value: status for status in Status}
 _ORIGINS = {origin.value: origin for origin in Origin}
 
 
-def encode_record(record: Record) -> tuple[str, bytes, bytes]:
-    """The stored form, shape and values, and the fingerprint."""
+def encode_record(record: Record) -> Shaped:
+    """The stored form: shape and values."""
     # All of it in C: this runs for every record of a first read, and its counterpart for all that are looked at.
     parts = _parts_of(record)
     present = tuple(map(ne, parts, _usual))
@@ -78,7 +78,7 @@ def encode_record(record: Record) -> tuple[str, bytes, bytes]:
         *map(record.topics.__getitem__, topics),
         *map(record.fields.__getitem__, fields),
     ]
-    return _shape_of(present, topics, fields, record.lists), _pack(values), fingerprint_of(record)
+    return _shape_of(present, topics, fields, record.lists), _pack(values)
 
 
 @lru_cache(maxsize=1024)
@@ -116,8 +116,7 @@ def _of_shape(shape: str) -> tuple[list[str], list[str], list[str], frozenset[st
 
 
 def fingerprint_of(record: Record) -> bytes:
-    """The fingerprint, which is all that is asked of most records: it covers all of one but the time stamp, which any
-    edit moves."""
+    """A digest of all of it but the time stamp, which any edit moves."""
     topics, fields, lists = record.topics, record.fields, record.lists
     # By position, in the order of _Plain: naming the parts would take as long as encoding them.
     plain = _Plain(

@@ -13,7 +13,16 @@ from sqlalchemy.engine import Connection
 from optsync.clock import Clock
 from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.record import Record
-from optsync.state.codec import decode_agreed, decode_write, dumps, encode_agreed, encode_record, encode_write, loads
+from optsync.state.codec import (
+    decode_agreed,
+    decode_write,
+    dumps,
+    encode_agreed,
+    encode_record,
+    encode_write,
+    fingerprint_of,
+    loads,
+)
 from optsync.state.rows import chunks
 from optsync.state.schema import (
     change,
@@ -83,12 +92,12 @@ class Erasures:
     def replace_records(self, records: Mapping[int, Record]) -> None:
         """Stores what is kept of these records, under the id that it has now; nothing is unsure about them."""
         for key, record in records.items():
-            shape, data, fingerprint = encode_record(record)
+            shape, data = encode_record(record)
             numbered(self._connection, (shape,))
             self._connection.execute(
                 sa.update(system_record)
                 .where(system_record.c.id == key)
-                .values(rid=record.id, shape=shape, data=data, fp=fingerprint, unsure=None)
+                .values(rid=record.id, shape=shape, data=data, fp=fingerprint_of(record), unsure=None)
             )
 
     def drop_links(self, records: Collection[int]) -> None:

@@ -1,8 +1,9 @@
 """Observed records: what each system showed when it was last read or written."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -10,11 +11,12 @@ from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
 from optsync.model.record import Record
-from optsync.state.codec import decode_record, dumps, encode_record, loads
+from optsync.state.codec import decode_record, encode_record, fingerprint_of
 from optsync.state.columns import Key
 from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import CHUNK, chunks, take_ids
 from optsync.state.schema import change, record_point, scan, source, system_record
+from optsync.state.unsure import Unsure, dump_unsure, load_unsure
 from optsync.state.words import numbered
 
 _OF_SOURCE = system_record.c.source_id == bindparam("source")
@@ -47,6 +49,7 @@ _REPLACE = Prepared(
         unsure=None,
     )
 )
+_SET_FINGERPRINT = Prepared(sa.update(system_record).where(_ONE).values(fp=bindparam("fp")))
 _SET_UNSURE = Prepared(sa.update(system_record).where(_ONE).values(unsure=bindparam("text")))
 _LISTED = system_record.c.id.in_(any_of("keys"))
 _CLEAR_UNSURE = Prepared(sa.update(system_record).where(_LISTED).values(unsure=None))
@@ -113,39 +116,7 @@ def _outcomes() -> Prepared:
 _OUTCOMES = _outcomes()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unsure:
-    """Values of a write whose answer is not known yet."""
-
-    sent_at: datetime
-    status: str | None
-    topics: Mapping[str, bool]
-    fields: Mapping[str, Any]
-    address: str | None = None
-    """The new primary address, of a rename."""
-
-    def after(self, earlier: "Unsure | None") -> "Unsure":
-        """With what an earlier write left open, whose answer was lost."""
-        if earlier is None:
-            return self
-        return replace(
-            self,
-            status=self.status or earlier.status,
-            topics={**earlier.topics, **self.topics},
-            fields={**earlier.fields, **self.fields},
-            address=self.address or earlier.address,
-        )
-
-    def without(self, answered: "Unsure") -> "Unsure | None":
-        """What is open still when the answer to one of the writes has come; None if nothing is."""
-        left = replace(
-            self,
-            status=None if answered.status else self.status,
-            topics={name: wanted for name, wanted in self.topics.items() if name not in answered.topics},
-            fields={name: value for name, value in self.fields.items() if name not in answered.fields},
-            address=None if answered.address else self.address,
-        )
-        return left if left.status or left.topics or left.fields or left.address else None
+_NONE: Mapping[str, bytes] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +134,11 @@ class Observed:
     is_gone: bool = False
     unsure: Unsure | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Neither missing, nor gone, nor with a write under way."""
+        return self.unsure is None and not self.is_gone and self.missing_since is None
+
 
 class Known(NamedTuple):
     """The little of a stored record that tells whether a reading is news. A full read makes one for each record there
@@ -170,8 +146,8 @@ class Known(NamedTuple):
 
     key: int
     fingerprint: bytes
+    """The digest of the row that it was last seen in, or of the record itself where that came without one."""
     is_plain: bool
-    """Neither missing, nor gone, nor with a write under way."""
 
 
 class Records:
@@ -190,11 +166,14 @@ class Records:
         """Those of the ids that some record is stored under, in whatever source."""
         return set(_STORED.scalars(self._connection, rids=rids))
 
-    def insert(self, source_id: int, records: Sequence[Record], *, at: datetime) -> dict[str, int]:
-        """Stores records seen for the first time; their keys by id."""
+    def insert(
+        self, source_id: int, records: Sequence[Record], *, at: datetime, digests: Mapping[str, bytes] = _NONE
+    ) -> dict[str, int]:
+        """Stores records seen for the first time; their keys by id. ``digests``, by record id: of rows that show just
+        what is stored, by which it is recognised from now on."""
         keys: dict[str, int] = {}
         for part in chunks(records):
-            rows = self._encoded(part)
+            rows = self._encoded(part, digests)
             for key, row, record in zip(take_ids(self._connection, system_record, len(part)), rows, part, strict=True):
                 row |= {"id": key, "source_id": source_id, "rid": record.id}
                 row |= {"first_seen_at": at, "read_at": at, "is_gone": False}
@@ -202,18 +181,33 @@ class Records:
             _INSERT.run_each(self._connection, rows)
         return keys
 
-    def replace(self, records: Sequence[tuple[int, Record]], *, at: datetime, is_gone: bool = False) -> None:
-        """Stores what these records show now; they are there, and nothing is unsure about them any more."""
-        rows = self._encoded([record for _, record in records])
+    def replace(
+        self,
+        records: Sequence[tuple[int, Record]],
+        *,
+        at: datetime,
+        is_gone: bool = False,
+        digests: Mapping[str, bytes] = _NONE,
+    ) -> None:
+        """Stores what these records show now; they are there, and nothing is unsure about them any more. ``digests``:
+        see ``insert``; without one, what was known of the row does not count any more."""
+        rows = self._encoded([record for _, record in records], digests)
         for row, (key, _) in zip(rows, records, strict=True):
             row |= {"key": key, "read_at": at, "is_gone": is_gone}
         _REPLACE.run_each(self._connection, rows)
 
-    def _encoded(self, records: Sequence[Record]) -> list[dict[str, Any]]:
+    def _encoded(self, records: Sequence[Record], digests: Mapping[str, bytes]) -> list[dict[str, Any]]:
         """The columns that what they show is stored in."""
         stored = [encode_record(record) for record in records]
-        words = numbered(self._connection, {shape for shape, _, _ in stored})
-        return [{"shape": words[shape], "data": data, "fp": fingerprint} for shape, data, fingerprint in stored]
+        words = numbered(self._connection, {shape for shape, _ in stored})
+        return [
+            {"shape": words[shape], "data": data, "fp": digests.get(record.id) or fingerprint_of(record)}
+            for record, (shape, data) in zip(records, stored, strict=True)
+        ]
+
+    def note_digests(self, digests: Mapping[int, bytes]) -> None:
+        """By key: of rows that show just what is stored."""
+        _SET_FINGERPRINT.run_each(self._connection, [{"key": key, "fp": fp} for key, fp in digests.items()])
 
     def set_rid(self, key: int, rid: str) -> None:
         """Notes that the system gave the record another id."""
@@ -221,7 +215,7 @@ class Records:
 
     def set_unsure(self, keys: Mapping[int, Unsure]) -> None:
         """Notes, before a write is sent, what the records show if it is applied."""
-        rows = [{"key": key, "text": _dump_unsure(unsure)} for key, unsure in keys.items()]
+        rows = [{"key": key, "text": dump_unsure(unsure)} for key, unsure in keys.items()]
         _SET_UNSURE.run_each(self._connection, rows)
 
     def doubts(self, keys: Iterable[int]) -> dict[int, Unsure]:
@@ -229,7 +223,7 @@ class Records:
         found: dict[int, Unsure] = {}
         for part in chunks(keys):
             for key, text in _DOUBTS.all(self._connection, keys=part):
-                found[key] = _load_unsure(text)
+                found[key] = load_unsure(text)
         return found
 
     def clear_unsure(self, keys: Iterable[int]) -> None:
@@ -364,28 +358,5 @@ def _observed(row: Mapping[str, Any], points: tuple[int, ...]) -> Observed:
         read_at=row["read_at"],
         missing_since=row["missing_since"],
         is_gone=row["is_gone"],
-        unsure=None if row["unsure"] is None else _load_unsure(row["unsure"]),
-    )
-
-
-def _dump_unsure(unsure: Unsure) -> str:
-    return dumps(
-        {
-            "sent_at": unsure.sent_at.isoformat(),
-            "status": unsure.status,
-            "topics": dict(unsure.topics),
-            "fields": dict(unsure.fields),
-            "address": unsure.address,
-        }
-    )
-
-
-def _load_unsure(text: str) -> Unsure:
-    value = loads(text)
-    return Unsure(
-        sent_at=datetime.fromisoformat(value["sent_at"]),
-        status=value["status"],
-        topics=value["topics"],
-        fields={k: tuple(v) if isinstance(v, list) else v for k, v in value["fields"].items()},
-        address=value.get("address"),
+        unsure=None if row["unsure"] is None else load_unsure(row["unsure"]),
     )

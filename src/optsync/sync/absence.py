@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from optsync.connect.contract import Absence
+from optsync.model.page import look_up
 from optsync.model.record import Status
 from optsync.reconcile.reading import Reading
 from optsync.reconcile.roster import left
@@ -24,7 +25,7 @@ class Absences:
         source: Source,
         run: str,
         guarded: Callable[[Unit], None],
-        take: Callable[..., None],
+        take: Callable[..., object],
     ) -> None:
         self._engine = engine
         self._binding = binding
@@ -67,7 +68,7 @@ class Absences:
         there = self._engine.connectors[self._binding.system].read_ids(
             self._binding.spec, [o.record.id for o in missing]
         )
-        self._take(self._binding, self._source, there, (), keeps_lists=True)
+        self._take(self._binding, self._source, look_up(there), keeps_lists=True)
         found = {record.id for record in there}
         gone = [o for o in missing if o.record.id not in found]
         now = self._engine.clock.now()

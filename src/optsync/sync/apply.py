@@ -16,8 +16,9 @@ from optsync.reconcile.undo import why_not_return
 from optsync.reconcile.view import Point
 from optsync.state.changes import Change
 from optsync.state.pseudonyms import is_pseudonym
-from optsync.state.records import Observed, Unsure
+from optsync.state.records import Observed
 from optsync.state.unit import Unit
+from optsync.state.unsure import Unsure
 from optsync.sync.asking import end_requests, note_requests
 from optsync.sync.binding import SourceBinding
 from optsync.sync.engine import Engine

@@ -8,8 +8,8 @@ from typing import Any
 from optsync.model.record import Record
 from optsync.state.changes import Change, Settled
 from optsync.state.issues import NewIssue
-from optsync.state.records import Unsure
 from optsync.state.unit import Unit
+from optsync.state.unsure import Unsure
 from optsync.sync.agreements import Agreements
 from optsync.sync.asking import end_requests
 

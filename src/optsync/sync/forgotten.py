@@ -83,6 +83,10 @@ class Screen:
         """Whether the record is a forgotten person's own."""
         return erasure.is_owner(record, self._by_record.get(record.id, frozenset()))
 
+    def holds(self, rid: str) -> bool:
+        """Whether a forgotten address is on the record."""
+        return rid in self._by_record
+
     def keep(self, record: Record) -> Record:
         """What is stored of it."""
         forgotten = self._by_record.get(record.id)

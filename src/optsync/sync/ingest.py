@@ -1,49 +1,31 @@
 """One page of readings into the state: statements, observations, backlog — all in one transaction."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from optsync.connect.contract import Absence
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.masking import mask, mask_words
-from optsync.model.page import RowFault
+from optsync.model.page import Page, RowFault
 from optsync.model.record import Record, Status
-from optsync.model.statement import Statement, Strength
-from optsync.reconcile.asking import has_open
-from optsync.reconcile.consent import Wish, standing
-from optsync.reconcile.detect import Claim, Detected, Doubt, Said, detect, with_restrictions
+from optsync.model.statement import Statement
+from optsync.reconcile.detect import Claim, Detected, Doubt, detect, with_restrictions
 from optsync.reconcile.reading import Jump, Reading
 from optsync.reconcile.representation import Representation, overlay, with_address
 from optsync.state.codec import fingerprint_of
 from optsync.state.issues import NewIssue
-from optsync.state.records import Known, Observed
+from optsync.state.records import Observed
 from optsync.state.sources import Source
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import Carrier, Terms
 from optsync.sync.forgotten import Screen
+from optsync.sync.nominations import NeedsConfirmation, Nominated, Nomination, judge_nominations
+from optsync.sync.sifting import sift
 
 LATE = timedelta(minutes=10)
 """A request whose answer was lost may still be carried out this much later."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Nomination:
-    """An opt-in that rests on a stamp an API write can set, and that would lift an out or answers a request."""
-
-    record: str
-    uid: str
-    since: datetime
-    """When the newest out that it would lift was said, or the request was made."""
-
-
-class NeedsConfirmation(Exception):
-    """The page holds nominations; nothing of it was stored. Confirm them and take the page again."""
-
-    def __init__(self, nominations: Sequence[Nomination]) -> None:
-        super().__init__(f"{len(nominations)} opt-ins to confirm")
-        self.nominations = tuple(nominations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +66,8 @@ class PendingClaim:
 
 
 class Ingest:
-    """Takes the records of one source inside one transaction. ``claims``: what came to show "in" among them."""
+    """Takes a page of one source inside one transaction. ``claims``: what came to show "in" in it; ``faults``: its rows
+    that cannot be used."""
 
     def __init__(self, unit: Unit, binding: SourceBinding, source: Source, circumstances: Circumstances) -> None:
         self._unit = unit
@@ -95,6 +78,10 @@ class Ingest:
         self._points: Mapping[str, int] = {}
         """The usable addresses on the page, with their keys."""
         self._stamped: list[tuple[int, Record]] = []
+        self._digests: Mapping[str, bytes] = {}
+        self._compared: Collection[int] = ()
+        self._renewed: dict[int, bytes] = {}
+        self.faults: Sequence[RowFault] = ()
         self.screen = Screen(unit, binding)
         self._reading = Reading(
             system=binding.system,
@@ -112,61 +99,52 @@ class Ingest:
         )
         self._carrier = Carrier(unit, binding, source.id, terms)
 
-    def take(self, records: Iterable[Record], faults: Sequence[RowFault] = ()) -> int:
+    def take(self, page: Page) -> int:
         """Stores the readings; returns how many were news.
 
         Raises:
             NeedsConfirmation, NeedsLookUp: see there.
         """
-        by_id = {record.id: record for record in records}
-        known = self._unit.records.known(self._source.id, list(by_id))
         # Without its list scopes a reading cannot be compared before those that are known are put into it.
-        changed = list(by_id) if self._now.keeps_lists else self._changed(by_id, known)
-        self.screen = Screen(self._unit, self._binding, [by_id[rid] for rid in changed])
-        fresh = self.screen.rename({rid: by_id[rid] for rid in changed})
+        sifted = sift(self._unit, self._source, page, compares=self._source.is_known and not self._now.keeps_lists)
+        self.faults, self._renewed = sifted.faults, dict(sifted.renewed)
+        self._digests, self._compared = page.unmade.digests if page.unmade else {}, sifted.compared
+        shown, known = sifted.shown, dict(sifted.known)
+        self.screen = Screen(self._unit, self._binding, sifted.records.values())
+        fresh = self.screen.rename(sifted.records)
         if self.screen.true_ids:
-            by_id = {rid: r for rid, r in by_id.items() if rid not in self.screen.true_ids.values()} | dict(fresh)
+            hidden = {*self.screen.true_ids.values()}
+            shown = dict.fromkeys((*(rid for rid in shown if rid not in hidden), *fresh))
             known |= self._unit.records.known(self._source.id, list(self.screen.true_ids))
         olds = {o.record.id: o for o in self._unit.records.load(known[r].key for r in fresh if r in known)}
         news = [n for rid, record in fresh.items() if (n := self._examine(record, olds.get(rid))) is not None]
         self._let_back(news)
         news = self._without_former_selves([replace(n, record=self.screen.keep(n.record)) for n in news])
         if self._source.is_known:
-            self._carrier.find_merged(news, by_id.keys())
+            self._carrier.find_merged(news, shown)
         self._unit.records.replace(self._stamped, at=self._now.seen_at)
+        self._unit.records.note_digests(self._renewed)
         keys = {rid: k.key for rid, k in known.items()} | self._store(news)
         self._speak(news)
-        self._note_faults(faults)
-        self._note_shown(by_id, keys, news)
+        self._note_faults(sifted.faults)
+        self._note_shown(shown, keys, news)
         self._note_ticked(news)
-        self._clear_quarantine(list(by_id), {f.record for f in faults})
+        self._clear_quarantine(shown, {f.record for f in sifted.faults})
         return len(news)
 
-    def _changed(self, by_id: Mapping[str, Record], known: Mapping[str, Known]) -> list[str]:
-        """Which of the readings may be news. It is asked of every record of every full read."""
-        if not self._source.is_known:
-            return list(by_id)
-        shared = self._unit.points.holders(one.key for one in known.values())
-        before = {rid: one.fingerprint for rid, one in known.items() if one.is_plain and one.key not in shared}
-        return [rid for rid, record in by_id.items() if before.get(rid) != fingerprint_of(record)]
-
-    def _note_shown(self, by_id: Mapping[str, Record], keys: Mapping[str, int], news: Sequence[_News]) -> None:
+    def _note_shown(self, shown: Collection[str], keys: Mapping[str, int], news: Sequence[_News]) -> None:
         fresh = {n.record.id for n in news}
         for is_news in (True, False):
-            shown = [keys[rid] for rid in by_id if (rid in fresh) is is_news]
-            self._unit.sources.note_shown(shown, is_news=is_news)
+            noted = [keys[rid] for rid in shown if (rid in fresh) is is_news]
+            self._unit.sources.note_shown(noted, is_news=is_news)
 
     # one record
 
     def _examine(self, record: Record, old: Observed | None) -> _News | None:
         if old is not None and self._now.keeps_lists:
             record = replace(record, lists=record.lists or old.record.lists)
-            is_plain = old.unsure is None and not old.is_gone and old.missing_since is None
-            if is_plain and fingerprint_of(record) == fingerprint_of(old.record):
-                # Our own write may have moved the stamp; one that moves on from there tells of somebody else.
-                if record.modified_at != old.record.modified_at:
-                    self._stamped.append((old.key, replace(old.record, modified_at=record.modified_at)))
-                return None
+        if old is not None and self._is_as_it_was(record, old):
+            return None
         before = self._before(old)
         if self._source.is_known:
             before = self.screen.before(record, before)
@@ -179,6 +157,19 @@ class Ingest:
         )
         has_more = old is not None and len(points) > len(old.points)
         return _News(record=record, old=old, points=points, detected=merged, has_more=has_more)
+
+    def _is_as_it_was(self, record: Record, old: Observed) -> bool:
+        """What differs in a row that was compared by its digest may be nothing that a record shows."""
+        digest = self._digests.get(record.id) if old.key in self._compared else None
+        is_comparable = self._now.keeps_lists or digest is not None
+        if not is_comparable or not old.is_plain or fingerprint_of(record) != fingerprint_of(old.record):
+            return False
+        if digest is not None:
+            self._renewed[old.key] = digest
+        # Our own write may have moved the stamp; one that moves on from there tells of somebody else.
+        elif record.modified_at != old.record.modified_at:
+            self._stamped.append((old.key, replace(old.record, modified_at=record.modified_at)))
+        return True
 
     def _found(
         self, before: Record | None, record: Record, old: Observed | None, representation: Representation
@@ -253,9 +244,13 @@ class Ingest:
 
     def _store(self, news: Sequence[_News]) -> dict[str, int]:
         at = self._now.seen_at
+        # What is kept of a forgotten person's record is less than the row, and is compared as what it is.
+        stored = {n.record.id for n in news if not self.screen.holds(n.record.id)}
+        digests = {rid: digest for rid, digest in self._digests.items() if rid in stored}
         fresh = [n.record for n in news if n.old is None]
-        keys = self._unit.records.insert(self._source.id, fresh, at=at)
-        self._unit.records.replace([(n.old.key, n.record) for n in news if n.old is not None], at=at)
+        keys = self._unit.records.insert(self._source.id, fresh, at=at, digests=digests)
+        renewed = [(n.old.key, n.record) for n in news if n.old is not None]
+        self._unit.records.replace(renewed, at=at, digests=digests)
         late = {n.old.key: n.old.unsure for n in news if n.old and n.old.unsure and self._may_be_late(n)}
         self._unit.records.set_unsure({key: unsure for key, unsure in late.items() if unsure})
         self._points = self._unit.points.require({a for n in news for a in n.points})
@@ -287,19 +282,20 @@ class Ingest:
         points = self._points
         own: dict[str, list[tuple[int, Statement]]] = {}
         touched: set[int] = set()
-        nominated: list[tuple[_News, int, Said]] = []
+        nominated: list[Nominated] = []
         for item in news:
             listed, told = [points[a] for a in item.points], own.setdefault(item.record.id, [])
             touched.update(listed, item.old.points if item.old else ())
             for each in self._carrier.said(item):
                 if each.needs_confirmation and listed:
-                    nominated.append((item, listed[0], each))
+                    nominated.append((self._true_id(item.record.id), listed[0], each.statement))
                 else:
                     told.extend((p, each.statement) for p in self._carrier.spoken_for(item, each, listed))
         said = [pair for told in own.values() for pair in told]
         for item in news:
             said.extend(self._carrier.carried(item, [points[a] for a in item.points], own[item.record.id], said))
-        said.extend(self._judge_nominations(nominated, said))
+        confirmed, tolerance = self._now.confirmed, self._now.tolerance
+        said.extend(judge_nominations(self._unit, nominated, said, confirmed=confirmed, tolerance=tolerance))
         self._unit.ledger.append(said, run=self._now.run)
         self._unit.points.mark(self._binding.syncs, touched)
         self._tell(said, touched)
@@ -320,34 +316,6 @@ class Ingest:
                     heard.setdefault(sync, set()).add(key)
         for sync, keys in heard.items():
             self._unit.points.mark([sync], keys)
-
-    def _judge_nominations(
-        self, nominated: Sequence[tuple[_News, int, Said]], said: Sequence[tuple[int, Statement]]
-    ) -> Iterable[tuple[int, Statement]]:
-        """Where nothing is lifted the stamp suffices, as a grant that lifts nothing; a lift needs confirmation. So does
-        the answer to a request: it may lift what is still to be read."""
-        if not nominated:
-            return
-        about = self._unit.ledger.about({point for _, point, _ in nominated})
-        missing: list[Nomination] = []
-        for item, point, each in nominated:
-            known = [*about[point], *(s for p, s in said if p == point)]
-            statement = each.statement
-            current = standing(known, statement.scope, tolerance=self._now.tolerance)
-            lifted = standing([*known, statement], statement.scope, tolerance=self._now.tolerance)
-            is_out = current.wish is Wish.OUT
-            asked = None if is_out else has_open(known, statement.scope)
-            if asked is None and not (is_out and lifted.wish is not Wish.OUT):
-                yield point, replace(statement, strength=Strength.NOTHING)
-            elif statement.uid not in self._now.confirmed:
-                beaten = asked or current.decided_by or statement
-                missing.append(Nomination(record=self._true_id(item.record.id), uid=statement.uid, since=beaten.at))
-            elif self._now.confirmed[statement.uid]:
-                yield point, statement
-            elif not is_out:
-                yield point, replace(statement, strength=Strength.NOTHING)
-        if missing:
-            raise NeedsConfirmation(missing)
 
     # issues
 
@@ -380,8 +348,8 @@ class Ingest:
                 )
             )
 
-    def _clear_quarantine(self, rids: Sequence[str], faulty: set[str]) -> None:
-        fine = [rid for rid in rids if rid not in faulty] if faulty else rids
+    def _clear_quarantine(self, rids: Collection[str], faulty: set[str]) -> None:
+        fine = [rid for rid in rids if rid not in faulty]
         if fine and self._unit.issues.any_open("quarantined_record", self._binding.system):
             self._unit.issues.resolve(
                 kind="quarantined_record",

@@ -1,12 +1,12 @@
 """Reading the systems: pages, resumption, what absence means."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from optsync.clock import Clock
-from optsync.connect.contract import CanConfirmOptIn
-from optsync.model.page import Page, RowFault
+from optsync.connect.contract import CanConfirmOptIn, CanReadRows
+from optsync.model.page import Page, RowFault, look_up
 from optsync.model.record import Record
 from optsync.state.sources import Source
 from optsync.state.unit import Unit
@@ -16,7 +16,8 @@ from optsync.sync.carrying import NeedsLookUp
 from optsync.sync.claims import judge_claims
 from optsync.sync.clocks import settled_offset
 from optsync.sync.engine import Engine
-from optsync.sync.ingest import Circumstances, Ingest, NeedsConfirmation, PendingClaim
+from optsync.sync.ingest import Circumstances, Ingest, PendingClaim
+from optsync.sync.nominations import NeedsConfirmation
 from optsync.sync.progress import Progress
 from optsync.sync.shrinkage import is_believed
 
@@ -107,11 +108,11 @@ class Observer:
         faults: dict[str, RowFault] = {}
         shown = 0
         self._anew.discard(begun.source.id)
-        for page in self._engine.connectors[binding.system].read(binding.spec, begun.source.cursor):
+        for page in self._pages(binding, begun.source.cursor):
             end = _End(self._run, binding, begun, page, self._engine.clock)
-            self.take(binding, begun.source, page.records, page.faults, then=end.note)
-            faults.update((f.record, f) for f in page.faults)
-            shown += len(page.records)
+            found = self.take(binding, begun.source, page, then=end.note)
+            faults.update((f.record, f) for f in found)
+            shown += page.count
             self._progress.step(f"read {binding.system}/{binding.collection}", shown, page.expected_total)
             if page.is_last:
                 if end.is_anything_missing:
@@ -119,6 +120,11 @@ class Observer:
                 since = begun.source.scan_started_at if end.is_full else None
                 return Read(source=begun.source.id, quarantined=len(faults), is_full=end.is_full, full_since=since)
         raise AssertionError(f"{binding.system}: a read must have a last page")
+
+    def _pages(self, binding: SourceBinding, cursor: str | None) -> Iterator[Page]:
+        connector = self._engine.connectors[binding.system]
+        read = connector.read_rows if isinstance(connector, CanReadRows) else connector.read
+        return read(binding.spec, cursor)
 
     def look_again(self, binding: SourceBinding, rids: Sequence[str]) -> Mapping[str, Record]:
         """Reads these records now and takes the readings; what is not there is left out."""
@@ -128,7 +134,7 @@ class Observer:
         records = connector.read_ids(binding.spec, rids)
         with self._engine.store.reading() as unit:
             source = unit.sources.require(binding.system, binding.collection)
-        self.take(binding, source, records, (), keeps_lists=True)
+        self.take(binding, source, look_up(records), keeps_lists=True)
         return {record.id: record for record in records}
 
     def _resolve_unsure(self, binding: SourceBinding) -> None:
@@ -148,13 +154,13 @@ class Observer:
         self,
         binding: SourceBinding,
         source: Source,
-        records: Sequence[Record],
-        faults: Sequence[RowFault],
+        page: Page,
         *,
         keeps_lists: bool = False,
         then: Callable[[Unit], None] = lambda _: None,
-    ) -> None:
-        """Stores readings; ``then`` is called in the same transaction, after them."""
+    ) -> Sequence[RowFault]:
+        """Stores readings; ``then`` is called in the same transaction, after them. Returns the rows that cannot be
+        used."""
         circumstances = Circumstances(
             run=self._run,
             seen_at=self._engine.clock.now(),
@@ -171,7 +177,7 @@ class Observer:
                     measured = self._engine.connectors[binding.system].clock_offset
                     clock = settled_offset(unit, binding.system, measured, now=circumstances.seen_at)
                     ingest = Ingest(unit, binding, source, replace(circumstances, clock=clock))
-                    ingest.take(records, faults)
+                    ingest.take(page)
                     then(unit)
                     if ingest.screen.is_anybody_back:
                         self._anew.add(source.id)
@@ -187,7 +193,7 @@ class Observer:
             else:
                 self._claims.extend(ingest.claims)
                 self._engine.true_ids.update(ingest.screen.true_ids)
-                return
+                return ingest.faults
 
     def judge_claims(self) -> None:
         """Judges what came to show "in" since the last time, now that every side was read."""

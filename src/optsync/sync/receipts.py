@@ -11,7 +11,7 @@ from optsync.model.record import BY_THEMSELF, Record, Status, Value
 from optsync.reconcile.representation import overlay, with_address
 from optsync.reconcile.transforms import same
 from optsync.state.changes import Change
-from optsync.state.records import Unsure
+from optsync.state.unsure import Unsure
 
 
 def receipt(record: Record, change: Change, outcome: Outcome) -> Record:

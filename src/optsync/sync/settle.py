@@ -8,6 +8,7 @@ from typing import Any
 from optsync.model.change import ChangeKind, ChangeState, Fact, Outcome, Result, WriteKind
 from optsync.model.link import Agreed
 from optsync.model.masking import mask, mask_words
+from optsync.model.page import look_up
 from optsync.model.record import Side, Status, Value
 from optsync.reconcile.fields import FieldRule
 from optsync.reconcile.rules import Rule
@@ -77,7 +78,7 @@ class Settler:
         ]
         readings = [r for r in shown if r.status is not Status.ABSENT]
         if readings:
-            self._observer.take(self._binding, source, readings, (), keeps_lists=True)
+            self._observer.take(self._binding, source, look_up(readings), keeps_lists=True)
 
     def _agreements(
         self, unit: Unit, pairs: Sequence[tuple[Change, Outcome]], created: Mapping[int, int]

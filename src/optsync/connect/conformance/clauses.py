@@ -255,6 +255,8 @@ CLAUSES = (
             "a_power_used_again_changes_nothing",
             "the_forgotten_are_gone_for_every_verb",
             "a_scan_shows_every_id_once_and_asks_for_no_change",
+            "rows_left_unmade_are_those_of_a_full_read",
+            "a_row_keeps_its_digest_until_its_record_is_another",
             "only_the_person_confirms_an_opt_in",
             "activity_ends_with_a_last_page_and_goes_on_from_its_cursors",
             "templates_name_the_tags_that_they_need_and_ask_for_no_change",

@@ -19,6 +19,7 @@ from optsync.connect.contract import (
     CanConfirmOptIn,
     CanForget,
     CanListTemplates,
+    CanReadRows,
     CanRename,
     CanReportActivity,
     CanScanIds,
@@ -32,7 +33,17 @@ from optsync.errors import CredentialsRefused, OptsyncError
 from optsync.model.record import Side, Status
 
 _REQUIRED = ("check", "describe", "read", "read_ids", "write", "close")
-_POWERS = (CanArchive, CanConfirmOptIn, CanForget, CanListTemplates, CanRename, CanReportActivity, CanScanIds, CanTag)
+_POWERS = (
+    CanArchive,
+    CanConfirmOptIn,
+    CanForget,
+    CanListTemplates,
+    CanReadRows,
+    CanRename,
+    CanReportActivity,
+    CanScanIds,
+    CanTag,
+)
 
 
 def _arguments(verb: Any) -> list[str]:

@@ -1,5 +1,6 @@
 """Optional powers: each works where it is offered. That it is refused where it is not is shown elsewhere."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,16 +12,25 @@ from optsync.connect.contract import (
     CanConfirmOptIn,
     CanForget,
     CanListTemplates,
+    CanReadRows,
     CanRename,
     CanReportActivity,
     CanScanIds,
     CanTag,
+    Connector,
 )
 from optsync.model.change import Fact, Result, Write, WriteKind
 from optsync.model.contact_point import same_mailbox
+from optsync.model.page import ReadSpec
 from optsync.model.record import Status
 
 LACKS = "it does not offer this power"
+
+
+def _digests(connector: Connector, spec: ReadSpec) -> dict[str, bytes]:
+    assert isinstance(connector, CanReadRows)
+    pages = connector.read_rows(spec, None)
+    return {rid: digest for page in pages if page.unmade for rid, digest in page.unmade.digests.items()}
 
 
 class PowerChecks:
@@ -117,6 +127,26 @@ class PowerChecks:
         ids = [each for batch in crowd.connector.scan_ids(crowd.spec.collection) for each in batch]
         assert sorted(ids) == sorted({record.id for record in by_address(crowd.read()).values()})
         assert crowd.line.writes == 0
+
+    def test_rows_left_unmade_are_those_of_a_full_read(self, crowd: Desk) -> None:
+        if not isinstance(crowd.connector, CanReadRows):
+            pytest.skip(LACKS)
+        pages = [page.whole() for page in crowd.connector.read_rows(crowd.spec, None)]
+        assert by_address(pages) == by_address(crowd.read())
+
+    def test_a_row_keeps_its_digest_until_its_record_is_another(self, desk: Desk) -> None:
+        if not isinstance(desk.connector, CanReadRows):
+            pytest.skip(LACKS)
+        desk.seed(person("ann"), person("bob"))
+        bob = desk.record(BOB)
+        before = _digests(desk.connector, desk.spec)
+        assert before == _digests(desk.connect(), desk.spec), "another process makes other digests"
+        desk.harness.clock.advance(60)
+        desk.write(desk.named(bob, "Robert"))
+        after = _digests(desk.connector, desk.spec)
+        assert [rid for rid in before if after[rid] != before[rid]] == [bob.id]
+        fewer = _digests(desk.connector, replace(desk.spec, fields=desk.spec.fields - {desk.name_field}))
+        assert not set(fewer.values()) & set(after.values()), "another specification, the same digests"
 
     def test_only_the_person_confirms_an_opt_in(self, desk: Desk) -> None:
         """A write by another program, or by us, is no sign-up."""

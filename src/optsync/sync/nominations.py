@@ -1,0 +1,73 @@
+"""Opt-ins that rest on a stamp which an API write can set: where they would lift something they are confirmed first."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from optsync.model.statement import Statement, Strength
+from optsync.reconcile.asking import has_open
+from optsync.reconcile.consent import Wish, standing
+from optsync.state.unit import Unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nomination:
+    """An opt-in that rests on a stamp an API write can set, and that would lift an out or answers a request."""
+
+    record: str
+    uid: str
+    since: datetime
+    """When the newest out that it would lift was said, or the request was made."""
+
+
+class NeedsConfirmation(Exception):
+    """The page holds nominations; nothing of it was stored. Confirm them and take the page again."""
+
+    def __init__(self, nominations: Sequence[Nomination]) -> None:
+        super().__init__(f"{len(nominations)} opt-ins to confirm")
+        self.nominations = tuple(nominations)
+
+
+Nominated = tuple[str, int, Statement]
+"""The record's id, the point, and what its stamp says."""
+
+
+def judge_nominations(
+    unit: Unit,
+    nominated: Sequence[Nominated],
+    said: Sequence[tuple[int, Statement]],
+    *,
+    confirmed: Mapping[str, bool],
+    tolerance: timedelta,
+) -> Iterator[tuple[int, Statement]]:
+    """Where nothing is lifted the stamp suffices, as a grant that lifts nothing; a lift needs confirmation. So does the
+    answer to a request: it may lift what is still to be read. ``said``: what else the page says, by point;
+    ``confirmed``: by uid, what the person's activity showed.
+
+    Raises:
+        NeedsConfirmation: of all that is not in ``confirmed`` yet.
+    """
+    if not nominated:
+        return
+    about = unit.ledger.about({point for _, point, _ in nominated})
+    known: defaultdict[int, list[Statement]] = defaultdict(list)
+    for point, statement in (*((p, s) for p, listed in about.items() for s in listed), *said):
+        known[point].append(statement)
+    missing: list[Nomination] = []
+    for record, point, statement in nominated:
+        current = standing(known[point], statement.scope, tolerance=tolerance)
+        lifted = standing([*known[point], statement], statement.scope, tolerance=tolerance)
+        is_out = current.wish is Wish.OUT
+        asked = None if is_out else has_open(known[point], statement.scope)
+        if asked is None and not (is_out and lifted.wish is not Wish.OUT):
+            yield point, replace(statement, strength=Strength.NOTHING)
+        elif statement.uid not in confirmed:
+            beaten = asked or current.decided_by or statement
+            missing.append(Nomination(record=record, uid=statement.uid, since=beaten.at))
+        elif confirmed[statement.uid]:
+            yield point, statement
+        elif not is_out:
+            yield point, replace(statement, strength=Strength.NOTHING)
+    if missing:
+        raise NeedsConfirmation(missing)
