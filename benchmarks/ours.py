@@ -21,6 +21,7 @@ from requests.auth import HTTPBasicAuth
 
 from benchmarks.clock import SharedClock
 from benchmarks.memory import peak_mib
+from optsync.collecting import collect_rarely
 from optsync.config.load import load
 from optsync.connect.contract import Connector
 from optsync.connect.ratelimit import Pace
@@ -127,6 +128,7 @@ def _patch(session: requests.Session, at: Place) -> Callable[[Record], requests.
 
 
 def main() -> None:
+    collect_rarely()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     order = json.loads(sys.stdin.read())
     at = place(Side(order["side"]), order["config"], order["clock"])

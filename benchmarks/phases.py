@@ -17,6 +17,7 @@ import structlog
 
 from benchmarks.clock import SharedClock
 from benchmarks.memory import now_mib, peak_mib
+from optsync.collecting import collect_rarely
 from optsync.config.load import load
 from optsync.model.change import ChangeState
 from optsync.sync.compose import compose
@@ -190,6 +191,7 @@ PHASES: dict[str, Callable[[Phase], None]] = {
 
 
 def main() -> None:
+    collect_rarely()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     order = Order(**json.loads(sys.stdin.read()))
     phase = Phase(order)

@@ -1,6 +1,5 @@
 """The command line: ``optsync [-c config.yaml] COMMAND``."""
 
-import gc
 import os
 import sys
 import traceback
@@ -35,8 +34,8 @@ from optsync.cli import (
 )
 from optsync.cli.failures import STOPPED, describe
 from optsync.cli.invocation import Invocation, of
+from optsync.collecting import collect_rarely
 
-_OBJECTS_BETWEEN_COLLECTIONS = 10_000
 app = typer.Typer(
     name="optsync",
     help="Keeps opt-outs, consent, topics and fields in agreement between CRMs and e-mail platforms.",
@@ -160,9 +159,7 @@ def _quiet_pipe() -> int:
 
 def main() -> None:
     """The entry point of ``optsync``."""
-    # A page of records is thousands of objects that are freed together. At every 700th, as Python has it, looking
-    # through all of them for cycles finds none and takes up to a tenth of a full read.
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    collect_rarely()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A terminal that knows no arrows shows a question mark instead of a fault.

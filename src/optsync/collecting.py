@@ -1,0 +1,11 @@
+"""How often Python looks for cycles of objects that nobody holds any more."""
+
+import gc
+
+_OBJECTS_BETWEEN_COLLECTIONS = 10_000
+
+
+def collect_rarely() -> None:
+    """For a process that runs syncs. A page of records is thousands of objects that are freed together. At every 700th,
+    as Python has it, looking through all of them for cycles finds none and takes a sixth of a cycle's time."""
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
