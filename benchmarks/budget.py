@@ -9,6 +9,7 @@ from rich.table import Table
 from benchmarks.course import staged
 from benchmarks.tables import columns, number
 from benchmarks.vendors import CRM, Town
+from optsync.sync.turn import SECONDS as TURN_S
 
 UPDATES = 50_000
 SLOW = {"write_cost": 0.4, "read_cost": 0.07}
@@ -39,21 +40,25 @@ def measure(population: int, seed: int) -> dict[str, Any]:
 
 
 def _scene(when: str, came_at: float, written: Sequence[Mapping[str, Any]], outs: int) -> dict[str, Any]:
-    """``updates_between``: sent after the opt-outs came and before the last of them was written. Seconds from when they
-    came; None: not all of them were written."""
+    """``updates_between``: sent after the opt-outs came and before the last of them was written; ``updates_late``: of
+    these, what was begun when a turn that was under way then had to be over. Seconds from when they came; None: not all
+    of them were written."""
     later = [one for one in written if one["at"] + one["took"] > came_at]
-    left, between, ends = outs, 0, list[float]()
+    left, between, late, ends = outs, 0, 0, list[float]()
+    over = came_at + (TURN_S if when == "busy" else 0.0)
     for one in later:
         if left <= 0:
             break
         left -= one["opt_outs"]
         between += one["others"]
+        late += one["others"] if one["at"] >= over else 0
         ends += [one["at"] + one["took"] - came_at] * one["opt_outs"]
     ends = ends[:outs]
     return {
         "arrive": when,
         "written": outs - max(0, left),
         "updates_between": between,
+        "updates_late": late,
         "first_s": ends[0] if ends else None,
         "half_s": ends[len(ends) // 2] if ends else None,
         "last_s": ends[-1] if ends and left <= 0 else None,

@@ -101,7 +101,7 @@ class _World:
         while len(reports) < _MOST_CYCLES:
             reports.append(self.cycle())
             with self.engine.store.reading() as unit:
-                if unit.points.count_waiting(SYNC) == 0:
+                if unit.points.count_waiting(SYNC) == 0 and not unit.changes.is_any_ready(SYNC):
                     return reports
         sys.exit(f"the sync was not through after {_MOST_CYCLES} cycles")
 

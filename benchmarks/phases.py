@@ -120,8 +120,10 @@ class Phase:
         made.waited_s += slept
         made.answering_s += self.clock.monotonic() - moment - slept
         made.records += sum(sync.seen.values())
-        made.changes += len(sync.changes)
-        made.applied += sum(change.state is ChangeState.APPLIED for change in sync.changes)
+        states = Counter(change.state for change in sync.changes)
+        # What waits is counted by the run that sends it.
+        made.changes += states.total() - states[ChangeState.READY]
+        made.applied += states[ChangeState.APPLIED]
         made.calls = dict(Counter(made.calls) + Counter(sync.calls))
         return report
 
@@ -134,7 +136,7 @@ class Phase:
     @property
     def is_anything_left(self) -> bool:
         with self.engine.store.reading() as unit:
-            return unit.points.count_waiting(SYNC) > 0
+            return unit.points.count_waiting(SYNC) > 0 or unit.changes.is_any_ready(SYNC)
 
 
 def _first(phase: Phase) -> None:
@@ -173,9 +175,10 @@ def _busy(phase: Phase) -> None:
     """Cycles until so many opt-outs have arrived at the CRM, or no cycle writes any more."""
     told = 0
     for _ in range(phase.order.most):
-        changes = phase.cycle().syncs[SYNC].changes
+        report = phase.cycle().syncs[SYNC]
+        changes = report.changes
         told += sum(c.kind == "opt_out" and c.system == "crm" and c.state == "applied" for c in changes)
-        if told >= phase.order.outs or not changes:
+        if told >= phase.order.outs or not (changes or report.unsent):
             return
 
 

@@ -111,10 +111,10 @@ class Client:
             self._refuse(f"a batch was refused ({error})")
         parts = as_map(body.get("result")) or {}
         times = (as_map(parts.get("result_time")) or {}).items()
-        # Each tells the sum so far, so a method's last one is all there is to know.
-        latest = {commands[key].method: time for key, time in times if key in commands and isinstance(time, dict)}
-        for method, time in latest.items():
-            self.budget.note(method, time, self._vendor_now())
+        now = self._vendor_now()
+        for key, time in times:
+            if key in commands and isinstance(time, dict):
+                self.budget.note(commands[key].method, time, now)
         errors = {key: _inner_error(error) for key, error in (as_map(parts.get("result_error")) or {}).items()}
         for method in {commands[key].method for key in errors.keys() & commands if errors[key].is_operating}:
             self.budget.refused(method)

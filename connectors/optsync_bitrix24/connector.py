@@ -115,6 +115,10 @@ class Bitrix24:
         """Changes the primary address in place, by the id of its row; the record keeps its id."""
         return self.write(writes, spec)
 
+    def seconds_for(self, collection: str, writes: int) -> float | None:
+        """By the run time that the portal has left and grants, and what an update has cost it; no call."""
+        return self._client.budget.seconds_for(f"crm.{collection}.update", writes)
+
     def forget(self, collection: str, record: str) -> Outcome:
         """To the recycle bin, which the portal empties by itself."""
         return forget(self._client, collection, record)

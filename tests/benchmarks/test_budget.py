@@ -18,7 +18,7 @@ def test_updates_count_until_the_last_opt_out_is_written() -> None:
         _batch(130, outs=1),
     ]
     scene = _scene("busy", 50.0, [*written, _batch(140, others=40)], 3)
-    assert (scene["written"], scene["updates_between"]) == (3, 47)
+    assert (scene["written"], scene["updates_between"], scene["updates_late"]) == (3, 47, 7)
     assert (scene["first_s"], scene["half_s"], scene["last_s"]) == (70.0, 70.0, 90.0)
     assert [(run["kind"], run["records"]) for run in scene["order"]][:3] == [
         ("updates", 40),

@@ -88,6 +88,7 @@ def test_no_update_goes_before_an_opt_out_that_arrives_between_two_cycles() -> N
     assert scenes["pause"]["updates_between"] == 0
     assert 0 < scenes["pause"]["first_s"] <= scenes["pause"]["half_s"] <= scenes["pause"]["last_s"]
     assert scenes["pause"]["order"][0]["kind"] == "opt-outs"
+    assert (scenes["busy"]["written"], scenes["busy"]["updates_late"]) == (24, 0)
 
 
 def test_our_connectors_and_the_usual_way_are_compared_without_any_other_tool() -> None:

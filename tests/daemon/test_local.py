@@ -22,7 +22,8 @@ from tests.daemon.world import wait_for
 class Runs:
     """Remembers what ran, and whether two runs of one sync or of one lane ever met."""
 
-    def __init__(self, *, seconds: float = 0.0, fails: str = "") -> None:
+    def __init__(self, *, seconds: float = 0.0, fails: str = "", more: int = 0) -> None:
+        """``more``: runs of each sync that leave something to be done at once."""
         self.started: list[str] = []
         self.ended: list[str] = []
         self.together: set[frozenset[str]] = set()
@@ -30,10 +31,11 @@ class Runs:
         self.gate.set()
         self._seconds = seconds
         self._fails = fails
+        self._more = more
         self._now: list[str] = []
         self._lock = threading.Lock()
 
-    def __call__(self, sync: str) -> None:
+    def __call__(self, sync: str) -> bool:
         with self._lock:
             self.started.append(sync)
             self.together |= {frozenset((sync, other)) for other in self._now}
@@ -45,6 +47,7 @@ class Runs:
             self.ended.append(sync)
         if sync == self._fails:
             raise RuntimeError("a bug")
+        return self.ended.count(sync) <= self._more
 
 
 class Jumping(SystemClock):
@@ -57,7 +60,7 @@ class Jumping(SystemClock):
 
 
 class Setting:
-    def __init__(self, runs: Callable[[str], None], lanes: dict[str, int], **options: Any) -> None:
+    def __init__(self, runs: Callable[[str], bool], lanes: dict[str, int], **options: Any) -> None:
         self.clock = clock = Jumping()
         syncs = {name: _sync(**options).named(name) for name in lanes}
         self.metrics = Metrics(Store("sqlite://", clock), clock, syncs, ())
@@ -99,6 +102,15 @@ def test_a_sync_with_a_crontab_runs_once_at_the_start_and_then_waits_for_its_tim
         SystemClock().sleep(1.2)
         assert runs.started == ["a"]
         assert dispatcher.neglected() == []
+
+
+def test_a_run_that_leaves_something_to_be_done_is_followed_by_another_and_others_of_its_lane_get_their_turn() -> None:
+    runs = Runs(more=3)
+    with Setting(runs, {"a": 0, "b": 0}, every=None, cron="0 0 29 2 *").started():
+        wait_for(lambda: len(runs.ended) == 8, "four runs of each", within=10)
+        SystemClock().sleep(1.2)
+    assert sorted(runs.ended) == ["a"] * 4 + ["b"] * 4
+    assert runs.together == set()
 
 
 def test_a_run_that_lasts_longer_than_its_interval_is_never_met_by_another_and_the_skipped_ones_are_counted() -> None:

@@ -55,7 +55,8 @@ _loaded: dict[tuple[str, str], Config] = {}
 
 
 class World:
-    """``crm`` and ``esp`` are the mocks; ``sync()`` runs a cycle. Every act happens at a later second."""
+    """``crm`` and ``esp`` are the mocks; ``sync()`` runs a cycle. Every act happens at a later second.
+    ``portal``: switches of the CRM's mock."""
 
     def __init__(
         self,
@@ -70,10 +71,11 @@ class World:
         store: type[Store] = Store,
         esp_ahead: float = 0,
         brands: Mapping[str, Any] | None = None,
+        portal: Mapping[str, Any] | None = None,
     ) -> None:
         self.clock = ManualClock(START)
         found = mocks()
-        self.crm: VendorMock = found["bitrix24"](clock=self.clock, rng=random.Random(1))
+        self.crm: VendorMock = found["bitrix24"](clock=self.clock, rng=random.Random(1), **(portal or {}))
         self.esp_clock = Skewed(self.clock, esp_ahead)
         self.esp: VendorMock = found["mailchimp"](clock=self.esp_clock, rng=random.Random(2))
         population = list(people)

@@ -59,7 +59,7 @@ def _future(put: Put) -> None:
 
 
 def _resend(put: Put) -> None:
-    def again(self: Any, unit: Any) -> None:
+    def again(self: Any, unit: Any, **_: Any) -> None:
         sent = [c.id for c in unit.changes.open_of(self._sync) if c.state is ChangeState.SENDING]
         unit.changes.set_state(sent, ChangeState.READY)
 

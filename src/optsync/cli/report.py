@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from optsync.cli.moments import written
 from optsync.cli.output import line, table
 from optsync.errors import CredentialsRefused, StateLocked, SystemFailure
+from optsync.model.change import ChangeState
 from optsync.reconcile.rules import TEXTS, Rule
 from optsync.state.changes import Change
 from optsync.sync.journaled import counted
@@ -87,10 +89,17 @@ def show_counts(part: Mapping[str, Any]) -> None:
     line(f"  calls: {calls}; new issues: {part['issues']}")
 
 
+def waiting_in_words(system: str, left: Mapping[str, Any]) -> str:
+    """How many changes wait for a system, and until when."""
+    until = f", which takes none before {written(left['until'])}" if left["until"] else ""
+    through = f"; about {written(left['through'])} all are written" if left["through"] else ""
+    return f"{left['changes']} changes wait to be written to {system}{until}{through}"
+
+
 def _show_travelled(changes: Sequence[Change]) -> None:
     counts: Counter[tuple[str, str, str, str]] = Counter()
     for (system, kind, rule, state), count in counted(changes).items():
-        counts[system, kind, why(rule), state] += count
+        counts[system, kind, why(rule), "waits" if state == ChangeState.READY else state] += count
     if counts:
         table(("system", "what", "why", "state", "count#"), [(*key, count) for key, count in counts.items()])
 
@@ -118,6 +127,21 @@ def _next_steps(report: Report) -> Iterator[str]:
         yield f"Plan {plan} waits for a person, nothing of it was written. Its changes: optsync runs show {report.run}"
         yield f"To let it go: optsync approve {plan} --actor NAME. To take it back: optsync reject {plan} --actor NAME"
     failures = [f for part in report.syncs.values() for f in part.failures]
+    yield from _about_failures(failures)
+    if any(state in BAD for part in report.syncs.values() for _, _, _, state in counted(part.changes)):
+        yield f"Some changes did not go through: optsync runs show {report.run}"
+    if any(part.issues or part.outcome["quarantined"] for part in report.syncs.values()):
+        yield "Something needs a person: optsync issues list"
+    for system, left in (each for part in report.syncs.values() for each in part.unsent.items()):
+        yield f"{waiting_in_words(system, left)}: the next runs send them, opt-outs go first."
+    waiting = [plan for part in report.syncs.values() for plan in part.waiting]
+    for plan in waiting:
+        yield f"Plan {plan} still waits for a person: optsync approve {plan} --actor NAME, or optsync reject {plan}"
+    if not failures and not _count(report) and not any(part.unsent for part in report.syncs.values()):
+        yield "Nothing else to change." if waiting else "Nothing to change: both sides agree."
+
+
+def _about_failures(failures: Sequence[Exception]) -> Iterator[str]:
     for system in sorted({f.system for f in failures if isinstance(f, CredentialsRefused)}):
         yield f"{system} refused us: put its credentials right, then try optsync check."
     down = {f.system for f in failures if isinstance(f, SystemFailure) and not isinstance(f, CredentialsRefused)}
@@ -125,12 +149,3 @@ def _next_steps(report: Report) -> Iterator[str]:
         yield f"{system} could not be reached: nothing is lost, the next run makes up for it."
     if any(isinstance(f, StateLocked) for f in failures):
         yield "Somebody else is at work on it: try again when they are done."
-    if any(state in BAD for part in report.syncs.values() for _, _, _, state in counted(part.changes)):
-        yield f"Some changes did not go through: optsync runs show {report.run}"
-    if any(part.issues or part.outcome["quarantined"] for part in report.syncs.values()):
-        yield "Something needs a person: optsync issues list"
-    waiting = [plan for part in report.syncs.values() for plan in part.waiting]
-    for plan in waiting:
-        yield f"Plan {plan} still waits for a person: optsync approve {plan} --actor NAME, or optsync reject {plan}"
-    if not failures and not _count(report):
-        yield "Nothing else to change." if waiting else "Nothing to change: both sides agree."

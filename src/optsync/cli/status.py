@@ -24,6 +24,7 @@ def status(context: typer.Context, *, as_json: AsJson = False) -> None:
 def _show(document: Mapping[str, Any]) -> None:
     from optsync.cli.moments import length, written
     from optsync.cli.output import line, table
+    from optsync.cli.report import waiting_in_words
 
     table(
         ("system", "connector", "state", "account", "clock", "calls today#"),
@@ -57,6 +58,8 @@ def _show(document: Mapping[str, Any]) -> None:
             line(f"held: sync {name}: plan {plan} waits: optsync approve {plan} --actor NAME, or optsync reject")
         if sync["held_since"]:
             line(f"held: sync {name}: since {written(sync['held_since'])}")
+        for system, left in document["queues"]["waiting"][name].items():
+            line(f"waiting: sync {name}: {waiting_in_words(system, left)}")
     issues = document["issues_open"]
     line(f"open issues: {issues}" + (" (optsync issues list)" if issues else ""))
 

@@ -258,6 +258,13 @@ class CanReportActivity(Protocol):
 
 
 @runtime_checkable
+class CanForesee(Protocol):
+    def seconds_for(self, collection: str, writes: int) -> float | None:
+        """About how long so many ordinary writes to the collection take from now on, under the system's limits; None
+        while that is not known. Asks nobody."""
+
+
+@runtime_checkable
 class CanListTemplates(Protocol):
     def templates(self) -> Iterator[Mailing]:
         """The account's own templates, and its mailings that were not sent yet, each with the tags that the vendor

@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 from optsync.connect.contract import (
     CanArchive,
     CanConfirmOptIn,
+    CanForesee,
     CanForget,
     CanListTemplates,
     CanRename,
@@ -22,6 +23,7 @@ MOCKS = "optsync.mocks"
 _POWERS: dict[type, str] = {
     CanArchive: "archive",
     CanConfirmOptIn: "confirm_opt_in",
+    CanForesee: "seconds_for",
     CanForget: "forget",
     CanListTemplates: "templates",
     CanRename: "rename",

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-RunSync = Callable[[str], None]
-"""Runs one cycle of the named sync to its end. What it raises is counted and logged, and stops nothing else."""
+RunSync = Callable[[str], bool]
+"""Runs one cycle of the named sync to its end; whether the next one is to begin at once. What it raises is counted and
+logged, and stops nothing else."""
 
 
 class Dispatcher(Protocol):

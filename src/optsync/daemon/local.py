@@ -128,10 +128,13 @@ class LocalDispatcher:
                 return
             self._asked.discard(sync)
             self._running.add(sync)
+        is_more = False
         try:
-            self._run(sync)
+            is_more = self._run(sync)
         finally:
             with self._changed:
+                if is_more:
+                    self._asked.add(sync)  # in its turn: others of its lane that are due go first
                 self._running.discard(sync)
                 self._changed.notify_all()
 

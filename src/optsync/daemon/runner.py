@@ -25,23 +25,25 @@ class Runner:
         self._steps: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def run(self, sync: str) -> None:
-        """Runs one cycle. Systems that fail are in the log and in the metrics, and the next run tries again: the
-        schedule is the backoff."""
+    def run(self, sync: str) -> bool:
+        """Runs one cycle, with one turn of ordinary writes; whether more of them could be sent at once. Systems that
+        fail are in the log and in the metrics, and the next run tries again: the schedule is the backoff."""
         watch = _Watch(lambda: self._note(sync))
         started = self._engine.clock.monotonic()
         self._note(sync)
         try:
-            report = run_on_known_accounts(self._engine, [sync], progress=watch, stopping=self._stopping)
+            options = {"one_turn": True, "progress": watch, "stopping": self._stopping}
+            report = run_on_known_accounts(self._engine, [sync], **options)
         except AnotherAccount as refusal:
             _log.error("sync refused", sync=sync, reason=str(refusal))
-            return
+            return False
         finally:
             with self._lock:
                 del self._steps[sync]
         result = report.syncs[sync]
         self._metrics.ran(sync, result, seconds=self._engine.clock.monotonic() - started)
         _say(sync, report.run, result)
+        return result.has_more
 
     def stuck(self) -> list[str]:
         """Syncs whose run has come no further for two hours."""
@@ -72,3 +74,5 @@ def _say(sync: str, run: str, report: SyncReport) -> None:
         _log.warning("sync failed", sync=sync, run=run, reasons=[str(failure) for failure in report.failures])
     elif report.state == "held":
         _log.warning("sync held", sync=sync, run=run, plan=report.plan)
+    for system, left in report.unsent.items():
+        _log.info("changes wait", sync=sync, run=run, system=system, **left)

@@ -28,6 +28,9 @@ _ORDER = {
     ChangeKind.ARCHIVE: 9,
 }
 
+ORDINARY = 3
+"""The first place in the queue of what restricts nobody."""
+
 
 def priority(kind: ChangeKind, *, is_restrictive: bool) -> int:
     """The place of a change in every queue: restrictive ones go first and alone."""

@@ -20,6 +20,8 @@ READY = Prepared(
     .where(
         IS_OPEN,
         change.c.sync == bindparam("sync"),
+        change.c.priority >= bindparam("first"),
+        change.c.priority <= bindparam("last"),
         change.c.state == ChangeState.READY,
         # Not the bare column: given a list for it, SQLite would sort what the index has in order.
         change.c.system.concat("").in_(any_of("systems")),
@@ -53,10 +55,30 @@ LISTED_PART = Prepared(_LISTED.order_by(None).order_by(change.c.id).limit(bindpa
 _OPEN_OF = (IS_OPEN, change.c.sync == bindparam("of"), change.c.state.in_(OPEN))
 LEFT = Prepared(
     sa.select(change.c.id, change.c.state, change.c.point_id)
-    .where(*_OPEN_OF, change.c.id > bindparam("after"))
+    .where(
+        *_OPEN_OF,
+        change.c.id > bindparam("after"),
+        sa.or_(
+            change.c.state != ChangeState.READY,
+            change.c.priority < bindparam("waiting_from"),
+            change.c.rule.in_(any_of("rules")),
+        ),
+    )
     .order_by(change.c.id)
     .limit(bindparam("limit"))
 )
+_READY_OF = (IS_OPEN, change.c.sync == bindparam("of"), change.c.state == ChangeState.READY)
+_PLACE = (change.c.system, change.c.collection)
+COUNT_READY = Prepared(sa.select(*_PLACE, sa.func.count()).where(*_READY_OF).group_by(*_PLACE))
+ANY_READY = Prepared(sa.select(change.c.id).where(*_READY_OF).limit(1))
+READY_AT = Prepared(
+    sa.select(change.c.point_id).where(
+        change.c.point_id.in_(any_of("points")),
+        change.c.sync == bindparam("of"),
+        change.c.state == ChangeState.READY,
+    )
+)
+NEWEST = Prepared(sa.select(sa.func.max(change.c.id)))
 COUNT_OPEN = Prepared(sa.select(sa.func.count()).select_from(change).where(*_OPEN_OF))
 OF_RUN = Prepared(_FULL.where(change.c.run == bindparam("run")))
 OF_POINTS = Prepared(_FULL.where(change.c.point_id.in_(any_of("points"))))
@@ -87,9 +109,9 @@ _COLUMNS = (
     "fingerprint",
     "planned_at",
 )
-INSERT = Prepared(
-    sa.insert(change).values({name: bindparam(name) for name in _COLUMNS} | {"run": bindparam("run", type_=Key)})
-)
+_RUN = bindparam("run", type_=Key)
+"""By its number, which is asked for once for many changes."""
+INSERT = Prepared(sa.insert(change).values({name: bindparam(name) for name in _COLUMNS} | {"run": _RUN}))
 SUPERSEDE = Prepared(
     sa.update(change)
     .where(
@@ -100,6 +122,19 @@ SUPERSEDE = Prepared(
     )
     .values(state=ChangeState.SUPERSEDED, settled_at=bindparam("now"))
 )
+OVERTAKE = Prepared(
+    sa.update(change)
+    .where(
+        change.c.point_id.in_(any_of("points")),
+        change.c.sync == bindparam("of"),
+        change.c.state == ChangeState.READY,
+        change.c.id <= bindparam("newest"),
+    )
+    .values(state=ChangeState.SUPERSEDED, settled_at=bindparam("now"))
+)
+ADOPT = Prepared(
+    sa.update(change).where(change.c.sync == bindparam("of"), change.c.state == ChangeState.READY).values(run=_RUN)
+)
 RELEASE = Prepared(
     sa.update(change)
     .where(change.c.run == bindparam("in_run"), change.c.sync == bindparam("of"), change.c.state == ChangeState.PLANNED)
@@ -108,7 +143,7 @@ RELEASE = Prepared(
 START = Prepared(
     sa.update(change)
     .where(change.c.id.in_(any_of("ids")), change.c.state == ChangeState.READY)
-    .values(state=ChangeState.SENDING, sent_at=bindparam("now"))
+    .values(state=ChangeState.SENDING, sent_at=bindparam("now"), run=_RUN)
     .returning(change.c.id)
 )
 SET_STATE = Prepared(
@@ -131,6 +166,11 @@ SETTLE = Prepared(
         message=bindparam("words"),
         record_id=sa.func.coalesce(bindparam("record", type_=change.c.record_id.type), change.c.record_id),
     )
+)
+PUT_BACK = Prepared(
+    sa.update(change)
+    .where(change.c.id == bindparam("key"))
+    .values(state=ChangeState.READY, sent_at=sa.null(), message=bindparam("words"))
 )
 NOTE_KEPT = Prepared(sa.update(change).where(change.c.id == bindparam("key")).values(write=bindparam("text")))
 REFUSED_SINCE = Prepared(

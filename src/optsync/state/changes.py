@@ -114,6 +114,8 @@ class Settled:
     message: str | None = None
 
 
+LAST = 99
+"""No change has a later place in the queue."""
 _KINDS = {kind.value: kind for kind in ChangeKind}
 _STATES = {state.value: state for state in ChangeState}
 
@@ -167,18 +169,27 @@ class Changes:
         """Lets the planned changes of a run be sent; returns how many there are."""
         return sql.RELEASE.run(self._connection, in_run=run, of=sync)
 
-    def count_ready(self, sync: str) -> int:
-        query = (
-            sa.select(sa.func.count())
-            .select_from(change)
-            .where(change.c.sync == sync, change.c.state == ChangeState.READY)
-        )
-        return int(self._connection.execute(query).scalar_one())
+    def count_ready(self, sync: str) -> dict[tuple[str, str], int]:
+        """How many changes are to be sent, by system and collection."""
+        return {(str(s), str(c)): int(count) for s, c, count in sql.COUNT_READY.all(self._connection, of=sync)}
 
-    def ready(self, sync: str, systems: Collection[str], *, limit: int) -> list[Ready]:
-        """What is to be sent now, in this order: by priority, then all of one system, collection and kind together."""
-        rows = sql.READY.all(self._connection, sync=sync, systems=list(systems), limit=limit)
-        return [Ready(*row) for row in rows]
+    def is_any_ready(self, sync: str) -> bool:
+        return bool(sql.ANY_READY.all(self._connection, of=sync))
+
+    def ready_at(self, sync: str, points: Collection[int]) -> set[int]:
+        """Those of the points about which something is to be sent still."""
+        found: set[int] = set()
+        for part in chunks(sorted(points)):
+            found.update(sql.READY_AT.scalars(self._connection, of=sync, points=part))
+        return found
+
+    def ready(
+        self, sync: str, systems: Collection[str], *, limit: int, first: int = 0, last: int = LAST
+    ) -> list[Ready]:
+        """What is to be sent now, in this order: by priority (from ``first`` to ``last``), then all of one system,
+        collection and kind together."""
+        given = {"sync": sync, "systems": list(systems), "limit": limit, "first": first, "last": last}
+        return [Ready(*row) for row in sql.READY.all(self._connection, **given)]
 
     def still_ready(self, places: Sequence[Ready]) -> list[Change]:
         """Those of the changes that are to be sent still."""
@@ -201,12 +212,13 @@ class Changes:
             given = {"now_in": state, "moment": settled_at, "why": fact, "words": message}
             sql.SET_STATE.run(self._connection, ids=part, **given)
 
-    def start(self, ids: Iterable[int], *, at: datetime) -> set[int]:
-        """Notes that these are about to be sent. Returns those that still were to be sent: a person may have been
-        forgotten meanwhile."""
+    def start(self, ids: Iterable[int], *, run: str, at: datetime) -> set[int]:
+        """Notes that these are about to be sent, by this run: what it writes is its own, whoever decided it. Returns
+        those that still were to be sent: a person may have been forgotten meanwhile."""
+        number = numbered(self._connection, (run,))[run]
         started: set[int] = set()
         for part in chunks(ids):
-            started.update(sql.START.scalars(self._connection, ids=part, now=at))
+            started.update(sql.START.scalars(self._connection, ids=part, now=at, run=number))
         return started
 
     def settle(self, settled: Sequence[Settled]) -> None:
@@ -234,6 +246,24 @@ class Changes:
             .values(state=ChangeState.READY, write=encode_write(write, stored), after=stored)
         )
 
+    def put_back(self, words: Mapping[int, str]) -> None:
+        """Has changes, by id, wait to be sent another time; with the reason."""
+        sql.PUT_BACK.run_each(self._connection, [{"key": key, "words": why} for key, why in words.items()])
+
+    def newest(self) -> int:
+        """The id of the last change that anybody has decided."""
+        return int(sql.NEWEST.scalar(self._connection) or 0)
+
+    def overtake(self, sync: str, points: Collection[int], *, newest: int) -> None:
+        """Ends what is to be sent about these points and was decided before (up to the id ``newest``)."""
+        for part in chunks(sorted(points)):
+            given = {"of": sync, "points": part, "newest": newest, "now": self._clock.now()}
+            sql.OVERTAKE.run(self._connection, **given)
+
+    def adopt(self, run: str, sync: str) -> None:
+        """Counts what earlier runs have left to be sent as this run's."""
+        sql.ADOPT.run(self._connection, run=numbered(self._connection, (run,))[run], of=sync)
+
     def note_kept(self, writes: Mapping[int, Mapping[str, Any]]) -> None:
         """Notes in the journal, by change, what a system made of the values that it was sent."""
         rows = [{"key": key, "text": encode_write(write)} for key, write in writes.items()]
@@ -247,9 +277,14 @@ class Changes:
         """How many changes of a sync are not finished."""
         return int(sql.COUNT_OPEN.scalar(self._connection, of=sync))
 
-    def left(self, sync: str, *, after: int, limit: int) -> list[Left]:
-        """The next changes of a sync, by id, that an earlier run left unfinished."""
-        return [Left(*row) for row in sql.LEFT.all(self._connection, of=sync, after=after, limit=limit)]
+    def left(
+        self, sync: str, *, after: int, limit: int, waiting_from: int | None = None, rules: Collection[str] = ()
+    ) -> list[Left]:
+        """The next changes of a sync, by id, that an earlier run left unfinished; without those that are to be sent,
+        have this priority or a later one, and none of the ``rules``."""
+        rank = LAST + 1 if waiting_from is None else waiting_from
+        given = {"of": sync, "after": after, "limit": limit, "waiting_from": rank, "rules": sorted(rules)}
+        return [Left(*row) for row in sql.LEFT.all(self._connection, **given)]
 
     def sums(self, run: str, sync: str) -> list[Sum]:
         """How many changes of a run stand, restrictive ones first."""

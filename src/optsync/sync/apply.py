@@ -29,6 +29,8 @@ from optsync.sync.receipts import doubt, plain, plain_values
 from optsync.sync.refusals import left_by_self
 from optsync.sync.renaming import may_rename
 from optsync.sync.settle import Settler
+from optsync.sync.turn import Turn
+from optsync.sync.waiting import still_follow
 
 _log = structlog.get_logger(__name__)
 _LOOK_UPS = 20
@@ -37,7 +39,7 @@ _SHOWS_STATE = frozenset({WriteKind.STATUS, WriteKind.TOPICS, WriteKind.RENAME})
 
 
 class Applier:
-    """Sends the released changes of one sync. ``available`` shrinks as systems fail."""
+    """Sends the released changes of one sync, in one turn; what is available to it shrinks as systems fail."""
 
     def __init__(
         self,
@@ -47,7 +49,7 @@ class Applier:
         guarded: Callable[[Unit], None],
         *,
         observer: Observer,
-        available: Collection[str],
+        turn: Turn,
         stopping: Callable[[], bool],
         progress: Progress,
     ) -> None:
@@ -56,29 +58,47 @@ class Applier:
         self._run = run
         self._guarded = guarded
         self._observer = observer
-        self._available = set(available)
+        self._turn = turn
+        self._available = set(turn.available)
         self._stopping = stopping
         self._progress = progress
+        self._began = engine.clock.monotonic()
         self.failures: dict[str, SystemFailure] = {}
+        self.not_before: dict[str, datetime] = {}
+        """Until when systems take nothing ordinary; what was decided for them waits."""
+        self.done = 0
+        """How many changes have arrived."""
+        self.is_cut_short = False
+        """The turn is over, and something ordinary is left that could be sent."""
 
     def send_all(self) -> None:
-        """Sends until nothing is ready, or the process is asked to stop: what is left is derived anew then."""
+        """Sends until nothing is ready, the turn is over or the process is asked to stop. What restricts and is left
+        then is derived anew; the rest waits."""
         done = total = 0
         outbox = Outbox(self._sync, self._available, lambda system: type(self._engine.connectors[system]).capabilities)
         while not outbox.is_over and not self._stopping():
             with self._engine.store.transaction() as unit:
                 self._guarded(unit)
+                if outbox.is_ordinary_next(unit) and not self._goes_on():
+                    return
                 batch = outbox.next_batch(unit)
                 if not batch:
                     return
                 total = total or outbox.total
                 # Of who is made anew there is nothing to read again; what was heard of them since counts all the same.
                 is_checked = not needs_another_look(batch[0]) and batch[0].kind is not ChangeKind.CREATE
-                still = self._commit_intent(unit, batch) if is_checked else []
+                still = self._commit_intent(unit, self._still_decided(unit, batch)) if is_checked else []
             if still or not is_checked:
                 self._send(outbox, batch, still, is_checked=is_checked)
             done += len(batch)
             self._progress.step(f"write {batch[0].system}", done, max(total, done))
+
+    def _goes_on(self) -> bool:
+        """Whether there is time for something ordinary."""
+        if self._turn.is_cautious or self._turn.seconds is None:
+            return not self._turn.is_cautious
+        self.is_cut_short = self._engine.clock.monotonic() - self._began >= self._turn.seconds
+        return not self.is_cut_short
 
     def _send(self, outbox: Outbox, batch: Sequence[Change], still: Sequence[Change], *, is_checked: bool) -> None:
         binding = self._engine.bound.sources[batch[0].system, batch[0].collection]
@@ -93,8 +113,12 @@ class Applier:
             return
         settler = Settler(self._engine, binding, self._run, self._guarded, self._observer)
         settler.settle(still, outcomes)
+        self.done += settler.done
         if settler.is_anything_sent_again:
             outbox.renew()
+        if settler.not_before is not None and self._turn.seconds is not None:
+            self.not_before[binding.system] = settler.not_before
+            outbox.hold_back(binding.system)
 
     # before
 
@@ -112,7 +136,7 @@ class Applier:
             stale = [c for c in batch if c.id not in fresh or c.id in changed]
             self._drop(unit, stale)
             dropped = {c.id for c in stale}
-            return self._commit_intent(unit, [c for c in batch if c.id not in dropped])
+            return self._commit_intent(unit, self._still_decided(unit, [c for c in batch if c.id not in dropped]))
 
     def _still_undone(self, unit: Unit, existing: Sequence[Change]) -> set[int]:
         """An undo decides nothing else about a person, so that something else waits to be decided is no obstacle:
@@ -125,10 +149,21 @@ class Applier:
         kept_out = {k for k, point in points.items() if why_not_return(point, None, told.get(k), policy)}
         return {c.id for c in undone if c.kind is not ChangeKind.OPT_IN or c.point_id not in kept_out}
 
+    def _still_decided(self, unit: Unit, batch: Sequence[Change]) -> Sequence[Change]:
+        """Without what was decided before this look at the systems and would not be decided so now."""
+        old = [c for c in batch if c.id <= self._turn.newest]
+        if not old:
+            return batch
+        follow = still_follow(unit, self._engine, old, run=self._run)
+        stale = [c for c in old if c.id not in follow]
+        self._drop(unit, stale)
+        dropped = {c.id for c in stale}
+        return [c for c in batch if c.id not in dropped]
+
     def _read_again(self, binding: SourceBinding, rids: Sequence[str]) -> None:
         capabilities = type(self._engine.connectors[binding.system]).capabilities
         if len(rids) > _LOOK_UPS * capabilities.reread_batch and capabilities.has_delta:
-            self._observer.read(binding, full=False, adds=True)
+            self._observer.read(binding, full=False, adds=True, is_sure=True)
         else:
             self._observer.look_again(binding, rids)
 
@@ -147,7 +182,7 @@ class Applier:
         stale = [c for c in batch if not c.write["is_restrictive"] and _leaves_open(earlier.get(c.record_id or 0), c)]
         self._drop(unit, stale)
         dropped = {c.id for c in stale}
-        started = unit.changes.start((c.id for c in batch if c.id not in dropped), at=now)
+        started = unit.changes.start((c.id for c in batch if c.id not in dropped), run=self._run, at=now)
         batch = [c for c in batch if c.id in started]
         sent = {c.record_id: doubt(c, now) for c in batch if c.record_id is not None and _leaves_doubt(c)}
         unit.records.set_unsure({key: unsure.after(earlier.get(key)) for key, unsure in sent.items()})

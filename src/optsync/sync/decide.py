@@ -26,14 +26,14 @@ from optsync.sync.refusals import TIME_HAS_COME, left_by_self, refused_for_good
 from optsync.sync.reject import ISSUE as REJECTION
 from optsync.sync.retraction import retracted, written
 from optsync.sync.signs import last_mailed
+from optsync.sync.turn import Turn
 
 BATCH = 500
 
 
 class Decider:
-    """Plans the changes of one sync. ``is_cautious``: one side could not be read, so only restrictive changes
-    are planned and the points stay on the backlog. ``available``: systems that can be written. ``held``: what earlier
-    runs hold."""
+    """Plans the changes of one sync in one turn; of a cautious one the points stay on the backlog. ``held``: what
+    earlier runs hold."""
 
     def __init__(
         self,
@@ -42,8 +42,7 @@ class Decider:
         run: str,
         guarded: Callable[[Unit], None],
         *,
-        available: Collection[str],
-        is_cautious: bool,
+        turn: Turn,
         held: HeldChanges,
         progress: Progress,
     ) -> None:
@@ -51,8 +50,8 @@ class Decider:
         self._policy = engine.bound.policies[sync]
         self._run = run
         self._guarded = guarded
-        self._available = available
-        self._is_cautious = is_cautious
+        self._turn = turn
+        self._is_cautious = turn.is_cautious
         self._held = held
         self._progress = progress
         self.planned = 0
@@ -95,6 +94,8 @@ class Decider:
         decision = decide(keys, around, self._policy)
         wanted = self._held.sort_out(unit, keys, around.points, decision.intents)
         kept = [(intent, plan) for intent, plan in wanted if self._may_go(intent)]
+        if self._turn.newest:
+            unit.changes.overtake(self._policy.name, keys, newest=self._turn.newest)
         unit.changes.plan(self._run, [new_change(self._policy.name, intent, plan) for intent, plan in kept])
         self.planned += len(kept)
         unit.links.save(self._policy.name, decision.settled)
@@ -109,7 +110,7 @@ class Decider:
             unit.points.mark([handling_queue(self._policy.name)], keys)
 
     def _may_go(self, intent: Intent) -> bool:
-        return intent.system in self._available and (intent.is_restrictive or not self._is_cautious)
+        return intent.system in self._turn.available and (intent.is_restrictive or not self._is_cautious)
 
     def _ask(self, unit: Unit, questions: Sequence[Question]) -> None:
         asked = {o.key: o for o in unit.records.load({q.record for q in questions})}

@@ -16,15 +16,16 @@ from optsync.sync.asking import end_requests
 
 @dataclass(slots=True, kw_only=True)
 class Effects:
-    """``sync``: whose changes they are. ``kept``: journaled writes by change, with what the system made of them;
-    ``shown`` and ``gone``: what records show with our write in them, by key; ``certain``: records about which nothing
-    is unsure any more; ``in_doubt``: what an earlier write of a record leaves unsure; ``missing``: those that the
-    system does not have; ``again``: points to look at again; ``unsent`` and ``refused``: requests that never left, and
-    those that were refused, with the reason."""
+    """``sync``: whose changes they are. ``waiting``: changes that are sent another time, with the reason; ``kept``:
+    journaled writes by change, with what the system made of them; ``shown`` and ``gone``: what records show with our
+    write in them, by key; ``certain``: records about which nothing is unsure any more; ``in_doubt``: what an earlier
+    write of a record leaves unsure; ``missing``: those that the system does not have; ``again``: points to look at
+    again; ``unsent`` and ``refused``: requests that never left, and those that were refused, with the reason."""
 
     sync: str
     agreements: Agreements
     settled: list[Settled] = field(default_factory=list)
+    waiting: dict[int, str] = field(default_factory=dict)
     kept: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     shown: list[tuple[int, Record]] = field(default_factory=list)
     gone: list[tuple[int, Record]] = field(default_factory=list)
@@ -39,6 +40,7 @@ class Effects:
     def store(self, unit: Unit, *, at: datetime, run: str) -> None:
         """Stores all of it."""
         unit.changes.settle(self.settled)
+        unit.changes.put_back(self.waiting)
         unit.changes.note_kept(self.kept)
         unit.records.replace(self.shown, at=at)
         unit.records.replace(self.gone, at=at, is_gone=True)

@@ -111,7 +111,7 @@ class Guard:
             return
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
-            if unit.points.count_waiting(self._sync) == 0:
+            if unit.points.count_waiting(self._sync) == 0 and not unit.changes.is_any_ready(self._sync):
                 unit.meta.put(applied_key(self._sync), self._run)
 
     # judging

@@ -113,6 +113,8 @@ class CustomHandler:
         if not free:
             return []
         around = load_around(unit, self._engine, self._policy, free, run=self._run)
+        waiting |= unit.changes.ready_at(name, around.points)
+        free = [key for key in free if key not in waiting]
         # Whoever was forgotten has no address here any more, and receives nothing but outs.
         known = [s for s in around.crm if all(around.points[p].address for p in s.points)]
         concerned = [s for s in known if set(free).intersection(s.points)]

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import structlog
 
 from optsync.errors import OptsyncError, StateLocked
 from optsync.model.change import ChangeState
+from optsync.reconcile.plan import ORDINARY
 from optsync.state.leases import Lease
 from optsync.state.store import DatabaseError, is_lock_timeout
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
 from optsync.sync.heartbeat import Heartbeat
+from optsync.sync.waiting import NOT_DECIDED
 
 _CERTAIN = 40.0
 """Seconds after a proof within which nobody can have taken the leases over: a proof may rest on a beat that is ten
@@ -59,11 +62,13 @@ class Holding:
         self._proved_at = self._engine.clock.monotonic()
         unit.leases.prove(*self._leases)
 
-    def recover(self, unit: Unit) -> None:
-        """What an earlier run left unfinished is derived again; what it sent without an answer is looked at."""
+    def recover(self, unit: Unit, *, keeps_waiting: bool) -> None:
+        """What an earlier run left unfinished is derived again; what it sent without an answer is looked at.
+        ``keeps_waiting``: but what may wait goes on waiting."""
         now = self._engine.clock.now()
         after = 0
-        while left := unit.changes.left(self._sync, after=after, limit=_PART):
+        given: dict[str, Any] = {"waiting_from": ORDINARY, "rules": NOT_DECIDED} if keeps_waiting else {}
+        while left := unit.changes.left(self._sync, after=after, limit=_PART, **given):
             sending = [c.id for c in left if c.state == ChangeState.SENDING]
             unit.changes.set_state(
                 sending, ChangeState.FAILED, settled_at=now, message="the answer was lost; the record is read again"

@@ -89,17 +89,23 @@ class Observer:
         """Sources in whose reading under way somebody was let back in: the rest of that person is to be read anew."""
 
     def read(
-        self, binding: SourceBinding, *, full: bool, full_every: timedelta | None = None, adds: bool = False
+        self,
+        binding: SourceBinding,
+        *,
+        full: bool,
+        full_every: timedelta | None = None,
+        adds: bool = False,
+        is_sure: bool = False,
     ) -> Read:
         """Reads what changed, or everything when asked to, or when the last time is ``full_every`` ago, or when the
         meaning of the readings changed. An interrupted full read goes on where it stopped. Before that it looks at
         records whose last write has an unknown outcome. ``adds``: a further look in the same cycle, whose records are
-        counted with those of the first.
+        counted with those of the first. ``is_sure``: it looks at no write of unknown outcome before.
 
         Raises:
             SystemUnavailable, RateLimited, CredentialsRefused: what was read before is stored.
         """
-        begun = self._begin(binding, full=full, full_every=full_every, adds=adds, is_sure=adds)
+        begun = self._begin(binding, full=full, full_every=full_every, adds=adds, is_sure=is_sure)
         if begun is None:
             self._resolve_unsure(binding)
             begun = self._begin(binding, full=full, full_every=full_every, adds=adds, is_sure=True)

@@ -5,38 +5,51 @@ from itertools import takewhile
 
 from optsync.connect.contract import Capabilities
 from optsync.model.change import ChangeKind, WriteKind
+from optsync.reconcile.plan import ORDINARY
 from optsync.reconcile.rules import Rule
-from optsync.state.changes import Change, Ready
+from optsync.state.changes import LAST, Change, Ready
 from optsync.state.unit import Unit
 
 _WINDOW = 5000
 """So many places of the queue are read at a time."""
 _CALLS_A_REREAD = 5
 """How many writing calls may follow one re-read: few enough that what it showed is seconds old."""
+_RESTRICTIVE, _ORDINARY = (0, ORDINARY - 1), (ORDINARY, LAST)
 
 
 class Outbox:
-    """Goes through what is ready in the order of the journal. ``available``: systems that can be written, asked again
-    for every batch. ``capabilities``: of a system."""
+    """Goes through what is ready in the order of the journal: all that restricts, then what is ordinary.
+    ``available``: systems that can be written, asked again for every batch. ``capabilities``: of a system."""
 
     def __init__(self, sync: str, available: Collection[str], capabilities: Callable[[str], Capabilities]) -> None:
         self._sync = sync
         self._available = available
         self._capabilities = capabilities
         self._could_be_written = len(available)
+        self._held_back: set[str] = set()
         self._places: list[Ready] = []
-        self._is_read = False
+        self._unread = [_RESTRICTIVE, _ORDINARY]
+        """Which parts of the queue were not read to their end yet, by their first and last priority."""
         self.total = 0
         """How many changes were ready when it was first looked at."""
 
     @property
     def is_over(self) -> bool:
         """Nothing is left to send."""
-        return self._is_read and not self._places
+        return not self._unread and not self._places
 
     def renew(self) -> None:
         """Something was put back into it, perhaps before what is left."""
-        self._places, self._is_read = [], False
+        self._places, self._unread = [], [_RESTRICTIVE, _ORDINARY]
+
+    def hold_back(self, system: str) -> None:
+        """The system takes nothing ordinary for now; that waits, and what restricts goes on."""
+        self._held_back.add(system)
+        self._places = [p for p in self._places if p.system != system or p.priority < ORDINARY]
+
+    def is_ordinary_next(self, unit: Unit) -> bool:
+        """Whether something is left, and none of it restricts."""
+        return self._fill(unit) and self._places[0].priority >= ORDINARY
 
     def next_batch(self, unit: Unit) -> Sequence[Change]:
         """The first changes, all of one priority, system, collection and kind, as many as one call writes; of those
@@ -60,10 +73,13 @@ class Outbox:
         if len(self._available) != self._could_be_written:
             self._could_be_written = len(self._available)
             self._places = [place for place in self._places if place.system in self._available]
-        if not self._places and not self._is_read:
-            self._places = unit.changes.ready(self._sync, self._available, limit=_WINDOW)
-            self._is_read = len(self._places) < _WINDOW
-            self.total = self.total or (len(self._places) if self._is_read else unit.changes.count_ready(self._sync))
+        self.total = self.total or sum(unit.changes.count_ready(self._sync).values())
+        while not self._places and self._unread:
+            first, last = self._unread[0]
+            takers = [s for s in self._available if first < ORDINARY or s not in self._held_back]
+            self._places = unit.changes.ready(self._sync, takers, first=first, last=last, limit=_WINDOW)
+            if len(self._places) < _WINDOW:
+                del self._unread[0]
         return bool(self._places)
 
     def _first_group(self, most: int) -> list[Ready]:

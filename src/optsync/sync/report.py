@@ -17,7 +17,9 @@ _WORST = ("done", "planned", "held", "failed")
 class SyncReport:
     """One sync's part of a run. ``plan``: the plan that this run holds, none in a rehearsal; ``held_for``: why, see
     :class:`optsync.state.plans.Plan`. ``waiting``: plans of earlier runs that are still held.
-    ``failures``: systems that could not be reached, or why it did not run."""
+    ``unsent``: by system, how many changes wait to be sent, and until when it takes none (see
+    :func:`optsync.sync.waiting.waiting`); ``has_more``: some of them could be sent at once. ``failures``: systems that
+    could not be reached, or why it did not run."""
 
     state: str = "done"
     plan: str | None = None
@@ -29,6 +31,8 @@ class SyncReport:
     failures: list[OptsyncError] = field(default_factory=list)
     held_for: list[dict[str, Any]] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
+    unsent: dict[str, dict[str, Any]] = field(default_factory=dict)
+    has_more: bool = False
 
     @property
     def is_locked_out(self) -> bool:
@@ -61,6 +65,8 @@ class SyncReport:
         }
         if self.held_for:
             value["held_for"] = self.held_for
+        if self.unsent:
+            value["waiting"] = self.unsent
         if self.failures:
             value["errors"] = [str(failure) for failure in self.failures]
         return value

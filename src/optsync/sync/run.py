@@ -23,6 +23,8 @@ from optsync.sync.report import Report, SyncReport
 from optsync.sync.review import Review
 from optsync.sync.signs import SignReader
 from optsync.sync.tally import tally
+from optsync.sync.turn import Turn
+from optsync.sync.waiting import is_decided_alike, note_not_before, waiting
 from optsync.sync.word import Word
 
 _log = structlog.get_logger(__name__)
@@ -34,6 +36,7 @@ def run_cycle(
     *,
     full: bool = False,
     is_rehearsal: bool = False,
+    one_turn: bool = False,
     progress: Progress | None = None,
     stopping: Callable[[], bool] = lambda: False,
     word: Word | None = None,
@@ -42,7 +45,9 @@ def run_cycle(
     does not stop the others and is in the report.
 
     A rehearsal does the same work, writes to no system and leaves the state database as it was. ``stopping`` is
-    asked between batches of writes. ``word`` is what a person said about held plans.
+    asked between batches of writes. Ordinary writing is done in turns, and the systems are read again before each;
+    ``one_turn``: the caller begins the next one, where the report says that something is left. ``word`` is what a
+    person said about held plans.
 
     Raises:
         CommandRefused: the plan that ``word`` is about is not held any more.
@@ -55,7 +60,7 @@ def run_cycle(
         try:
             for name in names:
                 cycle = _Cycle(engine, name, report.run, progress or Silent(), stopping, full=full, word=word)
-                report.syncs[name] = cycle.run(is_rehearsal=is_rehearsal)
+                report.syncs[name] = cycle.run(is_rehearsal=is_rehearsal, one_turn=one_turn)
         except Exception:
             end_run(engine, report, "failed")
             raise
@@ -76,7 +81,8 @@ def end_run(engine: Engine, report: Report, state: str) -> None:
 
 
 class _Cycle:
-    """One sync's cycle under its lease."""
+    """One sync's cycle under its lease: a turn of reading, deciding and writing, and another one for as long as the
+    time for ordinary writes is over before they are."""
 
     def __init__(
         self,
@@ -99,16 +105,19 @@ class _Cycle:
         self._report = SyncReport()
         self._quarantined = {Side.CRM: 0, Side.ESP: 0}
         self._guard = Guard(engine, sync, run, self._holding.guarded, word=word)
+        self._turns = 0
+        self._newest = 0
+        self._goes_on = False
         self._full_reads: dict[SourceKey, datetime] = {}
         self._handler = CustomHandler(engine, sync, run, self._holding.guarded)
         self._observer = Observer(engine, run, self._holding.guarded, progress)
 
-    def run(self, *, is_rehearsal: bool) -> SyncReport:
+    def run(self, *, is_rehearsal: bool, one_turn: bool) -> SyncReport:
         systems = {b.system for b in self._engine.bound.sources_of(self._sync)}
         before = {s: self._engine.connectors[s].calls for s in systems}
         try:
             with self._holding.held(beats=self._engine.beats and not is_rehearsal):
-                self._work(is_rehearsal=is_rehearsal)
+                self._work(is_rehearsal=is_rehearsal, one_turn=one_turn)
         except StateLocked as error:
             self._report.failures.append(error)
             self._report.state = "failed"
@@ -124,44 +133,59 @@ class _Cycle:
         )
         return self._report
 
-    def _work(self, *, is_rehearsal: bool) -> None:
+    def _work(self, *, is_rehearsal: bool, one_turn: bool) -> None:
         began = self._engine.clock.now()
-        held = self._begin()
-        bindings = self._engine.bound.sources_of(self._sync)
-        unread = self._observe(bindings)
-        self._observer.judge_claims()
-        available = {b.system for b in bindings} - {f.system for f in unread.values()}
-        decider = Decider(
-            self._engine,
-            self._sync,
-            self._run,
-            self._holding.guarded,
-            available=available,
-            is_cautious=bool(unread),
-            held=held,
-            progress=self._progress,
-        )
-        decider.work_off()
-        self._guard.judge(decider.planned, is_cautious=bool(unread), is_rehearsal=is_rehearsal)
-        if is_rehearsal:
-            self._report.state = "planned"
-        elif decider.planned:
-            self._apply(available)
-        self._handler.work_off(lambda: self._apply(available), is_rehearsal=is_rehearsal)
-        if not is_rehearsal:
+        unread = self._turn(is_rehearsal=is_rehearsal)
+        while self._goes_on and not one_turn and not self._stopping():
+            unread = self._turn(is_rehearsal=is_rehearsal)
+        self._report.has_more = self._goes_on
+        if not is_rehearsal and not self._report.held_for:
             self._guard.conclude(is_cautious=bool(unread or self._report.failures))
         self._observer.judge_claims()
         if not unread:
             self._review(began)
         self._conclude(is_rehearsal=is_rehearsal)
 
-    def _begin(self) -> HeldChanges:
-        with self._engine.store.transaction() as unit:
+    def _turn(self, *, is_rehearsal: bool) -> Mapping[str, SystemFailure]:
+        """Reads, decides and writes; answers what could not be read."""
+        held = self._begin(is_rehearsal=is_rehearsal)
+        bindings = self._engine.bound.sources_of(self._sync)
+        unread = self._observe(bindings)
+        self._observer.judge_claims()
+        available = {b.system for b in bindings} - {f.system for f in unread.values()}
+        turn = Turn(available=available, is_cautious=bool(unread), newest=self._newest)
+        decider = Decider(
+            self._engine, self._sync, self._run, self._holding.guarded, turn=turn, held=held, progress=self._progress
+        )
+        decider.work_off()
+        self._guard.judge(decider.planned, is_cautious=bool(unread), is_rehearsal=is_rehearsal)
+        self._note_plan()
+        if is_rehearsal:
+            self._report.state = "planned"
+        elif decider.planned or self._newest:
+            self._apply(turn)
+        if not self._goes_on:
+            self._handler.work_off(lambda: self._apply(turn), is_rehearsal=is_rehearsal)
+        return unread
+
+    def _begin(self, *, is_rehearsal: bool) -> HeldChanges:
+        engine = self._engine
+        if self._turns:
+            self._guard = Guard(engine, self._sync, self._run, self._holding.guarded, word=None)
+        self._turns, self._goes_on = self._turns + 1, False
+        with engine.store.transaction() as unit:
             self._holding.guarded(unit)
-            self._holding.recover(unit)
+            self._holding.recover(unit, keeps_waiting=is_decided_alike(unit, engine, self._sync))
+            self._newest = unit.changes.newest() if unit.changes.is_any_ready(self._sync) else 0
+            if is_rehearsal and self._newest:
+                unit.changes.adopt(self._run, self._sync)
             held = self._guard.begin(unit)
             self._handler.begin(unit)
         return held
+
+    def _note_plan(self) -> None:
+        if self._guard.plan or self._guard.reasons:
+            self._report.plan, self._report.held_for = self._guard.plan, self._guard.reasons
 
     def _review(self, began: datetime) -> None:
         review = Review(
@@ -182,7 +206,10 @@ class _Cycle:
                 continue
             try:
                 every = min(self._engine.config.syncs[sync].full for sync in binding.syncs)
-                read = self._observer.read(binding, full=self._full, full_every=every)
+                if self._turns > 1:
+                    read = self._observer.read(binding, full=False, adds=True)
+                else:
+                    read = self._observer.read(binding, full=self._full, full_every=every)
             except SystemFailure as failure:
                 unread[f"{binding.system}/{binding.collection}"] = failure
                 self._report.failures.append(failure)
@@ -205,28 +232,35 @@ class _Cycle:
             self._report.failures.append(failure)
             self._report.state = "failed"
 
-    def _apply(self, available: set[str]) -> None:
+    def _apply(self, turn: Turn) -> None:
         applier = Applier(
             self._engine,
             self._sync,
             self._run,
             self._holding.guarded,
             observer=self._observer,
-            available=available,
+            turn=turn,
             stopping=self._stopping,
             progress=self._progress,
         )
         applier.send_all()
+        # Where nothing arrives, trying again at once would not end.
+        self._goes_on = applier.is_cut_short and applier.done > 0 and not applier.failures
+        if applier.not_before:
+            with self._engine.store.transaction() as unit:
+                self._holding.guarded(unit)
+                note_not_before(unit, self._engine, self._sync, applier.not_before)
         if applier.failures:
             self._report.failures.extend(applier.failures.values())
             self._report.state = "failed"
 
     def _conclude(self, *, is_rehearsal: bool) -> None:
-        self._report.plan, self._report.held_for = self._guard.plan, self._guard.reasons
-        if self._guard.reasons and self._report.state != "failed":
+        if self._report.held_for and self._report.state != "failed":
             self._report.state = "held"
         with self._engine.store.reading() as unit:
-            self._report.waiting = self._guard.waiting(unit)
+            self._report.waiting = [uid for uid in self._guard.waiting(unit) if uid != self._report.plan]
+            if not is_rehearsal:
+                self._report.unsent = waiting(unit, self._sync, self._engine.clock.now())
             store = self._engine.store
             self._report.changes = journaled(store, unit, self._run, self._sync, is_rehearsal=is_rehearsal)
             self._report.issues = unit.issues.count_of_run(self._run, self._sync)

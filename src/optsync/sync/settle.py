@@ -27,6 +27,7 @@ from optsync.sync.observe import Observer
 from optsync.sync.receipts import doubt, kept, kept_otherwise, plain, receipt, usable
 from optsync.sync.refusals import AGAIN, NOT_AGAIN, NOT_MAILED_ANYWAY, RETRIED_BY_ITSELF, WHAT_HELPS
 from optsync.sync.renaming import renamed
+from optsync.sync.waiting import may_wait
 
 SOON = timedelta(hours=1)
 """What a vendor puts off for less is simply part of the next cycle."""
@@ -50,6 +51,10 @@ class Settler:
         self._observer = observer
         self.is_anything_sent_again = False
         """Whether something was put back into the outbox."""
+        self.not_before: datetime | None = None
+        """Until when the system takes nothing ordinary, if it has said so."""
+        self.done = 0
+        """How many changes have arrived."""
 
     def settle(self, changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
         """Journals each outcome; then takes what the vendor showed after the writes, done or not, as a reading, so
@@ -66,6 +71,7 @@ class Settler:
             effects = Effects(sync=changes[0].sync, agreements=self._agreements(unit, pairs, created))
             for change, outcome in pairs:
                 if _is_done(outcome):
+                    self.done += 1
                     self._applied(unit, effects, change, outcome, observed.get(change.record_id or 0), created)
                 else:
                     self._not_applied(unit, effects, change, outcome)
@@ -280,6 +286,8 @@ class Settler:
     def _failed(self, effects: Effects, change: Change, outcome: Outcome) -> None:
         """Not applied, or unknown: derived again in the next cycle, after a look at the record."""
         is_put_off = outcome.result is Result.FAILED and outcome.retry_at is not None
+        if is_put_off and self._waits(effects, change, outcome):
+            return
         # What is put off stays planned: the next cycle derives it again.
         state = ChangeState.PLANNED if is_put_off else ChangeState.FAILED
         effects.settled.append(Settled(id=change.id, state=state, message=_words(outcome, change)))
@@ -298,6 +306,20 @@ class Settler:
                 blocks=None if change.write["is_restrictive"] else change.fingerprint,
                 until=outcome.retry_at,
             )
+
+    def _waits(self, effects: Effects, change: Change, outcome: Outcome) -> bool:
+        """Whether the change stays as it was decided, since the system is out of time and takes nothing ordinary
+        before a moment that is near. A moment far away is about this record alone."""
+        until, now = outcome.retry_at, self._engine.clock.now()
+        if until is None or until - now > SOON or change.write["is_restrictive"]:
+            return False
+        self.not_before = max(until, self.not_before or until)
+        if not may_wait(change) or change.kind is ChangeKind.REQUEST:
+            return False
+        effects.waiting[change.id] = _words(outcome, change)
+        if change.record_id is not None:
+            effects.certain.append(change.record_id)
+        return True
 
     def _open(
         self,

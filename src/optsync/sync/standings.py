@@ -142,6 +142,7 @@ class _Batch:
         self._rules = rules
         self._plans = {c.fingerprint: c.plan for c in unit.plans.held_at(policy.name, seen_twice.keys)}
         self._waiting = frozenset(unit.points.still_waiting(policy.name, seen_twice.keys))
+        self._unsent = unit.changes.ready_at(policy.name, seen_twice.keys)
         self._issues: dict[int, list[Issue]] = {}
         for issue in unit.issues.standing_at(seen_twice.keys):
             if issue.point_id is not None:
@@ -237,6 +238,8 @@ class _Batch:
             return _of_issue(issue), issue.opened_at
         if found.cause is Cause.PLANNED:
             is_waiting = found.point in self._waiting
+            if found.point in self._unsent and not is_waiting:
+                return "waiting: it is written as soon as the system takes it", None
             return "waiting: the next cycle writes it" if is_waiting else "planned: the next cycle writes it", None
         return self._words(found), None
 

@@ -10,6 +10,7 @@ from optsync.state.runs import Run
 from optsync.state.unit import Unit
 from optsync.sync.check import clock_key
 from optsync.sync.engine import Engine
+from optsync.sync.waiting import waiting
 
 _RUNS = 2000
 """More than a day of one run a minute."""
@@ -23,7 +24,7 @@ def status(engine: Engine) -> dict[str, Any]:
         return {
             "systems": {name: _system(engine, unit, name, runs, now) for name in engine.config.systems},
             "syncs": {name: _sync(engine, unit, name, runs, now) for name in engine.bound.policies},
-            "queues": _queues(unit, list(engine.bound.policies)),
+            "queues": _queues(unit, list(engine.bound.policies), now),
             "issues_open": unit.issues.count_open(),
         }
 
@@ -69,8 +70,9 @@ def _sync(engine: Engine, unit: Unit, name: str, runs: Sequence[Run], now: datet
     }
 
 
-def _queues(unit: Unit, syncs: Sequence[str]) -> dict[str, Any]:
+def _queues(unit: Unit, syncs: Sequence[str], now: datetime) -> dict[str, Any]:
     return {
+        "waiting": {name: waiting(unit, name, now) for name in syncs},
         "backlog": {name: unit.points.count_waiting(name) for name in syncs},
         "unsent": {name: unit.changes.count_open(name) for name in syncs},
     }

@@ -25,6 +25,7 @@ from optsync.sync.progress import Progress
 from optsync.sync.receipts import plain
 from optsync.sync.refusals import left_by_self
 from optsync.sync.report import Report, SyncReport
+from optsync.sync.turn import Turn
 
 _BATCH = 500
 
@@ -120,7 +121,8 @@ class Undoing:
     def _work(self, *, is_rehearsal: bool) -> None:
         with self._engine.store.transaction() as unit:
             self._holding.guarded(unit)
-            self._holding.recover(unit)
+            # What waits was decided from what is now taken back.
+            self._holding.recover(unit, keeps_waiting=False)
         groups = self._undoable()
         if any(_is_archive(group) for group in groups) and not self._read_all():
             groups = [group for group in groups if not _is_archive(group)]
@@ -255,13 +257,14 @@ class Undoing:
         with self._engine.store.transaction() as unit:
             self._holding.guarded(unit)
             unit.changes.release(self._run, self._policy.name)
+        failed = {f.system for f in self._report.failures if isinstance(f, SystemFailure)}
         applier = Applier(
             self._engine,
             self._policy.name,
             self._run,
             self._holding.guarded,
             observer=self._observer,
-            available=available - {f.system for f in self._report.failures if isinstance(f, SystemFailure)},
+            turn=Turn(available=available - failed, seconds=None),
             stopping=self._stopping,
             progress=self._progress,
         )

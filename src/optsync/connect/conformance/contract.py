@@ -17,6 +17,7 @@ from optsync.connect.conformance.line import Trouble
 from optsync.connect.contract import (
     CanArchive,
     CanConfirmOptIn,
+    CanForesee,
     CanForget,
     CanListTemplates,
     CanReadRows,
@@ -36,6 +37,7 @@ _REQUIRED = ("check", "describe", "read", "read_ids", "write", "close")
 _POWERS = (
     CanArchive,
     CanConfirmOptIn,
+    CanForesee,
     CanForget,
     CanListTemplates,
     CanReadRows,
