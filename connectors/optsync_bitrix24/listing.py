@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -11,9 +11,10 @@ from optsync.connect.http import Effect
 from optsync.errors import CredentialsRefused, RecordInvalid, SystemUnavailable
 from optsync.model.page import ReadSpec, RowFault
 from optsync.model.record import Record
+from optsync_bitrix24.belonging import Test, names_in, test_of
 from optsync_bitrix24.catalog import Catalog, fields_command
 from optsync_bitrix24.client import BatchReply, Client, Command
-from optsync_bitrix24.mapping import ENTITIES, Fields, is_wanted
+from optsync_bitrix24.mapping import ENTITIES, Fields, is_wanted, select_for
 from optsync_bitrix24.refusals import Meaning, VendorError, meaning
 from optsync_bitrix24.rows import Rows
 from optsync_bitrix24.where import as_filter, faults
@@ -24,6 +25,14 @@ TRIES = 5
 SILENT = VendorError(code="", text="a command was not answered for")
 
 Filter = Mapping[str, Any]
+
+
+class Scope(NamedTuple):
+    """List scopes with the same filter. ``test``: how it is told from a row, None where only the portal can tell."""
+
+    where: Filter
+    names: tuple[str, ...]
+    test: Test | None
 
 
 class Listing:
@@ -41,6 +50,7 @@ class Listing:
         self._sound: tuple[ReadSpec, Fields] | None = None
         """A specification and the descriptors that were found to fit together last."""
         self._rows: Rows | None = None
+        self._scopes: tuple[ReadSpec, Fields, list[Scope]] | None = None
 
     def fields(self, entity: str) -> Fields:
         """The entity's descriptors, by a call of their own where they are not known or too old."""
@@ -113,6 +123,31 @@ class Listing:
         if made is None or made.spec is not spec or made.fields is not fields or made.zone != self.zone:
             made = self._rows = Rows(spec, fields, self.zone)
         return made
+
+    def selected(self, spec: ReadSpec) -> list[str]:
+        """What a list call must select, with what tells the list scopes by itself."""
+        scoping = (name for where, _ in _distinct(spec) for name in names_in(where))
+        return list(dict.fromkeys([*select_for(spec), *scoping]))
+
+    def scopes(self, spec: ReadSpec) -> list[Scope]:
+        """The different list scopes, once the fields are known."""
+        fields = self.known_fields(spec.collection)
+        made = self._scopes
+        if made is None or made[0] is not spec or made[1] is not fields:
+            found = [Scope(where, names, test_of(where, fields)) for where, names in self.filters(spec)]
+            made = self._scopes = spec, fields, found
+        return made[2]
+
+    def lists_of(self, row: Filter, spec: ReadSpec) -> frozenset[str]:
+        """The list scopes that the row itself tells; none where only the portal knows one of them."""
+        names = set(everybody(spec))
+        for scope in self.scopes(spec):
+            is_in = None if scope.test is None else scope.test(row)
+            if is_in is None:
+                return frozenset()
+            if is_in:
+                names.update(scope.names)
+        return frozenset(names)
 
     def is_wanted(self, row: Filter, spec: ReadSpec) -> bool:
         """Whether the row is not left out on purpose."""

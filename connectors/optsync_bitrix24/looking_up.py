@@ -1,4 +1,4 @@
-"""Records by id, from the portal's own tables, with their list scopes."""
+"""Records by id, from the portal's own tables, with those list scopes that a row tells by itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,8 +8,7 @@ from optsync.errors import SystemUnavailable
 from optsync.model.page import ReadSpec
 from optsync.model.record import Record
 from optsync_bitrix24.client import BatchReply, Command
-from optsync_bitrix24.listing import BATCH, SILENT, TRIES, Filter, Listing, everybody
-from optsync_bitrix24.mapping import select_for
+from optsync_bitrix24.listing import BATCH, SILENT, TRIES, Listing
 from optsync_bitrix24.php import as_list
 from optsync_bitrix24.refusals import VendorError
 from optsync_bitrix24.walking import PAGE, id_of
@@ -17,40 +16,27 @@ from optsync_bitrix24.walking import PAGE, id_of
 
 @dataclass(slots=True, kw_only=True)
 class LookUp:
-    """The commands that show at most 50 records, and what they brought."""
+    """The command that shows at most 50 records, and what it brought."""
 
     spec: ReadSpec
     ids: Sequence[str]
-    filters: Sequence[tuple[Filter, tuple[str, ...]]]
+    select: Sequence[str]
     prefix: str = ""
-    extra: tuple[str, ...] = ()
-    """Fields to show besides those of the specification."""
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
-    lists: dict[str, list[str]] = field(default_factory=dict)
 
     def commands(self) -> dict[str, Command]:
-        made = {f"{self.prefix}r": self._by_id([*select_for(self.spec), *self.extra], {})}
-        for number, (where, _) in enumerate(self.filters):
-            made[f"{self.prefix}s{number}"] = self._by_id(["ID"], where)
-        return made
+        select = list(dict.fromkeys(self.select))
+        params = {"order": {"ID": "ASC"}, "filter": {"@ID": list(self.ids)}, "select": select, "start": -1}
+        return {f"{self.prefix}r": Command(method=f"crm.{self.spec.collection}.list", params=params)}
 
     def take(self, reply: BatchReply) -> bool:
-        """Whether the portal answered for all of the commands."""
+        """Whether the portal answered for the command."""
         rows = as_list(reply.results.get(f"{self.prefix}r"))
-        members = [as_list(reply.results.get(f"{self.prefix}s{number}")) for number in range(len(self.filters))]
-        if rows is None or any(page is None for page in members):
+        if rows is None:
             return False
         # A row that was not asked for shows that a filter was not understood; it is not believed.
         self.rows = {number: row for row in rows if (number := str(id_of(row))) in self.ids}
-        for (_, names), page in zip(self.filters, members, strict=True):
-            for row in page or ():
-                self.lists.setdefault(str(id_of(row)), []).extend(names)
         return True
-
-    def _by_id(self, select: Sequence[str], conditions: Filter) -> Command:
-        filters = {**conditions, "@ID": list(self.ids)}
-        params = {"order": {"ID": "ASC"}, "filter": filters, "select": list(dict.fromkeys(select)), "start": -1}
-        return Command(method=f"crm.{self.spec.collection}.list", params=params)
 
 
 def record_of(listing: Listing, look_up: LookUp, number: str) -> Record | None:
@@ -58,8 +44,8 @@ def record_of(listing: Listing, look_up: LookUp, number: str) -> Record | None:
     row = look_up.rows.get(number)
     if row is None or not listing.is_wanted(row, look_up.spec):
         return None
-    lists = frozenset([*everybody(look_up.spec), *look_up.lists.get(number, [])])
-    made = listing.record(row, lists, listing.rows(look_up.spec))
+    spec = look_up.spec
+    made = listing.record(row, listing.lists_of(row, spec), listing.rows(spec))
     return made if isinstance(made, Record) else None
 
 
@@ -77,14 +63,14 @@ def look_ups(listing: Listing, spec: ReadSpec, ids: Sequence[str], extra: tuple[
     wanted = [number for number in dict.fromkeys(ids) if number.isdigit() and number != "0"]
     if not wanted:
         return []
-    filters = listing.filters(spec)
+    select = [*listing.selected(spec), *extra]
     made = [
-        LookUp(spec=spec, ids=wanted[n : n + PAGE], filters=filters, prefix=f"c{n}", extra=extra)
-        for n in range(0, len(wanted), PAGE)
+        LookUp(spec=spec, ids=wanted[n : n + PAGE], select=select, prefix=f"c{n}") for n in range(0, len(wanted), PAGE)
     ]
     todo = list(made)
     while todo:
-        size = max(1, (listing.client.batch_size(BATCH) - 1) // (1 + len(filters)))
+        described = 0 if listing.catalog.command(spec.collection) is None else 1
+        size = max(1, listing.client.batch_size(BATCH) - described)
         _carry_out(listing, spec, todo[:size])
         todo = todo[size:]
     return made

@@ -1,4 +1,5 @@
-"""Reading an entity: the walk over the records and one per list scope, side by side in the same batches."""
+"""Reading an entity: the walk over the records and, side by side in the same batches, one for each list scope that
+the records do not tell by themselves."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -9,7 +10,6 @@ from optsync.model.record import Record
 from optsync_bitrix24.client import BatchReply, Command
 from optsync_bitrix24.cursor import Place
 from optsync_bitrix24.listing import BATCH, TRIES, Listing, everybody
-from optsync_bitrix24.mapping import select_for
 from optsync_bitrix24.refusals import Meaning, meaning
 from optsync_bitrix24.sharing import Progress, ScopeWalk, first_pages, share
 from optsync_bitrix24.walking import Walk
@@ -52,20 +52,18 @@ class Reader:
             yield [record.id for record in page.records]
 
     def _start(self, spec: ReadSpec, place: Place) -> Progress:
-        since = place.modified_from()
-        window = {">=DATE_MODIFY": since} if since else {}
-
-        def walk(name: str, select: list[str], conditions: Mapping[str, object]) -> Walk:
-            entity = spec.collection
-            return Walk(name=name, entity=entity, select=select, conditions={**conditions, **window}, last=place.after)
-
-        scopes = [
-            ScopeWalk(names=names, walk=walk(f"s{number}w", ["ID"], where))
-            for number, (where, names) in enumerate(self._listing.filters(spec))
-        ]
         pages = first_pages(place, self._known.get(spec.collection))
-        data = walk("p", select_for(spec), {})
-        return Progress(place=place, after=place.after, data=data, scopes=scopes, first_pages=pages)
+        data = _walk("p", place, self._listing.selected(spec), {})
+        progress = Progress(place=place, after=place.after, data=data, first_pages=pages)
+        if self._listing.catalog.get(spec.collection) is not None:
+            progress.scopes = self._scopes(spec, place)
+        return progress
+
+    def _scopes(self, spec: ReadSpec, place: Place) -> list[ScopeWalk]:
+        return [
+            ScopeWalk(names=one.names, walk=_walk(f"s{number}w", place, ["ID"], one.where), test=one.test)
+            for number, one in enumerate(self._listing.scopes(spec))
+        ]
 
     def _advance(self, progress: Progress, spec: ReadSpec) -> None:
         """One batch."""
@@ -80,18 +78,20 @@ class Reader:
         if progress.is_first:
             progress.place = _stamped(progress.place, reply)
             progress.is_first = False
+        if progress.scopes is None:
+            progress.scopes = self._scopes(spec, progress.place)
         self._take(progress, spec, reply, pages)
 
     def _take(self, progress: Progress, spec: ReadSpec, reply: BatchReply, pages: Mapping[str, int]) -> None:
         before = progress.rows_read
-        asked = [walk for walk in progress.walks if pages[walk.name]]
+        asked = [walk for walk in progress.walks if pages.get(walk.name)]
         for walk in asked:
             walk.take(reply, pages[walk.name])
         if progress.data in asked:
             progress.buffer.extend(progress.data.rows)
             fault = RowFault(record="?", field="ID", message="the portal showed a row without an id")
             progress.faults.extend([fault] * progress.data.unusable)
-        for scope in progress.scopes:
+        for scope in progress.scopes or ():
             if scope.walk in asked:
                 scope.waiting.update(number for number, _ in scope.walk.rows)
         error = next((walk.error for walk in asked if walk.error is not None), None)
@@ -107,7 +107,7 @@ class Reader:
     def _page(self, progress: Progress, spec: ReadSpec) -> Page:
         """Gives out the rows whose membership in every list scope is known by now."""
         unmade = self._unmade(self._ready(progress, spec), spec)
-        for scope in progress.scopes:
+        for scope in progress.scopes or ():
             scope.waiting = {number for number in scope.waiting if number > progress.after}
         is_last = progress.data.has_ended and not progress.buffer
         progress.place = progress.place.at(progress.after, is_complete=progress.is_complete)
@@ -123,18 +123,24 @@ class Reader:
         )
 
     def _ready(self, progress: Progress, spec: ReadSpec) -> Iterator[_Row]:
-        frontier = min((scope.walk.last for scope in progress.scopes if not scope.walk.has_ended), default=None)
+        frontier = min((scope.walk.last for scope in progress.active), default=None)
+        scopes = progress.scopes or []
         shared = everybody(spec)
-        made_of: dict[tuple[bool, ...], frozenset[str]] = {}
+        made_of: dict[tuple[bool | None, ...], frozenset[str]] = {}
         while progress.buffer:
             number, row = progress.buffer[0]
             if frontier is not None and number > frontier:
                 return
+            found = tuple([scope.holds(number, row) for scope in scopes])
+            if None in found:
+                for scope, is_in in zip(scopes, found, strict=True):
+                    if is_in is None:
+                        scope.walk_from(progress.after)
+                return
             progress.buffer.popleft()
-            found = tuple([number in scope.waiting for scope in progress.scopes])
             lists = made_of.get(found)
             if lists is None:
-                names = (scope.names for scope, is_in in zip(progress.scopes, found, strict=True) if is_in)
+                names = (scope.names for scope, is_in in zip(scopes, found, strict=True) if is_in)
                 lists = made_of[found] = frozenset(shared).union(*names)
             progress.after = number
             if self._listing.is_wanted(row, spec):
@@ -149,6 +155,13 @@ class Reader:
             return [r for r in made if isinstance(r, Record)], [f for f in made if isinstance(f, RowFault)]
 
         return Unmade(digests={rid: rows.digest(row, lists) for rid, (row, lists) in shown.items()}, make=make)
+
+
+def _walk(name: str, place: Place, select: list[str], where: Mapping[str, object]) -> Walk:
+    """From that place on, in its window."""
+    since = place.modified_from()
+    conditions = {**where, ">=DATE_MODIFY": since} if since else where
+    return Walk(name=name, entity=place.entity, select=select, conditions=conditions, last=place.after)
 
 
 def _stamped(place: Place, reply: BatchReply) -> Place:

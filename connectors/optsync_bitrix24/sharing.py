@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optsync.model.page import RowFault
+from optsync_bitrix24.belonging import Test
 from optsync_bitrix24.cursor import Place
 from optsync_bitrix24.walking import PAGE, Walk
 
@@ -18,11 +19,25 @@ _FIRST_OF_ALL = 10
 
 @dataclass(slots=True, kw_only=True)
 class ScopeWalk:
-    """List scopes with the same filter share one walk; ``waiting`` are members not yet given out."""
+    """List scopes with the same filter share one walk; ``waiting`` are members not yet given out. ``test``: as long as
+    the rows tell by themselves who belongs to it, there is nothing to walk."""
 
     names: tuple[str, ...]
     walk: Walk
+    test: Test | None = None
     waiting: set[int] = field(default_factory=set)
+
+    @property
+    def is_walked(self) -> bool:
+        return self.test is None and not self.walk.has_ended
+
+    def holds(self, number: int, row: Mapping[str, Any]) -> bool | None:
+        """Whether the row belongs to it; None where the row does not tell."""
+        return number in self.waiting if self.test is None else self.test(row)
+
+    def walk_from(self, number: int) -> None:
+        """From here on the portal is asked."""
+        self.test, self.walk.last = None, number
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,7 +48,8 @@ class Progress:
     after: int
     """The last id that was given out; ``place`` follows when the page is made."""
     data: Walk
-    scopes: list[ScopeWalk]
+    scopes: list[ScopeWalk] | None = None
+    """None before the fields are known."""
     buffer: deque[tuple[int, dict[str, Any]]] = field(default_factory=deque)
     faults: list[RowFault] = field(default_factory=list)
     failures: int = 0
@@ -43,7 +59,12 @@ class Progress:
 
     @property
     def walks(self) -> list[Walk]:
-        return [self.data, *(scope.walk for scope in self.scopes)]
+        return [self.data, *(scope.walk for scope in self.scopes or ())]
+
+    @property
+    def active(self) -> list[ScopeWalk]:
+        """Those to be walked still."""
+        return [scope for scope in self.scopes or () if scope.is_walked]
 
     @property
     def rows_read(self) -> int:
@@ -69,7 +90,7 @@ def share(progress: Progress, total: int) -> dict[str, int]:
     density so far says. The walk over the records gets the most that leaves room for these.
     """
     total = max(total, len(progress.walks))
-    active = [scope for scope in progress.scopes if not scope.walk.has_ended]
+    active = progress.active
     if progress.data.has_ended:
         return _filled(progress, data=0, needs=_even(active, total))
     if progress.data.read == 0:
@@ -85,7 +106,8 @@ def share(progress: Progress, total: int) -> dict[str, int]:
 
 
 def _need(progress: Progress, scope: ScopeWalk, data_pages: int) -> int:
-    density = scope.walk.read / progress.data.read
+    # A walk that begins later than that over the records has those in the buffer before it.
+    density = min(1.0, scope.walk.read / max(1, progress.data.read - len(progress.buffer))) if scope.walk.read else 1.0
     rows = density * (data_pages * PAGE + len(progress.buffer)) - len(scope.waiting)
     is_behind = bool(progress.buffer) and scope.walk.last <= progress.buffer[0][0]
     return max(math.ceil(rows / PAGE), 1 if is_behind else 0)

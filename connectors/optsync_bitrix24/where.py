@@ -20,6 +20,12 @@ _RESERVED = frozenset({"ID", "DATE_MODIFY"})
 _EXACT_ONLY = frozenset({"crm_status", "crm_contact", "crm_company"})
 
 
+def parted(key: str) -> tuple[str, str]:
+    """The operator and the field of a key; no operator and no field where it is no key."""
+    match = _KEY.fullmatch(key)
+    return (match["operator"], match["name"]) if match else ("", "")
+
+
 def faults(where: Mapping[str, Any], fields: Fields) -> list[tuple[str, str]]:
     """What is wrong with a filter: (key, sentence) for each key that cannot be trusted."""
     found = []
@@ -98,8 +104,7 @@ def as_filter(where: Mapping[str, Any], fields: Fields | None) -> dict[str, Any]
     """The filter as it is sent: yes and no as the field's type wants them (custom ones are filtered by 1 and 0)."""
     sent = {}
     for key, value in where.items():
-        match = _KEY.fullmatch(str(key))
-        field = (fields or {}).get(match["name"]) if match else None
+        field = (fields or {}).get(parted(str(key))[1])
         if isinstance(value, bool) and field is not None and field.type == "char":
             sent[str(key)] = "Y" if value else "N"
         else:

@@ -17,8 +17,8 @@ from optsync_bitrix24.outcomes import After, outcome_of, soon
 from optsync_bitrix24.preparing import Job, in_queues, prepared, refused, with_rows
 from optsync_bitrix24.refusals import VendorError
 
-WRITE_BATCH = 40
-"""Leaves room for the read-back and its list scopes, and stays well below 60 seconds of run time."""
+WRITE_BATCH = 49
+"""Leaves room for the read-back. A slow portal gets smaller ones: a request may run for 60 seconds only."""
 _LONGEST_WAIT_S = 60.0
 # Nobody's activity stream is to fill up with what optsync writes; the record's history still shows it.
 PARAMS = {"REGISTER_SONET_EVENT": "N"}
@@ -86,8 +86,8 @@ class Updater:
             ready = self._completed(queue, spec, outcomes)
             together = [job for job in ready if not job.travels_alone]
             while together and not self._must_wait(together, outcomes):
-                size = min(self._client.batch_size(WRITE_BATCH), 49 - len(self._listing.filters(spec)))
-                chunk, together = together[: max(1, size)], together[max(1, size) :]
+                size = self._client.batch_size(WRITE_BATCH)
+                chunk, together = together[:size], together[size:]
                 outcomes.run(chunk, lambda jobs: self._send_batch(jobs, spec))
             for job in ready:
                 if job.travels_alone and not self._must_wait([job], outcomes):
@@ -152,8 +152,8 @@ class Updater:
 
     def _look_up(self, jobs: Sequence[Job], spec: ReadSpec) -> LookUp:
         ids = list(dict.fromkeys(str(job.write.record) for job in jobs))
-        extra = tuple(dict.fromkeys(name for job in jobs for name in job.values))
-        return LookUp(spec=spec, ids=ids, filters=self._listing.filters(spec), prefix="z", extra=extra)
+        select = [*self._listing.selected(spec), *(name for job in jobs for name in job.values)]
+        return LookUp(spec=spec, ids=ids, select=select, prefix="z")
 
     def _outcome(self, job: Job, *, result: object, error: VendorError | None, look_up: LookUp | None) -> Outcome:
         after = After(is_known=False)

@@ -3,11 +3,10 @@
 from typing import Any
 
 import msgspec
+import pytest
 
 from optsync.connect.mock import MockRequest
 from optsync_bitrix24.tests.world import World, contacts, people, world
-
-_CLIENTS = {"TYPE_ID": "CLIENT"}
 
 
 def _commands_sent(made: World) -> list[int]:
@@ -28,9 +27,11 @@ def test_a_slow_portal_gets_smaller_batches() -> None:
     assert sent[1:] == [25]
 
 
-def test_a_batch_asks_for_hardly_more_pages_than_there_probably_are() -> None:
+@pytest.mark.parametrize(("where", "walks"), [({"TYPE_ID": "CLIENT"}, 1), ({"!TYPE_ID": "SUPPLIER"}, 2)])
+def test_a_batch_asks_for_hardly_more_pages_than_there_probably_are(where: dict[str, Any], walks: int) -> None:
     made = world(people(120))
-    spec = contacts("NAME", clients=_CLIENTS)
+    made.connector.describe()
+    spec = contacts("NAME", clients=where)
     assert len(made.ids(spec)) == 120
     made.mock.populate(people(60))
     made.clock.advance(600)
@@ -39,8 +40,8 @@ def test_a_batch_asks_for_hardly_more_pages_than_there_probably_are() -> None:
     assert made.read(spec, pages[-1].cursor)[-1].is_last
     made.mock.populate(people(400))
     assert len(made.ids(spec)) == 580
-    filling, again, delta, *grown = _commands_sent(made)
-    assert filling == 1 + 2 * 10
-    assert again == 2 * (120 // 50 + 2)
-    assert delta == 2 * 3
+    _, filling, again, delta, *grown = _commands_sent(made)
+    assert filling == walks * 10
+    assert again == walks * (120 // 50 + 2)
+    assert delta == walks * 3
     assert len(grown) == 2
