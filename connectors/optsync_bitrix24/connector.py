@@ -41,6 +41,7 @@ class Bitrix24:
         read_page=2500,
         reread_batch=2500,
         write_batch=WRITE_BATCH,
+        joins_updates=True,
         write_shows_state=True,
         shows_words=False,
         entities=ENTITIES,

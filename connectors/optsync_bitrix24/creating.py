@@ -12,6 +12,7 @@ from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.page import ReadSpec
 from optsync.model.record import Record
 from optsync_bitrix24.client import BatchReply, Command, Reply
+from optsync_bitrix24.joining import PARAMS
 from optsync_bitrix24.listing import Listing
 from optsync_bitrix24.looking_up import read_ids
 from optsync_bitrix24.mapping import DUPLICATE_TYPES, MULTIFIELDS
@@ -20,7 +21,7 @@ from optsync_bitrix24.php import as_list, as_map
 from optsync_bitrix24.preparing import Job, default_kind, new_value
 from optsync_bitrix24.refusals import Meaning, VendorError, meaning
 from optsync_bitrix24.walking import id_of
-from optsync_bitrix24.writing import PARAMS, Outcomes, must_wait
+from optsync_bitrix24.writing import Outcomes, must_wait
 
 ORIGINATOR = "optsync"
 _CREATE_BATCH = 20

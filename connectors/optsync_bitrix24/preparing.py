@@ -122,13 +122,14 @@ def invalid(write: Write, field: str | None, message: str) -> Outcome:
 
 
 def in_queues(jobs: Sequence[Job]) -> list[list[Job]]:
-    """What restricts first and alone, then what permits, then plain fields, then new addresses."""
+    """What restricts first and alone; then what may travel together, with what permits before plain fields; then new
+    addresses."""
 
     def rank(job: Job) -> int:
         if job.write.restrictive:
             return 0
-        if job.is_permissive:
-            return 1
-        return 3 if job.write.kind is WriteKind.RENAME else 2
+        return 2 if job.write.kind is WriteKind.RENAME else 1
 
-    return [[job for job in jobs if rank(job) == number] for number in range(4)]
+    queues = [[job for job in jobs if rank(job) == number] for number in range(3)]
+    queues[1].sort(key=lambda job: not job.is_permissive)
+    return queues

@@ -3,25 +3,26 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from optsync.clock import Clock
 from optsync.connect.http import Effect
 from optsync.errors import OutcomeUnknown, SystemFailure
 from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
 from optsync.model.page import ReadSpec
-from optsync_bitrix24.client import Command
+from optsync_bitrix24.joining import Parcel, joined
 from optsync_bitrix24.listing import Listing
 from optsync_bitrix24.looking_up import LookUp, look_ups, record_of
 from optsync_bitrix24.mapping import MULTIFIELDS, Fields
 from optsync_bitrix24.outcomes import After, outcome_of, soon
 from optsync_bitrix24.preparing import Job, in_queues, prepared, refused, with_rows
-from optsync_bitrix24.refusals import VendorError
+from optsync_bitrix24.refusals import Meaning, VendorError, meaning
 
 WRITE_BATCH = 49
 """Leaves room for the read-back. A slow portal gets smaller ones: a request may run for 60 seconds only."""
 _LONGEST_WAIT_S = 60.0
-# Nobody's activity stream is to fill up with what optsync writes; the record's history still shows it.
-PARAMS = {"REGISTER_SONET_EVENT": "N"}
+_ABOUT_A_VALUE = frozenset({Meaning.INVALID, Meaning.DENIED, Meaning.OTHER})
+"""Refusals that may be about one of the values of an update; codes and texts leave that open."""
 
 Send = Callable[[Sequence[Job]], dict[int, Outcome]]
 
@@ -83,15 +84,22 @@ class Updater:
     def update(self, jobs: Sequence[Job], spec: ReadSpec, outcomes: Outcomes) -> None:
         """Sends the jobs, what restricts first; never raises once something was sent."""
         for queue in in_queues(jobs):
-            ready = self._completed(queue, spec, outcomes)
-            together = [job for job in ready if not job.travels_alone]
-            while together and not self._must_wait(together, outcomes):
-                size = self._client.batch_size(WRITE_BATCH)
-                chunk, together = together[:size], together[size:]
-                outcomes.run(chunk, lambda jobs: self._send_batch(jobs, spec))
-            for job in ready:
-                if job.travels_alone and not self._must_wait([job], outcomes):
+            ready = joined(self._completed(queue, spec, outcomes))
+            together = [parcel for parcel in ready if not parcel.travels_alone]
+            # Plain fields have batches of their own: theirs are sent again after a lost answer.
+            for is_permissive in (True, False):
+                self._send_together([p for p in together if p.is_permissive is is_permissive], spec, outcomes)
+            for job in (parcel.jobs[0] for parcel in ready if parcel.travels_alone):
+                if not self._must_wait([job], outcomes):
                     outcomes.run([job], lambda jobs: self._send_alone(jobs[0], spec))
+
+    def _send_together(self, parcels: Sequence[Parcel], spec: ReadSpec, outcomes: Outcomes) -> None:
+        while parcels and not self._must_wait(_jobs(parcels), outcomes):
+            size = self._client.batch_size(WRITE_BATCH)
+            chunk, parcels = parcels[:size], parcels[size:]
+            apart: list[Parcel] = []
+            outcomes.run(_jobs(chunk), partial(self._send_batch, chunk, spec, apart))
+            parcels = [*apart, *parcels]
 
     def _must_wait(self, jobs: Sequence[Job], outcomes: Outcomes) -> bool:
         return must_wait(jobs, outcomes, self._listing, now=self._clock.now(), verb="update")
@@ -118,26 +126,29 @@ class Updater:
         outcomes.run(needy, complete, is_write=False)
         return [ready[job.place] for job in jobs if job.place in ready]
 
-    def _send_batch(self, jobs: Sequence[Job], spec: ReadSpec) -> dict[int, Outcome]:
+    def _send_batch(
+        self, parcels: Sequence[Parcel], spec: ReadSpec, apart: list[Parcel], jobs: Sequence[Job]
+    ) -> dict[int, Outcome]:
+        """Puts into ``apart`` what was refused together: which of the jobs that is about, only they can tell."""
         look_up = self._look_up(jobs, spec)
-        commands = {f"u{job.place}": _command(job) for job in jobs} | look_up.commands()
+        commands = {parcel.key: parcel.command for parcel in parcels} | look_up.commands()
         effect = Effect.ONCE if any(job.is_permissive for job in jobs) else Effect.REPEATABLE
         is_restrictive = all(job.write.restrictive for job in jobs)
         reply = self._client.batch(commands, effect=effect, restrictive=is_restrictive)
         self._listing.learn(spec.collection, reply)
-        is_known = look_up.take(reply)
-        return {
-            job.place: self._outcome(
-                job,
-                result=reply.results.get(f"u{job.place}"),
-                error=reply.errors.get(f"u{job.place}"),
-                look_up=look_up if is_known else None,
-            )
-            for job in jobs
-        }
+        shown = look_up if look_up.take(reply) else None
+        made: dict[int, Outcome] = {}
+        for parcel in parcels:
+            result, error = reply.results.get(parcel.key), reply.errors.get(parcel.key)
+            if parcel.is_joint and error is not None and meaning(error) in _ABOUT_A_VALUE:
+                apart.extend(parcel.apart())
+                continue
+            for job in parcel.jobs:
+                made[job.place] = self._outcome(job, result=result, error=error, look_up=shown)
+        return made
 
     def _send_alone(self, job: Job, spec: ReadSpec) -> dict[int, Outcome]:
-        command = _command(job)
+        command = Parcel([job]).command
         effect = Effect.ONCE if job.is_permissive else Effect.REPEATABLE
         restrictive = job.write.restrictive
         reply = self._client.call(command.method, command.params, effect=effect, restrictive=restrictive)
@@ -189,9 +200,8 @@ def must_wait(jobs: Sequence[Job], outcomes: Outcomes, listing: Listing, *, now:
     return True
 
 
-def _command(job: Job) -> Command:
-    params = {"id": str(job.write.record), "fields": job.values, "params": PARAMS}
-    return Command(method=f"crm.{job.write.collection}.update", params=params)
+def _jobs(parcels: Sequence[Parcel]) -> list[Job]:
+    return [job for parcel in parcels for job in parcel.jobs]
 
 
 def sorted_out(writes: Sequence[Write], listing: Listing, spec: ReadSpec, outcomes: Outcomes) -> list[Job]:

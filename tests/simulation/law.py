@@ -49,6 +49,14 @@ class Violation(AssertionError):
         self.law = law
 
 
+def _carries_more(asked: Asked) -> bool:
+    """Whether more comes with a status than belongs to it. That is, with a contact's flag that says in, the proof of it
+    and the topics that are wanted; with any other status, nothing."""
+    is_yes = asked.side == "crm" and asked.status == "in"
+    consent = asked.has_proof or bool(asked.topics)
+    return asked.has_values or (consent and not is_yes) or not all(asked.topics.values())
+
+
 class Inspector:
     """Looks at every write before the vendor sees it."""
 
@@ -70,9 +78,9 @@ class Inspector:
         if asked.is_creating:
             self._entry(asked, is_turned_away=is_turned_away)
             return
-        if asked.status or asked.topics or asked.has_values:
+        if asked.status or asked.topics or asked.has_values or asked.has_proof:
             self._counts[Law.SEPARATE] += 1
-            if asked.status and (asked.has_values or asked.topics):
+            if asked.status and _carries_more(asked):
                 raise Violation(Law.SEPARATE, f"a status travels with other values: {asked}")
         mails = self._addresses(asked, world)
         if not mails:

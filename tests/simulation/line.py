@@ -15,6 +15,7 @@ from tests.simulation.stage import CRM, ESP, Fate, Killed, Stage
 
 FLAGS = frozenset({"UF_CRM_OPT_OUT", "UF_CRM_OPT_IN"})
 _CONSENT = "UF_CRM_CONSENT_DATE"
+_PROOF = frozenset({_CONSENT, "UF_CRM_CONSENT_SOURCE", "UF_CRM_CONSENT_TEXT"})
 _BOXES = {"UF_CRM_TOPIC_NEWS": "news", "UF_CRM_TOPIC_OFFERS": "offers"}
 REPLICA_LAG = 60
 _WRITES = (".update", ".add")
@@ -49,10 +50,12 @@ class Asked:
     status: str
     topics: Mapping[str, bool]
     has_values: bool
-    """Whether values besides the status or flags, topics aside, go with it."""
+    """Whether values besides the status or flags, topics and proof aside, go with it."""
     is_creating: bool = False
+    has_proof: bool = False
+    """Whether something of the proof of a consent goes with it."""
     is_proving: bool = False
-    """Whether the date of a consent goes with it."""
+    """Whether the date of the consent does."""
 
 
 class Watcher(Protocol):
@@ -325,9 +328,19 @@ def _command(method: str, key: Any, fields: Mapping[str, Any]) -> Iterator[Asked
     if not status and ("UF_CRM_OPT_OUT" in fields or _is_on(fields.get("UF_CRM_OPT_IN"))):
         status = "in"
     topics = {topic: _is_on(fields[name]) for name, topic in _BOXES.items() if name in fields}
-    rest = set(fields) - FLAGS - set(_BOXES)
-    key, proves = None if is_creating else int(key), _CONSENT in rest
-    yield Asked("crm", key, "", status, topics, bool(rest), is_creating=is_creating, is_proving=proves)
+    proof = set(fields) & _PROOF
+    rest = set(fields) - FLAGS - set(_BOXES) - _PROOF
+    yield Asked(
+        "crm",
+        None if is_creating else int(key),
+        "",
+        status,
+        topics,
+        bool(rest),
+        is_creating=is_creating,
+        has_proof=bool(proof),
+        is_proving=_CONSENT in proof,
+    )
 
 
 def _collect(side: str, value: Any, found: list[tuple[Any, dict[str, Any]]]) -> None:

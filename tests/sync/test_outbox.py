@@ -1,6 +1,9 @@
 """The outbox: what is sent together, in which order, and how many at once."""
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -78,3 +81,37 @@ def test_what_others_ended_and_what_is_out_of_reach_is_not_sent(unit: Unit) -> N
     outbox.renew()
     available.clear()
     assert outbox.next_batch(unit) == ()
+
+
+def test_where_updates_are_joined_what_permits_something_to_one_record_goes_together(unit: Unit) -> None:
+    _, (ann, bob) = stored(unit, [member(0), member(1)])
+    (point,) = unit.points.find(["p0@example.com"]).values()
+    permits = [(ChangeKind.TOPIC, 3), (ChangeKind.OPT_IN, 4), (ChangeKind.GRANT, 6)]
+    others = [(ChangeKind.OPT_OUT, 0), (ChangeKind.FIELD, 7)]
+    planned = [change(ann, point, kind, priority=p, write=_write(kind)) for kind, p in (*permits, *others)]
+    planned += [change(bob, point, kind, priority=p, write=_write(kind)) for kind, p in permits[1:]]
+    unit.changes.plan("r", planned)
+    unit.changes.release("r", "letter")
+
+    assert sent(unit, Outbox("letter", {"mc"}, lambda _: replace(ABLE, joins_updates=True))) == [
+        ["opt_out"],
+        ["topic", "opt_in", "grant"],
+        ["opt_in", "grant"],
+        ["field"],
+    ]
+
+
+def test_what_was_taken_along_leaves_its_place_in_a_later_batch_to_others(unit: Unit) -> None:
+    _, keys = stored(unit, [member(n) for n in range(12)])
+    (point,) = unit.points.find(["p0@example.com"]).values()
+    planned = [change(key, point, ChangeKind.TOPIC, priority=3, write=_write(ChangeKind.TOPIC)) for key in keys[:4]]
+    planned += [change(key, point, ChangeKind.OPT_IN, priority=4, write=_write(ChangeKind.OPT_IN)) for key in keys]
+    unit.changes.plan("r", planned)
+    unit.changes.release("r", "letter")
+    batches = sent(unit, Outbox("letter", {"mc"}, lambda _: replace(ABLE, joins_updates=True)))
+
+    assert [Counter(batch) for batch in batches] == [{"topic": 4, "opt_in": 4}, {"opt_in": 8}]
+
+
+def _write(kind: ChangeKind) -> dict[str, Any]:
+    return {"kind": "fields", "fields": {str(kind): True}, "is_restrictive": kind is ChangeKind.OPT_OUT}

@@ -9,7 +9,7 @@ from optsync.connect.mock import ConnectionLost, MockRequest
 from optsync.errors import SystemUnavailable
 from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
 from optsync.model.record import Value
-from optsync_bitrix24.tests.world import World, contacts, html_answer, json_answer, people, world
+from optsync_bitrix24.tests.world import World, contacts, html_answer, json_answer, people, with_error, world
 
 _OUT = "UF_CRM_OPT_OUT"
 _SPEC = contacts(
@@ -132,15 +132,6 @@ def test_one_record_that_is_gone_stops_only_itself(position: int) -> None:
         assert one.fact is (Fact.GONE if place == position else None)
 
 
-def _with_error(key: str, code: str, text: str) -> Any:
-    def spoil(_: MockRequest, body: dict[str, Any]) -> Any:
-        body["result"]["result"].pop(key, None)
-        body["result"]["result_error"] = {key: {"error": code, "error_description": text}}
-        return body
-
-    return spoil
-
-
 @pytest.mark.parametrize("position", [0, 1, 2])
 @pytest.mark.parametrize(
     ("code", "text", "result", "fact", "field"),
@@ -161,7 +152,7 @@ def test_a_command_that_fails_in_a_batch_is_judged_alone(
 ) -> None:
     made = world(people(3))
     writes = [_fields(one, key=one, NAME="Zoe") for one in made.ids(_SPEC)]
-    made.spoil(_with_error(f"u{position}", code, text))
+    made.spoil(with_error(f"u{position}", code, text))
     outcomes = _write(made, *writes)
     failed = outcomes.pop(position)
     assert (failed.result, failed.fact, failed.field) == (result, fact, field)
@@ -174,7 +165,7 @@ def test_a_write_that_failed_tells_what_somebody_else_has_set_meanwhile() -> Non
     made = world(people(1))
     (record,) = made.ids(_SPEC)
     made.mock.act("opt_out", email="ann0@example.com")
-    made.spoil(_with_error("u0", "INTERNAL_SERVER_ERROR", "Internal server error"))
+    made.spoil(with_error("u0", "INTERNAL_SERVER_ERROR", "Internal server error"))
     (outcome,) = _write(made, _fields(record, NAME="Zoe"))
 
     assert outcome.record is not None
@@ -185,7 +176,7 @@ def test_a_refusal_in_any_language_about_a_vanished_record_says_gone() -> None:
     made = world(people(1))
     (record,) = made.ids(_SPEC)
     made.mock.act("delete", email="ann0@example.com")
-    made.spoil(_with_error("u0", "", "Контакт не найден"))
+    made.spoil(with_error("u0", "", "Контакт не найден"))
     (outcome,) = _write(made, _status(record))
     assert (outcome.result, outcome.fact) == (Result.REFUSED, Fact.GONE)
 

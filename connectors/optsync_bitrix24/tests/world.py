@@ -116,3 +116,14 @@ def scripted(*answers: MockResponse) -> tuple[Client, Scripted, ManualClock]:
 
 def contacts(*fields: str, topics: Sequence[str] = (), **lists: dict[str, Any]) -> ReadSpec:
     return ReadSpec(collection="contact", fields=frozenset(fields), topics=frozenset(topics), lists=lists)
+
+
+def with_error(key: str, code: str, text: str) -> Any:
+    """Spoils the answer to a batch: that command was refused."""
+
+    def spoil(_: MockRequest, body: dict[str, Any]) -> Any:
+        body["result"]["result"].pop(key, None)
+        body["result"]["result_error"] = {key: {"error": code, "error_description": text}}
+        return body
+
+    return spoil

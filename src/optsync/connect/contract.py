@@ -58,6 +58,9 @@ class Capabilities:
     """Records per call of ``read_ids`` at best: what a re-read before a permissive write costs."""
     write_batch: int
     """Writes per writing call at best; ``write`` accepts any number."""
+    joins_updates: bool = False
+    """Whether updates of different kinds to one record, given in one call of ``write``, travel as one where none
+    restricts. Each has its outcome all the same, and what is refused together is sent apart."""
     write_shows_state: bool
     """Whether outcomes carry the record as it is after the write."""
     opt_in_stamp: OptInStamp = OptInStamp.NONE

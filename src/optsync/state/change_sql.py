@@ -36,6 +36,13 @@ _FULL = (
     .order_by(change.c.priority, change.c.id)
 )
 STILL_READY = Prepared(_FULL.where(change.c.id.in_(any_of("ids")), change.c.state == ChangeState.READY))
+READY_OF = Prepared(
+    _FULL.where(
+        change.c.record_id.in_(any_of("records")),
+        change.c.sync == bindparam("of"),
+        change.c.state == ChangeState.READY,
+    )
+)
 OPEN_OF = Prepared(_FULL.where(IS_OPEN, change.c.sync == bindparam("sync"), change.c.state.in_(OPEN)))
 _STANDS = (
     change.c.run == bindparam("run"),

@@ -198,6 +198,13 @@ class Changes:
             found += [_change(row) for row in sql.STILL_READY.dicts(self._connection, ids=part)]
         return found
 
+    def ready_of(self, sync: str, records: Collection[int]) -> list[Change]:
+        """All changes of these records that are to be sent."""
+        found: list[Change] = []
+        for part in chunks(sorted(records)):
+            found += [_change(row) for row in sql.READY_OF.dicts(self._connection, of=sync, records=part)]
+        return found
+
     def set_state(
         self,
         ids: Iterable[int],

@@ -86,7 +86,7 @@ class Applier:
                     return
                 total = total or outbox.total
                 # Of who is made anew there is nothing to read again; what was heard of them since counts all the same.
-                is_checked = not needs_another_look(batch[0]) and batch[0].kind is not ChangeKind.CREATE
+                is_checked = not any(needs_another_look(c) for c in batch) and batch[0].kind is not ChangeKind.CREATE
                 still = self._commit_intent(unit, self._still_decided(unit, batch)) if is_checked else []
             if still or not is_checked:
                 self._send(outbox, batch, still, is_checked=is_checked)
@@ -184,8 +184,12 @@ class Applier:
         dropped = {c.id for c in stale}
         started = unit.changes.start((c.id for c in batch if c.id not in dropped), run=self._run, at=now)
         batch = [c for c in batch if c.id in started]
-        sent = {c.record_id: doubt(c, now) for c in batch if c.record_id is not None and _leaves_doubt(c)}
-        unit.records.set_unsure({key: unsure.after(earlier.get(key)) for key, unsure in sent.items()})
+        sent: dict[int, Unsure] = {}
+        for change in batch:
+            if change.record_id is not None and _leaves_doubt(change):
+                before = sent.get(change.record_id, earlier.get(change.record_id))
+                sent[change.record_id] = doubt(change, now).after(before)
+        unit.records.set_unsure(sent)
         note_requests(unit, self._engine.bound.policies[self._sync], batch, at=now, run=self._run)
         return list(batch)
 

@@ -1,6 +1,6 @@
 """The outbox of one sync: which of its released changes are sent together, and in which order."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import takewhile
 
 from optsync.connect.contract import Capabilities
@@ -10,6 +10,7 @@ from optsync.reconcile.rules import Rule
 from optsync.state.changes import LAST, Change, Ready
 from optsync.state.unit import Unit
 
+_JOINED = frozenset({ChangeKind.TOPIC, ChangeKind.OPT_IN, ChangeKind.GRANT})
 _WINDOW = 5000
 """So many places of the queue are read at a time."""
 _CALLS_A_REREAD = 5
@@ -53,20 +54,40 @@ class Outbox:
 
     def next_batch(self, unit: Unit) -> Sequence[Change]:
         """The first changes, all of one priority, system, collection and kind, as many as one call writes; of those
-        that need another look some calls' worth, where one call re-reads so many. Nothing if none is ready."""
+        that need another look some calls' worth, where one call re-reads so many; and with them what may travel along.
+        Nothing if none is ready."""
         while self._fill(unit):
             able = self._capabilities(self._places[0].system)
-            size = able.write_batch
-            most = max(size, min(able.reread_batch, _CALLS_A_REREAD * size))
-            group = self._first_group(most)
-            batch = unit.changes.still_ready(group[:size])
+            way, size = self._places[0].way, able.write_batch
+            batch = self._take(unit, way, size)
             if batch and needs_another_look(batch[0]):
-                size = most
-                batch += unit.changes.still_ready(group[able.write_batch : size])
-            del self._places[: min(size, len(group))]
+                most = max(size, min(able.reread_batch, _CALLS_A_REREAD * size))
+                batch += self._take(unit, way, most - len(batch))
             if batch:
-                return batch
+                return [*batch, *self._companions(unit, batch)] if able.joins_updates else batch
         return ()
+
+    def _take(self, unit: Unit, way: tuple[int, str, str, str], most: int) -> list[Change]:
+        """The next that go this way and are to be sent still."""
+        batch: list[Change] = []
+        while len(batch) < most:
+            group = list(takewhile(lambda place: place.way == way, self._places[: most - len(batch)]))
+            if not group:
+                break
+            del self._places[: len(group)]
+            batch += unit.changes.still_ready(group)
+        return batch
+
+    def _companions(self, unit: Unit, batch: Sequence[Change]) -> Iterator[Change]:
+        """What else permits something to the same records, and the proof of it. What restricts has gone before, and
+        ordinary fields do not travel with a status."""
+        if not all(_is_joined(change) for change in batch):
+            return
+        taken = {change.id for change in batch}
+        records = {change.record_id for change in batch if change.record_id is not None}
+        for change in unit.changes.ready_of(self._sync, records):
+            if change.id not in taken and _is_joined(change):
+                yield change
 
     def _fill(self, unit: Unit) -> bool:
         """Whether there is anything left that can be sent."""
@@ -82,9 +103,9 @@ class Outbox:
                 del self._unread[0]
         return bool(self._places)
 
-    def _first_group(self, most: int) -> list[Ready]:
-        way = self._places[0].way
-        return list(takewhile(lambda place: place.way == way, self._places[:most]))
+
+def _is_joined(change: Change) -> bool:
+    return change.kind in _JOINED and not change.write["is_restrictive"] and change.rule != Rule.UNDONE
 
 
 def needs_another_look(change: Change) -> bool:

@@ -60,23 +60,12 @@ class Settler:
         """Journals each outcome; then takes what the vendor showed after the writes, done or not, as a reading, so
         that whatever somebody else changed in between is not mistaken for ours."""
         by_key = {outcome.key: outcome for outcome in outcomes}
-        now = self._engine.clock.now()
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
             source = unit.sources.require(self._binding.system, self._binding.collection)
-            observed = {o.key: o for o in unit.records.load(c.record_id for c in changes if c.record_id)}
-            pairs = [(change, answer or _no_answer(change)) for change, answer in quiet(unit, changes, by_key)]
-            made = [(c, o) for c, o in pairs if _is_done(o) and o.record_id is not None and c.record_id not in observed]
-            created = store_created(unit, self._binding, source.id, made, at=now)
-            effects = Effects(sync=changes[0].sync, agreements=self._agreements(unit, pairs, created))
-            for change, outcome in pairs:
-                if _is_done(outcome):
-                    self.done += 1
-                    self._applied(unit, effects, change, outcome, observed.get(change.record_id or 0), created)
-                else:
-                    self._not_applied(unit, effects, change, outcome)
-                self._keep_doubt(effects, change, outcome, observed.get(change.record_id or 0))
-            effects.store(unit, at=now, run=self._run)
+            for kind in dict.fromkeys(change.kind for change in changes):
+                # Of those that went together each is settled on what the one before has left of the record.
+                self._settle(unit, source.id, [change for change in changes if change.kind is kind], by_key)
         shown = [
             o.record if o.record_id in {None, o.record.id} else replace(o.record, id=o.record_id)
             for o in outcomes
@@ -85,6 +74,23 @@ class Settler:
         readings = [r for r in shown if r.status is not Status.ABSENT]
         if readings:
             self._observer.take(self._binding, source, look_up(readings), keeps_lists=True)
+
+    def _settle(self, unit: Unit, source_id: int, changes: Sequence[Change], by_key: Mapping[str, Outcome]) -> None:
+        """Of changes of one kind."""
+        observed = {o.key: o for o in unit.records.load(c.record_id for c in changes if c.record_id)}
+        pairs = [(change, answer or _no_answer(change)) for change, answer in quiet(unit, changes, by_key)]
+        made = [(c, o) for c, o in pairs if _is_done(o) and o.record_id is not None and c.record_id not in observed]
+        now = self._engine.clock.now()
+        created = store_created(unit, self._binding, source_id, made, at=now)
+        effects = Effects(sync=changes[0].sync, agreements=self._agreements(unit, pairs, created))
+        for change, outcome in pairs:
+            if _is_done(outcome):
+                self.done += 1
+                self._applied(unit, effects, change, outcome, observed.get(change.record_id or 0), created)
+            else:
+                self._not_applied(unit, effects, change, outcome)
+            self._keep_doubt(effects, change, outcome, observed.get(change.record_id or 0))
+        effects.store(unit, at=now, run=self._run)
 
     def _agreements(
         self, unit: Unit, pairs: Sequence[tuple[Change, Outcome]], created: Mapping[int, int]

@@ -178,6 +178,7 @@ CLAUSES = (
         "Encode by the protocol's own means, never by joining strings; name the field of what is refused.",
         (
             "a_field_is_written_seen_and_nothing_else_changes",
+            "a_wish_and_a_field_of_one_record_in_one_call_are_each_done_and_told",
             "topics_are_ticked_and_unticked_one_by_one",
             "the_same_fields_and_topics_again_change_nothing",
             "a_hostile_text_arrives_or_is_refused_as_a_value",

@@ -69,6 +69,16 @@ class FieldChecks:
         for outcome in outcomes:
             confirmed(desk, outcome)
 
+    def test_a_wish_and_a_field_of_one_record_in_one_call_are_each_done_and_told(self, desk: Desk) -> None:
+        desk.seed(person("ann"), person("bob"))
+        desk.act("admin_unsubscribe" if desk.is_esp else "opt_out", ANN)
+        record = desk.record(ANN)
+        wish, name = desk.into(record), desk.named(record, "Änne")
+        outcomes = desk.write(wish, name)
+        assert [(o.key, o.result in DONE) for o in outcomes] == [(wish.key, True), (name.key, True)]
+        assert desk.is_in(ANN)
+        assert desk.record(ANN).fields[desk.name_field] == "Änne"
+
     @pytest.mark.parametrize("is_one_call", [True, False], ids=["together", "one by one"])
     def test_fields_and_topics_never_change_a_status(self, desk: Desk, is_one_call: bool) -> None:
         addresses = _everybody(desk)
