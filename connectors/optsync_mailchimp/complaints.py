@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from optsync.errors import SystemFailure
-from optsync.model.change import Outcome
+from optsync.model.change import Outcome, Result
 from optsync.model.record import Origin, Record, Status
 from optsync_mailchimp.client import MailchimpClient
 from optsync_mailchimp.mapping import parse_time
@@ -52,11 +52,12 @@ class Complaints:
         return self.until(audience, (record.modified_at for record in records)).mark(records)
 
     def mark_outcomes(self, audience: str, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """Only the origin, for what writes brought back: the next reading tells the rest. When the reports cannot be
-        read, outcomes stay as they are."""
+        """Only the origin, for what writes brought back: the next reading tells the rest. The reports are asked for
+        where a write was refused; when they cannot be read, outcomes stay as they are."""
         shown = [outcome.record for outcome in outcomes if outcome.record is not None]
+        refused = [o.record for o in outcomes if o.record is not None and o.result is Result.REFUSED]
         try:
-            reports = self.until(audience, (record.modified_at for record in shown if _may_be(record)))
+            reports = self.until(audience, (record.modified_at for record in refused if _may_be(record)))
         except SystemFailure:
             return list(outcomes)
         marked = (_marked(record, reports) for record in shown)

@@ -55,6 +55,7 @@ class Mailchimp:
             "That ticking a group moves the last change is expected and not promised.",
         ),
         read_page=PAGE_SIZE,
+        delta_calls=3,
         write_batch=LARGEST,
         write_shows_state=True,
         opt_in_stamp=OptInStamp.NOMINATES,

@@ -56,6 +56,8 @@ class Capabilities:
     """Records per reading call at best."""
     reread_batch: int = 1
     """Records per call of ``read_ids`` at best: what a re-read before a permissive write costs."""
+    delta_calls: int = 20
+    """Calls of a delta that shows little. A re-read that costs more than that is done by a delta."""
     write_batch: int
     """Writes per writing call at best; ``write`` accepts any number."""
     joins_updates: bool = False

@@ -33,8 +33,6 @@ from optsync.sync.turn import Turn
 from optsync.sync.waiting import still_follow
 
 _log = structlog.get_logger(__name__)
-_LOOK_UPS = 20
-"""Up to so many calls re-read records before a permissive write; more is done by one reading of the changes."""
 _SHOWS_STATE = frozenset({WriteKind.STATUS, WriteKind.TOPICS, WriteKind.RENAME})
 
 
@@ -162,7 +160,7 @@ class Applier:
 
     def _read_again(self, binding: SourceBinding, rids: Sequence[str]) -> None:
         capabilities = type(self._engine.connectors[binding.system]).capabilities
-        if len(rids) > _LOOK_UPS * capabilities.reread_batch and capabilities.has_delta:
+        if len(set(rids)) > capabilities.delta_calls * capabilities.reread_batch and capabilities.has_delta:
             self._observer.read(binding, full=False, adds=True, is_sure=True)
         else:
             self._observer.look_again(binding, rids)
