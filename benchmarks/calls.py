@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from rich.table import Table
 from benchmarks import least
 from benchmarks.clock import SharedClock
 from benchmarks.configuration import document
+from benchmarks.least import Needed
 from benchmarks.phases import GAP_S, SYNC, WORD
 from benchmarks.slow import SlowMock
 from benchmarks.tables import columns
@@ -24,6 +25,7 @@ from benchmarks.vendors import CRM, ESP, Town, served
 from optsync.config.load import load
 from optsync.connect.mock import MockConfig
 from optsync.model.record import Side
+from optsync.state.changes import Change
 from optsync.sync.compose import compose
 from optsync.sync.report import SyncReport
 from optsync.sync.run import run_cycle
@@ -31,11 +33,13 @@ from optsync.sync.run import run_cycle
 _BASE = "http://127.0.0.1:1"
 _MOST_CYCLES = 1000
 OPT_OUTS = 1000
+_SHOWN = ("calls", "writing", "least", "ratio", "needed", "needed_ratio")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """``calls`` and ``least`` by side, ``writing`` those of the calls that write, ``kinds``: what they were.
+    """``calls`` by side, with the ``least`` for any program and what the rules need (:mod:`benchmarks.least`),
+    ``writing``: those of the calls that write, ``kinds``: what they were.
     ``waited_s``: what keeping the vendors' limits took on the virtual clock; ``cpu_s``: of this process, the mocks'
     share left out."""
 
@@ -45,6 +49,7 @@ class Phase:
     changes: int
     calls: dict[str, int]
     least: dict[str, int]
+    needed: dict[str, list[Needed]]
     writing: dict[str, int]
     kinds: dict[str, dict[str, int]]
     wall_s: float
@@ -52,16 +57,7 @@ class Phase:
     waited_s: float
 
     def to_json(self) -> dict[str, Any]:
-        sides = {
-            side: {
-                "calls": calls,
-                "writing": self.writing[side],
-                "least": self.least[side],
-                "ratio": round(calls / self.least[side], 2),
-                "kinds": self.kinds[side],
-            }
-            for side, calls in self.calls.items()
-        }
+        sides = {side: self._side_to_json(side) for side in self.calls}
         return {
             "phase": self.name,
             "cycles": self.cycles,
@@ -72,6 +68,20 @@ class Phase:
             "wall_s": self.wall_s,
             "cpu_s_outside_mocks": self.cpu_s,
             "waited_for_limits_s": self.waited_s,
+        }
+
+    def _side_to_json(self, side: str) -> dict[str, Any]:
+        calls, least, parts = self.calls[side], self.least[side], self.needed[side]
+        needed = sum(part.calls for part in parts)
+        return {
+            "calls": calls,
+            "writing": self.writing[side],
+            "least": least,
+            "ratio": round(calls / least, 2),
+            "needed": needed,
+            "needed_ratio": round(calls / needed, 2),
+            "needed_for": {name: sum(asdict(part)[name] for part in parts) for name in asdict(parts[0])},
+            "kinds": self.kinds[side],
         }
 
 
@@ -118,7 +128,10 @@ class _World:
         if lost := self.mocks[ESP].act("missing"):
             sys.exit("\n".join(["These changes did not arrive:", *lost]))
 
-    def measured(self, name: str, work: Callable[[], list[SyncReport]]) -> Phase:
+    def measured(
+        self, name: str, work: Callable[[], list[SyncReport]], *, is_first: bool = False, is_full: bool = False
+    ) -> Phase:
+        """``is_first``: of all. ``is_full``: its first cycle reads everything."""
         self.traffic.start_over()
         wall, cpu, slept = time.perf_counter(), time.process_time(), self.clock.slept
         reports = work()
@@ -131,6 +144,7 @@ class _World:
             changes=sum(len(r.changes) for r in reports),
             calls={side.value: traffic.calls[side] for side in Side},
             least={side.value: sum(_least(side, r) for r in reports) for side in Side},
+            needed={side.value: _needed(side, reports, is_first=is_first, is_full=is_full) for side in Side},
             writing={side.value: traffic.writing[side] for side in Side},
             kinds={side.value: _kinds(traffic, side) for side in Side},
             wall_s=round(time.perf_counter() - wall, 1),
@@ -145,14 +159,14 @@ def measure(population: int, seed: int) -> dict[str, Any]:
     outs = min(OPT_OUTS, population // 10)
     with tempfile.TemporaryDirectory(prefix="optsync-benchmark-") as name:
         world = _World(Town(population=population, seed=seed), Path(name))
-        phases = [world.measured("first sync", world.until_quiet)]
+        phases = [world.measured("first sync", world.until_quiet, is_first=True, is_full=True)]
         world.settle()
         phases.append(world.measured("no change", lambda: [world.cycle()]))
         world.stir(max(1, population // 50), ["out", "field", "topic"], seed)
         phases.append(world.measured("1 % a side", world.until_quiet))
         world.demand_arrived()
         world.settle()
-        phases.append(world.measured("full compare", lambda: [world.cycle(full=True)]))
+        phases.append(world.measured("full compare", lambda: [world.cycle(full=True)], is_full=True))
         world.stir(outs, ["out"], seed + 1)
         phases.append(world.measured(f"{outs} opt-outs", world.until_quiet))
         world.demand_arrived()
@@ -163,10 +177,11 @@ def measure(population: int, seed: int) -> dict[str, Any]:
 def tables(results: Mapping[str, Any]) -> list[Table]:
     """The measurements for people."""
     names = ["phase", "cycles", "read", "changes"]
-    names += ["CRM", "writing", "least", "ratio", "ESP", "writing", "least", "ratio", "CPU s", "limits s"]
+    names += [part for side in ("CRM", "ESP") for part in (side, "writing", "least", "ratio", "by the rules", "ratio")]
+    names += ["CPU s", "limits s"]
     shown = columns("Calls against the least possible", names)
     for phase in results["phases"]:
-        sides = [phase[s.value][key] for s in Side for key in ("calls", "writing", "least", "ratio")]
+        sides = [phase[side.value][key] for side in Side for key in _SHOWN]
         row = [phase[key] for key in ("cycles", "records_read", "changes")]
         cost = [phase["cpu_s_outside_mocks"], phase["waited_for_limits_s"]]
         shown.add_row(phase["phase"], *map(str, [*row, *sides, *cost]))
@@ -174,8 +189,20 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
 
 
 def _least(side: Side, report: SyncReport) -> int:
-    changes = [c for c in report.changes if c.system == side.value]
-    return least.reads(side, report.seen[side.value]) + least.writes(side, changes)
+    return least.reads(side, report.seen[side.value]) + least.writes(side, _of(side, report))
+
+
+def _needed(side: Side, reports: Sequence[SyncReport], *, is_first: bool, is_full: bool) -> list[Needed]:
+    return [
+        least.needed(
+            side, report.seen[side.value], _of(side, report), is_first=is_first and not n, is_full=is_full and not n
+        )
+        for n, report in enumerate(reports)
+    ]
+
+
+def _of(side: Side, report: SyncReport) -> list[Change]:
+    return [change for change in report.changes if change.system == side.value]
 
 
 def _kinds(traffic: Traffic, side: Side) -> dict[str, int]:

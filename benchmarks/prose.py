@@ -13,9 +13,11 @@ address, some have several, some left.
 ABOUT = {
     "calls": """\
 Counted in one process that lives through all phases, as a daemon does. *Least* is what the documented page and batch
-sizes allow without describing fields, list scopes, looking again before a write that permits something, or reading a
-write back ([benchmarks/least.py](../benchmarks/least.py)); the ratio shows what those cost. *limits s*: what the
-vendors' limits would have made it wait.""",
+sizes allow any program at all: everything about a record in one write, nothing looked at twice. *By the rules* is what
+a program cannot do without that keeps what is promised: what restricts goes alone and fields apart from wishes, what
+permits something is preceded by a look, writes are read back where the vendor just says "done", complaints are
+listed, fields are described once ([benchmarks/least.py](../benchmarks/least.py) counts them by what they are for).
+*limits s*: what the vendors' limits would have made it wait.""",
     "engine": """\
 Of the engine's process alone; the vendors live in another one, behind HTTP. *no change* and *full compare* are one
 cycle. *decide and journal* reads changed fields, decides and journals them, and is rolled back. *vendors s*: what

@@ -40,15 +40,15 @@ def targets(documents: Sequence[Document]) -> Iterator[Target]:
 
 def _calls(people: str, phases: Sequence[Mapping[str, Any]]) -> Iterator[Target]:
     by_name = {phase["phase"]: phase for phase in phases}
-    ratios = {
-        f"{name}, {side}": by_name[name][side]["calls"] / by_name[name][side]["least"]
-        for name in _BULK
-        for side in ("crm", "esp")
-    }
-    worst = max(ratios, key=lambda key: ratios[key])
-    measured = f"{ratios[worst]:.2f} ({worst})"
-    text = f"bulk work takes at most {_MOST_RATIO} of the least calls ({people})"
-    yield Target(text=text, measured=measured, is_met=ratios[worst] <= _MOST_RATIO)
+    for key, what in (("needed", "calls that its rules need"), ("least", "least calls of any program")):
+        ratios = {
+            f"{name}, {side}": by_name[name][side]["calls"] / by_name[name][side][key]
+            for name in _BULK
+            for side in ("crm", "esp")
+        }
+        worst = max(ratios, key=lambda each: ratios[each])
+        text = f"bulk work takes at most {_MOST_RATIO} of the {what} ({people})"
+        yield Target(text=text, measured=f"{ratios[worst]:.2f} ({worst})", is_met=ratios[worst] <= _MOST_RATIO)
     quiet = by_name["no change"]["crm"]["calls"] + by_name["no change"]["esp"]["calls"]
     writes = by_name["no change"]["writing_requests"]
     yield Target(

@@ -1,5 +1,6 @@
 """What every kind of reading shares: the portal's fields, the check of what is asked, rows into records."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, tzinfo
 from typing import Any, NamedTuple
@@ -49,6 +50,8 @@ class Listing:
         self.zone: tzinfo = UTC
         self._sound: tuple[ReadSpec, Fields] | None = None
         """A specification and the descriptors that were found to fit together last."""
+        self.written: Counter[str] = Counter()
+        """Records that were changed since the last read, by entity."""
         self._rows: Rows | None = None
         self._scopes: tuple[ReadSpec, Fields, list[Scope]] | None = None
 

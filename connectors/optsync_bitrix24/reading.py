@@ -35,11 +35,11 @@ class Reader:
         while True:
             self._advance(progress, spec)
             page = self._page(progress, spec)
+            if page.is_last and page.is_full and not place.after:
+                self._known[spec.collection] = progress.data.read  # who has the last page asks for no more
             if page.count or page.faults or page.is_last:
                 yield page
             if page.is_last:
-                if page.is_full and not place.after:
-                    self._known[spec.collection] = progress.data.read
                 return
 
     def scan_ids(self, entity: str) -> Iterator[Sequence[str]]:
@@ -52,7 +52,8 @@ class Reader:
             yield [record.id for record in page.records]
 
     def _start(self, spec: ReadSpec, place: Place) -> Progress:
-        pages = first_pages(place, self._known.get(spec.collection))
+        written = self._listing.written.pop(spec.collection, 0)
+        pages = first_pages(place, self._known.get(spec.collection), written)
         data = _walk("p", place, self._listing.selected(spec), {})
         progress = Progress(place=place, after=place.after, data=data, first_pages=pages)
         if self._listing.catalog.get(spec.collection) is not None:

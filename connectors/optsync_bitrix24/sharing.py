@@ -75,10 +75,11 @@ class Progress:
         return self.place.is_complete and all(walk.is_complete for walk in self.walks)
 
 
-def first_pages(place: Place, known: int | None) -> int:
-    """For :attr:`Progress.first_pages`; ``known`` is how many records there were at the last full read."""
+def first_pages(place: Place, known: int | None, written: int) -> int:
+    """For :attr:`Progress.first_pages`; ``known`` is how many records there were at the last full read, ``written`` how
+    many we have changed ourselves since the last one: a delta shows them too."""
     if place.since is not None:
-        return _FIRST_OF_DELTA
+        return _FIRST_OF_DELTA + written // PAGE
     # One page more than they need: a full last page does not show that it is the last, and there may be new ones.
     return _FIRST_OF_ALL if known is None else known // PAGE + 2
 

@@ -136,6 +136,7 @@ class Updater:
         is_restrictive = all(job.write.restrictive for job in jobs)
         reply = self._client.batch(commands, effect=effect, restrictive=is_restrictive)
         self._listing.learn(spec.collection, reply)
+        self._listing.written[spec.collection] += len(parcels)
         shown = look_up if look_up.take(reply) else None
         made: dict[int, Outcome] = {}
         for parcel in parcels:

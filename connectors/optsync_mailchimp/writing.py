@@ -16,9 +16,9 @@ from optsync_mailchimp.schema import Schemas
 from optsync_mailchimp.single import SingleWriter
 from optsync_mailchimp.task import Job, Task
 
-# A bulk item names an address, and an address may have left its record since that was looked at. A few opt-ins go by the
-# record; of many, each that met another member is told by the answer, and a member that it made is archived again. A
-# request for confirmation never goes in bulk, because a mail cannot be taken back.
+# A bulk item names an address, and an address may have left its record since that was looked at. A few opt-ins go by
+# the record; of many, each that met another member is told by the answer, and a member that it made is archived again.
+# A request for confirmation never goes in bulk, because a mail cannot be taken back.
 _BULK_FROM = {"out": 2, "in": 4, "topics": 2, "fields": 2, "create": 1}
 # What restricts goes first.
 _ORDER = ("out", "untick", "in", "pending", "create", "topics", "fields")

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from optsync.connect.mock import MockRequest
+from optsync.model.change import Write, WriteKind
 from optsync_bitrix24.tests.world import World, contacts, people, world
 
 
@@ -32,7 +33,7 @@ def test_a_batch_asks_for_hardly_more_pages_than_there_probably_are(where: dict[
     made = world(people(120))
     made.connector.describe()
     spec = contacts("NAME", clients=where)
-    assert len(made.ids(spec)) == 120
+    assert next(iter(made.connector.read(spec, None))).is_last
     made.mock.populate(people(60))
     made.clock.advance(600)
     pages = made.read(spec)
@@ -45,3 +46,21 @@ def test_a_batch_asks_for_hardly_more_pages_than_there_probably_are(where: dict[
     assert again == walks * (120 // 50 + 2)
     assert delta == walks * 3
     assert len(grown) == 2
+
+
+def test_a_delta_after_many_writes_asks_for_those_at_once() -> None:
+    made = world(people(400))
+    spec = contacts("NAME")
+    pages = made.read(spec)
+    made.clock.advance(600)
+    ids = [record.id for page in pages for record in page.records]
+    writes = [
+        Write(key=one, kind=WriteKind.FIELDS, collection="contact", record=one, fields={"NAME": "Zoe"}) for one in ids
+    ]
+    made.connector.write(writes, spec)
+    shown: list[str] = []
+    assert made.calls(lambda: shown.extend(r.id for p in made.read(spec, pages[-1].cursor) for r in p.records)) == 1
+    assert sorted(shown) == sorted(ids)
+    made.clock.advance(600)
+    assert made.read(spec, made.read(spec)[-1].cursor)[-1].is_last
+    assert _commands_sent(made)[-1] == 3

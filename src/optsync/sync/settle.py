@@ -1,6 +1,6 @@
 """What became of the writes: the journal, the receipts, and what both sides now agree on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from optsync.model.change import ChangeKind, ChangeState, Fact, Outcome, Result,
 from optsync.model.link import Agreed
 from optsync.model.masking import mask, mask_words
 from optsync.model.page import look_up
-from optsync.model.record import Side, Status, Value
+from optsync.model.record import Record, Side, Status, Value
 from optsync.reconcile.fields import FieldRule
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.transforms import same
@@ -71,8 +71,7 @@ class Settler:
             for o in outcomes
             if o.record is not None
         ]
-        readings = [r for r in shown if r.status is not Status.ABSENT]
-        if readings:
+        if readings := _newest(record for record in shown if record.status is not Status.ABSENT):
             self._observer.take(self._binding, source, look_up(readings), keeps_lists=True)
 
     def _settle(self, unit: Unit, source_id: int, changes: Sequence[Change], by_key: Mapping[str, Outcome]) -> None:
@@ -353,6 +352,17 @@ class Settler:
             blocks=blocks,
         )
         effects.issues.append(new)
+
+
+def _newest(records: Iterable[Record]) -> list[Record]:
+    """One of each: several changes of a record may have been answered one after another."""
+    found: dict[str, Record] = {}
+    for record in records:
+        known = found.get(record.id)
+        is_older = known and known.modified_at and record.modified_at and record.modified_at < known.modified_at
+        if not is_older:
+            found[record.id] = record
+    return list(found.values())
 
 
 def _is_done(outcome: Outcome) -> bool:
