@@ -13,7 +13,8 @@ record fits into one command or item, new records included.
 * what restricts travels alone, fields travel apart from wishes, and where one body has room for one kind only (an
   e-mail platform's bulk call) each kind is a call of its own;
 * an update that answers "done" and no more is read back, which takes a command of its batch;
-* what permits something is preceded by a look at the records, as old as a few writing calls at most;
+* what permits something is preceded by a look at the records: for each kind where each is a call of its own, and as old
+  as a few writing calls at most;
 * an address is looked for before a record is made of it, and ids that the answer leaves out are asked for;
 * complaints, and what became of mails, are listed apart from the members;
 * fields and groups are described once.

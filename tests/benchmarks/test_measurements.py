@@ -24,6 +24,7 @@ def test_calls_are_never_fewer_than_the_least_and_none_writes_where_nothing_chan
     for phase in phases.values():
         for side in ("crm", "esp"):
             assert phase[side]["calls"] == sum(phase[side]["kinds"].values()) >= phase[side]["least"]
+            assert phase[side]["needed"] == sum(phase[side]["needed_for"].values()) >= phase[side]["least"]
     for quiet in ("no change", "full compare"):
         assert (phases[quiet]["writing_requests"], phases[quiet]["changes"]) == (0, 0)
     assert phases["no change"]["crm"]["calls"] + phases["no change"]["esp"]["calls"] <= 4
