@@ -92,8 +92,8 @@ def _test(key: str, value: Any, fields: Fields) -> Test | None:
 def _test_of_field(field: Descriptor, wanted: list[Any]) -> Test | None:
     if field.type in _TEXTS and all(isinstance(one, str) and _WORD.fullmatch(one) for one in wanted):
         return _Word(field.name, frozenset(wanted), frozenset(word.lower() for word in wanted))
-    numbers = frozenset(number for one in wanted if (number := _number(one)) is not None)
-    if field.type in _NUMBERS and wanted and all(_number(one) is not None for one in wanted):
+    numbers = frozenset(number for one in wanted if (number := _number(one)))
+    if field.type in _NUMBERS and wanted and all(map(_number, wanted)):
         return _Number(field.name, numbers)
     return None
 

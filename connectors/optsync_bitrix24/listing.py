@@ -133,13 +133,18 @@ class Listing:
         return list(dict.fromkeys([*select_for(spec), *scoping]))
 
     def scopes(self, spec: ReadSpec) -> list[Scope]:
-        """The different list scopes, once the fields are known."""
-        fields = self.known_fields(spec.collection)
+        """The different list scopes. Before the fields are known, no row tells any of them."""
+        fields = self.catalog.get(spec.collection) or {}
         made = self._scopes
         if made is None or made[0] is not spec or made[1] is not fields:
             found = [Scope(where, names, test_of(where, fields)) for where, names in self.filters(spec)]
             made = self._scopes = spec, fields, found
         return made[2]
+
+    def is_row_to_tell(self, spec: ReadSpec) -> bool:
+        """Whether rows may tell some list scope by themselves, which the fields decide and are not known yet."""
+        is_unknown = self.catalog.get(spec.collection) is None
+        return is_unknown and any(len(names_in(where)) == len(where) for where, _ in _distinct(spec))
 
     def lists_of(self, row: Filter, spec: ReadSpec) -> frozenset[str]:
         """The list scopes that the row itself tells; none where only the portal knows one of them."""

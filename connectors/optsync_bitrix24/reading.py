@@ -56,7 +56,7 @@ class Reader:
         pages = first_pages(place, self._known.get(spec.collection), written)
         data = _walk("p", place, self._listing.selected(spec), {})
         progress = Progress(place=place, after=place.after, data=data, first_pages=pages)
-        if self._listing.catalog.get(spec.collection) is not None:
+        if not self._listing.is_row_to_tell(spec):
             progress.scopes = self._scopes(spec, place)
         return progress
 

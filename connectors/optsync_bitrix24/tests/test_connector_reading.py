@@ -46,15 +46,15 @@ def test_a_full_read_shows_everybody_once(count: int) -> None:
 
 
 @pytest.mark.parametrize("every", [1, 2, 7, 1000])
-@pytest.mark.parametrize(("where", "calls"), [(_CLIENTS, 2), (_NO_SUPPLIERS, 3)])
-def test_list_scopes_are_filled_in_the_same_calls(every: int, where: dict[str, Any], calls: int) -> None:
+@pytest.mark.parametrize("where", [_CLIENTS, _NO_SUPPLIERS])
+def test_list_scopes_are_filled_in_the_same_calls(every: int, where: dict[str, Any]) -> None:
     made = world(_mixed(1300, every))
     records = made.records(contacts("TYPE_ID", clients=where, same=where, all={}))
     assert len(records) == 1300
     for record in records.values():
         is_client = record.fields["TYPE_ID"] == "CLIENT"
         assert record.lists == ({"clients", "same", "all"} if is_client else {"all"})
-    assert made.connector.calls <= calls
+    assert made.connector.calls <= 2
 
 
 @pytest.mark.parametrize("shown", ["client", "CLIENT ", 7, ["CLIENT"], {"a": "CLIENT"}])
@@ -208,8 +208,6 @@ def test_rubbish_behind_the_first_short_page_is_dropped() -> None:
 @pytest.mark.parametrize("code", ["QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT", "INTERNAL_SERVER_ERROR", None])
 def test_a_page_that_fails_inside_a_batch_is_asked_for_again(position: str, code: str | None) -> None:
     made = world(_mixed(300, 1))
-    if position.startswith("s"):
-        made.connector.describe()  # so that the first batch walks already
 
     def fail(_: MockRequest, body: dict[str, Any]) -> Any:
         del body["result"]["result"][position]
