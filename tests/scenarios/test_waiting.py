@@ -16,6 +16,7 @@ from optsync.state.changes import Change
 from optsync.sync.administer import opt_out
 from optsync.sync.run import run_cycle
 from optsync.sync.status import status
+from optsync_bitrix24.writing import WRITE_BATCH
 from tests.scenarios.world import CRM, ESP, World, person
 
 Make = Callable[..., World]
@@ -278,7 +279,7 @@ def test_who_asked_for_one_turn_hears_that_more_could_be_sent_at_once(world: Mak
     w.use(Meanwhile(w, lambda: None, seconds=25))
     first = w.sync(one_turn=True).syncs["newsletter"]
     assert first.has_more
-    assert first.unsent == {"crm": {"changes": count - 120, "until": None, "through": None}}
+    assert first.unsent == {"crm": {"changes": count - 3 * WRITE_BATCH, "until": None, "through": None}}
     second = w.sync(one_turn=True).syncs["newsletter"]
 
     assert (second.has_more, second.unsent) == (False, {})

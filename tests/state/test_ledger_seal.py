@@ -346,9 +346,9 @@ def test_an_end_that_was_cut_off_with_care_is_found_by_a_head_that_was_written_d
 
 def test_a_statement_that_was_written_past_optsync_is_found(store: Store) -> None:
     fill(store)
-    copied = sa.select(*[c for c in statement.c if c.name not in {"id", "uid"}], sa.literal("d" * 32)).where(
-        statement.c.id == 1
-    )
+    copied = sa.select(
+        *[c for c in statement.c if c.name not in {"id", "uid"}], sa.literal("d" * 32, statement.c.uid.type)
+    ).where(statement.c.id == 1)
     names = [c.name for c in statement.c if c.name not in {"id", "uid"}]
     tamper(store, sa.insert(statement).from_select([*names, "uid"], copied))
     assert any(f.block == 1 and "2 statements were sealed and 3 are there" in f.message for f in verify(store).findings)

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
+from optsync.state.columns import digest_of, word
 from optsync.state.prepared import Prepared, any_of
 from optsync.state.schema import run, source, system_record
 from optsync.state.store import Store
@@ -150,7 +151,16 @@ def test_an_argument_that_is_missing_is_no_null(connection: Connection) -> None:
 def test_bytes_come_as_bytes(connection: Connection) -> None:
     ADD.run_each(connection, rows("one"))
     key = connection.execute(sa.select(source.c.id)).scalar_one()
-    values = {"source_id": key, "rid": "r", "data": b"\0x", "fp": b"f" * 16, "first_seen_at": NOW, "read_at": NOW}
+    connection.execute(sa.insert(word).values(id=1, digest=digest_of("[]"), text="[]"))
+    values = {
+        "source_id": key,
+        "rid": "r",
+        "shape": "[]",
+        "data": b"\0x",
+        "fp": b"f" * 16,
+        "first_seen_at": NOW,
+        "read_at": NOW,
+    }
     connection.execute(sa.insert(system_record).values(**values))
     found = Prepared(sa.select(system_record.c.fp, system_record.c.data)).all(connection)
     assert found == [(b"f" * 16, b"\0x")]

@@ -1,6 +1,6 @@
 """Records and small structures as bytes, compactly and canonically (the same value gives the same bytes)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -38,8 +38,25 @@ class _Plain(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")
-_pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder().decode
+_LARGE = 1
+"""The kind of a packed value that is a whole number of more than 64 bits, by its digits."""
+_packed = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(ext_hook=lambda _, digits: int(bytes(digits))).decode
+
+
+def _pack(values: Sequence[Any]) -> bytes:
+    try:
+        return _packed(values)
+    except OverflowError:
+        return _packed([_without_large(value) for value in values])
+
+
+def _without_large(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_without_large, value))
+    is_large = isinstance(value, int) and value.bit_length() > 63
+    return msgspec.msgpack.Ext(_LARGE, str(value).encode()) if is_large else value
+
 
 Shaped = tuple[str, bytes]
 """Names, and their values without them: the records of one source have the same names, as a rule."""
