@@ -129,6 +129,12 @@ ARCHIVED = member(2, (1,), Status.ARCHIVED, created_at=before(LONG_AGO))
             EXCLUDE,
             None,
         ),
+        # the platform refused to take them back: they left there by themself
+        (
+            couple(said=opted_in(35), active=1, link=CALLED, shows=ARCHIVED, left_by_self={1: before(DAYS)}),
+            EXCLUDE,
+            None,
+        ),
     ],
 )
 def test_who_gives_a_sign_of_life_gets_back_what_was_taken(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from optsync.connect.mock import Person
+from optsync.connect.mock import MockRequest, Person
 from optsync.model.record import Status
 from optsync.reconcile.policy import Inactive
 from optsync.sync.administer import opt_in, opt_out
@@ -131,6 +131,52 @@ def test_who_was_excluded_and_then_opted_out_does_not_return(world: Make) -> Non
 
     assert status(w) == Status.ARCHIVED
     w.settle()
+
+
+def leaves_before(w: World, method: str, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ann uses the link of a mail right before the next request to the platform of this method and path."""
+    handle, waiting = type(w.esp).handle, [ANN]
+
+    def leaves(self: Any, request: MockRequest) -> Any:
+        if waiting and request.method == method and part in request.path:
+            w.esp.act("unsubscribe", email=waiting.pop())
+        return handle(self, request)
+
+    monkeypatch.setattr(type(w.esp), "handle", leaves)
+
+
+@pytest.mark.rule("no opt-out is lost")
+def test_who_leaves_while_they_are_about_to_be_archived_is_heard_and_stays_to_be_seen(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = world(granted(), granted(2), policy=EXCLUDE)
+    w.sync()
+    silent_for(w, 150)
+    w.wait(hours=DAY * 60)
+    leaves_before(w, "GET", "/reports", monkeypatch)
+    w.sync(full=True)
+    w.sync()
+
+    assert (status(w), standing(w)) == (Status.OUT, "out")
+    assert w.crm_shows(ANN)["opt_out"] is True
+    w.settle()
+
+
+def test_who_was_archived_in_the_moment_they_left_is_not_taken_back_again_and_again(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = world(granted(), granted(2), policy=EXCLUDE)
+    w.sync()
+    leaves_before(w, "DELETE", "/members/", monkeypatch)
+    silent_for(w, 210)
+    assert status(w) == Status.ARCHIVED
+    campaign = next(c.id for c in w.esp.account.campaigns.values())  # type: ignore[attr-defined]
+    w.esp.act("click", email=ANN, campaign=campaign)
+    report = w.sync(full=True)
+    assert [c.state for c in report.syncs["newsletter"].changes] == ["refused"]
+
+    w.rest()
+    assert status(w) == Status.ARCHIVED
 
 
 def test_who_signed_up_again_after_being_excluded_can_become_inactive_again(world: Make) -> None:

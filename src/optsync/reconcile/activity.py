@@ -7,8 +7,8 @@ from datetime import datetime
 from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.link import Link
 from optsync.model.record import Status
-from optsync.reconcile.consent import Deliverability, Wish
-from optsync.reconcile.membership import Couple
+from optsync.reconcile.consent import Wish
+from optsync.reconcile.membership import Couple, may_return
 from optsync.reconcile.policy import Inactive, SyncPolicy
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Seen
@@ -76,10 +76,7 @@ def _shows_it(member: Seen, policy: SyncPolicy) -> bool:
 
 def _give_back(point: Point, member: Seen, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
     is_archived = member.record.status is Status.ARCHIVED
-    if is_archived and not (
-        point.standing(policy.scope, policy).wish is Wish.IN
-        and point.mailbox(around.now, policy) is not Deliverability.HARD
-    ):
+    if is_archived and not may_return(point, around, policy):
         return
     intent = _intent(point, member, WriteKind.STATUS if is_archived else WriteKind.TAG, inactive=False)
     if intent.fingerprint not in around.blocked:

@@ -283,19 +283,20 @@ def _return(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator
     if member is None or not any(link.left for link in around.by_member.get(member.key, ())):
         return
     is_archived = member.record.status is Status.ARCHIVED
-    if is_archived and not _may_return(pair.point, around, policy):
-        return
-    told = around.left_by_self.get(pair.point.key)
-    if is_archived and must_confirm(pair.point, member.record, told, policy):
+    if is_archived and not may_return(pair.point, around, policy):
         return
     intent = _place(pair.point, member, is_archive=is_archived, left=False)
     if intent.fingerprint not in around.blocked:
         yield intent
 
 
-def _may_return(point: Point, around: Neighbourhood, policy: SyncPolicy) -> bool:
+def may_return(point: Point, around: Neighbourhood, policy: SyncPolicy) -> bool:
+    """Whether a member that optsync archived may be put back on the list, and the platform is not known to refuse it.
+    What such a member shows hides whether the person left."""
     is_in = point.standing(policy.scope, policy).wish is Wish.IN
-    return is_in and point.mailbox(around.now, policy) is not Deliverability.HARD
+    told = around.left_by_self.get(point.key)
+    is_reached = point.mailbox(around.now, policy) is not Deliverability.HARD
+    return is_in and is_reached and not must_confirm(point, None, told, policy)
 
 
 def _place(point: Point, member: Seen, *, is_archive: bool, left: bool) -> Intent:

@@ -16,6 +16,7 @@ _WINDOW = 5000
 _CALLS_A_REREAD = 5
 """How many writing calls may follow one re-read: few enough that what it showed is seconds old."""
 _RESTRICTIVE, _ORDINARY = (0, ORDINARY - 1), (ORDINARY, LAST)
+_LOOKED_AT = frozenset({ChangeKind.OPT_IN, ChangeKind.REQUEST, ChangeKind.RENAME, ChangeKind.ARCHIVE})
 
 
 class Outbox:
@@ -109,9 +110,10 @@ def _is_joined(change: Change) -> bool:
 
 
 def needs_another_look(change: Change) -> bool:
-    """What gives more than there was, or takes back what somebody may have touched meanwhile."""
-    if change.rule == Rule.UNDONE:
-        return WriteKind(change.write["kind"]) is not WriteKind.TAG  # no reading shows tags
-    return change.kind in {ChangeKind.OPT_IN, ChangeKind.REQUEST, ChangeKind.RENAME} or (
-        change.kind is ChangeKind.TOPIC and not change.write["is_restrictive"]
-    )
+    """What gives more than there was, hides what somebody may have said meanwhile, or takes back what they may have
+    touched."""
+    if WriteKind(change.write["kind"]) is WriteKind.TAG:
+        return False  # no reading shows tags
+    if change.rule == Rule.UNDONE or change.kind in _LOOKED_AT:
+        return True
+    return change.kind is ChangeKind.TOPIC and not change.write["is_restrictive"]
