@@ -28,10 +28,10 @@ def unit() -> Iterator[Unit]:
     store.close()
 
 
-def release(unit: Unit, *kinds: tuple[ChangeKind, int]) -> None:
+def release(unit: Unit, *kinds: tuple[ChangeKind, int], **parts: Any) -> None:
     _, keys = stored(unit, [member(n) for n in range(len(kinds))])
     (point,) = unit.points.find(["p0@example.com"]).values()
-    planned = [change(key, point, kind, priority=p) for key, (kind, p) in zip(keys, kinds, strict=True)]
+    planned = [change(key, point, kind, priority=p, **parts) for key, (kind, p) in zip(keys, kinds, strict=True)]
     unit.changes.plan("r", planned)
     unit.changes.release("r", "letter")
 
@@ -57,6 +57,14 @@ def test_of_what_needs_another_look_a_few_calls_worth_goes_together(unit: Unit) 
     release(unit, *[(ChangeKind.OPT_IN, 4)] * 12)
 
     assert [len(batch) for batch in sent(unit, Outbox("letter", {"mc"}, lambda _: ABLE))] == [10, 2]
+
+
+@pytest.mark.parametrize(("write", "sizes"), [("archive", [25, 5]), ("tag", [30])])
+def test_few_are_archived_after_one_look_and_tags_need_none(unit: Unit, write: str, sizes: list[int]) -> None:
+    release(unit, *[(ChangeKind.ARCHIVE, 9)] * 30, write={"kind": write})
+    able = replace(ABLE, write_batch=500)
+
+    assert [len(batch) for batch in sent(unit, Outbox("letter", {"mc"}, lambda _: able))] == sizes
 
 
 def test_what_is_put_back_goes_before_what_is_left(unit: Unit) -> None:

@@ -16,6 +16,8 @@ _WINDOW = 5000
 _CALLS_A_REREAD = 5
 """How many writing calls may follow one re-read: few enough that what it showed is seconds old."""
 _RESTRICTIVE, _ORDINARY = (0, ORDINARY - 1), (ORDINARY, LAST)
+_ARCHIVED_A_REREAD = 25
+"""How many archives may: each is a call of its own, and hides for good what was said since the re-read."""
 _LOOKED_AT = frozenset({ChangeKind.OPT_IN, ChangeKind.REQUEST, ChangeKind.RENAME, ChangeKind.ARCHIVE})
 
 
@@ -60,11 +62,9 @@ class Outbox:
         while self._fill(unit):
             able = self._capabilities(self._places[0].system)
             way, size = self._places[0].way, able.write_batch
-            batch = self._take(unit, way, size)
-            if batch and needs_another_look(batch[0]):
-                most = max(size, min(able.reread_batch, _CALLS_A_REREAD * size))
-                batch += self._take(unit, way, most - len(batch))
+            batch = self._take(unit, way, min(size, _ARCHIVED_A_REREAD) if way[3] == ChangeKind.ARCHIVE else size)
             if batch:
+                batch += self._take(unit, way, _most(batch[0], able) - len(batch))
                 return [*batch, *self._companions(unit, batch)] if able.joins_updates else batch
         return ()
 
@@ -103,6 +103,15 @@ class Outbox:
             if len(self._places) < _WINDOW:
                 del self._unread[0]
         return bool(self._places)
+
+
+def _most(change: Change, able: Capabilities) -> int:
+    """How many like this one go together."""
+    if not needs_another_look(change):
+        return able.write_batch
+    if change.kind is ChangeKind.ARCHIVE:
+        return min(able.write_batch, _ARCHIVED_A_REREAD)
+    return max(able.write_batch, min(able.reread_batch, _CALLS_A_REREAD * able.write_batch))
 
 
 def _is_joined(change: Change) -> bool:
