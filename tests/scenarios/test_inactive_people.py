@@ -133,6 +133,23 @@ def test_who_was_excluded_and_then_opted_out_does_not_return(world: Make) -> Non
     w.settle()
 
 
+@pytest.mark.rule("every write is explained")
+@pytest.mark.parametrize(("silent", "leaving"), [(ANN, BEN), (BEN, ANN)])
+def test_who_falls_silent_is_tagged_where_somebody_else_leaves_and_is_archived(
+    world: Make, silent: str, leaving: str
+) -> None:
+    w = world(granted(), granted(2), policy={**TAG, "leave": "archive"})
+    w.sync()
+    silent_for(w, 150, opens=(leaving,))
+    w.wait(hours=DAY * 60)
+    w.crm.act("edit", id=w.crm_id(leaving), fields={"TYPE_ID": "SUPPLIER"})
+    w.sync(full=True)
+
+    assert (status(w, silent), tags(w, silent)) == (Status.IN, ["inactive"])
+    assert (status(w, leaving), tags(w, leaving)) == (Status.ARCHIVED, [])
+    w.settle()
+
+
 def leaves_before(w: World, method: str, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ann uses the link of a mail right before the next request to the platform of this method and path."""
     handle, waiting = type(w.esp).handle, [ANN]

@@ -67,6 +67,20 @@ def test_few_are_archived_after_one_look_and_tags_need_none(unit: Unit, write: s
     assert [len(batch) for batch in sent(unit, Outbox("letter", {"mc"}, lambda _: able))] == sizes
 
 
+def test_archives_and_tags_go_apart(unit: Unit) -> None:
+    _, keys = stored(unit, [member(n) for n in range(5)])
+    (point,) = unit.points.find(["p0@example.com"]).values()
+    ways = zip(keys, ("tag", "archive", "tag", "archive", "archive"), strict=True)
+    unit.changes.plan("r", [change(key, point, ChangeKind.ARCHIVE, write={"kind": way}) for key, way in ways])
+    unit.changes.release("r", "letter")
+    outbox, batches = Outbox("letter", {"mc"}, lambda _: replace(ABLE, write_batch=500)), []
+    while batch := outbox.next_batch(unit):
+        batches.append([(c.record_id, c.write["kind"]) for c in batch])
+
+    tagged, archived = (keys[0], keys[2]), (keys[1], keys[3], keys[4])
+    assert batches == [[(key, "tag") for key in tagged], [(key, "archive") for key in archived]]
+
+
 def test_what_is_put_back_goes_before_what_is_left(unit: Unit) -> None:
     release(unit, (ChangeKind.OPT_OUT, 0), (ChangeKind.FIELD, 7))
     outbox = Outbox("letter", {"mc"}, lambda _: ABLE)

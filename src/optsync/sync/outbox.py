@@ -65,6 +65,7 @@ class Outbox:
             batch = self._take(unit, way, min(size, _ARCHIVED_A_REREAD) if way[3] == ChangeKind.ARCHIVE else size)
             if batch:
                 batch += self._take(unit, way, _most(batch[0], able) - len(batch))
+                batch = self._of_one_call(batch)
                 return [*batch, *self._companions(unit, batch)] if able.joins_updates else batch
         return ()
 
@@ -78,6 +79,15 @@ class Outbox:
             del self._places[: len(group)]
             batch += unit.changes.still_ready(group)
         return batch
+
+    def _of_one_call(self, batch: list[Change]) -> list[Change]:
+        """Taking somebody off the list is one kind of change, done by an archive or by a tag: what is not done as the
+        first one is goes next."""
+        if batch[0].kind is not ChangeKind.ARCHIVE:
+            return batch
+        others = [c for c in batch if c.write["kind"] != batch[0].write["kind"]]
+        self._places[:0] = [Ready(c.id, c.priority, c.system, c.collection, c.kind) for c in others]
+        return [c for c in batch if c.write["kind"] == batch[0].write["kind"]]
 
     def _companions(self, unit: Unit, batch: Sequence[Change]) -> Iterator[Change]:
         """What else permits something to the same records, and the proof of it. What restricts has gone before, and
