@@ -7,6 +7,7 @@ import pytest
 from optsync.connect.conformance import hostile
 from optsync.connect.conformance.asking import ANN, BOB, DONE, confirmed
 from optsync.connect.conformance.desk import OTHER_TOPIC, TOPIC, Desk, person
+from optsync.connect.contract import Absence
 from optsync.model.change import Result, Write
 from optsync.model.contact_point import normalise
 from optsync.model.record import Record, Status
@@ -70,6 +71,7 @@ class FieldChecks:
             confirmed(desk, outcome)
 
     def test_a_wish_and_a_field_of_one_record_in_one_call_are_each_done_and_told(self, desk: Desk) -> None:
+        desk.needs(desk.capabilities.absence is not Absence.LEFT, "it declares that whoever is out is not there")
         desk.seed(person("ann"), person("bob"))
         desk.act("admin_unsubscribe" if desk.is_esp else "opt_out", ANN)
         record = desk.record(ANN)
