@@ -12,7 +12,7 @@ from optsync.model.record import Origin, Record, Status
 from optsync.model.statement import OUR_CLOCK, Source, StatementKind, Strength, state
 from optsync.reconcile.complaint import complaint
 from optsync.reconcile.consent import Wish, standing
-from optsync.reconcile.reading import Reading
+from optsync.reconcile.reading import Jump, Reading
 from tests.reconcile.places import CRM, ESP, NOW, SCOPE, before, grant
 from tests.reconcile.test_detect import OLD, RECENT, crm, esp, kinds, only, read
 
@@ -26,7 +26,8 @@ def test_a_complaint_is_told_at_its_own_time_by_the_systems_clock() -> None:
     fast = Reading(system="mc", seen_at=NOW, offset=timedelta(minutes=3))
     now = esp(Status.OUT, **BY_COMPLAINT, reason="abuse")
 
-    assert complaint(esp(Status.IN), now, SCOPE, fast) == state(
+    told = complaint(esp(Status.IN), now, SCOPE, fast)
+    assert told == state(
         scope=SCOPE,
         kind=COMPLAINT,
         at=RECENT - timedelta(minutes=3),
@@ -38,6 +39,15 @@ def test_a_complaint_is_told_at_its_own_time_by_the_systems_clock() -> None:
         system="mc",
         record="m7",
     )
+    assert only(read(esp(Status.IN), now, ESP, offset=fast.offset)) == told
+
+
+def test_a_complaint_that_the_clock_as_it_was_may_have_told_counts_from_the_later_moment() -> None:
+    jump = Jump(at=before(5), before=timedelta(0), after=timedelta(hours=1))
+    told = complaint(None, esp(Status.OUT, **COMPLAINED), SCOPE, Reading(system="mc", seen_at=NOW, jump=jump))
+
+    assert told is not None
+    assert told.at == RECENT
 
 
 def test_while_a_clock_is_unknown_a_new_complaint_is_dated_now_and_one_at_first_sight_at_its_stamp() -> None:

@@ -13,7 +13,7 @@ from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength
 from optsync.reconcile.consent import Wish, standing
 from optsync.reconcile.detect import Detected, detect, with_restrictions
-from optsync.reconcile.reading import Reading
+from optsync.reconcile.reading import Jump, Reading
 from optsync.reconcile.representation import Representation, overlay, shown
 from optsync.reconcile.roster import left
 from tests.reconcile.places import CRM, ESP, NOW, OFFERS, SCOPE, before, grant
@@ -199,6 +199,27 @@ def test_vendor_stamps_are_corrected_by_the_clocks_offset() -> None:
 
     assert only(fast).at == before(13)
     assert only(first).at == before(10)
+
+
+SET_AHEAD = Jump(at=before(5), before=timedelta(0), after=timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "how", "expected"),
+    [
+        (Status.IN, Status.OUT, {}, (OUT, 10)),
+        (Status.OUT, Status.IN, TRUSTED, (GRANT, 70)),
+        (Status.OUT, Status.IN, {"stamp_is_evidence": True}, (GRANT, 70)),
+    ],
+)
+def test_what_the_clock_as_it_was_may_have_told_counts_late_if_it_restricts_and_early_if_it_permits(
+    was: Status, now: Status, how: dict[str, Any], expected: tuple[StatementKind, int]
+) -> None:
+    """An out that is dated an hour too early is beaten by a grant that came before it."""
+    shown_now = esp(now, modified_at=before(10), opted_in_at=before(10))
+    statement = only(read(esp(was), shown_now, replace(ESP, **how), jump=SET_AHEAD))
+
+    assert (statement.kind, statement.at) == (expected[0], before(expected[1]))
 
 
 @pytest.mark.parametrize("told", [5, 6, 4])

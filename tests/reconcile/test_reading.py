@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,3 +34,12 @@ def test_what_only_the_clock_as_it_is_can_have_told_counts_when_it_was_said(
     reading = Reading(system="mc", seen_at=NOW, offset=after, jump=jump)
 
     assert reading.corrected(NOW + after, permits=permits) == NOW
+
+
+@pytest.mark.parametrize(("permits", "hours"), [(True, 6), (False, 5)])
+def test_what_was_told_at_the_very_moment_a_jump_was_found_may_be_of_either_clock(permits: bool, hours: int) -> None:
+    found = NOW - timedelta(hours=5)
+    jump = Jump(at=found, before=timedelta(0), after=timedelta(hours=1))
+    reading = Reading(system="mc", seen_at=NOW, offset=timedelta(hours=1), jump=jump)
+
+    assert reading.corrected(found, permits=permits) == NOW - timedelta(hours=hours)
