@@ -50,6 +50,9 @@ def test_an_out_is_said_again_at_the_time_of_the_change_with_all_that_was_said_o
         ([out(90), grant(60, strength=Strength.NOTHING)], [], [out(90)]),
         ([grant(), say(StatementKind.REQUEST), say(StatementKind.HARD_BOUNCE)], [], []),
         ([grant(60)], [out(30)], []),
+        ([out(1)], [], [out(1)]),
+        ([out(90), grant(5)], [], []),
+        ([out(90), grant(4)], [], [out(90)]),
     ],
 )
 def test_only_restrictions_that_stand_are_inherited(
@@ -58,6 +61,13 @@ def test_only_restrictions_that_stand_are_inherited(
     found = restrictions(iter(left), MOVED, tolerance=TOLERANCE, said_now=said_now)
 
     assert shortened(list(found)) == shortened(expected)
+
+
+def test_a_grant_that_may_have_come_after_an_undated_change_lifts_nothing_at_the_new_address() -> None:
+    undated = replace(MOVED, since=before(20))
+
+    assert not [*restrictions([out(90), grant(20)], undated, tolerance=TOLERANCE)]
+    assert [*map(root, restrictions([out(90), grant(19)], undated, tolerance=TOLERANCE))] == [out(90).uid]
 
 
 def test_what_the_other_address_has_or_had_is_not_carried_again() -> None:

@@ -15,8 +15,10 @@ from optsync.reconcile.consent import (
     Standing,
     Wish,
     deliverability,
+    effective,
     may_mail,
     standing,
+    standing_of,
     unbeaten,
 )
 
@@ -90,6 +92,15 @@ def test_order_and_repetition_never_matter(said: list[Statement], scope: str, ow
 
     assert standing(said, scope, tolerance=TOLERANCE, needs_own_grant=own) == standing(
         shuffled, scope, tolerance=TOLERANCE, needs_own_grant=own
+    )
+
+
+@given(statements, scopes)
+def test_what_counts_of_the_statements_means_the_same_as_all_of_them(said: list[Statement], scope: str) -> None:
+    everything = [*said, *map(retract, said[::2])]
+
+    assert standing_of(effective(everything), scope, tolerance=TOLERANCE) == standing(
+        everything, scope, tolerance=TOLERANCE
     )
 
 

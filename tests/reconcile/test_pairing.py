@@ -179,3 +179,9 @@ def test_what_is_frozen_is_left_alone_until_both_show_the_same() -> None:
     )
     unmoved = paired({"NAME": "b"}, {"FNAME": "b"}, replace(frozen, moves={}))
     assert unmoved.settled[0].moves == {}
+
+
+def test_what_is_frozen_thaws_too_when_an_undo_has_forgotten_its_moves_and_agreed_on_the_same() -> None:
+    frozen = replace(JOINED, agreed={NAME.key: SAME}, frozen=frozenset({NAME.key}))
+
+    assert paired({"NAME": "a"}, {"FNAME": "a"}, frozen).settled == (replace(frozen, frozen=frozenset()),)

@@ -359,6 +359,7 @@ def test_only_links_of_this_member_that_were_kept_are_freed() -> None:
         replace(LINK, point=1),
         replace(settled, is_kept=False),
     )
+    assert no_longer_kept([settled], member(2), around()) == (replace(settled, is_kept=False),)
 
 
 # what can be undone

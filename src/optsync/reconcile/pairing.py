@@ -20,7 +20,7 @@ def pair_fields(point: Point, owner: Seen, member: Seen, around: Neighbourhood, 
     is the person's address. The link notes it once both have it."""
     known = around.links.get((owner.key, member.key))
     joined = point.key if owner.primary == member.primary else None
-    link = known or Link(crm=owner.key, esp=member.key, point=joined)
+    link = known or Link(crm=owner.key, esp=member.key)
     if joined not in {None, link.point}:
         link = replace(link, point=joined)
     if not fields_flow(point, member, policy):

@@ -149,7 +149,7 @@ class Neighbourhood:
             members.setdefault(link.esp, []).append(link)
         object.__setattr__(self, "by_member", members)
         is_void = any(len(point.said) != len(point.statements) for point in self.points.values())
-        object.__setattr__(self, "may_put_back", is_void or bool(self.written))
+        object.__setattr__(self, "may_put_back", is_void)
 
     def is_blocked(self, intent: "Intent") -> bool:
         """Whether the write was refused for good, and nobody cleared that."""
