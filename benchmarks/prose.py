@@ -30,7 +30,7 @@ The state database with its write-ahead log written back: observations of both s
 the journal of every change of the first sync. A person may be on both sides or on one.""",
     "growth": """\
 The same course with ever more people. *changes* were journaled, *applied* arrived: what a portal's run time puts off
-is decided and journaled again in the next cycle.""",
+waits as it was decided.""",
     "others": """\
 Reading: every tool by its own bulk method, asked for the same fields in pages of the same size, one after another
 against the same vendors without limits. None of the others keeps two systems in agreement or knows a list scope; ours
