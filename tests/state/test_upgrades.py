@@ -163,3 +163,28 @@ def test_work_goes_on_where_the_release_was_killed(released: Store, rows: Rows, 
     assert {email for email, view in shown.items() if view and view["status"] == Status.IN} == set()
     for number in (7, 8):
         assert w.esp_shows(f"ann{number}@example.com")["status"] == Status.OUT
+
+
+@pytest.mark.parametrize("number", [10**19, 2**64, -(2**63) - 1])
+def test_numbers_of_any_size_come_through_an_upgrade_and_back(url: str, number: int) -> None:
+    found: Rows = json.loads(next(path for path in RELEASED if path.stem == "0003").read_text())
+    record, linked = found["system_record"][0], found["link"][0]
+    data = json.loads(bytes.fromhex(record["data"]["hex"]))
+    data.setdefault("f", {})["SCORE"] = number
+    record["data"] = {"hex": json.dumps(data).encode().hex()}
+    linked["agreed"] = json.dumps({"SCORE": [number, number]})
+    store = Store(url, ManualClock(START))
+    move(store, "0003")
+    load(store, found)
+    store.migrate()
+
+    with store.reading() as unit:
+        assert next(iter(unit.records.load([record["id"]]))).record.fields["SCORE"] == number
+        link = unit.links.of(linked["sync"], [linked["esp_record"]])[linked["crm_record"], linked["esp_record"]]
+        assert (link.agreed["SCORE"].crm, link.agreed["SCORE"].esp) == (number, number)
+    move(store, "0003", is_down=True)
+    with store._engine.connect() as connection:
+        query = sa.text("SELECT data FROM system_record WHERE id = :key")
+        back = connection.execute(query, {"key": record["id"]}).scalar_one()
+        assert json.loads(bytes(back))["f"]["SCORE"] == number
+    store.close()

@@ -19,6 +19,9 @@ _NOTHING: Row = {
     **{name: {} for name in ("agreed", "fields", "tags", "topics")},
 }
 
+_LARGE = 1
+"""The kind of a packed value that is a whole number of more than 64 bits, by its digits."""
+
 
 def forth(table: str, row: Row, number: Callable[[str | None], int | None]) -> Row:
     """A row of revision 0003 as 0004 has it. ``number``: of a word."""
@@ -32,7 +35,7 @@ def forth(table: str, row: Row, number: Callable[[str | None], int | None]) -> R
     elif table == "link":
         agreed = msgspec.json.decode(row["agreed"])
         row["shape"] = number(_json(sorted(agreed)))
-        row["agreed"] = msgspec.msgpack.encode([_one_or_both(*agreed[name]) for name in sorted(agreed)])
+        row["agreed"] = _pack([_one_or_both(*agreed[name]) for name in sorted(agreed)])
     elif table == "change":
         row["causes"] = _causes_to_bytes(row["causes"])
         row["fingerprint"] = digest_of(row["fingerprint"])
@@ -47,9 +50,9 @@ def back(table: str, row: Row, texts: Mapping[int, str]) -> Row:
     for name in _TEXTS.get(table, ()):
         row[name] = None if row[name] is None else _to_text(row[name])
     if table == "system_record":
-        row["data"] = _record_whole(msgspec.json.decode(texts[row.pop("shape")]), msgspec.msgpack.decode(row["data"]))
+        row["data"] = _record_whole(msgspec.json.decode(texts[row.pop("shape")]), _unpack(row["data"]))
     elif table == "link":
-        names, values = msgspec.json.decode(texts[row.pop("shape")]), msgspec.msgpack.decode(row["agreed"])
+        names, values = msgspec.json.decode(texts[row.pop("shape")]), _unpack(row["agreed"])
         both = (value if isinstance(value, list) else [value, value] for value in values)
         row["agreed"] = _json(dict(zip(names, both, strict=True)))
     elif table == "change":
@@ -58,6 +61,24 @@ def back(table: str, row: Row, texts: Mapping[int, str]) -> Row:
         write, after = msgspec.json.decode(row["write"]), msgspec.json.decode(row["after"])
         row["write"] = _json({**_NOTHING, **{k: after if v == "=" else v for k, v in write.items()}})
     return row
+
+
+def _pack(values: Sequence[Any]) -> bytes:
+    try:
+        return msgspec.msgpack.encode(values)
+    except OverflowError:
+        return msgspec.msgpack.encode([_without_large(value) for value in values])
+
+
+def _without_large(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_large(each) for each in value]
+    is_large = isinstance(value, int) and value.bit_length() > 63
+    return msgspec.msgpack.Ext(_LARGE, str(value).encode()) if is_large else value
+
+
+def _unpack(data: bytes) -> Any:
+    return msgspec.msgpack.decode(data, ext_hook=lambda _, digits: int(bytes(digits)))
 
 
 def _json(value: Any) -> str:
@@ -115,7 +136,7 @@ def _record_apart(record: Row) -> tuple[str, bytes]:
     values = [addresses[0] if len(addresses) == 1 else addresses]
     values += [datetime.fromisoformat(record[n]) if n in _TIMES else record[n] for n in present]
     values += [each[name] for each in (topics, fields) for name in sorted(each)]
-    return _json([present, sorted(topics), sorted(fields), sorted(record.get("l", []))]), msgspec.msgpack.encode(values)
+    return _json([present, sorted(topics), sorted(fields), sorted(record.get("l", []))]), _pack(values)
 
 
 def _record_whole(shape: Sequence[list[str]], values: list[Any]) -> bytes:
