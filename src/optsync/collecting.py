@@ -7,5 +7,5 @@ _OBJECTS_BETWEEN_COLLECTIONS = 10_000
 
 def collect_rarely() -> None:
     """For a process that runs syncs. A page of records is thousands of objects that are freed together. At every 700th,
-    as Python has it, looking through all of them for cycles finds none and takes a sixth of a cycle's time."""
+    as Python has it, looking through all of them for cycles finds none and takes up to a tenth of a full read."""
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)

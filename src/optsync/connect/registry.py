@@ -9,6 +9,7 @@ from optsync.connect.contract import (
     CanForesee,
     CanForget,
     CanListTemplates,
+    CanReadRows,
     CanRename,
     CanReportActivity,
     CanScanIds,
@@ -20,17 +21,19 @@ from optsync.errors import OptsyncError
 
 CONNECTORS = "optsync.connectors"
 MOCKS = "optsync.mocks"
-_POWERS: dict[type, str] = {
+POWERS: dict[type, str] = {
     CanArchive: "archive",
     CanConfirmOptIn: "confirm_opt_in",
     CanForesee: "seconds_for",
     CanForget: "forget",
     CanListTemplates: "templates",
+    CanReadRows: "read_rows",
     CanRename: "rename",
     CanReportActivity: "activity",
     CanScanIds: "scan_ids",
     CanTag: "tag",
 }
+"""The optional verbs, with the words for them."""
 
 
 class ConnectorBroken(OptsyncError):
@@ -67,7 +70,7 @@ def mock_names() -> frozenset[str]:
 
 def powers(connector: type[Connector]) -> list[str]:
     """What the connector can do beyond the required verbs, sorted."""
-    found = [word for protocol, word in _POWERS.items() if issubclass(connector, protocol)]
+    found = [word for protocol, word in POWERS.items() if issubclass(connector, protocol)]
     if connector.capabilities.can_ask:
         found.append("ask")
     return sorted(found)

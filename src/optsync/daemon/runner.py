@@ -32,8 +32,7 @@ class Runner:
         started = self._engine.clock.monotonic()
         self._note(sync)
         try:
-            options = {"one_turn": True, "progress": watch, "stopping": self._stopping}
-            report = run_on_known_accounts(self._engine, [sync], **options)
+            report = run_on_known_accounts(self._engine, [sync], one_turn=True, progress=watch, stopping=self._stopping)
         except AnotherAccount as refusal:
             _log.error("sync refused", sync=sync, reason=str(refusal))
             return False

@@ -14,38 +14,13 @@ from structlog.testing import capture_logs
 
 from optsync.connect.conformance.desk import Desk, people, person
 from optsync.connect.conformance.line import Trouble
-from optsync.connect.contract import (
-    CanArchive,
-    CanConfirmOptIn,
-    CanForesee,
-    CanForget,
-    CanListTemplates,
-    CanReadRows,
-    CanRename,
-    CanReportActivity,
-    CanScanIds,
-    CanTag,
-    Connector,
-    OptInStamp,
-    Severity,
-)
+from optsync.connect.contract import CanConfirmOptIn, Connector, OptInStamp, Severity
+from optsync.connect.registry import POWERS
 from optsync.connect.settings import CrmSide, EspSide, SystemSettings
 from optsync.errors import CredentialsRefused, OptsyncError
 from optsync.model.record import Side, Status
 
 _REQUIRED = ("check", "describe", "read", "read_ids", "write", "close")
-_POWERS = (
-    CanArchive,
-    CanConfirmOptIn,
-    CanForesee,
-    CanForget,
-    CanListTemplates,
-    CanReadRows,
-    CanRename,
-    CanReportActivity,
-    CanScanIds,
-    CanTag,
-)
 
 
 def _arguments(verb: Any) -> list[str]:
@@ -77,7 +52,7 @@ class ContractChecks:
     def test_its_verbs_take_what_the_contract_says(self, desk: Desk) -> None:
         kind = desk.harness.connector
         wanted = {verb: _arguments(getattr(Connector, verb)) for verb in _REQUIRED}
-        for power in _POWERS:
+        for power in POWERS:
             if issubclass(kind, power):
                 wanted |= {verb: _arguments(getattr(power, verb)) for verb in vars(power) if not verb.startswith("_")}
         assert {verb: _arguments(getattr(kind, verb)) for verb in wanted} == wanted
