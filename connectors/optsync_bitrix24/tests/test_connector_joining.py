@@ -1,44 +1,26 @@
 """Updates of one record that travel as one, and what becomes of each."""
 
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import unquote
 
 import msgspec
 import pytest
 
-from optsync.connect.mock import ConnectionLost
 from optsync.model.change import Outcome, Result, Write, WriteKind
-from optsync.model.record import Value
-from optsync_bitrix24.tests.world import World, contacts, people, with_error, world
+from optsync_bitrix24.tests.world import OPT_OUT, World, contacts, fields_of, lost, people, status, with_error, world
 
-_OUT = "UF_CRM_OPT_OUT"
-_SPEC = contacts("NAME", "BIRTHDATE", _OUT, topics=["UF_CRM_TOPIC_NEWS"])
-
-
-def _status(record: str, *, value: bool, key: str = "s") -> Write:
-    fields = {_OUT: value}
-    return Write(key=key, kind=WriteKind.STATUS, collection="contact", record=record, fields=fields, restrictive=value)
-
-
-def _fields(record: str, values: Mapping[str, Value], *, key: str = "f") -> Write:
-    return Write(key=key, kind=WriteKind.FIELDS, collection="contact", record=record, fields=values)
+_SPEC = contacts("NAME", "BIRTHDATE", OPT_OUT, topics=["UF_CRM_TOPIC_NEWS"])
 
 
 def _write(made: World, *writes: Write) -> list[Outcome]:
     return list(made.connector.write(writes, _SPEC))
 
 
-def _lost(*_: Any) -> Any:
-    raise ConnectionLost
-
-
 def _consent(record: str) -> list[Write]:
     topics = {"UF_CRM_TOPIC_NEWS": True}
     return [
         Write(key="t", kind=WriteKind.TOPICS, collection="contact", record=record, topics=topics),
-        _status(record, value=False),
-        _fields(record, {"BIRTHDATE": "2001-02-03"}, key="p"),
+        status(record, value=False),
+        fields_of(record, {"BIRTHDATE": "2001-02-03"}, key="p"),
     ]
 
 
@@ -51,15 +33,15 @@ def test_what_permits_something_to_one_record_travels_as_one_update_with_an_outc
     made = world(people(2, opt_out=True))
     ann, bob = made.ids(_SPEC)
     before = len(made.transport.requests)
-    outcomes = _write(made, *_consent(ann), _status(bob, value=False, key="b"))
+    outcomes = _write(made, *_consent(ann), status(bob, value=False, key="b"))
 
     ((of_ann, of_bob),) = _updates(made, before)
-    assert [name in of_ann for name in (_OUT, "TOPIC_NEWS", "BIRTHDATE")] == [True] * 3
+    assert [name in of_ann for name in (OPT_OUT, "TOPIC_NEWS", "BIRTHDATE")] == [True] * 3
     assert "BIRTHDATE" not in of_bob
     assert [one.result for one in outcomes] == [Result.APPLIED] * 4
     shown = outcomes[0].record
     assert shown is not None
-    assert (shown.fields[_OUT], shown.fields["BIRTHDATE"], dict(shown.topics)) == (
+    assert (shown.fields[OPT_OUT], shown.fields["BIRTHDATE"], dict(shown.topics)) == (
         False,
         "2001-02-03",
         {"UF_CRM_TOPIC_NEWS": True},
@@ -75,7 +57,7 @@ def test_what_is_refused_together_is_sent_apart(code: str, text: str) -> None:
     ann, bob = made.ids(_SPEC)
     before = len(made.transport.requests)
     made.spoil(with_error("u0", code, text))
-    outcomes = _write(made, *_consent(ann), _status(bob, value=False, key="b"))
+    outcomes = _write(made, *_consent(ann), status(bob, value=False, key="b"))
 
     assert [len(updates) for updates in _updates(made, before)] == [2, 3]
     assert [one.result for one in outcomes] == [Result.APPLIED] * 4
@@ -95,7 +77,7 @@ def test_what_is_put_off_together_is_not_sent_apart(code: str) -> None:
 def test_a_lost_answer_to_several_in_one_update_leaves_each_of_them_open() -> None:
     made = world(people(1, opt_out=True))
     (ann,) = made.ids(_SPEC)
-    made.spoil(_lost)
+    made.spoil(lost)
     outcomes: list[Outcome] = []
     assert made.calls(lambda: outcomes.extend(_write(made, *_consent(ann)))) == 1
     assert [one.result for one in outcomes] == [Result.UNKNOWN] * 3
@@ -105,7 +87,7 @@ def test_two_writes_of_one_field_are_two_updates() -> None:
     made = world(people(1))
     (ann,) = made.ids(_SPEC)
     before = len(made.transport.requests)
-    outcomes = _write(made, _fields(ann, {"NAME": "Zoe"}, key="a"), _fields(ann, {"NAME": "Bo"}, key="b"))
+    outcomes = _write(made, fields_of(ann, {"NAME": "Zoe"}, key="a"), fields_of(ann, {"NAME": "Bo"}, key="b"))
 
     ((first, second),) = _updates(made, before)
     assert "Zoe" in first
@@ -117,8 +99,8 @@ def test_what_restricts_travels_with_nothing_even_on_one_record() -> None:
     made = world(people(1))
     (ann,) = made.ids(_SPEC)
     before = len(made.transport.requests)
-    _write(made, _fields(ann, {"NAME": "Zoe"}), _status(ann, value=True))
+    _write(made, fields_of(ann, {"NAME": "Zoe"}), status(ann, value=True))
 
     (out,), (name,) = _updates(made, before)
     assert "NAME" not in out
-    assert _OUT not in name
+    assert OPT_OUT not in name

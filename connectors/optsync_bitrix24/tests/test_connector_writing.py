@@ -5,56 +5,48 @@ from typing import Any
 import msgspec
 import pytest
 
-from optsync.connect.mock import ConnectionLost, MockRequest
+from optsync.connect.mock import MockRequest
 from optsync.errors import SystemUnavailable
 from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
 from optsync.model.record import Value
-from optsync_bitrix24.tests.world import World, contacts, html_answer, json_answer, people, with_error, world
+from optsync_bitrix24.tests.world import (
+    OPT_OUT,
+    World,
+    contacts,
+    fields_of,
+    html_answer,
+    json_answer,
+    lost,
+    people,
+    status,
+    with_error,
+    world,
+)
 
-_OUT = "UF_CRM_OPT_OUT"
 _SPEC = contacts(
-    "NAME", "PHONE", "BIRTHDATE", "UF_CRM_PLAN", _OUT, topics=["UF_CRM_TOPIC_NEWS"], clients={"TYPE_ID": "CLIENT"}
+    "NAME", "PHONE", "BIRTHDATE", "UF_CRM_PLAN", OPT_OUT, topics=["UF_CRM_TOPIC_NEWS"], clients={"TYPE_ID": "CLIENT"}
 )
 
 
-def _status(record: str, value: bool = True, key: str = "") -> Write:
-    return Write(
-        key=key or f"k{record}",
-        kind=WriteKind.STATUS,
-        collection="contact",
-        record=record,
-        fields={_OUT: value},
-        restrictive=value,
-    )
-
-
 def _fields(record: str, *, key: str = "f", **values: Value) -> Write:
-    return _fields_of(record, values, key=key)
-
-
-def _fields_of(record: str, values: dict[str, Value], *, key: str = "f") -> Write:
-    return Write(key=key, kind=WriteKind.FIELDS, collection="contact", record=record, fields=values)
+    return fields_of(record, values, key=key)
 
 
 def _write(made: World, *writes: Write) -> list[Outcome]:
     return list(made.connector.write(writes, _SPEC))
 
 
-def _lost(*_: Any) -> Any:
-    raise ConnectionLost
-
-
 def test_opt_outs_are_written_and_shown_by_one_call_for_forty_nine() -> None:
     made = world(people(49))
     ids = made.ids(_SPEC)
-    writes = [_status(one) for one in ids]
+    writes = [status(one) for one in ids]
     outcomes: list[Outcome] = []
     assert made.calls(lambda: outcomes.extend(_write(made, *writes))) == 1
     assert [one.key for one in outcomes] == [one.key for one in writes]
     for one in outcomes:
         assert one.result is Result.APPLIED
         assert one.record is not None
-        assert one.record.fields[_OUT] is True
+        assert one.record.fields[OPT_OUT] is True
         assert one.record.lists == {"clients"}
 
 
@@ -62,7 +54,7 @@ def test_what_restricts_goes_first_and_alone() -> None:
     made = world(people(3))
     a, b, c = made.ids(_SPEC)
     before = len(made.transport.requests)
-    _write(made, _fields(a, NAME="Zoe"), _status(b, value=False), _status(c))
+    _write(made, _fields(a, NAME="Zoe"), status(b, value=False), status(c))
     sent = [msgspec.json.decode(request.body)["cmd"] for request in made.transport.requests[before:]]
     assert [[key for key in cmd if key.startswith("u")] for cmd in sent] == [["u2"], ["u1"], ["u0"]]
 
@@ -126,7 +118,7 @@ def test_one_record_that_is_gone_stops_only_itself(position: int) -> None:
     made = world(people(3))
     ids = made.ids(_SPEC)
     made.mock.act("delete", email=f"ann{position}@example.com")
-    outcomes = _write(made, *[_status(one) for one in ids])
+    outcomes = _write(made, *[status(one) for one in ids])
     for place, one in enumerate(outcomes):
         assert one.result is (Result.REFUSED if place == position else Result.APPLIED)
         assert one.fact is (Fact.GONE if place == position else None)
@@ -169,7 +161,7 @@ def test_a_write_that_failed_tells_what_somebody_else_has_set_meanwhile() -> Non
     (outcome,) = _write(made, _fields(record, NAME="Zoe"))
 
     assert outcome.record is not None
-    assert outcome.record.fields[_OUT] is True
+    assert outcome.record.fields[OPT_OUT] is True
 
 
 def test_a_refusal_in_any_language_about_a_vanished_record_says_gone() -> None:
@@ -177,7 +169,7 @@ def test_a_refusal_in_any_language_about_a_vanished_record_says_gone() -> None:
     (record,) = made.ids(_SPEC)
     made.mock.act("delete", email="ann0@example.com")
     made.spoil(with_error("u0", "", "Контакт не найден"))
-    (outcome,) = _write(made, _status(record))
+    (outcome,) = _write(made, status(record))
     assert (outcome.result, outcome.fact) == (Result.REFUSED, Fact.GONE)
 
 
@@ -191,7 +183,7 @@ def test_a_command_without_an_answer_is_judged_by_the_read_back(position: int) -
         return body
 
     made.spoil(silent)
-    assert [one.result for one in _write(made, *[_status(one) for one in ids])] == [Result.APPLIED] * 3
+    assert [one.result for one in _write(made, *[status(one) for one in ids])] == [Result.APPLIED] * 3
 
     def silent_all_over(_: MockRequest, body: dict[str, Any]) -> Any:
         del body["result"]["result"][f"u{position}"]
@@ -199,7 +191,7 @@ def test_a_command_without_an_answer_is_judged_by_the_read_back(position: int) -
         return body
 
     made.spoil(silent_all_over)
-    results = [one.result for one in _write(made, *[_status(one) for one in ids])]
+    results = [one.result for one in _write(made, *[status(one) for one in ids])]
     assert results.pop(position) is Result.UNKNOWN
     assert results == [Result.APPLIED] * 2
 
@@ -224,34 +216,34 @@ def test_a_value_that_the_portal_dropped_without_a_word_is_invalid() -> None:
         ({"DATE_MODIFY": "2026-01-01T00:00:00Z"}, "DATE_MODIFY"),
         ({"UF_CRM_PLAN": "Gold"}, "UF_CRM_PLAN"),
         ({"EMAIL": "new@example.com"}, "EMAIL"),
-        ({_OUT: "yes"}, _OUT),
+        ({OPT_OUT: "yes"}, OPT_OUT),
     ],
 )
 def test_what_the_portal_would_ignore_is_not_sent(values: dict[str, Value], field: str) -> None:
     made = world(people(1))
     (record,) = made.ids(_SPEC)
     outcomes: list[Outcome] = []
-    assert made.calls(lambda: outcomes.extend(_write(made, _fields_of(record, values)))) == 0
+    assert made.calls(lambda: outcomes.extend(_write(made, fields_of(record, values)))) == 0
     assert [(one.result, one.field) for one in outcomes] == [(Result.INVALID, field)]
 
 
 def test_a_lost_answer_to_an_opt_out_is_sent_again() -> None:
     made = world(people(1))
     (record,) = made.ids(_SPEC)
-    made.spoil(_lost)
-    (outcome,) = _write(made, _status(record))
+    made.spoil(lost)
+    (outcome,) = _write(made, status(record))
     assert outcome.result is Result.APPLIED
     assert outcome.record is not None
-    assert outcome.record.fields[_OUT] is True
+    assert outcome.record.fields[OPT_OUT] is True
 
 
 def test_a_lost_answer_to_an_opt_in_is_never_sent_again() -> None:
     """An opt-out may have come in between, and the second copy would undo it."""
     made = world(people(1, opt_out=True))
     (record,) = made.ids(_SPEC)
-    made.spoil(_lost)
+    made.spoil(lost)
     outcomes: list[Outcome] = []
-    assert made.calls(lambda: outcomes.extend(_write(made, _status(record, value=False)))) == 1
+    assert made.calls(lambda: outcomes.extend(_write(made, status(record, value=False)))) == 1
     assert [one.result for one in outcomes] == [Result.UNKNOWN]
 
 
@@ -261,7 +253,7 @@ def test_a_system_that_fails_half_way_leaves_failed_and_applied_apart() -> None:
     overload = json_answer({"error": "OVERLOAD_LIMIT", "error_description": "blocked"}, 503)
     made.spoil(None, lambda *_: overload)
     # The second batch is applied by the mock, but its answer says that the portal is blocked.
-    results = [one.result for one in _write(made, *[_status(one) for one in ids])]
+    results = [one.result for one in _write(made, *[status(one) for one in ids])]
     assert results == [Result.APPLIED] * 49 + [Result.FAILED] * 11
 
 
@@ -270,7 +262,7 @@ def test_a_system_that_fails_at_once_is_named() -> None:
     (record,) = made.ids(_SPEC)
     made.spoil(*[lambda *_: html_answer(404)])
     with pytest.raises(SystemUnavailable):
-        _write(made, _status(record))
+        _write(made, status(record))
 
 
 @pytest.mark.parametrize("kind", [WriteKind.ARCHIVE, WriteKind.TAG])
@@ -295,7 +287,7 @@ def test_opt_outs_still_go_when_the_run_time_for_fields_is_used_up(charge: str) 
     held = [one for one in outcomes if one.result is Result.FAILED]
     assert 0 < len(held) < 500
     assert all(one.retry_at is not None and one.retry_at > made.clock.now() for one in held)
-    assert [one.result for one in _write(made, _fields(ids[0], NAME="Bo"), _status(ids[1]))] == [
+    assert [one.result for one in _write(made, _fields(ids[0], NAME="Bo"), status(ids[1]))] == [
         Result.FAILED,
         Result.APPLIED,
     ]

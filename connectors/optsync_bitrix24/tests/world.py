@@ -1,7 +1,7 @@
 """A portal mock with a connector on it, and hands that spoil answers on their way."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,9 +10,10 @@ import msgspec
 
 from optsync.clock import ManualClock
 from optsync.connect.contract import Context
-from optsync.connect.mock import MockRequest, MockResponse, MockTransport, Person
+from optsync.connect.mock import ConnectionLost, MockRequest, MockResponse, MockTransport, Person
+from optsync.model.change import Write, WriteKind
 from optsync.model.page import Page, ReadSpec
-from optsync.model.record import Record
+from optsync.model.record import Record, Value
 from optsync_bitrix24 import Bitrix24
 from optsync_bitrix24.client import Client
 from optsync_bitrix24.mock import Bitrix24Mock
@@ -21,6 +22,7 @@ from optsync_bitrix24.settings import Bitrix24Settings
 BASE = "http://127.0.0.1/b24"
 RENAMED = "http://localhost/b24"
 SECRET = "s3cr3tw0rd9xyz"
+OPT_OUT = "UF_CRM_OPT_OUT"
 START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 
 Spoil = Callable[[MockRequest, dict[str, Any]], Any]
@@ -127,3 +129,27 @@ def with_error(key: str, code: str, text: str) -> Any:
         return body
 
     return spoil
+
+
+# writes
+
+
+def status(record: str, value: bool = True, key: str = "") -> Write:
+    """The opt-out flag."""
+    return Write(
+        key=key or f"k{record}",
+        kind=WriteKind.STATUS,
+        collection="contact",
+        record=record,
+        fields={OPT_OUT: value},
+        restrictive=value,
+    )
+
+
+def fields_of(record: str, values: Mapping[str, Value], *, key: str = "f") -> Write:
+    return Write(key=key, kind=WriteKind.FIELDS, collection="contact", record=record, fields=values)
+
+
+def lost(*_: Any) -> Any:
+    """Spoils an answer by its never arriving."""
+    raise ConnectionLost
