@@ -1,6 +1,6 @@
 """``optsync status``: how things stand, without asking any system."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import typer
@@ -24,7 +24,6 @@ def status(context: typer.Context, *, as_json: AsJson = False) -> None:
 def _show(document: Mapping[str, Any]) -> None:
     from optsync.cli.moments import length, written
     from optsync.cli.output import line, table
-    from optsync.cli.report import waiting_in_words
 
     table(
         ("system", "connector", "state", "account", "clock", "calls today#"),
@@ -48,20 +47,29 @@ def _show(document: Mapping[str, Any]) -> None:
             for name, s in document["syncs"].items()
         ],
     )
-    for system in document["systems"].values():
-        if system["error"]:
-            line(f"error: {system['error']}")
-    for name, sync in document["syncs"].items():
-        for way in sync["opt_outs_that_stay"]:
-            line(f"warning: sync {name}: opt_out.{way} is off, these opt-outs do not reach the other side")
-        for plan in sync["held_plans"]:
-            line(f"held: sync {name}: plan {plan} waits: optsync approve {plan} --actor NAME, or optsync reject")
-        if sync["held_since"]:
-            line(f"held: sync {name}: since {written(sync['held_since'])}")
-        for system, left in document["queues"]["waiting"][name].items():
-            line(f"waiting: sync {name}: {waiting_in_words(system, left)}")
+    for remark in _remarks(document):
+        line(remark)
     issues = document["issues_open"]
     line(f"open issues: {issues}" + (" (optsync issues list)" if issues else ""))
+
+
+def _remarks(document: Mapping[str, Any]) -> Iterator[str]:
+    """What does not go as it should, or waits."""
+    from optsync.cli.moments import written
+    from optsync.cli.report import waiting_in_words
+
+    for system in document["systems"].values():
+        if system["error"]:
+            yield f"error: {system['error']}"
+    for name, sync in document["syncs"].items():
+        for way in sync["opt_outs_that_stay"]:
+            yield f"warning: sync {name}: opt_out.{way} is off, these opt-outs do not reach the other side"
+        for plan in sync["held_plans"]:
+            yield f"held: sync {name}: plan {plan} waits: optsync approve {plan} --actor NAME, or optsync reject"
+        if sync["held_since"]:
+            yield f"held: sync {name}: since {written(sync['held_since'])}"
+        for system, left in document["queues"]["waiting"][name].items():
+            yield f"waiting: sync {name}: {waiting_in_words(system, left)}"
 
 
 def _state(is_ok: bool | None) -> str:
