@@ -9,6 +9,7 @@ from optsync.model.record import Origin, Status
 from optsync.model.statement import StatementKind
 from optsync.sync.administer import opt_in
 from tests.scenarios import world as worlds
+from tests.scenarios.plans import may_send
 from tests.scenarios.world import World, person
 
 pytestmark = pytest.mark.rule("restrictions follow the person")
@@ -286,6 +287,27 @@ def test_the_former_address_of_another_contact_keeps_its_member(world: Make, int
     assert member(w, OLD)["status"] == Status.IN
     assert member(w, NEW)["status"] == Status.IN
     w.rest()
+
+
+def test_an_opt_out_seen_while_looking_who_else_holds_the_address_is_heard_at_once(
+    world: Make, interest: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    connector: Any = w.engine.connectors["crm"]
+    read_ids = connector.read_ids
+
+    def say_no_first(*asked: Any) -> Any:
+        w.crm.act("opt_out", email=OLD)
+        return read_ids(*asked)
+
+    w.crm.act("change_address", email="ann2@example.com", to=OLD)
+    with monkeypatch.context() as patch:
+        patch.setattr(connector, "read_ids", say_no_first)
+        w.sync()
+
+    assert member(w, OLD)["status"] == Status.OUT
+    assert not may_send(w, OLD)
 
 
 def test_a_contact_whose_address_changed_on_both_sides_is_asked_about(world: Make, interest: None) -> None:

@@ -165,8 +165,9 @@ class Observer:
         keeps_lists: bool = False,
         then: Callable[[Unit], None] = lambda _: None,
     ) -> Sequence[RowFault]:
-        """Stores readings; ``then`` is called in the same transaction, after them. Returns the rows that cannot be
-        used."""
+        """Stores readings; ``then`` is called in the same transaction, after them. Whatever is looked up for them is
+        heard as well. Returns the rows that cannot be used."""
+        looked_up: list[Record] = []
         circumstances = Circumstances(
             run=self._run,
             seen_at=self._engine.clock.now(),
@@ -193,12 +194,15 @@ class Observer:
                 confirmed = {**circumstances.confirmed, **answers}
                 circumstances = replace(circumstances, confirmed=confirmed)
             except NeedsLookUp as needed:
-                found = {r.id for r in self._engine.connectors[binding.system].read_ids(binding.spec, needed.records)}
-                there = {rid: rid in found for rid in needed.records}
+                found = self._engine.connectors[binding.system].read_ids(binding.spec, needed.records)
+                looked_up.extend(found)
+                there = dict.fromkeys(needed.records, False) | dict.fromkeys((record.id for record in found), True)
                 circumstances = replace(circumstances, there={**circumstances.there, **there})
             else:
                 self._claims.extend(ingest.claims)
                 self._engine.true_ids.update(ingest.screen.true_ids)
+                if looked_up:
+                    self.take(binding, source, look_up(looked_up), keeps_lists=True)
                 return ingest.faults
 
     def judge_claims(self) -> None:
