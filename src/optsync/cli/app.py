@@ -4,13 +4,13 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib.metadata import version as installed_version
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from optsync import version
 from optsync.cli import (
     audit,
     check,
@@ -48,7 +48,7 @@ app = typer.Typer(
 
 def _print_version(is_wanted: bool) -> None:
     if is_wanted:
-        typer.echo(f"optsync {installed_version('optsync')}")
+        typer.echo(f"optsync {version.running()}")
         raise typer.Exit
 
 

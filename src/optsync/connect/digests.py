@@ -1,11 +1,11 @@
 """Digests of rows as a vendor showed them: what has the same one need not be looked at again."""
 
-from functools import cache
 from hashlib import blake2b
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
+
+from optsync.version import running
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _SIZE = 16
@@ -17,14 +17,9 @@ class Digests:
     another record of a row, and finds no digest that it knows."""
 
     def __init__(self, *meaning: Any) -> None:
-        self._key = blake2b(_encoder.encode([_version(), *meaning])).digest()
+        self._key = blake2b(_encoder.encode([running(), *meaning])).digest()
 
     def of(self, row: Any) -> bytes:
         """``row``: as parsed, with whatever was found out about it alone."""
         # Keys stay in the vendor's order: another order is another digest, and costs a look at the row.
         return blake2b(msgspec.json.encode(row), key=self._key, digest_size=_SIZE).digest()
-
-
-@cache
-def _version() -> str:
-    return version("optsync")

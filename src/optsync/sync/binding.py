@@ -16,6 +16,7 @@ from optsync.reconcile.policy import CustomHandling, Enter, Inactive, Leave, Syn
 from optsync.reconcile.representation import Representation
 from optsync.reconcile.transforms import chain
 from optsync.state.codec import dumps
+from optsync.version import running
 
 SourceKey = tuple[str, str]
 """System and collection."""
@@ -51,6 +52,8 @@ class Bound:
     purposes: tuple[Purpose, ...] = field(default=())
     meanings: Mapping[str, str] = field(default_factory=dict)
     """By sync: what changes exactly when its readings mean something else."""
+    decisions: Mapping[str, str] = field(default_factory=dict)
+    """By sync: what changes when something else may be decided on the same readings."""
 
     def sources_of(self, sync: str) -> list[SourceBinding]:
         """Its CRM collections in owner order, then its audience."""
@@ -76,7 +79,18 @@ def bind(config: Config, connectors: Mapping[str, type[Connector]]) -> Bound:
     sources = {
         key: replace(_source(key, parts, capabilities[key[0]], digests), scopes=scopes) for key, parts in wanted.items()
     }
-    return Bound(policies=policies, sources=sources, purposes=config.purposes, meanings=digests)
+    decisions = {name: _decided_by(config, name) for name in config.syncs}
+    return Bound(policies=policies, sources=sources, purposes=config.purposes, meanings=digests, decisions=decisions)
+
+
+def _decided_by(config: Config, sync: str) -> str:
+    parts: dict[str, Any] = {
+        "version": running(),
+        "sync": config.syncs[sync].model_dump(mode="json", exclude={"every", "cron", "full"}),
+        "purposes": [repr(purpose) for purpose in config.purposes],
+        "consent": config.consent.model_dump(mode="json"),
+    }
+    return hashlib.sha256(dumps(parts).encode()).hexdigest()
 
 
 def _source(

@@ -4,11 +4,9 @@ It is neither decided nor journaled again meanwhile: deciding again in every cyc
 would cost the square of the people. What restricts never waits like this; a run that could not send it decides it anew.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from importlib.metadata import version
 from typing import Any
 
 from optsync.connect.contract import CanForesee
@@ -36,21 +34,10 @@ def may_wait(change: Change) -> bool:
 def is_decided_alike(unit: Unit, engine: Engine, sync: str) -> bool:
     """Whether what waits was decided by this configuration and this version; notes that from now on all is."""
     key = f"decided_by:{sync}"
-    known, now = unit.meta.get(key), _decided_by(engine, sync)
+    known, now = unit.meta.get(key), engine.bound.decisions[sync]
     if known != now:
         unit.meta.put(key, now)
     return known == now
-
-
-def _decided_by(engine: Engine, sync: str) -> str:
-    config = engine.config
-    parts: dict[str, Any] = {
-        "version": version("optsync"),
-        "sync": config.syncs[sync].model_dump(mode="json", exclude={"every", "cron", "full"}),
-        "purposes": [repr(purpose) for purpose in config.purposes],
-        "consent": config.consent.model_dump(mode="json"),
-    }
-    return hashlib.sha256(dumps(parts).encode()).hexdigest()
 
 
 def still_follow(unit: Unit, engine: Engine, changes: Sequence[Change], *, run: str) -> set[int]:
