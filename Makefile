@@ -7,7 +7,8 @@ STAMP := $(VENV)/.installed
 RUNTIME := $(VENV)/.runtime
 # A name on the path may be a version manager's shim for a Python that is not there: only running it tells.
 NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
-FIND_PYTHON = for name in python3.13 python3.12 python3.11 python3; do \
+# What a distribution builds was built with profiles and is some ten percent faster than what version managers build.
+FIND_PYTHON = for name in /usr/bin/python3.1{3,2,1} python3.1{3,2,1} python3; do \
 	if $$name -c '$(NEW_ENOUGH)' >/dev/null 2>&1; then echo $$name; break; fi; done
 PYTHON ?= $(shell $(FIND_PYTHON))
 PYTEST := $(BIN)/pytest
