@@ -22,9 +22,10 @@ Population = Annotated[int, typer.Option(min=200, help="How many people.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same people and changes.")]
 Note = Annotated[str, typer.Option(help="About the machine, for the page: what else it did.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, as `report` reads it.")]
-_SIZES = ",".join(map(str, growing.SIZES))
 Unlimited = Annotated[bool, typer.Option("--unlimited", help="The CRM grants any run time.")]
-Sizes = Annotated[str, typer.Option(help="Populations, separated by commas.")]
+Sizes = Annotated[
+    str, typer.Option(help="Populations instead, separated by commas.", show_default="a tenth, three tenths, all of it")
+]
 
 
 @app.callback()
@@ -74,11 +75,17 @@ def disk(population: Population = 10_000, seed: Seed = 1, note: Note = "", *, as
 
 @app.command()
 def growth(
-    sizes: Sizes = _SIZES, seed: Seed = 1, note: Note = "", *, unlimited: Unlimited = False, as_json: AsJson = False
+    population: Population = 100_000,
+    sizes: Sizes = "",
+    seed: Seed = 1,
+    note: Note = "",
+    *,
+    unlimited: Unlimited = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Run the course for one population after the other."""
+    """Run the course for one population after the other, up to this one."""
     try:
-        wanted = sorted(int(size) for size in sizes.split(","))
+        wanted = sorted(int(size) for size in sizes.split(",")) if sizes else growing.sizes_up_to(population)
     except ValueError:
         raise typer.BadParameter("expected numbers, as in 10000,30000", param_hint="--sizes") from None
     measure = partial(growing.measure, wanted, seed, is_limited=not unlimited)

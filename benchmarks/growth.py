@@ -10,7 +10,10 @@ from benchmarks.engine import NAMES, cost
 from benchmarks.footprint import disk_of, memory_of
 from benchmarks.tables import columns, number
 
-SIZES = (10_000, 30_000, 100_000)
+
+def sizes_up_to(population: int) -> list[int]:
+    """A tenth, three tenths and the whole."""
+    return sorted({max(200, population // 10), max(200, population * 3 // 10), population})
 
 
 def measure(sizes: Sequence[int], seed: int, *, is_limited: bool = True) -> dict[str, Any]:

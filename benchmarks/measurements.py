@@ -26,7 +26,7 @@ class Measurement:
 
 def _growth(population: int, seed: int) -> Results:
     """Up to the population that the other measurements have run with already."""
-    return growth.measure(sorted({max(200, population // 10), max(200, population * 3 // 10), population}), seed)
+    return growth.measure(growth.sizes_up_to(population), seed)
 
 
 MEASUREMENTS: dict[str, Measurement] = {

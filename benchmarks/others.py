@@ -37,9 +37,10 @@ def measure(population: int, seed: int, tools: Sequence[Tool] = TOOLS) -> dict[s
 
 
 def _reading(stage: Stage, vendor: str, tools: Sequence[Tool]) -> Iterator[dict[str, Any]]:
-    ours = {"tool": "optsync", "vendor": vendor, "how": "connector.read", "failed": None}
-    ours |= _ours(stage, vendor, what="read")
+    own: dict[str, Any] = {"tool": "optsync", "vendor": vendor, "failed": None}
+    ours = {**own, "how": "connector.read", **_ours(stage, vendor, what="read")}
     yield _rated(ours, ours)
+    yield _rated({**own, "how": "connector.read_rows", **_ours(stage, vendor, what="read rows")}, ours)
     for tool in tools:
         if tool.vendor == vendor:
             row: dict[str, Any] = {"tool": tool.package.replace("==", " "), "vendor": vendor, "how": tool.how}

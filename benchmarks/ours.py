@@ -23,7 +23,7 @@ from benchmarks.clock import SharedClock
 from benchmarks.memory import peak_mib
 from optsync.collecting import collect_rarely
 from optsync.config.load import load
-from optsync.connect.contract import Connector
+from optsync.connect.contract import CanReadRows, Connector
 from optsync.connect.ratelimit import Pace
 from optsync.model.change import Result, Write, WriteKind
 from optsync.model.record import Record, Side, Status
@@ -47,6 +47,11 @@ class Place:
     def records(self) -> Iterator[Record]:
         for page in self.connector.read(self.binding.spec, None):
             yield from page.records
+
+    def rows(self) -> int:
+        """How many rows there are, each with its digest: what the engine does with all that has not changed."""
+        assert isinstance(self.connector, CanReadRows)
+        return sum(page.count for page in self.connector.read_rows(self.binding.spec, None))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -133,7 +138,9 @@ def main() -> None:
     order = json.loads(sys.stdin.read())
     at = place(Side(order["side"]), order["config"], order["clock"])
     work: Callable[[], int] = lambda: sum(1 for _ in at.records())  # noqa: E731 - replaced below
-    if order["what"] != "read":
+    if order["what"] == "read rows":
+        work = at.rows
+    elif order["what"] != "read":
         records = writable(at, order["most"])
         way = write_ours if order["what"] == "write" else write_one_by_one
         work = lambda: way(at, records)  # noqa: E731

@@ -35,6 +35,7 @@ waits as it was decided.""",
 Reading: every tool by its own bulk method, asked for the same fields in pages of the same size, one after another
 against the same vendors without limits. None of the others keeps two systems in agreement or knows a list scope; ours
 also reads who is archived, who belongs to the list scope and who complained, and makes typed records of the answers.
+`read_rows` is what the engine calls: it makes records only of rows that have changed since.
 Writing: opt-outs by our connectors, which read back what they wrote, and by one call each; *vendors s* is what limits
 and run time would make it wait. A ratio is that tool's by ours for one record: above 1 it takes more.""",
     "postgresql": """\

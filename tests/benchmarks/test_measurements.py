@@ -94,11 +94,14 @@ def test_no_update_goes_before_an_opt_out_that_arrives_between_two_cycles() -> N
 
 def test_our_connectors_and_the_usual_way_are_compared_without_any_other_tool() -> None:
     results = others.measure(PEOPLE, 1, tools=())
-    assert [(row["tool"], row["vendor"]) for row in results["reading"]] == [
-        ("optsync", "bitrix24"),
-        ("optsync", "mailchimp"),
+    assert [(row["tool"], row["vendor"], row["how"]) for row in results["reading"]] == [
+        ("optsync", "bitrix24", "connector.read"),
+        ("optsync", "bitrix24", "connector.read_rows"),
+        ("optsync", "mailchimp", "connector.read"),
+        ("optsync", "mailchimp", "connector.read_rows"),
     ]
-    assert all(row["failed"] is None and row["cpu_ratio"] == 1 for row in results["reading"])
+    assert all(row["failed"] is None and row["records"] > 0 for row in results["reading"])
+    assert [row["cpu_ratio"] == 1 for row in results["reading"]] == [True, False, True, False]
     assert all(row["records"] == 90 for row in results["writing"])
     assert [row["calls"] for row in results["writing"] if row["tool"] == "requests"] == [90, 90]
     assert all(row["calls"] < 10 for row in results["writing"] if row["tool"] == "optsync")
