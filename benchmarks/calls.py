@@ -91,7 +91,9 @@ class _World:
     def __init__(self, town: Town, folder: Path) -> None:
         self.clock = SharedClock(folder / "clock")
         self.mocks: dict[str, SlowMock] = served(town, self.clock)
-        self.traffic = Traffic({f"{_BASE}/{name}": mock for name, mock in self.mocks.items()})
+        self.traffic = Traffic({f"{_BASE}/{name}": mock for name, mock in self.mocks.items()}, self.clock)
+        self.minutes: list[int] = []
+        """Of each cycle since this was last emptied: how many whole minutes it wrote."""
         shown: dict[str, MockConfig] = {name: mock.config(f"{_BASE}/{name}") for name, mock in self.mocks.items()}
         path = folder / "config.yaml"
         path.write_text(yaml.safe_dump(document(shown[CRM], shown[ESP], f"sqlite:///{folder}/state.db")))
@@ -100,7 +102,10 @@ class _World:
 
     def cycle(self, *, full: bool = False) -> SyncReport:
         self.clock.pass_by(GAP_S)
+        self.traffic.wrote_at.clear()
         report = run_cycle(self.engine, word=WORD, full=full).syncs[SYNC]
+        moments = self.traffic.wrote_at or [0.0]
+        self.minutes.append(int((moments[-1] - moments[0]) // 60))
         if report.failures:
             sys.exit(f"a system failed: {report.failures[0]}")
         return report
@@ -133,6 +138,7 @@ class _World:
     ) -> Phase:
         """``is_first``: of all. ``is_full``: its first cycle reads everything."""
         self.traffic.start_over()
+        self.minutes.clear()
         wall, cpu, slept = time.perf_counter(), time.process_time(), self.clock.slept
         reports = work()
         cpu = time.process_time() - cpu - self.traffic.mocked_s
@@ -144,7 +150,9 @@ class _World:
             changes=sum(len(r.changes) for r in reports),
             calls={side.value: traffic.calls[side] for side in Side},
             least={side.value: sum(_least(side, r) for r in reports) for side in Side},
-            needed={side.value: _needed(side, reports, is_first=is_first, is_full=is_full) for side in Side},
+            needed={
+                side.value: _needed(side, reports, self.minutes, is_first=is_first, is_full=is_full) for side in Side
+            },
             writing={side.value: traffic.writing[side] for side in Side},
             kinds={side.value: _kinds(traffic, side) for side in Side},
             wall_s=round(time.perf_counter() - wall, 1),
@@ -192,10 +200,17 @@ def _least(side: Side, report: SyncReport) -> int:
     return least.reads(side, report.seen[side.value]) + least.writes(side, _of(side, report))
 
 
-def _needed(side: Side, reports: Sequence[SyncReport], *, is_first: bool, is_full: bool) -> list[Needed]:
+def _needed(
+    side: Side, reports: Sequence[SyncReport], minutes: Sequence[int], *, is_first: bool, is_full: bool
+) -> list[Needed]:
     return [
         least.needed(
-            side, report.seen[side.value], _of(side, report), is_first=is_first and not n, is_full=is_full and not n
+            side,
+            report.seen[side.value],
+            _of(side, report),
+            is_first=is_first and not n,
+            is_full=is_full and not n,
+            minutes=minutes[n],
         )
         for n, report in enumerate(reports)
     ]

@@ -17,7 +17,8 @@ record fits into one command or item, new records included.
   as a few writing calls at most;
 * an address is looked for before a record is made of it, and ids that the answer leaves out are asked for;
 * complaints, and what became of mails, are listed apart from the members;
-* fields and groups are described once.
+* fields and groups are described once;
+* both sides are asked for news after each minute of writing, so that no opt-out waits for longer.
 """
 
 from collections.abc import Iterable, Sequence
@@ -65,10 +66,11 @@ class Needed:
     looks: int
     listings: int
     describing: int
+    listening: int
 
     @property
     def calls(self) -> int:
-        return self.reads + self.writes + self.looks + self.listings + self.describing
+        return self.reads + self.writes + self.looks + self.listings + self.describing + self.listening
 
 
 def reads(side: Side, seen: int) -> int:
@@ -82,8 +84,11 @@ def writes(side: Side, changes: Iterable[Change]) -> int:
     return ceil(_records(changes) / DOCUMENTED[side].batch)
 
 
-def needed(side: Side, seen: int, changes: Sequence[Change], *, is_first: bool, is_full: bool) -> Needed:
-    """``is_first``: nothing is known yet of fields. ``is_full``: the cycle also hears what became of the mails."""
+def needed(
+    side: Side, seen: int, changes: Sequence[Change], *, is_first: bool, is_full: bool, minutes: int = 0
+) -> Needed:
+    """``is_first``: nothing is known yet of fields. ``is_full``: the cycle also hears what became of the mails.
+    ``minutes``: how long it writes."""
     complaints = int(side is Side.ESP and seen > 0)
     return Needed(
         reads=reads(side, seen),
@@ -91,6 +96,7 @@ def needed(side: Side, seen: int, changes: Sequence[Change], *, is_first: bool, 
         looks=_looks(side, changes),
         listings=complaints + int(side is Side.ESP and is_full),
         describing=_DESCRIBING[side] if is_first else 0,
+        listening=minutes * reads(side, 0),
     )
 
 

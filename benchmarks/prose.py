@@ -16,7 +16,8 @@ Counted in one process that lives through all phases, as a daemon does. *Least* 
 sizes allow any program at all: everything about a record in one write, nothing looked at twice. *By the rules* is what
 a program cannot do without that keeps what is promised: what restricts goes alone and fields apart from wishes, what
 permits something is preceded by a look, writes are read back where the vendor just says "done", complaints are
-listed, fields are described once ([benchmarks/least.py](../benchmarks/least.py) counts them by what they are for).
+listed, fields are described once, news are asked for after each minute of writing
+([benchmarks/least.py](../benchmarks/least.py) counts them by what they are for).
 *limits s*: what the vendors' limits would have made it wait.""",
     "engine": """\
 Of the engine's process alone; the vendors live in another one, behind HTTP. *no change* and *full compare* are one

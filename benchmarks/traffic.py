@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import requests
 from requests.adapters import BaseAdapter
 
+from benchmarks.clock import SharedClock
 from benchmarks.slow import SlowMock
 from optsync.connect.mock import MockRequest, MockTransport
 from optsync.model.record import Side
@@ -21,9 +22,10 @@ _ID = re.compile(r"(?<=/)(?:[0-9a-f]{10}|[0-9a-f]{32}|\d+)(?=/|$)")
 
 
 class Traffic(BaseAdapter):
-    """``mocked_s``: the processor time that the mocks took, which is not the engine's."""
+    """``mocked_s``: the processor time that the mocks took, which is not the engine's. ``wrote_at``: the moments of the
+    writing calls since it was last emptied, in seconds of the clock."""
 
-    def __init__(self, mocks: Mapping[str, SlowMock]) -> None:
+    def __init__(self, mocks: Mapping[str, SlowMock], clock: SharedClock) -> None:
         super().__init__()
         self._transport = MockTransport(mocks)
         self._mocks = mocks
@@ -31,6 +33,8 @@ class Traffic(BaseAdapter):
         self.writing: Counter[Side] = Counter()
         self.kinds: Counter[tuple[Side, str]] = Counter()
         self.mocked_s = 0.0
+        self.wrote_at: list[float] = []
+        self._clock = clock
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         begun = time.process_time()
@@ -52,7 +56,9 @@ class Traffic(BaseAdapter):
     def _count(self, request: MockRequest) -> None:
         mock = self._mocks[request.base_url]
         self.calls[mock.side] += 1
-        self.writing[mock.side] += mock.is_write(request)
+        if mock.is_write(request):
+            self.writing[mock.side] += 1
+            self.wrote_at.append(self._clock.monotonic())
         self.kinds[mock.side, _kind_of(request, mock.side)] += 1
 
 

@@ -81,6 +81,11 @@ def test_on_a_platform_each_kind_is_a_call_of_its_own_and_has_its_look() -> None
     assert _of(Side.ESP, _changes(501, ChangeKind.CREATE, new=True)) == (2, 4)
 
 
+def test_news_are_asked_for_after_each_minute_of_writing() -> None:
+    found = [needed(side, 0, [], is_first=False, is_full=False, minutes=3) for side in (Side.CRM, Side.ESP)]
+    assert [(one.listening, one.calls) for one in found] == [(3, 4), (6, 8)]
+
+
 def test_complaints_and_mails_are_listed_and_fields_described_once() -> None:
     found = needed(Side.ESP, 5, [], is_first=True, is_full=True)
     assert (found.reads, found.listings, found.describing, found.calls) == (2, 2, 3, 7)
