@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
+from benchmarks import parts
 from benchmarks.course import course
 from benchmarks.phases import Measured
 from benchmarks.tables import columns, number
@@ -42,6 +43,7 @@ def cost(measured: Measured) -> dict[str, Any]:
         "wall_s": measured.wall_s / cycles,
         "us_a_record": measured.cpu_s * 1e6 / units if units else None,
         "stages_s": {stage: seconds / cycles for stage, seconds in measured.stages.items()},
+        "parts_s": {part: seconds / cycles for part, seconds in measured.parts.items()},
         "waited_s": measured.waited_s / cycles,
         "answering_s": measured.answering_s / cycles,
         "times_below_vendor": vendor_s / cpu_s if cpu_s else None,
@@ -58,4 +60,4 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
         vendors = [number(phase["waited_s"] + phase["answering_s"]), number(phase["times_below_vendor"])]
         counts = [str(phase.get(key, "–")) for key in ("cycles", "records", "changes", "applied")]
         shown.add_row(phase["phase"], *counts, number(phase["cpu_s"]), each, *stages, *vendors)
-    return [shown]
+    return [shown, parts.table(results["phases"])]

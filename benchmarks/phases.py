@@ -17,6 +17,7 @@ import structlog
 
 from benchmarks.clock import SharedClock
 from benchmarks.memory import now_mib, peak_mib
+from benchmarks.parts import Parts
 from optsync.collecting import collect_rarely
 from optsync.config.load import load
 from optsync.model.change import ChangeState
@@ -49,8 +50,8 @@ class Order:
 @dataclass(slots=True, kw_only=True)
 class Measured:
     """Of those cycles that are measured. ``applied``: those of the changes that arrived; what is put off is journaled
-    again. ``cpu_s`` and ``stages`` (of it, by what was done) are this process's. ``waited_s``: for the vendors' limits,
-    in virtual time, and ``answering_s`` for their answers."""
+    again. ``cpu_s`` and of it ``stages`` (by what was done) and ``parts`` (by whose code) are this process's.
+    ``waited_s``: for the vendors' limits, in virtual time, and ``answering_s`` for their answers."""
 
     phase: str
     cycles: int = 0
@@ -63,6 +64,7 @@ class Measured:
     waited_s: float = 0.0
     answering_s: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
+    parts: dict[str, float] = field(default_factory=dict)
     at_rest_mib: float = 0.0
     peak_mib: float = 0.0
 
@@ -96,6 +98,7 @@ class Phase:
         self.clock = SharedClock(Path(order.clock))
         self.engine: Engine = compose(load(Path(order.config), {}), clock=self.clock)
         self.stages = Stages()
+        self.parts = Parts()
         self.measured = Measured(phase=order.phase, at_rest_mib=now_mib())
 
     def cycle(self, *, is_measured: bool = True, **options: Any) -> Report:
@@ -104,13 +107,16 @@ class Phase:
         made = self.measured
         before = (time.process_time(), time.perf_counter(), self.clock.slept, self.clock.monotonic())
         self.stages.begin()
+        self.parts.begin()
         report = run_cycle(self.engine, word=WORD, progress=self.stages, **options)
+        self.parts.end()
         self.stages.end()
         sync = report.syncs[SYNC]
         if sync.failures:
             sys.exit(f"a system failed: {sync.failures[0]}")
         if not is_measured:
             self.stages.seconds.clear()
+            self.parts.clear()
             return report
         cpu, wall, slept, moment = before
         made.cycles += 1
@@ -129,6 +135,7 @@ class Phase:
 
     def end(self) -> Measured:
         self.measured.stages = dict(self.stages.seconds)
+        self.measured.parts = self.parts.of(self.measured.cpu_s)
         self.measured.peak_mib = peak_mib()
         self.engine.close()
         return self.measured
