@@ -21,8 +21,10 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
         ([125.4, 124.6, 110.0, None], [125, 125, 125, 125]),
         ([0.2, 600.3, 600.9], [0, None, 600]),
         ([600.3, 0.2, 0.4], [600, None, 0]),
+        ([2.0**70, -1e12, 0.2], [None, None, 0]),
+        ([125.4, 1.7e12, 124.6], [125, 125, 125]),
     ],
-    ids=["unknown", "jitter", "a clock that is ahead", "a jump", "a clock put right"],
+    ids=["unknown", "jitter", "a clock that is ahead", "a jump", "a clock put right", "no clock", "no clock's jump"],
 )
 def test_the_offset_is_steady_until_the_clock_moves(
     measured: Sequence[float | None], expected: Sequence[int | None]

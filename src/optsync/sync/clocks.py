@@ -12,16 +12,20 @@ from optsync.state.unit import Unit
 
 STEADY = 30.0
 """Seconds: what a slow answer or a slow network may add to a measurement."""
+_POSSIBLE = 100 * 365 * 86_400.0
+"""Seconds: no clock is a century off. A number that says so is no time, and dates cannot be moved by any number."""
 
 
 def settled_offset(
     unit: Unit, system: str, measured: float | None, *, now: datetime
 ) -> tuple[timedelta | None, Jump | None]:
     """The offset to correct this system's times by (its clock minus ours), and the last jump that it has made.
-    ``measured``: seconds, from its newest answer, None if there is none yet.
+    ``measured``: seconds, from its newest answer, None if there is none yet; one that is impossible counts as none.
 
     The offset is None while it is unknown, and once when it has jumped: then the system's grants wait.
     """
+    if measured is not None and abs(measured) > _POSSIBLE:
+        measured = None
     key = f"offset:{system}"
     kept = _parse(unit.meta.get(key))
     if measured is None or (kept is not None and abs(measured - kept.seconds) <= STEADY):
