@@ -74,6 +74,27 @@ def test_an_opt_in_that_did_not_arrive_is_sent_again_and_nobody_is_taken_to_have
     w.settle()
 
 
+@pytest.mark.rule("nobody is opted in by accident")
+def test_an_edit_of_a_contact_at_which_an_opt_in_may_have_arrived_counts_as_a_new_no(world: Make) -> None:
+    """Its box is ticked and its stamp has moved: somebody may have ticked it again, and who came back says so again."""
+    w = _lifted(world)
+    w.use(Deaf(w, lambda: w.crm.act("set_field", email=ANN, field="city", value="Oslo"), is_lost=True))
+    w.sync()
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    w.settle()
+
+    w.wait(minutes=30)
+    w.esp.act("resubscribe", email=ANN)
+    w.sync()
+
+    assert not w.crm_shows(ANN)["opt_out"]
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    w.settle()
+
+
 class Overtaken(MockTransport):
     """Ann uses the link of a mail while our opt-out for her is on its way to the platform."""
 
