@@ -8,8 +8,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from random import Random
 
 from tests.crash.kills import Kills
+from tests.crash.life import Life
 from tests.crash.stage import KINDS, people, staged, state_url
 
 
@@ -24,7 +26,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with staged(folder, state_url(chosen.state, folder), people(chosen.people)) as stage:
-            kills = Kills(stage, chosen.seed, chosen.people, say=_say)
+            life = Life(stage, Random(f"life/{chosen.seed}"), chosen.people)
+            kills = Kills(stage, life, chosen.seed, say=_say)
             found = kills.play(chosen.kills)
     for line in found:
         _say(f"WRONG: {line}\n")

@@ -1,9 +1,14 @@
 """What a state database holds, seen from outside."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
 from optsync.state.schema import metadata
@@ -44,3 +49,26 @@ def damage(url: str) -> Sequence[str]:
         found = connection.execute(sa.text("PRAGMA quick_check")).scalars().all()
         orphans = connection.execute(sa.text("PRAGMA foreign_key_check")).all()
     return [line for line in found if line != "ok"] + [f"no such row: {row}" for row in orphans]
+
+
+def in_doubt(url: str) -> frozenset[str]:
+    """The addresses of the records of which it is not known whether a write of ours has arrived there."""
+    record, place, point = (metadata.tables[name] for name in ("system_record", "record_point", "contact_point"))
+    tables = point.join(place, place.c.point_id == point.c.id).join(record, record.c.id == place.c.record_id)
+    asked = sa.select(point.c.email).select_from(tables).where(record.c.unsure.is_not(None))
+    with _as_it_was_left(url) as copy, sa.create_engine(copy, poolclass=NullPool).connect() as connection:
+        return frozenset(connection.execute(asked).scalars())
+
+
+@contextmanager
+def _as_it_was_left(url: str) -> Iterator[str]:
+    """What a killed process left in an SQLite file is for the next one to put in order: only a copy is opened."""
+    if not url.startswith("sqlite"):
+        yield url
+        return
+    file = Path(str(make_url(url).database))
+    with TemporaryDirectory() as folder:
+        for part in (file, file.with_name(f"{file.name}-wal")):
+            if part.exists():
+                shutil.copy(part, folder)
+        yield f"sqlite:///{folder}/{file.name}"

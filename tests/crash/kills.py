@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
 
-from tests.crash.checks import damage, duplicates
+from tests.crash.checks import damage, duplicates, in_doubt
 from tests.crash.life import Life, disagreements, kept_out, wrong_writes
 from tests.crash.processes import pause
 from tests.crash.shared import Aim, Phase
@@ -18,14 +18,24 @@ _TRIES = 5
 
 
 class Kills:
-    """``killed``: how many kills landed in which phase; ``ended``: runs that were faster; ``kept_out``: people who came
-    back and are out on both sides."""
+    """``life``: of the people on the stage. ``only_at``: the phases at whose beginnings it is killed; at random moments
+    if there are none. ``killed``: how many kills landed in which phase; ``ended``: runs that were faster; ``kept_out``:
+    people who came back and are out on both sides."""
 
-    def __init__(self, stage: Stage, seed: int, people: int, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        life: Life,
+        seed: int,
+        *,
+        only_at: Sequence[Phase] = (),
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._stage = stage
+        self._life = life
         self._rng = Random(f"kills/{seed}")
+        self._only_at = only_at
         self._say = say
-        self._life = Life(stage, Random(f"life/{seed}"), people)
         self._longest = 100.0
         """Events of a run, as far as is known: a guess that grows until a run is over before its moment comes."""
         self._seconds = 0.5
@@ -43,6 +53,7 @@ class Kills:
             for _ in range(self._rng.randint(1, 3)):
                 self._life.go_on()
             self._run()
+            self._life.in_doubt = in_doubt(self._stage.url)
             found += wrong_writes(self._life, self._stage)
             self._say(f"\r{self.killed.total()} kills, {self.ended} runs went through ")
         self._say("\n")
@@ -53,7 +64,7 @@ class Kills:
 
     def _run(self) -> None:
         program = self._stage.program("sync", "--json")
-        if self._rng.random() < 0.25:
+        if not self._only_at and self._rng.random() < 0.25:
             program.start()
             pause(self._rng.uniform(0.0, self._seconds))
             ended = program.kill()
@@ -71,6 +82,8 @@ class Kills:
 
     def _aim(self) -> Aim:
         """One of the steps of a run, or just after it; every third near a write or in a commit, which are rare."""
+        if self._only_at:
+            return Aim(1, self._rng.choice(self._only_at), signal.SIGKILL)
         delay = self._rng.choice((0.0, self._rng.uniform(0.0, 0.004)))
         if self._rng.random() < 0.35:
             phase = self._rng.choice(_RARE)
