@@ -7,7 +7,10 @@ import structlog
 
 from optsync_mock.server import RunningServer
 from tests.cli.desk import Desk, imitations
+from tests.migrated import migrations
 from tests.scenarios.world import person
+
+__all__ = ["migrations"]
 
 
 @pytest.fixture(autouse=True)

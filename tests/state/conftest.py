@@ -9,8 +9,11 @@ from sqlalchemy.engine import URL
 
 from optsync.clock import ManualClock
 from optsync.state.store import Store
+from tests.migrated import migrations
 from tests.postgresql import create_database, require_server, text_of
 from tests.state.rows import NOW
+
+__all__ = ["migrations"]
 
 
 @pytest.fixture

@@ -15,6 +15,11 @@ from optsync.state.store import Store
 from tests.state.rows import dump, member, out, stored
 
 
+@pytest.fixture(autouse=True)
+def migrations() -> None:
+    """Here they are what is tested: every database gets them anew."""
+
+
 def move(store: Store, revision: str, *, is_down: bool = False) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))

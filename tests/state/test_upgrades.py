@@ -21,6 +21,11 @@ KEY = b"a secret of the tests"
 Rows: TypeAlias = dict[str, list[dict[str, Any]]]
 
 
+@pytest.fixture(autouse=True)
+def migrations() -> None:
+    """Here they are what is tested: every database gets them anew."""
+
+
 def load(store: Store, rows: Rows) -> None:
     """Puts them in as they were, and makes the database count on from there."""
     known = sa.MetaData()

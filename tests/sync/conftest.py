@@ -1,0 +1,3 @@
+from tests.migrated import migrations
+
+__all__ = ["migrations"]
