@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,20 @@ class Answer:
     @property
     def json(self) -> Any:
         return json.loads(self.out)
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits from now on sets the machine's clock ahead instead; everybody sees the time pass."""
+    ahead = 0.0
+    now, monotonic = SystemClock.now, SystemClock.monotonic
+
+    def sleep(_: SystemClock, seconds: float) -> None:
+        nonlocal ahead
+        ahead += max(0.0, seconds)
+
+    monkeypatch.setattr(SystemClock, "sleep", sleep)
+    monkeypatch.setattr(SystemClock, "now", lambda clock: now(clock) + timedelta(seconds=ahead))
+    monkeypatch.setattr(SystemClock, "monotonic", lambda clock: monotonic(clock) + ahead)
 
 
 def imitations(people: list[Person]) -> dict[str, VendorMock]:
