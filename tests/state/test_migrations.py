@@ -1,5 +1,8 @@
 """The schema grows by migrations, and says when it is too new."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -9,9 +12,12 @@ from alembic.runtime.migration import MigrationContext
 
 from optsync.clock import ManualClock
 from optsync.errors import CommandRefused, ConfigError
+from optsync.state import revisions
 from optsync.state.revisions import MIGRATIONS
 from optsync.state.schema import metadata
 from optsync.state.store import Store
+from tests.migrated import remembering
+from tests.state.databases import Databases
 from tests.state.rows import dump, member, out, stored
 
 
@@ -42,6 +48,44 @@ def test_the_migrations_make_the_same_partial_indexes(store: Store) -> None:
             for index in sa.inspect(connection).get_indexes(table.name)
         }
     assert {str(i.name) for table in metadata.sorted_tables for i in table.indexes} <= found
+
+
+def test_what_other_tests_remember_of_the_migrations_makes_the_same_schema(
+    url: str, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, databases, schemas = url.partition(":")[0].partition("+")[0], Databases(tmp_path), []
+    for patched in (False, True, True):
+        if patched:
+            monkeypatch.setattr(revisions, "upgrade", remembering(revisions.upgrade))
+        store = Store(databases.empty(kind), clock)
+        store.migrate()
+        with store._engine.connect() as connection:
+            schemas.append(described(connection))
+            assert revisions.revision_of(connection) == revisions.newest()
+        store.close()
+    assert schemas[0] == schemas[1] == schemas[2] != []
+
+
+def described(connection: sa.Connection) -> list[str]:
+    """Columns, keys and indexes of every table, in an order of their own."""
+    looking = sa.inspect(connection)
+    looks: tuple[Any, ...] = (
+        looking.get_multi_columns,
+        looking.get_multi_pk_constraint,
+        looking.get_multi_foreign_keys,
+    )
+    looks += (looking.get_multi_indexes, looking.get_multi_unique_constraints)
+    return sorted(f"{table} {_each(found)}" for look in looks for table, found in look().items())
+
+
+def _each(found: Any) -> list[str]:
+    return sorted(_in_words(one) for one in (found if isinstance(found, list) else [found]))
+
+
+def _in_words(found: Any) -> str:
+    if isinstance(found, dict):
+        return str({key: _in_words(value) for key, value in found.items()})
+    return str(found)
 
 
 def test_migrating_again_keeps_all_data(store: Store) -> None:
