@@ -1,6 +1,8 @@
 # The commands that people and the continuous integration share. `make test` needs Python 3.11 or newer, nothing else.
 
 SHELL := /bin/bash
+# Where this is set, every process that a test starts compiles the whole program anew.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
