@@ -9,7 +9,9 @@ import sqlalchemy as sa
 from optsync.clock import ManualClock
 from optsync.model.statement import Source, StatementKind, state
 from optsync.state import seal
-from optsync.state.columns import Word
+from optsync.state.codec import encode_evidence
+from optsync.state.columns import Word, word
+from optsync.state.events import Selection
 from optsync.state.schema import block, contact_point, erasure, evidence, meta, statement
 from optsync.state.store import Store
 from optsync.state.verify import Verdict
@@ -197,12 +199,15 @@ def test_a_moved_or_erased_block_membership_is_found(store: Store) -> None:
 @pytest.mark.parametrize(
     "order",
     [
-        sa.update(evidence).where(evidence.c.statement_id == 3).values(data='{"ip":"192.0.2.2"}'),
-        sa.update(evidence).where(evidence.c.statement_id == 3).values(data='{"ip": "192.0.2.1"}'),
+        sa.update(evidence).where(evidence.c.statement_id == 3).values(data=encode_evidence({"ip": "192.0.2.2"})[1]),
+        sa.update(evidence).where(evidence.c.statement_id == 3).values(shape=None, data=b'{"ip": "192.0.2.1"}'),
+        sa.update(evidence).where(evidence.c.statement_id == 3).values(data=b"\xc1"),
+        sa.update(evidence).where(evidence.c.statement_id == 3).values(data=b"\x90"),
+        sa.update(word).where(word.c.text == '["ip"]').values(text='["url"]'),
         sa.update(evidence).where(evidence.c.statement_id == 3).values(statement_id=5),
         sa.delete(evidence).where(evidence.c.statement_id == 3),
     ],
-    ids=["other words", "another spelling", "moved", "deleted"],
+    ids=["other words", "another spelling", "no values", "too few values", "other names", "moved", "deleted"],
 )
 def test_any_change_of_evidence_is_found(store: Store, order: sa.Executable) -> None:
     fill(store)
@@ -212,8 +217,9 @@ def test_any_change_of_evidence_is_found(store: Store, order: sa.Executable) -> 
 
 def test_evidence_that_was_added_is_found(store: Store) -> None:
     fill(store)
-    tamper(store, sa.insert(evidence).values(statement_id=5, data='{"ip":"192.0.2.1"}'))
-    assert places(verify(store)) == {(3, 5)}
+    shape, data = encode_evidence({"ip": "192.0.2.1"})
+    tamper(store, sa.insert(evidence).values(statement_id=5, shape=shape, data=data))
+    assert {p for p in places(verify(store)) if p[1]} == {(3, 5)}
 
 
 @pytest.mark.parametrize(
@@ -397,16 +403,14 @@ def test_a_replaced_key_still_verifies_while_it_is_listed(store: Store, url: str
 
 def erase(store: Store, key: int, *, without: str = "") -> None:
     """What forgetting somebody does to the ledger, or somebody who leaves a part of it out."""
-    ids = list(range(1, 6))
-    if without != "statement":
-        with store.transaction() as unit:
+    with store.transaction() as unit:
+        if without == "statement":
+            unit.ledger._blank(key)
+        else:
             wish = out(0, scope="*", source=Source.ADMIN, is_personal=True, clock="optsync", reason="forgotten")
-            unit.ledger.append([(key, wish)], run=None)
-    of_point = sa.and_(statement.c.point_id == key, statement.c.id.in_(ids))
+            unit.ledger.forget(key, wish)
     tamper(
         store,
-        sa.delete(evidence).where(evidence.c.statement_id.in_(sa.select(statement.c.id).where(of_point))),
-        sa.update(statement).where(of_point).values(salt=None, reason=None, record=None),
         sa.update(contact_point)
         .where(contact_point.c.id == key)
         .values(email=None, salt=None, hash=b"h" * 32, forgotten_at=None if without == "time" else NOW),
@@ -419,6 +423,52 @@ def test_a_forgotten_person_leaves_a_chain_that_still_verifies(store: Store) -> 
     erase(store, keys[BEN])
     verdict = verify(store)
     assert (verdict.found, verdict.erased) == (0, 2)
+
+
+def proofs(store: Store) -> dict[int, bytes | None]:
+    with store.reading() as unit:
+        return {event.id: event.proof for event in unit.events.read(Selection())}
+
+
+def test_a_proof_is_whole_where_it_is_shown_and_stays_the_same_when_what_it_covers_is_erased(store: Store) -> None:
+    keys = fill(store)
+    before = proofs(store)
+    assert {len(proof or b"") for proof in before.values()} == {32}
+
+    erase(store, keys[BEN])
+    after = proofs(store)
+    assert {number: after[number] for number in before} == before
+    with store._engine.connect() as connection:
+        stored = connection.execute(sa.select(statement.c.id, statement.c.proof)).all()
+    assert {number: bytes(proof) for number, proof in stored if number in (3, 4)} == {3: before[3], 4: before[4]}
+
+
+def test_nothing_that_is_kept_of_a_forgotten_person_tells_how_their_proofs_were_salted(store: Store) -> None:
+    keys = fill(store)
+    erase(store, keys[BEN])
+    with store._engine.connect() as connection:
+        kept = connection.execute(
+            sa.select(statement.c.id, statement.c.salt, contact_point.c.salt, statement.c.reason, statement.c.record)
+            .join(contact_point, contact_point.c.id == statement.c.point_id)
+            .where(statement.c.point_id == keys[BEN])
+        ).all()
+    assert [tuple(row[1:]) for row in kept if row[0] in (3, 4)] == [(None, None, None, None)] * 2
+    (last,) = (row for row in kept if row[0] not in (3, 4))
+    assert (len(last[1]), last[2]) == (16, None)
+
+
+def test_somebody_who_cuts_the_proofs_of_a_forgotten_person_is_found(store: Store) -> None:
+    keys = fill(store)
+    erase(store, keys[BEN])
+    tamper(store, sa.update(statement).where(statement.c.id == 3).values(proof=sa.func.substr(statement.c.proof, 1, 4)))
+    assert (2, None) in places(verify(store))
+
+
+@pytest.mark.parametrize("proof", [b"", b"p", None])
+def test_less_than_what_is_kept_of_a_proof_is_found(store: Store, proof: bytes | None) -> None:
+    fill(store)
+    tamper(store, sa.update(statement).where(statement.c.id == 3).values(proof=proof))
+    assert places(verify(store)) == {(2, 3)}
 
 
 def test_what_is_said_about_a_forgotten_person_is_sealed(store: Store) -> None:

@@ -168,7 +168,7 @@ def test_a_change_goes_from_plan_to_journal(store: Store, clock: ManualClock) ->
         assert (journaled.state, journaled.fact, journaled.message) == (ChangeState.REFUSED, "gone", "not there")
         assert journaled.settled_at == NOW + timedelta(minutes=1)
         assert unit.changes.counts("r") == {("letter", "mc", "field", "refused"): 1}
-        unit.changes.send_again(journaled.id, write={"kind": "fields", "fields": {}}, after={})
+        unit.changes.send_again(journaled, write={"kind": "fields", "fields": {}}, after={})
         assert ready_changes(unit, ["mc"])[0].write["fields"] == {}
 
 

@@ -85,7 +85,7 @@ def test_what_is_put_back_goes_before_what_is_left(unit: Unit) -> None:
     release(unit, (ChangeKind.OPT_OUT, 0), (ChangeKind.FIELD, 7))
     outbox = Outbox("letter", {"mc"}, lambda _: ABLE)
     (first,) = outbox.next_batch(unit)
-    unit.changes.send_again(first.id, write=first.write, after=first.after)
+    unit.changes.send_again(first, write=first.write, after=first.after)
     outbox.renew()
 
     assert sent(unit, outbox) == [["opt_out"], ["field"]]

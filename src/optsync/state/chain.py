@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from optsync.clock import Clock
 from optsync.state import seal
+from optsync.state.codec import evidence_text
 from optsync.state.columns import HexText, Word, microseconds, to_text
 from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks, insert_new, upsert
@@ -33,6 +34,13 @@ RAW = tuple(
 )
 """The columns of a statement as the database holds them, whatever somebody wrote there, but for words, whose number
 says nothing; :func:`raw` gives the form that was sealed."""
+EVIDENCE = (evidence.c.shape.label("evidence_shape"), evidence.c.data)
+"""Beside them; :func:`optsync.state.codec.evidence_text` gives the text that was sealed."""
+BONDS = tuple(
+    sa.type_coerce(column, sa.types.NullType()).label(name)
+    for name, column in (("point_salt", contact_point.c.salt), ("seal", contact_point.c.seal))
+)
+"""And what binds it to its point: all of them together are what :func:`proof_of` needs."""
 _DIGESTS = tuple(column.name for column in statement.c if isinstance(column.type, HexText))
 
 _HEAD = sa.select(meta.c.value).where(meta.c.key == HEAD)
@@ -46,9 +54,9 @@ _CLOSE = Prepared(
     .values(count=bindparam("leaves"), hash=bindparam("digest"), mac=bindparam("signature"))
 )
 _SEALS = Prepared(
-    sa.select(contact_point.c.id, contact_point.c.seal, contact_point.c.email, contact_point.c.hash).where(
-        contact_point.c.id.in_(any_of("points"))
-    )
+    sa.select(
+        contact_point.c.id, contact_point.c.seal, contact_point.c.salt, contact_point.c.email, contact_point.c.hash
+    ).where(contact_point.c.id.in_(any_of("points")))
 )
 _SEAL = Prepared(
     sa.update(contact_point)
@@ -58,7 +66,7 @@ _SEAL = Prepared(
 _NEWEST = Prepared(sa.select(block.c.id, block.c.hash).order_by(block.c.id.desc()).limit(1))
 _TOTAL = Prepared(sa.select(sa.func.sum(block.c.count)))
 _OLD = Prepared(
-    sa.select(*RAW, evidence.c.data)
+    sa.select(*RAW, *EVIDENCE)
     .outerjoin(evidence, evidence.c.statement_id == statement.c.id)
     .where(statement.c.block.is_(None), statement.c.id > bindparam("after"))
     .order_by(statement.c.id)
@@ -88,6 +96,14 @@ def parse_head(text: str | None) -> Head | None:
     except (IndexError, ValueError):
         return None
     return Head(block=number, hash=digest, statements=total)
+
+
+class Bond(NamedTuple):
+    """What binds statements to their contact point: its seal, and the salt of its address, with which their proofs are
+    made, too. None once the address is forgotten."""
+
+    seal: bytes
+    salt: bytes | None
 
 
 class Chain:
@@ -162,17 +178,17 @@ class Chain:
 
     # points
 
-    def seals_of(self, points: Collection[int]) -> dict[int, bytes]:
+    def bonds_of(self, points: Collection[int]) -> dict[int, Bond]:
         """What binds these points to their addresses; made where nothing was said about a point before.
         Under the lock of the head only."""
-        found: dict[int, bytes] = {}
+        found: dict[int, Bond] = {}
         for part in chunks(sorted(points)):
             rows = _SEALS.all(self._connection, points=part)
-            nameless = [(key, email, keyed) for key, known, email, keyed in rows if known is None]
+            nameless = [(key, email, keyed) for key, known, _, email, keyed in rows if known is None]
             made = [_seal_row(*each, salt) for each, salt in zip(nameless, new_salts(len(nameless)), strict=True)]
             _SEAL.run_each(self._connection, made)
-            found.update((key, known) for key, known, _, _ in rows if known is not None)
-            found.update((row["of"], row["seal"]) for row in made)
+            found.update((key, Bond(known, salt)) for key, known, salt, _, _ in rows if known is not None)
+            found.update((row["of"], Bond(row["seal"], row["salt"])) for row in made)
         return found
 
     # statements from before the chain
@@ -183,8 +199,8 @@ class Chain:
     def _seal_the_old(self) -> Head:
         head = self._newest()
         for rows in self._old():
-            seals = self.seals_of({row["point_id"] for row in rows})
-            head, _ = self._add(head, partial(self._seal_rows, rows, seals))
+            bonds = self.bonds_of({row["point_id"] for row in rows})
+            head, _ = self._add(head, partial(self._seal_rows, rows, bonds))
         return head
 
     def _old(self) -> Iterator[Sequence[dict[str, Any]]]:
@@ -196,19 +212,24 @@ class Chain:
             last = rows[-1]["id"]
             yield rows
 
-    def _seal_rows(self, rows: Sequence[dict[str, Any]], seals: Mapping[int, bytes], number: int) -> list[bytes]:
-        salts = new_salts(len(rows))
-        proofs = [
-            seal.proof(salt, seals[row["point_id"]], row, row["data"]) for salt, row in zip(salts, rows, strict=True)
-        ]
-        self._connection.execute(
-            sa.update(statement).where(statement.c.id == sa.bindparam("of")),
-            [
-                {"of": row["id"], "salt": salt, "proof": made, "block": number}
-                for row, salt, made in zip(rows, salts, proofs, strict=True)
-            ],
-        )
-        return [seal.leaf(row["id"], seals[row["point_id"]], made, row) for row, made in zip(rows, proofs, strict=True)]
+    def _seal_rows(self, rows: Sequence[dict[str, Any]], bonds: Mapping[int, Bond], number: int) -> list[bytes]:
+        sealed, leaves = [], []
+        for row in rows:
+            bond = bonds[row["point_id"]]
+            salt, own = salt_for(bond)
+            made = seal.proof(salt, bond.seal, row, evidence_text(row["evidence_shape"], row["data"]))
+            sealed.append({"of": row["id"], "salt": own, "proof": seal.mark(made), "block": number})
+            leaves.append(seal.leaf(row["id"], bond.seal, made, row))
+        self._connection.execute(sa.update(statement).where(statement.c.id == sa.bindparam("of")), sealed)
+        return leaves
+
+
+def salt_for(bond: Bond) -> tuple[bytes, bytes | None]:
+    """For a statement about to be sealed: the point's, or one of its own where the point has none any more."""
+    if bond.salt is not None:
+        return bond.salt, None
+    (own,) = new_salts(1)
+    return own, own
 
 
 def new_salts(count: int) -> list[bytes]:
@@ -221,6 +242,27 @@ def _seal_row(key: int, email: str | None, keyed: bytes | None, salt: bytes) -> 
     """Of a point that was forgotten before anything was said, the salt is not kept, as for any forgotten one."""
     made = seal.address_seal(salt, email or (keyed or b"").hex())
     return {"of": key, "seal": made, "salt": salt if email is not None else None}
+
+
+def proof_of(row: Mapping[str, Any]) -> bytes | None:
+    """The whole proof of a statement in the form that :func:`raw` gives, made again; None where what it needs is
+    erased."""
+    salt = row["point_salt"] if row["salt"] is None else row["salt"]
+    if salt is None or row["seal"] is None:
+        return None
+    return seal.proof(as_bytes(salt), as_bytes(row["seal"]), row, _text_of(row["evidence_shape"], row["data"]))
+
+
+def _text_of(shape: str | None, data: Any) -> str | None:
+    try:
+        return evidence_text(shape, None if data is None else as_bytes(data))
+    except ValueError:
+        return f"cannot be read: {data!r}"
+
+
+def as_bytes(value: object) -> bytes:
+    """Whatever somebody put there."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
 
 
 def raw(row: Mapping[str, Any] | RowMapping) -> dict[str, Any]:

@@ -108,17 +108,21 @@ _COLUMNS = (
     "kind",
     "priority",
     "rule",
-    "before",
-    "after",
+    "shape",
+    "data",
     "causes",
-    "write",
     "state",
     "fingerprint",
     "planned_at",
 )
-_RUN = bindparam("run", type_=Key)
-"""By its number, which is asked for once for many changes."""
-INSERT = Prepared(sa.insert(change).values({name: bindparam(name) for name in _COLUMNS} | {"run": _RUN}))
+_RUN, _SHAPE = (bindparam(name, type_=Key) for name in ("run", "shape"))
+"""By their numbers, which are asked for once for many changes."""
+INSERT = Prepared(
+    sa.insert(change).values({name: bindparam(name) for name in _COLUMNS} | {"run": _RUN, "shape": _SHAPE})
+)
+ADDRESSES = Prepared(
+    sa.select(contact_point.c.id, contact_point.c.email).where(contact_point.c.id.in_(any_of("points")))
+)
 SUPERSEDE = Prepared(
     sa.update(change)
     .where(
@@ -179,7 +183,9 @@ PUT_BACK = Prepared(
     .where(change.c.id == bindparam("key"))
     .values(state=ChangeState.READY, sent_at=sa.null(), message=bindparam("words"))
 )
-NOTE_KEPT = Prepared(sa.update(change).where(change.c.id == bindparam("key")).values(write=bindparam("text")))
+REWRITE = Prepared(
+    sa.update(change).where(change.c.id == bindparam("key")).values(shape=_SHAPE, data=bindparam("data"))
+)
 REFUSED_SINCE = Prepared(
     sa.select(change.c.point_id, sa.func.max(change.c.settled_at))
     .where(

@@ -1,7 +1,7 @@
 """Changes: plan, outbox, journal and undo log in one table."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -12,7 +12,8 @@ from optsync.clock import Clock
 from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.record import Value
 from optsync.state import change_sql as sql
-from optsync.state.codec import decode_write, dumps, encode_write, loads
+from optsync.state.change_codec import decode_deed, encode_deed
+from optsync.state.erasures import NAME
 from optsync.state.rows import chunks
 from optsync.state.schema import backlog, change
 from optsync.state.words import numbered
@@ -131,10 +132,12 @@ class Changes:
             return
         now, planned = self._clock.now(), str(ChangeState.PLANNED)
         self._supersede_older(changes, now)
-        number = numbered(self._connection, (run,))[run]
+        emails = self._addresses({c.point_id for c in changes})
+        deeds = [encode_deed(c.before, c.after, c.write, emails.get(c.point_id)) for c in changes]
+        words = numbered(self._connection, {run, *(shape for shape, _ in deeds)})
         rows = [
             {
-                "run": number,
+                "run": words[run],
                 "plan": c.plan,
                 "sync": c.sync,
                 "system": c.system,
@@ -144,17 +147,22 @@ class Changes:
                 "kind": str(c.kind),
                 "priority": c.priority,
                 "rule": str(c.rule),
-                "before": dumps(c.before),
-                "after": (after := dumps(c.after)),
+                "shape": words[shape],
+                "data": data,
                 "causes": c.causes,
-                "write": encode_write(c.write, after),
                 "state": planned,
                 "fingerprint": c.fingerprint,
                 "planned_at": now,
             }
-            for c in changes
+            for c, (shape, data) in zip(changes, deeds, strict=True)
         ]
         sql.INSERT.run_each(self._connection, rows)
+
+    def _addresses(self, points: Collection[int]) -> dict[int, str | None]:
+        found: dict[int, str | None] = {}
+        for part in chunks(sorted(points)):
+            found.update((key, email) for key, email in sql.ADDRESSES.all(self._connection, points=part))
+        return found
 
     def _supersede_older(self, changes: Sequence[NewChange], now: datetime) -> None:
         by_kind: dict[tuple[str, ChangeKind], list[int]] = {}
@@ -244,14 +252,10 @@ class Changes:
         ]
         sql.SETTLE.run_each(self._connection, rows)
 
-    def send_again(self, change_id: int, *, write: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    def send_again(self, sent: Change, *, write: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Puts a change back into the outbox with less to write."""
-        stored = dumps(dict(after))
-        self._connection.execute(
-            sa.update(change)
-            .where(change.c.id == change_id)
-            .values(state=ChangeState.READY, write=encode_write(write, stored), after=stored)
-        )
+        self._rewrite([replace(sent, write=dict(write), after=dict(after))])
+        self.set_state([sent.id], ChangeState.READY)
 
     def put_back(self, words: Mapping[int, str]) -> None:
         """Has changes, by id, wait to be sent another time; with the reason."""
@@ -271,10 +275,17 @@ class Changes:
         """Counts what earlier runs have left to be sent as this run's."""
         sql.ADOPT.run(self._connection, run=numbered(self._connection, (run,))[run], of=sync)
 
-    def note_kept(self, writes: Mapping[int, Mapping[str, Any]]) -> None:
-        """Notes in the journal, by change, what a system made of the values that it was sent."""
-        rows = [{"key": key, "text": encode_write(write)} for key, write in writes.items()]
-        sql.NOTE_KEPT.run_each(self._connection, rows)
+    def note_kept(self, kept: Iterable[tuple[Change, Mapping[str, Value]]]) -> None:
+        """Notes in the journal what a system made of the values that it was sent."""
+        self._rewrite([replace(sent, write={**sent.write, "kept": dict(values)}) for sent, values in kept])
+
+    def _rewrite(self, changes: Sequence[Change]) -> None:
+        deeds = [encode_deed(c.before, c.after, c.write, c.email) for c in changes]
+        words = numbered(self._connection, {shape for shape, _ in deeds})
+        rows = [
+            {"key": c.id, "shape": words[shape], "data": data} for c, (shape, data) in zip(changes, deeds, strict=True)
+        ]
+        sql.REWRITE.run_each(self._connection, rows)
 
     def open_of(self, sync: str) -> list[Change]:
         """Changes of a sync that an earlier run left unfinished."""
@@ -352,7 +363,8 @@ class Changes:
 
 
 def _change(row: Mapping[str, Any]) -> Change:
-    after = loads(row["after"])
+    email = row["email"]
+    deed = decode_deed(row["shape"], row["data"], None if email == NAME else email)
     return Change(
         id=row["id"],
         run=row["run"],
@@ -362,14 +374,14 @@ def _change(row: Mapping[str, Any]) -> Change:
         record_id=row["record_id"],
         record=row["rid"],
         point_id=row["point_id"],
-        email=row["email"],
+        email=email,
         kind=_KINDS[row["kind"]],
         priority=row["priority"],
         rule=row["rule"],
-        before=loads(row["before"]),
-        after=after,
+        before=deed.before,
+        after=deed.after,
         causes=row["causes"],
-        write=decode_write(row["write"], after),
+        write=deed.write,
         state=_STATES[row["state"]],
         fingerprint=row["fingerprint"],
         planned_at=row["planned_at"],

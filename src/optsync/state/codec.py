@@ -41,10 +41,12 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 _LARGE = 1
 """The kind of a packed value that is a whole number of more than 64 bits, by its digits."""
 _packed = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(ext_hook=lambda _, digits: int(bytes(digits))).decode
+unpack = msgspec.msgpack.Decoder(ext_hook=lambda _, digits: int(bytes(digits))).decode
+"""What :func:`pack` was given; tuples are lists then."""
 
 
-def _pack(values: Sequence[Any]) -> bytes:
+def pack(values: Sequence[Any]) -> bytes:
+    """Values in MessagePack, whole numbers of any size included."""
     try:
         return _packed(values)
     except OverflowError:
@@ -52,8 +54,10 @@ def _pack(values: Sequence[Any]) -> bytes:
 
 
 def _without_large(value: Any) -> Any:
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return tuple(map(_without_large, value))
+    if isinstance(value, dict):
+        return {name: _without_large(inner) for name, inner in value.items()}
     is_large = isinstance(value, int) and value.bit_length() > 63
     return msgspec.msgpack.Ext(_LARGE, str(value).encode()) if is_large else value
 
@@ -95,7 +99,7 @@ def encode_record(record: Record) -> Shaped:
         *map(record.topics.__getitem__, topics),
         *map(record.fields.__getitem__, fields),
     ]
-    return _shape_of(present, topics, fields, record.lists), _pack(values)
+    return _shape_of(present, topics, fields, record.lists), pack(values)
 
 
 @lru_cache(maxsize=1024)
@@ -106,7 +110,7 @@ def _shape_of(present: tuple[bool, ...], topics: Names, fields: Names, lists: fr
 def decode_record(rid: str, shape: str, data: bytes) -> Record:
     """The record of that id from its stored form."""
     present, topics, fields, lists = _of_shape(shape)
-    addresses, *values = _unpack(data)
+    addresses, *values = unpack(data)
     parts = dict(zip(present, values, strict=False))
     if "status" in parts:
         parts["status"] = _STATUSES[parts["status"]]
@@ -166,48 +170,31 @@ def loads(value: str | bytes | None) -> Any:
     return None if value is None else msgspec.json.decode(value)
 
 
-# changes
+# evidence
 
 
-def _nothing() -> dict[str, Any]:
-    """What most writes have none of is not stored."""
-    return {
-        "address": None,
-        "agreed": {},
-        "counterpart": None,
-        "evidence": None,
-        "fields": {},
-        "inactive": None,
-        "is_request": False,
-        "is_restrictive": False,
-        "left": None,
-        "status": None,
-        "tags": {},
-        "topics": {},
-    }
+def encode_evidence(evidence: Mapping[str, str]) -> Shaped:
+    """What it names, and the texts."""
+    names = sorted(evidence)
+    return dumps(names), pack([evidence[name] for name in names])
 
 
-_NOTHING = _nothing()
-_AS_AFTER = "="
-"""Stands for the values that the journal has in ``after`` already."""
+def decode_evidence(shape: str | None, data: bytes | None) -> dict[str, str]:
+    """What ``encode_evidence`` was given; nothing for none. Without a shape the data is the text itself."""
+    if data is None:
+        return {}
+    found: dict[str, str] = loads(data) if shape is None else dict(zip(_names(shape), unpack(data), strict=True))
+    return found
 
 
-def encode_write(write: Mapping[str, Any], after: str | None = None) -> str:
-    """A change's write, beside its ``after`` as that is stored; None: that is not known."""
-    kept = {name: value for name, value in write.items() if name not in _NOTHING or value != _NOTHING[name]}
-    for name in ("fields", "topics"):
-        if name in kept and dumps(kept[name]) == after:
-            kept[name] = _AS_AFTER
-    return dumps(kept)
+def evidence_text(shape: str | None, data: bytes | None) -> str | None:
+    """Evidence as it is sealed."""
+    if data is None:
+        return None
+    return bytes(data).decode(errors="replace") if shape is None else dumps(decode_evidence(shape, data))
 
 
-def decode_write(text: str, after: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``encode_write`` kept, whole again."""
-    kept: dict[str, Any] = loads(text)
-    for name in ("fields", "topics"):
-        if kept.get(name) == _AS_AFTER:
-            kept[name] = after
-    return _nothing() | kept
+_names = lru_cache(maxsize=1024)(loads)
 
 
 # links
@@ -217,7 +204,7 @@ def encode_agreed(agreed: Mapping[str, Agreed]) -> Shaped:
     """The names of the fields and what was agreed, once where both sides have the same."""
     names = sorted(agreed)
     pairs = [agreed[name] for name in names]
-    return dumps(names), _pack([_one_or_both(pair.crm, pair.esp) for pair in pairs])
+    return dumps(names), pack([_one_or_both(pair.crm, pair.esp) for pair in pairs])
 
 
 def _one_or_both(crm: Value, esp: Value) -> Any:
@@ -227,7 +214,7 @@ def _one_or_both(crm: Value, esp: Value) -> Any:
 
 def decode_agreed(shape: str, data: bytes) -> dict[str, Agreed]:
     """What ``encode_agreed`` made of it."""
-    return {name: _agreed(value) for name, value in zip(loads(shape), _unpack(data), strict=True)}
+    return {name: _agreed(value) for name, value in zip(loads(shape), unpack(data), strict=True)}
 
 
 def _agreed(value: Any) -> Agreed:

@@ -13,16 +13,8 @@ from sqlalchemy.engine import Connection
 from optsync.clock import Clock
 from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.record import Record
-from optsync.state.codec import (
-    decode_agreed,
-    decode_write,
-    dumps,
-    encode_agreed,
-    encode_record,
-    encode_write,
-    fingerprint_of,
-    loads,
-)
+from optsync.state.change_codec import Deed, decode_deed, encode_deed
+from optsync.state.codec import decode_agreed, dumps, encode_agreed, encode_record, fingerprint_of, loads
 from optsync.state.rows import chunks
 from optsync.state.schema import (
     change,
@@ -50,7 +42,6 @@ NAME = "(forgotten)"
 """What people read in an address's place."""
 
 _ABOUT_WISHES = frozenset({ChangeKind.OPT_OUT, ChangeKind.OPT_IN, ChangeKind.TOPIC, ChangeKind.BOUNCE})
-_WITH_VALUES = ("before", "after", "write", "fingerprint", "message")
 _NOT_SENT = (ChangeState.PLANNED, ChangeState.READY, ChangeState.HELD)
 
 
@@ -76,15 +67,8 @@ class Erasures:
             # Every commit of a cycle begins with a lock of its leases' rows.
             self._connection.execute(sa.text("LOCK TABLE lease IN EXCLUSIVE MODE"))
 
-    # the ledger
-
-    def blank_statements(self, point: int) -> None:
-        """Erases what tells of the person from the statements; what counts, and the chain, stays."""
-        mine = sa.select(statement.c.id).where(statement.c.point_id == point)
-        self._connection.execute(sa.delete(evidence).where(evidence.c.statement_id.in_(mine)))
-        self._connection.execute(
-            sa.update(statement).where(statement.c.point_id == point).values(salt=None, reason=None, record=None)
-        )
+    def drop_standing(self, point: int) -> None:
+        """What the ledger means is worked out anew."""
         self._connection.execute(sa.delete(standing).where(standing.c.point_id == point))
 
     # what was observed, agreed and written
@@ -138,12 +122,21 @@ class Erasures:
         for query in queries:
             for row in self._connection.execute(query).mappings().all():
                 is_theirs = row["point_id"] == point or row["record_id"] in own
-                if not is_theirs and not _holds(" ".join(str(row[c]) for c in _WITH_VALUES), texts):
+                # Where a write goes to its point's address that is not part of it, and is another's here.
+                deed = decode_deed(row["shape"], row["data"], None)
+                if not is_theirs and not _holds(f"{dumps(deed)} {row['fingerprint']} {row['message']}", texts):
                     continue
-                values = _blank_change(dict(row))
+                values = self._blank_change(row["id"], ChangeKind(row["kind"]), deed)
                 if row["state"] in _NOT_SENT:
                     values |= {"state": ChangeState.SUPERSEDED, "settled_at": self._clock.now()}
                 self._connection.execute(sa.update(change).where(change.c.id == row["id"]).values(**values))
+
+    def _blank_change(self, key: int, kind: ChangeKind, deed: Deed) -> dict[str, Any]:
+        is_wish = kind in _ABOUT_WISHES
+        before, after = (deed.before, deed.after) if is_wish else ({}, {})
+        shape, data = encode_deed(before, after, without_values(kind, deed.write), None)
+        numbered(self._connection, (shape,))
+        return {"shape": shape, "data": data, "fingerprint": f"forgotten {key}", "message": None}
 
     def blank_issues(self, point: int, records: Collection[tuple[str, str]]) -> None:
         """Closes and empties the issues about the person and about these (system, record id)."""
@@ -244,20 +237,6 @@ def without_values(kind: ChangeKind, write: Mapping[str, Any]) -> dict[str, Any]
         "left": None,
     }
     return {**write, **empty, "fields": fields}
-
-
-def _blank_change(row: dict[str, Any]) -> dict[str, Any]:
-    kind = ChangeKind(row["kind"])
-    is_wish = kind in _ABOUT_WISHES
-    write = without_values(kind, decode_write(row["write"], loads(row["after"])))
-    after = row["after"] if is_wish else dumps({})
-    return {
-        "before": row["before"] if is_wish else dumps({}),
-        "after": after,
-        "write": encode_write(write, after),
-        "fingerprint": f"forgotten {row['id']}",
-        "message": None,
-    }
 
 
 def _holds(text: str, texts: Collection[str]) -> bool:

@@ -9,8 +9,9 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from optsync.model.scope import EVERYTHING, path
 from optsync.model.statement import Statement, StatementKind
+from optsync.state.chain import EVIDENCE, proof_of
 from optsync.state.columns import Key, word
-from optsync.state.ledger import read_statement
+from optsync.state.ledger import read_statement, sealed_form
 from optsync.state.schema import block, contact_point, evidence, statement
 
 _PAGE = 1000
@@ -78,7 +79,9 @@ class Events:
         query = (
             sa.select(
                 statement,
-                evidence.c.data,
+                *EVIDENCE,
+                contact_point.c.salt.label("point_salt"),
+                contact_point.c.seal,
                 contact_point.c.email,
                 contact_point.c.hash.label("keyed_hash"),
                 block.c.hash.label("block_hash"),
@@ -110,15 +113,17 @@ class Events:
 
 
 def _event(row: RowMapping) -> Event:
+    said = read_statement(row)
+    sealed = {**row, **sealed_form(row["id"], row["point_id"], said, row["run"])}
     return Event(
         id=row["id"],
         point=row["point_id"],
         email=row["email"],
         keyed_hash=row["keyed_hash"],
-        said=read_statement(row),
+        said=said,
         run=row["run"],
         is_void=row["is_void"],
-        proof=row["proof"],
+        proof=row["proof"] and (proof_of(sealed) or row["proof"]),
         block=row["block"],
         block_hash=row["block_hash"],
     )

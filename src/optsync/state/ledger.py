@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection, RowMapping
 
 from optsync.model.statement import Source, Statement, StatementKind, Strength
 from optsync.reconcile.erasure import may_be_kept, without_private_part
 from optsync.state import seal
-from optsync.state.chain import Chain, Head, new_salts
-from optsync.state.codec import dumps, loads
+from optsync.state.chain import BONDS, EVIDENCE, RAW, Bond, Chain, Head, proof_of, raw, salt_for
+from optsync.state.codec import decode_evidence, dumps, encode_evidence
 from optsync.state.columns import microseconds
 from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks, insert_plainly, take_ids
@@ -45,13 +46,25 @@ _FORGOTTEN = Prepared(
     sa.select(contact_point.c.id).where(contact_point.c.id.in_(any_of("points")), contact_point.c.email.is_(None))
 )
 _KNOWN = Prepared(sa.select(statement.c.point_id, statement.c.uid).where(statement.c.point_id.in_(any_of("points"))))
-_TOLD = (*(statement.c[name] for name in PARTS), evidence.c.data)
+_TOLD = (*(statement.c[name] for name in PARTS), *EVIDENCE)
 _ABOUT = Prepared(
     sa.select(statement.c.point_id, *_TOLD)
     .outerjoin(evidence, evidence.c.statement_id == statement.c.id)
     .where(statement.c.point_id.in_(any_of("points")))
     .order_by(statement.c.point_id, statement.c.at, statement.c.uid)
 )
+_PROVEN = Prepared(
+    sa.select(*RAW, *EVIDENCE, *BONDS)
+    .join(contact_point, contact_point.c.id == statement.c.point_id)
+    .outerjoin(evidence, evidence.c.statement_id == statement.c.id)
+    .where(statement.c.point_id == bindparam("point"))
+)
+_BLANK = Prepared(
+    sa.update(statement)
+    .where(statement.c.id == bindparam("key"))
+    .values(proof=bindparam("made"), salt=sa.null(), reason=sa.null(), record=sa.null())
+)
+_NO_EVIDENCE = Prepared(sa.delete(evidence).where(evidence.c.statement_id.in_(any_of("keys"))))
 _SPOKEN_OF = Prepared(sa.select(statement.c.point_id).where(statement.c.point_id.in_(any_of("points"))).distinct())
 
 
@@ -82,7 +95,7 @@ class Ledger:
         """Under the lock of the chain's head: else two writers could seal one point differently, or say the same."""
         if self._connection.dialect.name != "sqlite":
             self._leave_out_known(news)  # whoever held the lock before may have said some of it
-        return self._insert(news, run, number, chain.seals_of({key for key, _ in news}))
+        return self._insert(news, run, number, chain.bonds_of({key for key, _ in news}))
 
     def _permitted(self, said: Sequence[tuple[int, Statement]]) -> Iterator[tuple[int, Statement]]:
         forgotten: set[int] = set()
@@ -94,6 +107,32 @@ class Ledger:
                 yield key, each
             elif may_be_kept(each):
                 yield key, without_private_part(each)
+
+    def forget(self, point: int, last: Statement) -> None:
+        """Erases from the statements about a point what tells of the person, and says the last thing about them. What
+        counts stays, and so does the chain: of every statement the whole proof is kept. The ``last`` one has a salt
+        of its own, since the point's goes with its address."""
+        news = {(point, last.uid): last}
+        chain = self._chain
+        if chain is None:
+            self._blank(point)
+            self._insert(news, None, None, {})
+            return
+
+        def fill(number: int) -> Sequence[bytes]:
+            # Under the lock of the head: what others say about the point is sealed before, or after it has no salt.
+            self._blank(point)
+            self._leave_out_known(news)
+            bond = chain.bonds_of({point})[point]
+            return self._insert(news, None, number, {point: bond._replace(salt=None)})
+
+        chain.add(fill)
+
+    def _blank(self, point: int) -> None:
+        rows = [raw(row) for row in _PROVEN.dicts(self._connection, point=point)]
+        _BLANK.run_each(self._connection, [{"key": row["id"], "made": proof_of(row) or row["proof"]} for row in rows])
+        for part in chunks([row["id"] for row in rows]):
+            _NO_EVIDENCE.run(self._connection, keys=part)
 
     def head(self) -> Head | None:
         """The newest block of the chain; None where nothing is sealed."""
@@ -124,28 +163,32 @@ class Ledger:
                 news.pop(known, None)
 
     def _insert(
-        self, news: Mapping[tuple[int, str], Statement], run: str | None, number: int | None, seals: Mapping[int, bytes]
+        self, news: Mapping[tuple[int, str], Statement], run: str | None, number: int | None, bonds: Mapping[int, Bond]
     ) -> list[bytes]:
         """Writes them, with their evidence, and returns their leaves by id; unsealed ones have empty leaves."""
         leaves: list[bytes] = []
-        words = numbered(self._connection, {run, *(getattr(s, name) for s in news.values() for name in _WORDS)})
+        told = {at: encode_evidence(said.evidence) for at, said in news.items() if said.evidence}
+        texts = {getattr(s, name) for s in news.values() for name in _WORDS}
+        words = numbered(self._connection, {run, *texts, *(shape for shape, _ in told.values())})
         for part in chunks(news.items(), 1000):
             rows, proofs = [], []
-            ids, salts = take_ids(self._connection, statement, len(part)), new_salts(len(part))
-            for row_id, salt, ((key, _), said) in zip(ids, salts, part, strict=True):
-                row = _row(row_id, key, said, run)
-                text = dumps(dict(said.evidence)) if said.evidence else None
+            for row_id, (at, said) in zip(take_ids(self._connection, statement, len(part)), part, strict=True):
+                row = sealed_form(row_id, at[0], said, run)
                 leaf = b""
                 if number is not None:
-                    made, leaf = seal.proof_and_leaf(row_id, salt, seals[key], row, text)
-                    row.update(salt=salt, proof=made, block=number)
+                    bond = bonds[at[0]]
+                    salt, own = salt_for(bond)
+                    text = dumps(dict(said.evidence)) if said.evidence else None
+                    made, leaf = seal.proof_and_leaf(row_id, salt, bond.seal, row, text)
+                    row.update(salt=own, proof=seal.mark(made), block=number)
                 # The seal has a truth of numbers, the databases have each its own.
                 row["is_personal"] = said.is_personal
                 row.update({name: words[row[name]] for name in (*_WORDS, "run")})
                 rows.append(row)
                 leaves.append(leaf)
-                if text is not None:
-                    proofs.append({"statement_id": row_id, "data": text})
+                if at in told:
+                    shape, data = told[at]
+                    proofs.append({"statement_id": row_id, "shape": words[shape], "data": data})
             insert_plainly(self._connection, statement, rows)
             insert_plainly(self._connection, evidence, proofs)
         return leaves
@@ -168,16 +211,13 @@ class Ledger:
     def points_of_import(self, uid: str) -> list[int]:
         """The points about which an import said something."""
         query = (
-            sa.select(statement.c.point_id)
+            sa.select(statement.c.point_id, *EVIDENCE)
             .join(evidence, evidence.c.statement_id == statement.c.id)
-            .where(
-                statement.c.source.in_((Source.IMPORT, Source.LEGACY)),
-                evidence.c.data.contains(f'"import":{dumps(uid)}', autoescape=True),
-            )
-            .distinct()
-            .order_by(statement.c.point_id)
+            .where(statement.c.source.in_((Source.IMPORT, Source.LEGACY)))
+            .execution_options(yield_per=1000)
         )
-        return list(self._connection.execute(query).scalars())
+        rows = self._connection.execute(query)
+        return sorted({point for point, shape, data in rows if decode_evidence(shape, data).get("import") == uid})
 
     def oldest_out_waiting(self, sync: str, *, after: datetime | None) -> datetime | None:
         """When the oldest out was noted that this sync has not looked at: the point is on its backlog, and the
@@ -196,8 +236,8 @@ class Ledger:
         return int(self._connection.execute(sa.select(sa.func.count()).select_from(statement)).scalar_one())
 
 
-def _row(row_id: int, key: int, said: Statement, run: str | None) -> dict[str, Any]:
-    """In the form that is sealed: times as microseconds, truth as 0 and 1."""
+def sealed_form(row_id: int, key: int, said: Statement, run: str | None) -> dict[str, Any]:
+    """A statement in the form that is sealed: times as microseconds, truth as 0 and 1."""
     return {
         "id": row_id,
         "point_id": key,
@@ -219,8 +259,8 @@ def _row(row_id: int, key: int, said: Statement, run: str | None) -> dict[str, A
 
 
 def read_statement(row: Mapping[str, Any] | RowMapping) -> Statement:
-    """From the columns of the statement and ``data`` of its evidence."""
-    return _statement(*(row[name] for name in (*PARTS, "data")))
+    """From the columns of the statement and those of its evidence."""
+    return _statement(*(row[name] for name in (*PARTS, "evidence_shape", "data")))
 
 
 def _statement(  # noqa: PLR0913, PLR0917 - the columns of PARTS and the evidence, as they come
@@ -237,7 +277,8 @@ def _statement(  # noqa: PLR0913, PLR0917 - the columns of PARTS and the evidenc
     system: str | None,
     record: str | None,
     target: str | None,
-    data: str | None,
+    shape: str | None,
+    data: bytes | None,
 ) -> Statement:
     return Statement(
         uid=uid,
@@ -253,5 +294,5 @@ def _statement(  # noqa: PLR0913, PLR0917 - the columns of PARTS and the evidenc
         system=system,
         record=record,
         target=target,
-        evidence=loads(data) or {},
+        evidence=decode_evidence(shape, data),
     )

@@ -116,11 +116,13 @@ statement = Table(
     Column("run", Word, ForeignKey("word.id")),
     Column("salt", LargeBinary(16)),
     Column("proof", LargeBinary(32)),
-    Column("block", ForeignKey("block.id"), index=True),
+    Column("block", ForeignKey("block.id")),
     UniqueConstraint("point_id", "uid"),
 )
-"""``proof`` is the digest of ``salt`` and of the whole statement with its evidence. When the person is forgotten,
-``salt``, ``reason``, ``record`` and evidence are erased and ``proof`` stays. Nothing else ever changes."""
+"""``proof``: the first bytes of the digest of a salt and of the whole statement with its evidence. The salt is the
+contact point's; those that were sealed before that, and those about forgotten people, have a ``salt`` of their own.
+When the person is forgotten, all of the digest is kept, and ``salt``, ``reason``, ``record`` and evidence are erased.
+Nothing else ever changes."""
 
 block = Table(
     "block",
@@ -138,8 +140,10 @@ evidence = Table(
     "evidence",
     metadata,
     Column("statement_id", ForeignKey("statement.id"), primary_key=True),
-    Column("data", Text, nullable=False),
+    Column("shape", Word, ForeignKey("word.id")),
+    Column("data", LargeBinary, nullable=False),
 )
+"""``shape`` names what ``data`` has the values of; without one ``data`` is the text of an older release."""
 
 standing = Table(
     "standing",
@@ -178,10 +182,9 @@ change = Table(
     Column("kind", String(20), nullable=False),
     Column("priority", Integer, nullable=False),
     Column("rule", String(40), nullable=False),
-    Column("before", Text, nullable=False),
-    Column("after", Text, nullable=False),
+    Column("shape", Word, ForeignKey("word.id"), nullable=False),
+    Column("data", LargeBinary, nullable=False),
     Column("causes", HexTexts, nullable=False),
-    Column("write", Text, nullable=False),
     Column("state", String(20), nullable=False),
     Column("fingerprint", HexText, nullable=False),
     Column("planned_at", Moment, nullable=False),
@@ -193,6 +196,8 @@ change = Table(
         "state IN ('planned','ready','sending','applied','same','refused','failed','held','superseded')", name="state"
     ),
 )
+"""``shape`` names what ``data`` has the values of: what was before and is after, and what is written
+(:mod:`optsync.state.change_codec`)."""
 Index(
     "ix_change_plan",
     change.c.plan,

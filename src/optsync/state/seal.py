@@ -2,8 +2,9 @@
 :mod:`optsync.state.chain`.
 
 Two digests stand for a statement. Its *proof* covers everything, salted, so that it can stay when the person is
-forgotten and what it covered is erased: without the salt nobody can try out what it was made of. Its *leaf* covers the
-proof and what is never erased, so that these parts are proven even then; only the block's hash holds it.
+forgotten and what it covered is erased: without the salt nobody can try out what it was made of. Until then it can be
+made again at any time, and its first bytes are kept, which tell the statement of a block that was edited. Its *leaf*
+covers the proof and what is never erased, so that these parts are proven even then; only the block's hash holds it.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ START = bytes(32)
 """What the first block names as the hash before it."""
 SALT = 16
 """Bytes of a salt."""
+_MARK = 4
 _LASTING = (
     "uid",
     "scope",
@@ -49,6 +51,16 @@ def proof(salt: bytes, seal: bytes, row: Mapping[str, Any], evidence: str | None
     ``seal``: its contact point's; ``evidence``: as stored."""
     text = _encode((*_lasting(row), row["reason"], row["record"], evidence))
     return hashlib.sha256(b"optsync proof 1\0" + salt + seal + text).digest()
+
+
+def mark(made: bytes) -> bytes:
+    """What is kept of a proof that can be made again."""
+    return made[:_MARK]
+
+
+def is_mark(kept: bytes, made: bytes) -> bool:
+    """Whether that was kept of this proof; a release before this one has kept all of it."""
+    return kept in (mark(made), made)
 
 
 def leaf(statement_id: int, seal: bytes, made: bytes, row: Mapping[str, Any]) -> bytes:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +12,7 @@ from sqlalchemy.types import NullType
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import Source, StatementKind
 from optsync.state import seal
-from optsync.state.chain import NOTED, RAW, Head, parse_head, raw
+from optsync.state.chain import BONDS, EVIDENCE, NOTED, RAW, Head, as_bytes, parse_head, proof_of, raw
 from optsync.state.codec import loads
 from optsync.state.prepared import Prepared
 from optsync.state.schema import block, contact_point, erasure, evidence, run, statement
@@ -29,19 +28,23 @@ _NEXT_BLOCKS = Prepared(
     .order_by(block.c.id)
     .limit(_BLOCKS)
 )
+_SPAN = (statement.c.block - 1) // _BLOCKS
+# Blocks follow one another as their statements do: where to look for them needs no index.
+_SPANS = Prepared(
+    sa.select(_SPAN.label("span"), sa.func.min(statement.c.id), sa.func.max(statement.c.id))
+    .where(statement.c.block.is_not(None))
+    .group_by(_SPAN)
+)
 # Read as it comes, not all at once.
 _SAID = (
-    sa.select(
-        *RAW,
-        evidence.c.data,
-        contact_point.c.email,
-        sa.type_coerce(contact_point.c.salt, NullType()).label("point_salt"),
-        sa.type_coerce(contact_point.c.seal, NullType()).label("seal"),
-    )
+    sa.select(*RAW, *EVIDENCE, contact_point.c.email, *BONDS)
     .outerjoin(evidence, evidence.c.statement_id == statement.c.id)
     .outerjoin(contact_point, contact_point.c.id == statement.c.point_id)
-    .where(statement.c.block.between(bindparam("first"), bindparam("last")))
-    .order_by(statement.c.block, statement.c.id)
+    .where(
+        statement.c.id.between(bindparam("lowest"), bindparam("highest")),
+        statement.c.block.between(bindparam("first"), bindparam("last")),
+    )
+    .order_by(statement.c.id)
     .execution_options(yield_per=1000)
 )
 _SUMMARIES = (
@@ -122,6 +125,7 @@ class Verification:
         self._previous: tuple[int, bytes] = (0, seal.START)
         self._total = 0
         self._is_signed = False
+        self._spans: dict[int, tuple[int, int]] = {}
         self._forgotten: frozenset[int] = frozenset()
 
     def run(self, *, written_down: bytes | None, step: Callable[[int, int], None]) -> Verdict:
@@ -129,10 +133,12 @@ class Verification:
         are through."""
         of = int(_COUNT.scalar(self._connection))
         self._forgotten = frozenset(_FORGOTTEN.scalars(self._connection))
+        self._spans = {span: (lowest, highest) for span, lowest, highest in _SPANS.all(self._connection)}
         wanted = _Remembered(self._remembered(), written_down)
         for rows in self._blocks():
-            said = self._statements(rows[0]["id"], rows[-1]["id"])
-            by_block = {number: list(group) for number, group in groupby(said, key=lambda row: row["block"])}
+            by_block: dict[int, list[dict[str, Any]]] = {}
+            for each in self._statements(rows[0]["id"], rows[-1]["id"]):
+                by_block.setdefault(each["block"], []).append(each)
             for row in rows:
                 self._block(row, by_block.pop(row["id"], []))
                 wanted.see(row["id"], row["hash"], self._verdict)
@@ -154,26 +160,31 @@ class Verification:
             yield rows
 
     def _statements(self, first: int, last: int) -> Iterator[dict[str, Any]]:
-        for row in self._connection.execute(_SAID, {"first": first, "last": last}).mappings():
-            yield {**raw(row), "is_forgotten": row["point_id"] in self._forgotten}
+        within = [ids for span, ids in self._spans.items() if _span_of(first) <= span <= _span_of(last)]
+        if not within:
+            return
+        places = {"lowest": min(low for low, _ in within), "highest": max(high for _, high in within)}
+        for row in self._connection.execute(_SAID, {**places, "first": first, "last": last}).mappings():
+            values = raw(row)
+            yield {**values, "is_forgotten": row["point_id"] in self._forgotten, "made": proof_of(values)}
 
     # one block
 
     def _block(self, row: Mapping[str, Any], said: Sequence[Mapping[str, Any]]) -> None:
         number, before = row["id"], self._previous
-        self._previous = (number, _bytes(row["hash"]))
+        self._previous = (number, as_bytes(row["hash"]))
         self._total += len(said)
         if number != before[0] + 1:
             self._verdict.add(_missing(before[0] + 1, number - 1), block=number)
-        elif _bytes(row["previous"]) != before[1]:
+        elif as_bytes(row["previous"]) != before[1]:
             self._verdict.add("names another hash of the block before it than that block has", block=number)
         bad_points: set[int] = set()
         for each in said:
             self._statement(each, bad_points)
         if row["count"] != len(said):
             self._verdict.add(f"{row['count']} statements were sealed and {len(said)} are there", block=number)
-        leaves = [seal.leaf(s["id"], _bytes(s["seal"]), _bytes(s["proof"]), s) for s in said]
-        if seal.block_hash(_bytes(row["previous"]), number, row["at"], leaves) != row["hash"]:
+        leaves = [seal.leaf(s["id"], as_bytes(s["seal"]), s["made"] or as_bytes(s["proof"]), s) for s in said]
+        if seal.block_hash(as_bytes(row["previous"]), number, row["at"], leaves) != row["hash"]:
             self._verdict.add("its time, its statements or their order are not those that were sealed", block=number)
         self._signature(row)
 
@@ -186,7 +197,7 @@ class Verification:
         self._is_signed = True
         if not self._keys:
             return
-        place = seal.signer(self._keys, _bytes(row["hash"]), _bytes(row["mac"]))
+        place = seal.signer(self._keys, as_bytes(row["hash"]), as_bytes(row["mac"]))
         if place is None:
             self._verdict.add("signed with a key that is not configured, or by somebody who has none", block=row["id"])
         else:
@@ -198,9 +209,9 @@ class Verification:
         if row["point_id"] not in bad_points and (problem := _point_problem(row)):
             bad_points.add(row["point_id"])
             self._verdict.add(problem, block=row["block"], statement=row["id"])
-        if row["salt"] is None:
+        if row["salt"] is None and row["point_salt"] is None:
             self._erased(row)
-        elif row["point_id"] not in bad_points and not _is_proven(row):
+        elif row["point_id"] not in bad_points and not seal.is_mark(as_bytes(row["proof"]), row["made"] or b""):
             problem = "it is about somebody else, or its content or evidence is not what was sealed"
             self._verdict.add(problem, block=row["block"], statement=row["id"])
 
@@ -258,7 +269,7 @@ class _Remembered:
 
     def see(self, number: int, digest: object, verdict: Verdict) -> None:
         """A block that is there."""
-        found = _bytes(digest)
+        found = as_bytes(digest)
         if self._written_down is not None and found.startswith(self._written_down):
             self.is_written_down_found = True
         for noted, uid in self._runs.pop(number, {}).items():
@@ -282,21 +293,17 @@ def _point_problem(row: Mapping[str, Any]) -> str | None:
         return None if row["is_forgotten"] and row["email"] is None else "its address can't be proven any more"
     if row["email"] is None:
         return "its address is gone, and nobody forgot the person"
-    is_same = seal.address_seal(_bytes(row["point_salt"]), row["email"]) == row["seal"]
+    is_same = seal.address_seal(as_bytes(row["point_salt"]), row["email"]) == row["seal"]
     return None if is_same else "its address is not the one that was sealed"
 
 
-def _is_proven(row: Mapping[str, Any]) -> bool:
-    made = seal.proof(_bytes(row["salt"]), _bytes(row["seal"]), row, row["data"])
-    return made == _bytes(row["proof"])
+def _span_of(number: int) -> int:
+    """As databases divide whole numbers: towards zero."""
+    before = number - 1
+    return abs(before) // _BLOCKS * (-1 if before < 0 else 1)
 
 
 def _missing(first: int, last: int) -> str:
     if last < first:
         return f"comes where block {first} should be"
     return f"block {first} is missing" if first == last else f"blocks {first} to {last} are missing"
-
-
-def _bytes(value: object) -> bytes:
-    """Whatever somebody put there."""
-    return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from optsync.model.record import Record
+from optsync.model.record import Record, Value
 from optsync.state.changes import Change, Settled
 from optsync.state.issues import NewIssue
 from optsync.state.unit import Unit
@@ -17,7 +16,7 @@ from optsync.sync.asking import end_requests
 @dataclass(slots=True, kw_only=True)
 class Effects:
     """``sync``: whose changes they are. ``waiting``: changes that are sent another time, with the reason; ``kept``:
-    journaled writes by change, with what the system made of them; ``shown`` and ``gone``: what records show with our
+    what the system made of the values of a change; ``shown`` and ``gone``: what records show with our
     write in them, by key; ``certain``: records about which nothing is unsure any more; ``in_doubt``: what an earlier
     write of a record leaves unsure; ``missing``: those that the system does not have; ``again``: points to look at
     again; ``unsent`` and ``refused``: requests that never left, and those that were refused, with the reason."""
@@ -26,7 +25,7 @@ class Effects:
     agreements: Agreements
     settled: list[Settled] = field(default_factory=list)
     waiting: dict[int, str] = field(default_factory=dict)
-    kept: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    kept: list[tuple[Change, Mapping[str, Value]]] = field(default_factory=list)
     shown: list[tuple[int, Record]] = field(default_factory=list)
     gone: list[tuple[int, Record]] = field(default_factory=list)
     certain: list[int] = field(default_factory=list)

@@ -94,8 +94,8 @@ def forget(engine: Engine, address: str, *, actor: str) -> Forgotten:
         if since is None:
             was_known = key is not None
             key = unit.points.require([address])[address]
-            unit.erasures.blank_statements(key)
-            unit.ledger.append([(key, _out(now))], run=None)
+            unit.ledger.forget(key, _out(now))
+            unit.erasures.drop_standing(key)
         else:
             was_known = True
         assert key is not None  # noqa: S101 - for the type checker

@@ -130,7 +130,7 @@ class Settler:
             self._receipt(unit, effects, change, outcome, old)
         effects.settled.append(Settled(id=change.id, state=state, record_id=key, message=outcome.message or None))
         if kept := kept_otherwise(change, outcome):
-            effects.kept[change.id] = {**change.write, "kept": kept}
+            effects.kept.append((change, kept))
         if change.before.get("status") == Status.ARCHIVED:
             effects.again.add(change.point_id)  # fields stood still for it, and nothing else would look at them again
         if key is not None:
@@ -253,7 +253,7 @@ class Settler:
             effects.certain.append(change.record_id)
         if goes_on:
             after = {k: v for k, v in change.after.items() if k != name}
-            unit.changes.send_again(change.id, write=write, after=after)
+            unit.changes.send_again(change, write=write, after=after)
             self.is_anything_sent_again = True
         else:
             words = _words(outcome, change)

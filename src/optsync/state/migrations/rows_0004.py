@@ -48,7 +48,7 @@ def back(table: str, row: Row, texts: Mapping[int, str]) -> Row:
     for name in WORDS.get(table, ()):
         row[name] = None if row[name] is None else texts[row[name]]
     for name in _TEXTS.get(table, ()):
-        row[name] = None if row[name] is None else _to_text(row[name])
+        row[name] = None if row[name] is None else to_text(row[name])
     if table == "system_record":
         row["data"] = _record_whole(msgspec.json.decode(texts[row.pop("shape")]), _unpack(row["data"]))
     elif table == "link":
@@ -57,7 +57,7 @@ def back(table: str, row: Row, texts: Mapping[int, str]) -> Row:
         row["agreed"] = _json(dict(zip(names, both, strict=True)))
     elif table == "change":
         row["causes"] = _causes_to_text(row["causes"])
-        row["fingerprint"] = _to_text(row["fingerprint"])
+        row["fingerprint"] = to_text(row["fingerprint"])
         write, after = msgspec.json.decode(row["write"]), msgspec.json.decode(row["after"])
         row["write"] = _json({**_NOTHING, **{k: after if v == "=" else v for k, v in write.items()}})
     return row
@@ -101,7 +101,7 @@ def _to_bytes(text: str) -> bytes:
     return b"\0" + plain if len(plain) == DIGEST or (len(plain) > DIGEST and plain[0] == 0) else plain
 
 
-def _to_text(stored: bytes) -> str:
+def to_text(stored: bytes) -> str:
     if len(stored) == DIGEST:
         return stored.hex()
     return (stored[1:] if len(stored) > DIGEST and stored[0] == 0 else stored).decode()
