@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optsync.clock import ManualClock
 from optsync.model.change import ChangeState
 from optsync.state.change_codec import decode_deed, encode_deed
 from optsync.state.store import Store
@@ -80,7 +79,7 @@ def test_numbers_of_any_size_are_kept(number: int) -> None:
     assert (deed.after, deed.write["agreed"]) == (fields, {"S=S": [number, None]})
 
 
-def test_what_is_noted_about_a_change_later_leaves_the_rest_of_it(store: Store, clock: ManualClock) -> None:
+def test_what_is_noted_about_a_change_later_leaves_the_rest_of_it(store: Store) -> None:
     with store.transaction() as unit:
         _, (key,) = stored(unit, [member(1)])
         (point,) = unit.points.find(["p1@example.com"]).values()
@@ -97,3 +96,16 @@ def test_what_is_noted_about_a_change_later_leaves_the_rest_of_it(store: Store, 
         (again,) = unit.changes.of_run("r")
     assert (again.before, again.after, again.write["fields"]) == ({"FNAME": None}, {}, {})
     assert again.state is ChangeState.READY
+
+
+def test_what_was_erased_meanwhile_does_not_come_back_with_what_is_noted(store: Store) -> None:
+    with store.transaction() as unit:
+        _, (key,) = stored(unit, [member(1)])
+        (point,) = unit.points.find(["p1@example.com"]).values()
+        unit.changes.plan("r", [change(key, point)])
+        (planned,) = unit.changes.of_run("r")
+        unit.erasures.blank_changes(point, {key}, (), {"p1@example.com"})
+        unit.changes.note_kept([(planned, {"FNAME": "ADA"})])
+        unit.changes.send_again(planned, write=planned.write, after=planned.after)
+        (erased,) = unit.changes.of_run("r")
+    assert (erased.before, erased.after, erased.write["fields"], "kept" in erased.write) == ({}, {}, {}, False)

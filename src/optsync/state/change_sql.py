@@ -184,7 +184,10 @@ PUT_BACK = Prepared(
     .values(state=ChangeState.READY, sent_at=sa.null(), message=bindparam("words"))
 )
 REWRITE = Prepared(
-    sa.update(change).where(change.c.id == bindparam("key")).values(shape=_SHAPE, data=bindparam("data"))
+    sa.update(change)
+    # Whose person was forgotten meanwhile has another fingerprint, and must not get its values back.
+    .where(change.c.id == bindparam("key"), change.c.fingerprint == bindparam("known"))
+    .values(shape=_SHAPE, data=bindparam("data"))
 )
 REFUSED_SINCE = Prepared(
     sa.select(change.c.point_id, sa.func.max(change.c.settled_at))

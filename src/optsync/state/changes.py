@@ -283,7 +283,8 @@ class Changes:
         deeds = [encode_deed(c.before, c.after, c.write, c.email) for c in changes]
         words = numbered(self._connection, {shape for shape, _ in deeds})
         rows = [
-            {"key": c.id, "shape": words[shape], "data": data} for c, (shape, data) in zip(changes, deeds, strict=True)
+            {"key": c.id, "known": c.fingerprint, "shape": words[shape], "data": data}
+            for c, (shape, data) in zip(changes, deeds, strict=True)
         ]
         sql.REWRITE.run_each(self._connection, rows)
 
