@@ -1,5 +1,6 @@
 """The ledger proves itself: whatever is edited, taken away, added or moved in it is found and named."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from typing import Any
 
@@ -194,6 +195,20 @@ def test_a_moved_or_erased_block_membership_is_found(store: Store) -> None:
     assert {(2, None), (None, 4)} <= places(verify(store))
     tamper(store, sa.update(statement).where(statement.c.id == 4).values(block=9))
     assert {(2, None), (None, 4)} <= places(verify(store))
+
+
+def test_of_many_blocks_each_has_its_statements_and_one_that_was_moved_far_is_found(store: Store) -> None:
+    with store.transaction() as unit:
+        key = unit.points.require([ANN])[ANN]
+        for n in range(205):
+            unit.ledger.append([(key, out(n + 1))], run=None)
+    verdict = verify(store)
+    assert verdict.found == 0
+    assert verdict.head is not None
+    assert (verdict.head.block, verdict.head.statements) == (205, 205)
+
+    tamper(store, sa.update(statement).where(statement.c.id == 3).values(block=203))
+    assert {number for number, _ in places(verify(store))} == {3, 203}
 
 
 @pytest.mark.parametrize(
@@ -401,14 +416,16 @@ def test_a_replaced_key_still_verifies_while_it_is_listed(store: Store, url: str
 # erasure
 
 
+LAST = out(0, scope="*", source=Source.ADMIN, is_personal=True, clock="optsync", reason="forgotten")
+
+
 def erase(store: Store, key: int, *, without: str = "") -> None:
     """What forgetting somebody does to the ledger, or somebody who leaves a part of it out."""
     with store.transaction() as unit:
         if without == "statement":
             unit.ledger._blank(key)
         else:
-            wish = out(0, scope="*", source=Source.ADMIN, is_personal=True, clock="optsync", reason="forgotten")
-            unit.ledger.forget(key, wish)
+            unit.ledger.forget(key, LAST)
     tamper(
         store,
         sa.update(contact_point)
@@ -477,6 +494,27 @@ def test_what_is_said_about_a_forgotten_person_is_sealed(store: Store) -> None:
     with store.transaction() as unit:
         unit.ledger.append([(keys[BEN], out(5))], run="r")
     assert verify(store).found == 0
+
+
+def test_what_is_said_while_somebody_is_forgotten_is_sealed_all_the_same(
+    store: Store, url: str, clock: ManualClock
+) -> None:
+    keys = fill(store)
+    other = Store(url, clock, keys=lambda: KEYS)
+    with ThreadPoolExecutor(1) as another:
+        with store.transaction() as unit:
+            unit.ledger.forget(keys[BEN], LAST)
+            meanwhile = another.submit(said, other, BEN, 5)
+            # It waits for the ledger's head, or for the database as a whole.
+            assert wait([meanwhile], timeout=0.3).not_done
+            unit.points.forget(BEN, at=NOW)
+            unit.erasures.note(keys[BEN], actor="Eve", systems=[])
+        assert meanwhile.result() == keys[BEN]
+    other.close()
+    verdict = verify(store)
+    assert (verdict.findings, verdict.erased) == ([], 2)
+    assert verdict.head is not None
+    assert verdict.head.statements == 7
 
 
 def test_what_stays_of_a_forgotten_persons_statements_is_still_proven(store: Store) -> None:
