@@ -1,6 +1,5 @@
 """The ledger proves itself: whatever is edited, taken away, added or moved in it is found and named."""
 
-from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from typing import Any
 
@@ -8,19 +7,14 @@ import pytest
 import sqlalchemy as sa
 
 from optsync.clock import ManualClock
-from optsync.model.statement import Source, StatementKind, state
 from optsync.state import seal
 from optsync.state.codec import encode_evidence
 from optsync.state.columns import Word, word
-from optsync.state.events import Selection
-from optsync.state.schema import block, contact_point, erasure, evidence, meta, statement
+from optsync.state.schema import block, contact_point, evidence, meta, statement
 from optsync.state.store import Store
-from optsync.state.verify import Verdict
 from optsync.state.words import numbered
+from tests.state.ledgers import ANN, BEN, CAT, KEYS, fill, places, said, tamper, verify
 from tests.state.rows import NOW, out
-
-KEYS = (b"the first key of the tests", b"an older key of the tests")
-ANN, BEN, CAT = "ann@example.com", "ben@example.com", "cat@example.com"
 
 
 @pytest.fixture
@@ -29,58 +23,6 @@ def store(url: str, clock: ManualClock) -> Any:
     opened.migrate()
     yield opened
     opened.close()
-
-
-def said(store: Store, email: str, *minutes: int, **parts: Any) -> int:
-    """One append with an out for each number; the key of the point."""
-    with store.transaction() as unit:
-        key = unit.points.require([email])[email]
-        details = {"reason": "enough", "system": "mc", "record": "m1", "evidence": {"ip": "192.0.2.1"}, **parts}
-        unit.ledger.append([(key, out(n, **details)) for n in minutes], run="r")
-    return key
-
-
-def fill(store: Store) -> dict[str, int]:
-    """Three blocks: ids 1 and 2, then 3 and 4, then 5; a retraction among them."""
-    keys = {ANN: said(store, ANN, 60, 50), BEN: said(store, BEN, 60, 50)}
-    with store.transaction() as unit:
-        target = unit.ledger.about([keys[ANN]])[keys[ANN]][0].uid
-        keys[CAT] = unit.points.require([CAT])[CAT]
-        retract = state(
-            scope="acme/news",
-            kind=StatementKind.RETRACT,
-            at=NOW,
-            clock="optsync",
-            seen_at=NOW,
-            source=Source.ADMIN,
-            target=target,
-        )
-        unit.ledger.append([(keys[CAT], retract)], run=None)
-    return keys
-
-
-def verify(store: Store, *, keys: tuple[bytes, ...] = KEYS, head: str | None = None) -> Verdict:
-    with store.reading() as unit:
-        return unit.ledger.verify(keys, written_down=None if head is None else bytes.fromhex(head))
-
-
-def tamper(store: Store, *orders: sa.Executable) -> None:
-    """As somebody with a database client does it, without keeping to the rules of foreign keys."""
-    with store._engine.connect() as connection:
-        if store.is_sqlite:
-            # Not within a transaction, where SQLite ignores it.
-            connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
-        with connection.begin():
-            if not store.is_sqlite:
-                connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
-            for order in orders:
-                connection.execute(order)
-        if store.is_sqlite:
-            connection.connection.cursor().execute("PRAGMA foreign_keys=ON")
-
-
-def places(verdict: Verdict) -> set[tuple[int | None, int | None]]:
-    return {(f.block, f.statement) for f in verdict.findings}
 
 
 def test_what_optsync_wrote_itself_is_fine(store: Store) -> None:
@@ -411,128 +353,3 @@ def test_a_replaced_key_still_verifies_while_it_is_listed(store: Store, url: str
     rotated.close()
     assert (verdict.found, verdict.signed_with) == (0, {1: 3, 0: 1})
     assert verify(store, keys=(b"a new key of the tests",)).found == 3
-
-
-# erasure
-
-
-LAST = out(0, scope="*", source=Source.ADMIN, is_personal=True, clock="optsync", reason="forgotten")
-
-
-def erase(store: Store, key: int, *, without: str = "") -> None:
-    """What forgetting somebody does to the ledger, or somebody who leaves a part of it out."""
-    with store.transaction() as unit:
-        if without == "statement":
-            unit.ledger._blank(key)
-        else:
-            unit.ledger.forget(key, LAST)
-    tamper(
-        store,
-        sa.update(contact_point)
-        .where(contact_point.c.id == key)
-        .values(email=None, salt=None, hash=b"h" * 32, forgotten_at=None if without == "time" else NOW),
-        *([] if without == "note" else [sa.insert(erasure).values(point_id=key, at=NOW, actor="Eve", systems="[]")]),
-    )
-
-
-def test_a_forgotten_person_leaves_a_chain_that_still_verifies(store: Store) -> None:
-    keys = fill(store)
-    erase(store, keys[BEN])
-    verdict = verify(store)
-    assert (verdict.found, verdict.erased) == (0, 2)
-
-
-def proofs(store: Store) -> dict[int, bytes | None]:
-    with store.reading() as unit:
-        return {event.id: event.proof for event in unit.events.read(Selection())}
-
-
-def test_a_proof_is_whole_where_it_is_shown_and_stays_the_same_when_what_it_covers_is_erased(store: Store) -> None:
-    keys = fill(store)
-    before = proofs(store)
-    assert {len(proof or b"") for proof in before.values()} == {32}
-
-    erase(store, keys[BEN])
-    after = proofs(store)
-    assert {number: after[number] for number in before} == before
-    with store._engine.connect() as connection:
-        stored = connection.execute(sa.select(statement.c.id, statement.c.proof)).all()
-    assert {number: bytes(proof) for number, proof in stored if number in (3, 4)} == {3: before[3], 4: before[4]}
-
-
-def test_nothing_that_is_kept_of_a_forgotten_person_tells_how_their_proofs_were_salted(store: Store) -> None:
-    keys = fill(store)
-    erase(store, keys[BEN])
-    with store._engine.connect() as connection:
-        kept = connection.execute(
-            sa.select(statement.c.id, statement.c.salt, contact_point.c.salt, statement.c.reason, statement.c.record)
-            .join(contact_point, contact_point.c.id == statement.c.point_id)
-            .where(statement.c.point_id == keys[BEN])
-        ).all()
-    assert [tuple(row[1:]) for row in kept if row[0] in (3, 4)] == [(None, None, None, None)] * 2
-    (last,) = (row for row in kept if row[0] not in (3, 4))
-    assert (len(last[1]), last[2]) == (16, None)
-
-
-def test_somebody_who_cuts_the_proofs_of_a_forgotten_person_is_found(store: Store) -> None:
-    keys = fill(store)
-    erase(store, keys[BEN])
-    tamper(store, sa.update(statement).where(statement.c.id == 3).values(proof=sa.func.substr(statement.c.proof, 1, 4)))
-    assert (2, None) in places(verify(store))
-
-
-@pytest.mark.parametrize("proof", [b"", b"p", None])
-def test_less_than_what_is_kept_of_a_proof_is_found(store: Store, proof: bytes | None) -> None:
-    fill(store)
-    tamper(store, sa.update(statement).where(statement.c.id == 3).values(proof=proof))
-    assert places(verify(store)) == {(2, 3)}
-
-
-def test_what_is_said_about_a_forgotten_person_is_sealed(store: Store) -> None:
-    keys = fill(store)
-    erase(store, keys[BEN])
-    with store.transaction() as unit:
-        unit.ledger.append([(keys[BEN], out(5))], run="r")
-    assert verify(store).found == 0
-
-
-def test_what_is_said_while_somebody_is_forgotten_is_sealed_all_the_same(
-    store: Store, url: str, clock: ManualClock
-) -> None:
-    keys = fill(store)
-    other = Store(url, clock, keys=lambda: KEYS)
-    with ThreadPoolExecutor(1) as another:
-        with store.transaction() as unit:
-            unit.ledger.forget(keys[BEN], LAST)
-            meanwhile = another.submit(said, other, BEN, 5)
-            # It waits for the ledger's head, or for the database as a whole.
-            assert wait([meanwhile], timeout=0.3).not_done
-            unit.points.forget(BEN, at=NOW)
-            unit.erasures.note(keys[BEN], actor="Eve", systems=[])
-        assert meanwhile.result() == keys[BEN]
-    other.close()
-    verdict = verify(store)
-    assert (verdict.findings, verdict.erased) == ([], 2)
-    assert verdict.head is not None
-    assert verdict.head.statements == 7
-
-
-def test_what_stays_of_a_forgotten_persons_statements_is_still_proven(store: Store) -> None:
-    keys = fill(store)
-    erase(store, keys[BEN])
-    tamper(store, sa.update(statement).where(statement.c.id == 3).values(kind="grant"))
-    assert (2, None) in places(verify(store))
-
-
-@pytest.mark.parametrize("without", ["time", "note", "statement"])
-def test_erasing_without_forgetting_is_found(store: Store, without: str) -> None:
-    keys = fill(store)
-    erase(store, keys[BEN], without=without)
-    assert {(2, 3), (2, 4)} <= places(verify(store))
-
-
-def test_new_words_in_place_of_erased_ones_are_found(store: Store) -> None:
-    keys = fill(store)
-    erase(store, keys[BEN])
-    tamper(store, sa.update(statement).where(statement.c.id == 4).values(reason="invented"))
-    assert places(verify(store)) == {(2, 4)}
