@@ -11,7 +11,7 @@ from optsync_mailchimp.mapping import parse_time
 
 # Sign-ups through forms and pages. A shop's is left out: it writes consent as a side effect of an order.
 BY_PERSON = ("signup", "landing_page_signup", "website_signup", "squatter_signup")
-_UNSURE = "generic_signup"
+UNSURE = "generic_signup"
 _NOT_BY_PERSON = ("api", "import", "admin")
 
 
@@ -20,7 +20,7 @@ def confirm_opt_in(client: MailchimpClient, audience: str, record: str, since: d
 
     Source: Mailchimp Marketing API 3.0, List contact activity feed.
     """
-    filters = ",".join((*BY_PERSON, _UNSURE))
+    filters = ",".join((*BY_PERSON, UNSURE))
     reply = client.get(
         f"/lists/{audience}/members/{record}/activity-feed", {"activity_filters": filters, "count": 1000}
     )
@@ -29,13 +29,14 @@ def confirm_opt_in(client: MailchimpClient, audience: str, record: str, since: d
     items = reply.body.get("activity")
     if not reply.is_ok or not isinstance(items, list):
         raise SystemUnavailable(client.system, f"a member's activity could not be read (HTTP {reply.status})")
-    found = [sign_up for item in items if isinstance(item, dict) and (sign_up := _sign_up(item, since))]
-    return max(found, key=lambda sign_up: sign_up.at, default=None)
+    found = [one for item in items if isinstance(item, dict) and (one := sign_up(item, since))]
+    return max(found, key=lambda one: one.at, default=None)
 
 
-def _sign_up(item: Mapping[str, Any], since: datetime) -> SignUp | None:
+def sign_up(item: Mapping[str, Any], since: datetime) -> SignUp | None:
+    """What an item of the activity tells of a sign-up by the person later than ``since``, if anything."""
     kind, at = item.get("activity_type"), parse_time(item.get("created_at_timestamp"))
-    if at is None or at <= since or kind not in (*BY_PERSON, _UNSURE):
+    if at is None or at <= since or kind not in (*BY_PERSON, UNSURE):
         return None
     detail = {key: value for key, value in item.items() if isinstance(value, str) and value}
     told = " ".join(value.casefold() for key, value in detail.items() if key != "activity_type")
@@ -43,6 +44,6 @@ def _sign_up(item: Mapping[str, Any], since: datetime) -> SignUp | None:
         return None
     # A generic one counts only if it names where the person signed up.
     is_sourced = any(key not in ("activity_type", "created_at_timestamp") for key in detail)
-    if kind == _UNSURE and not is_sourced:
+    if kind == UNSURE and not is_sourced:
         return None
     return SignUp(at=at, detail=detail)

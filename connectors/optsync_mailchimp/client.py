@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from requests.auth import HTTPBasicAuth
 
 from optsync.connect.contract import Context
-from optsync.connect.http import Answer, Effect, HttpSession, TryAgain
+from optsync.connect.http import Answer, Effect, HttpSession, TryAgain, is_loopback
 from optsync.connect.ratelimit import Pace
 from optsync.errors import CredentialsRefused, SystemUnavailable
 from optsync_mailchimp.settings import MailchimpSettings
@@ -61,12 +62,20 @@ class MailchimpClient:
             secrets=(key, base64.b64encode(f"optsync:{key}".encode()).decode()),
             read_timeout=_READ_TIMEOUT,
         )
+        # Results of batches lie with a storage service: signed links, which our key must not travel to.
+        self._storage = HttpSession(
+            context,
+            base_url=settings.endpoint,
+            judge=_judge_storage,
+            pace=self._pace,
+            read_timeout=_READ_TIMEOUT,
+        )
         self._clock = context.clock
 
     @property
     def calls(self) -> int:
         """Requests sent so far, retries included."""
-        return self._session.calls
+        return self._session.calls + self._storage.calls
 
     @property
     def clock_offset(self) -> float | None:
@@ -89,9 +98,23 @@ class MailchimpClient:
         """A write; a 4xx about the record is returned, not raised."""
         return self._reply(self._session.send(method, path, effect=effect, params=params, json=body))
 
+    def download(self, url: str) -> bytes:
+        """What lies behind a link to results.
+
+        Raises:
+            SystemUnavailable: it is no such link, or none any more.
+        """
+        if urlsplit(url).scheme != "https" and not is_loopback(urlsplit(url).hostname):
+            raise SystemUnavailable(self.system, "the link to the results is none")
+        answer = self._storage.send("GET", url, effect=Effect.READ, use_auth=False)
+        if answer.status != 200:
+            raise SystemUnavailable(self.system, f"the results could not be fetched (HTTP {answer.status})")
+        return answer.content
+
     def close(self) -> None:
         """Gives the connections back."""
         self._session.close()
+        self._storage.close()
 
     def _reply(self, answer: Answer) -> Reply:
         return Reply(status=_status(answer), body=answer.body if isinstance(answer.body, dict) else {}, at=answer.at)
@@ -122,6 +145,11 @@ class MailchimpClient:
         if _title(answer) == "compliancerelated":
             raise CredentialsRefused(self.system, _advice(status, answer))
         raise TryAgain(f"HTTP {status}", after=answer.retry_after(self._clock.now()), maybe_applied=True)
+
+
+def _judge_storage(answer: Answer) -> None:
+    if answer.status == 429 or answer.status >= 500:
+        raise TryAgain(f"HTTP {answer.status}")
 
 
 def _status(answer: Answer) -> int:

@@ -1,6 +1,6 @@
 """Mailchimp as optsync sees it: client, mapping, reading and writing joined to the connector contract."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -9,6 +9,7 @@ from optsync.connect.contract import (
     Capabilities,
     CollectionInfo,
     Context,
+    Departures,
     Health,
     OptInStamp,
     SignUp,
@@ -24,6 +25,7 @@ from optsync_mailchimp.bulk import LARGEST
 from optsync_mailchimp.checking import Checker
 from optsync_mailchimp.client import MailchimpClient
 from optsync_mailchimp.complaints import Complaints
+from optsync_mailchimp.departing import Departing
 from optsync_mailchimp.forgetting import forget
 from optsync_mailchimp.mailings import MailingReader
 from optsync_mailchimp.mapping import MailchimpSide
@@ -75,6 +77,7 @@ class Mailchimp:
         self._checker = Checker(self._client, self._schemas)
         self._signs = SignReader(self._client)
         self._mailings = MailingReader(self._client)
+        self._departing = Departing(self._client)
 
     @property
     def calls(self) -> int:
@@ -115,6 +118,9 @@ class Mailchimp:
 
     def confirm_opt_in(self, collection: str, record: str, since: datetime) -> SignUp | None:
         return confirm_opt_in(self._client, collection, record, since)
+
+    def departures(self, collection: str, asked: Mapping[str, datetime | None], ticket: str | None) -> Departures:
+        return self._departing.departures(collection, asked, ticket)
 
     def activity(self, collection: str, cursor: str | None, since: datetime) -> Iterator[SignPage]:
         return self._signs.read(collection, cursor, since)

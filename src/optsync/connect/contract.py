@@ -5,7 +5,7 @@ policy: it never decides who may be mailed, which value wins or whether a write 
 """
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -18,7 +18,7 @@ from optsync.connect.settings import CrmSide, EspSide, SystemSettings
 from optsync.model.change import Fact, Outcome, Write
 from optsync.model.mailing import Mailing
 from optsync.model.page import Page, ReadSpec
-from optsync.model.record import Record, Side, Status
+from optsync.model.record import Origin, Record, Side, Status
 from optsync.model.sign import SignPage
 
 
@@ -160,6 +160,26 @@ class SignUp:
     detail: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """An opt-out that the record does not show any more, found in its activity. ``origin`` is UNKNOWN where nobody
+    knows; that counts as the person."""
+
+    at: datetime
+    origin: Origin = Origin.UNKNOWN
+    reason: str | None = None
+    detail: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departures:
+    """``told``, by record id: the newest opt-out, None where there is none. Who is not in it is asked about again, with
+    the ``ticket`` if there is one: the system is working on it."""
+
+    told: Mapping[str, Departure | None]
+    ticket: str | None = None
+
+
 @runtime_checkable
 class Connector(Protocol):
     """One connected account. Constructing it does no I/O.
@@ -250,6 +270,17 @@ class CanScanIds(Protocol):
 class CanConfirmOptIn(Protocol):
     def confirm_opt_in(self, collection: str, record: str, since: datetime) -> SignUp | None:
         """A sign-up by the person newer than ``since`` in the record's activity, if there is one."""
+
+
+@runtime_checkable
+class CanTellDepartures(Protocol):
+    def departures(self, collection: str, asked: Mapping[str, datetime | None], ticket: str | None) -> Departures:
+        """The newest opt-out in the activity of each of these records, whatever they show now. ``asked``: by record
+        id, since when one counts (that moment included; None: ever), by the vendor's clock.
+
+        About a few it tells at once. Many it may have worked on elsewhere and give a ``ticket``, of at most 200
+        characters, that another process can present as well; an unusable one asks anew. A record is left out of the
+        answer where its activity cannot be read, never taken for one without an opt-out."""
 
 
 @runtime_checkable

@@ -14,6 +14,7 @@ from optsync.connect.contract import (
     CanReportActivity,
     CanScanIds,
     CanTag,
+    CanTellDepartures,
     Connector,
 )
 from optsync.connect.mock import VendorMock
@@ -32,6 +33,7 @@ POWERS: dict[type, str] = {
     CanReportActivity: "activity",
     CanScanIds: "scan_ids",
     CanTag: "tag",
+    CanTellDepartures: "departures",
 }
 """The optional verbs, with the words for them."""
 

@@ -21,6 +21,7 @@ from optsync.state.pseudonyms import Pseudonyms
 from optsync.state.records import Records
 from optsync.state.runs import Runs
 from optsync.state.sources import Sources
+from optsync.state.unasked import Unasked
 
 
 class Unit:
@@ -51,6 +52,10 @@ class Unit:
     @cached_property
     def sources(self) -> Sources:
         return Sources(self._connection)
+
+    @cached_property
+    def unasked(self) -> Unasked:
+        return Unasked(self._connection)
 
     @cached_property
     def ledger(self) -> Ledger:

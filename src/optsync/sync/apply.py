@@ -21,6 +21,7 @@ from optsync.state.unit import Unit
 from optsync.state.unsure import Unsure
 from optsync.sync.asking import end_requests, note_requests
 from optsync.sync.binding import SourceBinding
+from optsync.sync.departures import Departures
 from optsync.sync.engine import Engine
 from optsync.sync.observe import Observer
 from optsync.sync.outbox import Outbox, needs_another_look
@@ -56,6 +57,7 @@ class Applier:
         self._run = run
         self._guarded = guarded
         self._observer = observer
+        self._departures = Departures(engine, run, guarded)
         self._turn = turn
         self._available = set(turn.available)
         self._stopping = stopping
@@ -125,13 +127,14 @@ class Applier:
         and so does whoever said something meanwhile. Notes that the others are about to be sent."""
         existing = [c for c in batch if c.record is not None and c.record_id is not None]
         self._read_again(binding, [c.record for c in existing if c.record is not None])
+        unheard = self._departures.left_open(binding, {c.record_id for c in existing if c.record_id is not None})
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
             observed = {o.key: o for o in unit.records.load(c.record_id for c in existing if c.record_id)}
             waiting = set(unit.points.still_waiting(self._sync, {c.point_id for c in batch}))
             fresh = {c.id for c in batch if c.point_id not in waiting} | self._still_undone(unit, existing)
             changed = {c.id for c in existing if not _shows(observed[c.record_id or 0], c, binding)}
-            stale = [c for c in batch if c.id not in fresh or c.id in changed]
+            stale = [c for c in batch if c.id not in fresh or c.id in changed or c.record_id in unheard]
             self._drop(unit, stale)
             dropped = {c.id for c in stale}
             return self._commit_intent(unit, self._still_decided(unit, [c for c in batch if c.id not in dropped]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optsync.config.schema import Config, SyncConfig
-from optsync.connect.contract import Absence, CanArchive, CanRename, Capabilities, Connector, OptInStamp
+from optsync.connect.contract import Absence, CanArchive, CanRename, CanTellDepartures, Capabilities, Connector, OptInStamp
 from optsync.model.page import ReadSpec
 from optsync.model.record import Side, Value
 from optsync.model.scope import Purpose, contains
@@ -37,6 +37,8 @@ class SourceBinding:
     representations: tuple[Representation, ...]
     scopes: Mapping[str, str] = field(default_factory=dict)
     """Of every configured sync, by name."""
+    tells_departures: bool = False
+    """Whether the system can be asked for opt-outs that its records do not show any more."""
 
     def hearers(self, scope: str) -> list[str]:
         """The syncs, of any source, in which a statement about ``scope`` can matter."""
@@ -77,7 +79,12 @@ def bind(config: Config, connectors: Mapping[str, type[Connector]]) -> Bound:
     scopes = {name: policy.scope for name, policy in policies.items()}
     digests = {name: sync.digest() for name, sync in config.syncs.items()}
     sources = {
-        key: replace(_source(key, parts, capabilities[key[0]], digests), scopes=scopes) for key, parts in wanted.items()
+        key: replace(
+            _source(key, parts, capabilities[key[0]], digests),
+            scopes=scopes,
+            tells_departures=issubclass(connectors[key[0]], CanTellDepartures),
+        )
+        for key, parts in wanted.items()
     }
     decisions = {name: _decided_by(config, name) for name in config.syncs}
     return Bound(policies=policies, sources=sources, purposes=config.purposes, meanings=digests, decisions=decisions)

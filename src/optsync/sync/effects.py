@@ -19,7 +19,7 @@ class Effects:
     what the system made of the values of a change; ``shown`` and ``gone``: what records show with our
     write in them, by key; ``certain``: records about which nothing is unsure any more; ``in_doubt``: what an earlier
     write of a record leaves unsure; ``missing``: those that the system does not have; ``again``: points to look at
-    again; ``unsent`` and ``refused``: requests that never left, and those that were refused, with the reason."""
+    again; ``hidden``: records that may hide an opt-out now, and since when; ``unsent`` and ``refused``: requests that never left, and those that were refused, with the reason."""
 
     sync: str
     agreements: Agreements
@@ -32,12 +32,13 @@ class Effects:
     in_doubt: dict[int, Unsure] = field(default_factory=dict)
     missing: list[int] = field(default_factory=list)
     again: set[int] = field(default_factory=set)
+    hidden: dict[int, datetime | None] = field(default_factory=dict)
     unsent: list[Change] = field(default_factory=list)
     refused: list[tuple[Change, str]] = field(default_factory=list)
     issues: list[NewIssue] = field(default_factory=list)
 
-    def store(self, unit: Unit, *, at: datetime, run: str) -> None:
-        """Stores all of it."""
+    def store(self, unit: Unit, source_id: int, *, at: datetime, run: str) -> None:
+        """Stores all of it; the records are of that source."""
         unit.changes.settle(self.settled)
         unit.changes.put_back(self.waiting)
         unit.changes.note_kept(self.kept)
@@ -46,6 +47,7 @@ class Effects:
         unit.records.clear_unsure(self.certain)
         unit.records.set_unsure(self.in_doubt)
         unit.records.set_missing(self.missing, since=at, is_gone=True)
+        unit.unasked.note(source_id, self.hidden)
         self.agreements.save()
         end_requests(unit, self.unsent, self.refused, at=at, run=run)
         unit.issues.open_all(self.issues, run=run)

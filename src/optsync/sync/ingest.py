@@ -10,6 +10,7 @@ from optsync.model.masking import mask, mask_words
 from optsync.model.page import Page, RowFault
 from optsync.model.record import Record, Status
 from optsync.model.statement import Statement
+from optsync.reconcile.departure import hidden_since, may_hide
 from optsync.reconcile.detect import Claim, Detected, Doubt, detect, with_restrictions
 from optsync.reconcile.reading import Jump, Reading
 from optsync.reconcile.representation import Representation, overlay, with_address
@@ -81,6 +82,8 @@ class Ingest:
         self._digests: Mapping[str, bytes] = {}
         self._compared: Collection[int] = ()
         self._renewed: dict[int, bytes] = {}
+        self._hidden: dict[str, datetime | None] = {}
+        """Records that may hide an opt-out, and since when."""
         self.faults: Sequence[RowFault] = ()
         self.screen = Screen(unit, binding)
         self._reading = Reading(
@@ -126,6 +129,7 @@ class Ingest:
         self._unit.records.note_digests(self._renewed)
         keys = {rid: k.key for rid, k in known.items()} | self._store(news)
         self._speak(news)
+        self._note_hidden(keys)
         self._note_faults(sifted.faults)
         self._note_shown(shown, keys, news)
         self._note_ticked(news)
@@ -143,6 +147,7 @@ class Ingest:
     def _examine(self, record: Record, old: Observed | None) -> _News | None:
         if old is not None and self._now.keeps_lists:
             record = replace(record, lists=record.lists or old.record.lists)
+        self._look_for_hidden(record, old)
         if old is not None and self._is_as_it_was(record, old):
             return None
         before = self._before(old)
@@ -170,6 +175,18 @@ class Ingest:
         elif record.modified_at != old.record.modified_at:
             self._stamped.append((old.key, replace(old.record, modified_at=record.modified_at)))
         return True
+
+    def _look_for_hidden(self, record: Record, old: Observed | None) -> None:
+        """At the first reading of a collection nobody is asked about: it takes things as they are."""
+        before = None if old is None else old.record
+        is_first = old is None and not self._source.is_known and self._source.full_at is None
+        if self._binding.tells_departures and not is_first and may_hide(before, record):
+            self._hidden[record.id] = hidden_since(before, record)
+
+    def _note_hidden(self, keys: Mapping[str, int]) -> None:
+        """Who was forgotten is out already."""
+        hidden = {keys[rid]: since for rid, since in self._hidden.items() if not self.screen.holds(rid)}
+        self._unit.unasked.note(self._source.id, hidden)
 
     def _found(
         self, before: Record | None, record: Record, old: Observed | None, representation: Representation

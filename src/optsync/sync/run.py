@@ -11,6 +11,7 @@ from optsync.model.record import Side
 from optsync.sync.apply import Applier
 from optsync.sync.binding import SourceBinding, SourceKey
 from optsync.sync.decide import Decider
+from optsync.sync.departures import Departures
 from optsync.sync.engine import Engine
 from optsync.sync.guard import Guard
 from optsync.sync.handling import CustomHandler
@@ -219,6 +220,7 @@ class _Cycle:
             if read.full_since is not None:
                 self._full_reads[binding.system, binding.collection] = read.full_since
             self._hear(binding, read.source, is_due=read.is_full)
+            self._ask(binding)
         return unread
 
     def _hear(self, binding: SourceBinding, source: int, *, is_due: bool) -> None:
@@ -228,6 +230,14 @@ class _Cycle:
         try:
             reader = SignReader(self._engine, self._run, self._holding.guarded, self._progress)
             reader.read(binding, source, is_due=is_due)
+        except SystemFailure as failure:
+            self._report.failures.append(failure)
+            self._report.state = "failed"
+
+    def _ask(self, binding: SourceBinding) -> None:
+        """What is not answered is asked again in the next cycle; the rest of this one goes on as it would."""
+        try:
+            Departures(self._engine, self._run, self._holding.guarded).ask(binding)
         except SystemFailure as failure:
             self._report.failures.append(failure)
             self._report.state = "failed"

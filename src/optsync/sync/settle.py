@@ -10,6 +10,7 @@ from optsync.model.link import Agreed
 from optsync.model.masking import mask, mask_words
 from optsync.model.page import look_up
 from optsync.model.record import Record, Side, Status, Value
+from optsync.reconcile.departure import hidden_since, may_hide
 from optsync.reconcile.fields import FieldRule
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.transforms import same
@@ -89,7 +90,7 @@ class Settler:
             else:
                 self._not_applied(unit, effects, change, outcome)
             self._keep_doubt(effects, change, outcome, observed.get(change.record_id or 0))
-        effects.store(unit, at=now, run=self._run)
+        effects.store(unit, source_id, at=now, run=self._run)
 
     def _agreements(
         self, unit: Unit, pairs: Sequence[tuple[Change, Outcome]], created: Mapping[int, int]
@@ -149,6 +150,8 @@ class Settler:
         )
         if is_gone:
             written = replace(written, status=Status.ABSENT)
+        if self._binding.tells_departures and may_hide(old.record, written):
+            effects.hidden[old.key] = hidden_since(old.record, written)
         if change.kind is ChangeKind.RENAME:
             # Other records may have to give way to it, so that it is stored at once.
             unit.records.replace([(old.key, written)], at=self._engine.clock.now(), is_gone=is_gone)

@@ -1,0 +1,47 @@
+"""Opt-outs that a record does not show any more: whoever is archived shows nothing of what they said before."""
+
+from datetime import datetime
+
+from optsync.model.record import Origin, Record, Status
+from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
+from optsync.reconcile.reading import Reading
+
+
+def may_hide(before: Record | None, now: Record) -> bool:
+    """Whether a no may have been said between two readings (``before`` None at first sight) that ``now`` does not show:
+    the record is archived, and the last that was known of it was no opt-out. Of one that is archived as before that
+    something has moved tells that it may have been on the list in between."""
+    if now.status is not Status.ARCHIVED:
+        return False
+    if before is None or before.status is not Status.ARCHIVED:
+        return before is None or before.status is not Status.OUT
+    return (now.modified_at, now.opted_in_at) != (before.modified_at, before.opted_in_at)
+
+
+def hidden_since(before: Record | None, now: Record) -> datetime | None:
+    """Since when such a no counts, by the system's clock: what was said before the last reading was heard, or has been
+    lifted since. At first sight, since the person last opted in; None: ever."""
+    return now.opted_in_at if before is None else before.modified_at
+
+
+def departed(
+    record: Record, scope: str, reading: Reading, *, at: datetime, origin: Origin, reason: str | None, told: dict[str, str]
+) -> Statement:
+    """The opt-out (or complaint) that the system's activity tells of: ``at`` by its clock, ``told``: what else it says.
+    It counts at its own time, so that a yes given since goes on lifting it; what a clock tells that is unknown is dated
+    now, as every out is."""
+    is_complaint = origin is Origin.COMPLAINT
+    is_dated = reading.offset is not None
+    return state(
+        scope=scope,
+        kind=StatementKind.COMPLAINT if is_complaint else StatementKind.OUT,
+        at=reading.corrected(at, permits=False) if is_dated else reading.seen_at,
+        clock=reading.system if is_dated else OUR_CLOCK,
+        seen_at=reading.seen_at,
+        source=Source.SPAM_COMPLAINT if is_complaint else Source.ESP,
+        is_personal=origin is not Origin.ADMIN,
+        reason=reason,
+        system=reading.system,
+        record=record.id,
+        evidence={**told, "found_in": "activity"},
+    )

@@ -1,0 +1,86 @@
+"""Records that may hide an opt-out, and whose system was not asked about it yet: few rows, and none for long."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+from sqlalchemy.engine import Connection
+
+from optsync.state.prepared import Prepared, any_of
+from optsync.state.rows import chunks, insert_new, upsert
+from optsync.state.schema import meta
+
+_OF_SOURCE = sa.and_(meta.c.key > bindparam("first"), meta.c.key < bindparam("last"))
+_OPEN = Prepared(
+    sa.select(meta.c.key, meta.c.value).where(_OF_SOURCE).order_by(meta.c.key).limit(bindparam("limit", type_=sa.Integer))
+)
+_THESE = Prepared(sa.select(meta.c.key, meta.c.value).where(meta.c.key.in_(any_of("names"))))
+_DROP = Prepared(sa.delete(meta).where(meta.c.key.in_(any_of("names"))))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """About the record ``key``. ``since``: when an opt-out counts from, by the system's clock; None: ever."""
+
+    key: int
+    since: datetime | None
+
+
+class Unasked:
+    """The questions by source, and the tickets of those that systems are working on."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def note(self, source_id: int, since: Mapping[int, datetime | None]) -> None:
+        """Puts questions, by record key. One that is open stays as it is: it reaches back further."""
+        rows = [{"key": _name(source_id, key), "value": at.isoformat() if at else ""} for key, at in since.items()]
+        insert_new(self._connection, meta, rows)
+
+    def open(self, source_id: int, *, limit: int) -> list[Question]:
+        """Those that are not answered yet, in a lasting order."""
+        start = _start(source_id)
+        rows = _OPEN.all(self._connection, first=start, last=f"{start}~", limit=limit)
+        return [_question(name, value) for name, value in rows]
+
+    def among(self, source_id: int, keys: Iterable[int]) -> list[Question]:
+        """Those about these records."""
+        found: list[Question] = []
+        for part in chunks(sorted(set(keys))):
+            rows = _THESE.all(self._connection, names=[_name(source_id, key) for key in part])
+            found += [_question(name, value) for name, value in rows]
+        return found
+
+    def close(self, source_id: int, keys: Iterable[int]) -> None:
+        """These are answered."""
+        for part in chunks(keys):
+            _DROP.run(self._connection, names=[_name(source_id, key) for key in part])
+
+    def ticket(self, source_id: int) -> str | None:
+        """Of what the system is working on."""
+        rows = _THESE.all(self._connection, names=[_ticket(source_id)])
+        return rows[0][1] if rows else None
+
+    def set_ticket(self, source_id: int, ticket: str | None) -> None:
+        if ticket is not None:
+            upsert(self._connection, meta, [{"key": _ticket(source_id), "value": ticket}], key=("key",))
+        else:
+            _DROP.run(self._connection, names=[_ticket(source_id)])
+
+
+def _start(source_id: int) -> str:
+    return f"unasked:{source_id}:"
+
+
+def _name(source_id: int, key: int) -> str:
+    return f"{_start(source_id)}{key}"
+
+
+def _ticket(source_id: int) -> str:
+    return f"unasked_ticket:{source_id}"
+
+
+def _question(name: str, since: str) -> Question:
+    return Question(int(name.rpartition(":")[2]), datetime.fromisoformat(since) if since else None)
