@@ -13,7 +13,7 @@ from tests.simulation.line import Row
 from tests.simulation.script import TOPICS, Act, address
 from tests.simulation.testimony import Testimony
 from tests.simulation.ticks import Ticks, consented
-from tests.simulation.words import FUTURE, STATUS, Key, No, Yes, covered, shows, still_shows
+from tests.simulation.words import FUTURE, STATUS, Key, No, Yes, covered, is_hidden, shows, still_shows
 
 
 @dataclass(slots=True)
@@ -241,6 +241,7 @@ class Witness(Testimony):
                 is_personal=is_personal,
                 is_complaint=is_complaint,
                 is_blurred=self.is_blurred,
+                is_of_known=source in self.known,
                 before=self._seen(source),
             )
             self.nos.setdefault((email, scope), []).append(no)
@@ -344,7 +345,14 @@ class Witness(Testimony):
         need have heard of a complaint, which moves no stamp of a member who is out already."""
         for no in self._open():
             is_told = is_compared or not no.is_complaint
-            no.is_certain = is_told and still_shows(world, no) and no.is_news(self.known.get(no.source))
+            is_shown = still_shows(world, no) and no.is_news(self.known.get(no.source))
+            no.is_certain = is_told and (is_shown or (is_hidden(world, no) and self._can_be_asked(no)))
+
+    def _can_be_asked(self, no: No) -> bool:
+        """A first reading takes archived members as they are, and who was out before said nothing new. A sign-up with a
+        later stamp ends an opt-out that became visible after it: of the two only the stamps are told."""
+        is_over = any(yes.clock == "esp" and yes.at >= no.at for yes in self._grants(no.email, no.scope))
+        return no.is_of_known and not any(row.is_out for row in no.before) and not is_over
 
     def _open(self) -> Iterator[No]:
         return (no for said in self.nos.values() for no in said if not no.is_certain)

@@ -42,6 +42,8 @@ class No:
     is_void: bool = False
     is_proof_ours: bool = False
     """We have written the date of a consent over it: that this has moved tells nothing of what was said before."""
+    is_of_known: bool = False
+    """Of a record that a cycle that ended well had been shown before."""
     before: tuple[Row, ...] = ()
     """What the engine may have seen of the record last: in a cycle that ended well, and in one that did not."""
 
@@ -102,6 +104,12 @@ def still_shows(world: Sight, no: No) -> bool:
     if no.is_complaint:
         return True  # the reports go on telling it, whatever the member shows since
     return no.kind == "out" and member.status == "unsubscribed"
+
+
+def is_hidden(world: Sight, no: No) -> bool:
+    """Whether being archived hides it, so that nothing but the member's activity tells of it."""
+    member = world.esp.get(no.source[1]) if no.source[0] == "esp" else None
+    return no.kind == "out" and member is not None and member.status == "archived" and member.address == no.email
 
 
 def covered(seen: Row, off: Iterable[str], *, is_out: bool) -> Row:

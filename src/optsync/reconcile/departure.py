@@ -1,10 +1,14 @@
 """Opt-outs that a record does not show any more: whoever is archived shows nothing of what they said before."""
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from optsync.model.record import Origin, Record, Status
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
 from optsync.reconcile.reading import Reading
+
+_LATE = timedelta(minutes=10)
+"""What a system shows late may be stamped so much before what it has shown already."""
 
 
 def may_hide(before: Record | None, now: Record) -> bool:
@@ -21,11 +25,32 @@ def may_hide(before: Record | None, now: Record) -> bool:
 def hidden_since(before: Record | None, now: Record) -> datetime | None:
     """Since when such a no counts, by the system's clock: what was said before the last reading was heard, or has been
     lifted since. At first sight, since the person last opted in; None: ever."""
-    return now.opted_in_at if before is None else before.modified_at
+    if before is None:
+        return now.opted_in_at
+    return None if before.modified_at is None else before.modified_at - _LATE
+
+
+def is_news(said: Statement, known: Iterable[Statement]) -> bool:
+    """Whether nothing as strong was heard of that record and scope, then or later: an opt-out by a complaint is no
+    other than that; what was heard may have been retracted since, and a no of before says nothing more."""
+    return not any(
+        (one.system, one.record, one.scope) == (said.system, said.record, said.scope)
+        and one.kind in {said.kind, StatementKind.COMPLAINT}
+        and one.at >= said.at
+        and one.is_personal >= said.is_personal
+        for one in known
+    )
 
 
 def departed(
-    record: Record, scope: str, reading: Reading, *, at: datetime, origin: Origin, reason: str | None, told: dict[str, str]
+    record: Record,
+    scope: str,
+    reading: Reading,
+    *,
+    at: datetime,
+    origin: Origin,
+    reason: str | None,
+    told: dict[str, str],
 ) -> Statement:
     """The opt-out (or complaint) that the system's activity tells of: ``at`` by its clock, ``told``: what else it says.
     It counts at its own time, so that a yes given since goes on lifting it; what a clock tells that is unknown is dated

@@ -9,12 +9,15 @@ from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
 from optsync.state.prepared import Prepared, any_of
-from optsync.state.rows import chunks, insert_new, upsert
+from optsync.state.rows import chunks, upsert
 from optsync.state.schema import meta
 
 _OF_SOURCE = sa.and_(meta.c.key > bindparam("first"), meta.c.key < bindparam("last"))
 _OPEN = Prepared(
-    sa.select(meta.c.key, meta.c.value).where(_OF_SOURCE).order_by(meta.c.key).limit(bindparam("limit", type_=sa.Integer))
+    sa.select(meta.c.key, meta.c.value)
+    .where(_OF_SOURCE)
+    .order_by(meta.c.key)
+    .limit(bindparam("limit", type_=sa.Integer))
 )
 _THESE = Prepared(sa.select(meta.c.key, meta.c.value).where(meta.c.key.in_(any_of("names"))))
 _DROP = Prepared(sa.delete(meta).where(meta.c.key.in_(any_of("names"))))
@@ -22,22 +25,38 @@ _DROP = Prepared(sa.delete(meta).where(meta.c.key.in_(any_of("names"))))
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """About the record ``key``. ``since``: when an opt-out counts from, by the system's clock; None: ever."""
+    """About the record ``key``. ``since``: when an opt-out counts from, by the system's clock, None: ever;
+    ``noted_at``: when it was last put."""
 
     key: int
     since: datetime | None
+    noted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Of questions that the system works on since ``asked_at``."""
+
+    name: str
+    asked_at: datetime
 
 
 class Unasked:
-    """The questions by source, and the tickets of those that systems are working on."""
+    """The questions and the ticket of each source."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def note(self, source_id: int, since: Mapping[int, datetime | None]) -> None:
-        """Puts questions, by record key. One that is open stays as it is: it reaches back further."""
-        rows = [{"key": _name(source_id, key), "value": at.isoformat() if at else ""} for key, at in since.items()]
-        insert_new(self._connection, meta, rows)
+    def note(self, source_id: int, since: Mapping[int, datetime | None], *, at: datetime) -> None:
+        """Puts questions, by record key. One that is open already reaches back as far as it did."""
+        if not since:
+            return
+        known = {question.key: question.since for question in self.among(source_id, since)}
+        rows = [
+            {"key": _name(source_id, key), "value": f"{_text(known.get(key, moment))} {at.isoformat()}"}
+            for key, moment in since.items()
+        ]
+        upsert(self._connection, meta, rows, key=("key",))
 
     def open(self, source_id: int, *, limit: int) -> list[Question]:
         """Those that are not answered yet, in a lasting order."""
@@ -58,14 +77,17 @@ class Unasked:
         for part in chunks(keys):
             _DROP.run(self._connection, names=[_name(source_id, key) for key in part])
 
-    def ticket(self, source_id: int) -> str | None:
-        """Of what the system is working on."""
+    def ticket(self, source_id: int) -> Ticket | None:
         rows = _THESE.all(self._connection, names=[_ticket(source_id)])
-        return rows[0][1] if rows else None
+        if not rows:
+            return None
+        at, _, name = rows[0][1].partition(" ")
+        return Ticket(name, datetime.fromisoformat(at))
 
-    def set_ticket(self, source_id: int, ticket: str | None) -> None:
+    def set_ticket(self, source_id: int, ticket: Ticket | None) -> None:
         if ticket is not None:
-            upsert(self._connection, meta, [{"key": _ticket(source_id), "value": ticket}], key=("key",))
+            value = f"{ticket.asked_at.isoformat()} {ticket.name}"
+            upsert(self._connection, meta, [{"key": _ticket(source_id), "value": value}], key=("key",))
         else:
             _DROP.run(self._connection, names=[_ticket(source_id)])
 
@@ -82,5 +104,11 @@ def _ticket(source_id: int) -> str:
     return f"unasked_ticket:{source_id}"
 
 
-def _question(name: str, since: str) -> Question:
-    return Question(int(name.rpartition(":")[2]), datetime.fromisoformat(since) if since else None)
+def _text(moment: datetime | None) -> str:
+    return "ever" if moment is None else moment.isoformat()
+
+
+def _question(name: str, value: str) -> Question:
+    since, _, noted_at = value.partition(" ")
+    moment = None if since == "ever" else datetime.fromisoformat(since)
+    return Question(int(name.rpartition(":")[2]), moment, datetime.fromisoformat(noted_at))

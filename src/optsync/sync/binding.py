@@ -6,7 +6,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optsync.config.schema import Config, SyncConfig
-from optsync.connect.contract import Absence, CanArchive, CanRename, CanTellDepartures, Capabilities, Connector, OptInStamp
+from optsync.connect.contract import (
+    Absence,
+    CanArchive,
+    CanRename,
+    CanTellDepartures,
+    Capabilities,
+    Connector,
+    OptInStamp,
+)
 from optsync.model.page import ReadSpec
 from optsync.model.record import Side, Value
 from optsync.model.scope import Purpose, contains

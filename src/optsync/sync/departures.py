@@ -1,7 +1,7 @@
 """Asking systems for opt-outs that their records do not show any more."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -10,10 +10,10 @@ from optsync.connect.contract import CanTellDepartures, Departure
 from optsync.errors import SystemFailure
 from optsync.model.record import Record
 from optsync.model.statement import Statement
-from optsync.reconcile.departure import departed
+from optsync.reconcile.departure import departed, is_news
 from optsync.reconcile.reading import Reading
 from optsync.state.records import Observed
-from optsync.state.unasked import Question
+from optsync.state.unasked import Question, Ticket
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
 from optsync.sync.clocks import settled_offset
@@ -28,11 +28,13 @@ _AT_ONCE = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """Questions with what is known of their records; ``since`` by the system's clock as it is now."""
+    """What is asked about the records of a source: questions with what was observed, since when an opt-out counts by
+    the system's clock as it is now, and the ticket that is presented."""
 
     source: int
-    questions: Sequence[tuple[Observed, datetime | None]]
-    ticket: str | None
+    questions: Sequence[tuple[Question, Observed]] = ()
+    since: Mapping[str, datetime | None] = field(default_factory=dict)
+    ticket: Ticket | None = None
 
 
 class Departures:
@@ -71,38 +73,49 @@ class Departures:
         connector = self._engine.connectors[binding.system]
         if not isinstance(connector, CanTellDepartures):
             return
-        asked = self._choose(binding, choose)
+        asked = self._choose(binding, choose, has_ticket=has_ticket)
         if not asked.questions:
             return
-        answers = connector.departures(
-            binding.collection,
-            {observed.record.id: since for observed, since in asked.questions},
-            asked.ticket if has_ticket else None,
-        )
+        began, ticket = self._engine.clock.now(), asked.ticket
+        presented = ticket.name if ticket else None
+        answers = connector.departures(binding.collection, asked.since, presented)
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
-            told = [(o, answers.told[o.record.id]) for o, _ in asked.questions if o.record.id in answers.told]
-            self._say(unit, binding, told)
-            unit.unasked.close(asked.source, (observed.key for observed, _ in told))
-            if has_ticket and answers.ticket != asked.ticket:
-                unit.unasked.set_ticket(asked.source, answers.ticket)
+            # What was worked on before a question was put (again) does not answer it.
+            answered = [
+                observed
+                for question, observed in asked.questions
+                if observed.record.id in answers.told and (ticket is None or question.noted_at <= ticket.asked_at)
+            ]
+            self._say(unit, binding, [(o, answers.told[o.record.id]) for o in answered])
+            unit.unasked.close(asked.source, (observed.key for observed in answered))
+            if has_ticket and answers.ticket != presented:
+                given = Ticket(answers.ticket, began) if answers.ticket else None
+                unit.unasked.set_ticket(asked.source, given)
 
-    def _choose(self, binding: SourceBinding, choose: Callable[[Unit, int], Sequence[Question]]) -> _Asked:
+    def _choose(
+        self, binding: SourceBinding, choose: Callable[[Unit, int], Sequence[Question]], *, has_ticket: bool
+    ) -> _Asked:
         with self._engine.store.reading() as unit:
             source = unit.sources.require(binding.system, binding.collection).id
-            questions = {question.key: question.since for question in choose(unit, source)}
+            questions = {question.key: question for question in choose(unit, source)}
             if not questions:
-                return _Asked(source=source, questions=(), ticket=None)
+                return _Asked(source=source)
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
             observed = unit.records.load(questions)
-            # Of a forgotten person nothing is asked: they are out, and their activity is nobody's business.
+            # Of a forgotten person nothing is asked: they are out, and what else they did is nobody's business.
             forgotten = unit.points.forgotten({p for o in observed for p in o.points})
-            gone = [o.key for o in observed if not o.points or forgotten.intersection(o.points)]
-            unit.unasked.close(source, gone)
+            over = {o.key for o in observed if not o.points or forgotten.intersection(o.points)}
+            unit.unasked.close(source, over)
             reading = self._reading(unit, binding)
-            asked = [(o, _by_their_clock(questions[o.key], reading)) for o in observed if o.key not in gone]
-            return _Asked(source=source, questions=asked, ticket=unit.unasked.ticket(source))
+            chosen = [(questions[o.key], o) for o in observed if o.key not in over]
+            return _Asked(
+                source=source,
+                questions=chosen,
+                since={o.record.id: _by_their_clock(question.since, reading) for question, o in chosen},
+                ticket=unit.unasked.ticket(source) if has_ticket else None,
+            )
 
     def _reading(self, unit: Unit, binding: SourceBinding) -> Reading:
         now = self._engine.clock.now()
@@ -112,12 +125,16 @@ class Departures:
 
     def _say(self, unit: Unit, binding: SourceBinding, told: Sequence[tuple[Observed, Departure | None]]) -> None:
         reading = self._reading(unit, binding)
-        said = [
+        found = [
             (observed.points[0], _statement(observed.record, each, scope, reading))
             for observed, each in told
             if each is not None
             for scope in dict.fromkeys(r.scope for r in binding.representations)
         ]
+        known = unit.ledger.about({point for point, _ in found})
+        # Somebody may have been forgotten while their question was on its way.
+        forgotten = unit.points.forgotten(known)
+        said = [(p, statement) for p, statement in found if p not in forgotten and is_news(statement, known[p])]
         unit.ledger.append(said, run=self._run)
         unit.points.mark(binding.syncs, {point for point, _ in said})
         for point, statement in said:
@@ -133,6 +150,4 @@ def _by_their_clock(since: datetime | None, reading: Reading) -> datetime | None
 
 
 def _statement(record: Record, told: Departure, scope: str, reading: Reading) -> Statement:
-    return departed(
-        record, scope, reading, at=told.at, origin=told.origin, reason=told.reason, told=dict(told.detail)
-    )
+    return departed(record, scope, reading, at=told.at, origin=told.origin, reason=told.reason, told=dict(told.detail))

@@ -19,7 +19,8 @@ class Effects:
     what the system made of the values of a change; ``shown`` and ``gone``: what records show with our
     write in them, by key; ``certain``: records about which nothing is unsure any more; ``in_doubt``: what an earlier
     write of a record leaves unsure; ``missing``: those that the system does not have; ``again``: points to look at
-    again; ``hidden``: records that may hide an opt-out now, and since when; ``unsent`` and ``refused``: requests that never left, and those that were refused, with the reason."""
+    again; ``hidden``: records that may hide an opt-out now, and since when; ``unsent`` and ``refused``: requests that
+    never left, and those that were refused, with the reason."""
 
     sync: str
     agreements: Agreements
@@ -47,7 +48,7 @@ class Effects:
         unit.records.clear_unsure(self.certain)
         unit.records.set_unsure(self.in_doubt)
         unit.records.set_missing(self.missing, since=at, is_gone=True)
-        unit.unasked.note(source_id, self.hidden)
+        unit.unasked.note(source_id, self.hidden, at=at)
         self.agreements.save()
         end_requests(unit, self.unsent, self.refused, at=at, run=run)
         unit.issues.open_all(self.issues, run=run)

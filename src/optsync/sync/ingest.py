@@ -186,7 +186,7 @@ class Ingest:
     def _note_hidden(self, keys: Mapping[str, int]) -> None:
         """Who was forgotten is out already."""
         hidden = {keys[rid]: since for rid, since in self._hidden.items() if not self.screen.holds(rid)}
-        self._unit.unasked.note(self._source.id, hidden)
+        self._unit.unasked.note(self._source.id, hidden, at=self._now.seen_at)
 
     def _found(
         self, before: Record | None, record: Record, old: Observed | None, representation: Representation
