@@ -1,6 +1,6 @@
 """Connectors that declare or say what is not so: each is found by the case that is there for it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from optsync.connect.conformance import ConnectorSuite, Trouble
-from optsync.connect.contract import Health, SignUp
-from optsync.errors import SystemUnavailable
+from optsync.connect.contract import Departures, Health, SignUp
+from optsync.errors import SystemFailure, SystemUnavailable
 from optsync.model.change import Outcome, Result, Write, WriteKind
 from optsync.model.page import Page, ReadSpec
-from optsync.model.record import Record, Status
+from optsync.model.record import Origin, Record, Status
 from optsync_mailchimp import Mailchimp
 from tests.connect.test_conformance import desk_of
 
@@ -67,6 +67,41 @@ class BelievesEverySignUp(Mailchimp):
         return SignUp(at=since)
 
 
+class SaysThatNobodyLeft(Mailchimp):
+    def departures(self, collection: str, asked: Mapping[str, datetime | None], ticket: str | None) -> Departures:
+        del collection, ticket
+        return Departures(told=dict.fromkeys(asked))
+
+
+class BlamesThePerson(Mailchimp):
+    def departures(self, collection: str, asked: Mapping[str, datetime | None], ticket: str | None) -> Departures:
+        found = super().departures(collection, asked, ticket)
+        return replace(found, told={k: d and replace(d, origin=Origin.PERSON) for k, d in found.told.items()})
+
+
+class RemembersEveryOptOut(Mailchimp):
+    """However long ago it was."""
+
+    def departures(self, collection: str, asked: Mapping[str, datetime | None], ticket: str | None) -> Departures:
+        return super().departures(collection, dict.fromkeys(asked), ticket)
+
+
+class ForgetsItsTickets(Mailchimp):
+    """With the process that took them."""
+
+    def departures(self, collection: str, asked: Mapping[str, datetime | None], ticket: str | None) -> Departures:
+        del ticket
+        return super().departures(collection, asked, None)
+
+
+class TakesWhatItCannotReadForNothing(Mailchimp):
+    def departures(self, collection: str, asked: Mapping[str, datetime | None], ticket: str | None) -> Departures:
+        try:
+            return super().departures(collection, asked, ticket)
+        except SystemFailure:
+            return Departures(told=dict.fromkeys(asked))
+
+
 class TakesSilenceForAnEmptyList(Mailchimp):
     def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
         try:
@@ -117,6 +152,11 @@ LIES = [
     Lie(RemembersWhatItRead, SUITE.test_what_is_written_is_read_at_once),
     Lie(ForgetsNobody, SUITE.test_the_forgotten_are_gone_for_every_verb),
     Lie(BelievesEverySignUp, SUITE.test_only_the_person_confirms_an_opt_in),
+    Lie(SaysThatNobodyLeft, SUITE.test_an_opt_out_that_nothing_shows_is_told_with_its_time_and_author),
+    Lie(BlamesThePerson, SUITE.test_an_opt_out_that_nothing_shows_is_told_with_its_time_and_author),
+    Lie(RemembersEveryOptOut, SUITE.test_only_an_opt_out_since_the_time_asked_about_is_told),
+    Lie(ForgetsItsTickets, SUITE.test_many_are_told_in_the_end_whichever_process_asks),
+    Lie(TakesWhatItCannotReadForNothing, SUITE.test_every_reading_call_answers_lasting_trouble_with_a_typed_failure),
     Lie(TakesSilenceForAnEmptyList, SUITE.test_every_reading_call_answers_lasting_trouble_with_a_typed_failure),
     Lie(SaysThatAllIsWell, SUITE.test_check_names_what_is_missing, {"what": "fields"}),
     Lie(

@@ -18,6 +18,7 @@ from optsync.connect.contract import (
     CanReportActivity,
     CanScanIds,
     CanTag,
+    CanTellDepartures,
 )
 from optsync.errors import SystemFailure
 from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
@@ -61,6 +62,8 @@ def reads(desk: Desk) -> Iterator[Call]:
         yield reading("scan_ids", lambda: list(connector.scan_ids(spec.collection)))
     if isinstance(connector, CanConfirmOptIn):
         yield reading("confirm_opt_in", lambda: connector.confirm_opt_in(spec.collection, record.id, since))
+    if isinstance(connector, CanTellDepartures):
+        yield reading("departures", lambda: connector.departures(spec.collection, {record.id: since}, None))
     if isinstance(connector, CanReportActivity):
         yield reading("activity", lambda: list(connector.activity(spec.collection, None, since)))
     if isinstance(connector, CanListTemplates):

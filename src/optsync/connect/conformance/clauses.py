@@ -264,6 +264,16 @@ CLAUSES = (
         ),
     ),
     Clause(
+        "hidden opt-outs",
+        "Who said no before their record came to hide it is told of, with the time and the author, and nobody else.",
+        "Look into the vendor's history of the record. What cannot be read leaves the record out of the answer.",
+        (
+            "an_opt_out_that_nothing_shows_is_told_with_its_time_and_author",
+            "only_an_opt_out_since_the_time_asked_about_is_told",
+            "many_are_told_in_the_end_whichever_process_asks",
+        ),
+    ),
+    Clause(
         "hands",
         "The hands of people (of a mock or a real account) do what they say; otherwise the kit would show nothing.",
         "Compare the mock with the actions named in optsync.connect.mock.VendorMock.",

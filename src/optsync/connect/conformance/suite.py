@@ -12,6 +12,7 @@ from optsync.connect.conformance.crowds import CrowdChecks
 from optsync.connect.conformance.desk import Desk, people
 from optsync.connect.conformance.fields import FieldChecks
 from optsync.connect.conformance.harness import Harness
+from optsync.connect.conformance.hidden import HiddenChecks
 from optsync.connect.conformance.honesty import HonestyChecks
 from optsync.connect.conformance.losses import LossChecks
 from optsync.connect.conformance.powers import PowerChecks
@@ -26,6 +27,7 @@ class ConnectorSuite(
     ChangeChecks,
     AskingChecks,
     PowerChecks,
+    HiddenChecks,
     FieldChecks,
     RefusalChecks,
     BatchChecks,
