@@ -27,7 +27,7 @@ from optsync.model.statement import StatementKind, Strength
 from optsync.reconcile import consent, detect
 from optsync.reconcile.moments import parse_moment
 from optsync.state import points
-from optsync.sync import apply, carrying, guard, holding, observe, permission, settle
+from optsync.sync import apply, carrying, departures, guard, holding, observe, permission, settle
 from tests.simulation.chance import make, seeds
 from tests.simulation.law import Law
 from tests.simulation.script import Script, load
@@ -171,6 +171,11 @@ def _blocks_service(put: Put) -> None:
     put(permission.Permissions, "standing", standing)
 
 
+def _never_asks(put: Put) -> None:
+    put(departures.Departures, "ask", lambda *_: None)
+    put(departures.Departures, "left_open", lambda *_: set())
+
+
 BUGS = (
     Bug(name="future", says="a grant counts at a time in the future", plant=_future, theme="tug", start=0, within=20),
     Bug(
@@ -281,6 +286,14 @@ BUGS = (
         theme="moves",
         within=1,
         kept="bug_merge_loses.json",
+    ),
+    Bug(
+        name="never_asks",
+        says="nobody is asked about who is archived",
+        plant=_never_asks,
+        theme="all",
+        within=1,
+        kept="opt_out_hidden_by_our_archiving.json",
     ),
 )
 

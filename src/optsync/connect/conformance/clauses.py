@@ -265,7 +265,7 @@ CLAUSES = (
     ),
     Clause(
         "hidden opt-outs",
-        "Who said no before their record came to hide it is told of, with the time and the author, and nobody else.",
+        "Who said no before a record came to hide it is told of, with the time and the author, and nobody else.",
         "Look into the vendor's history of the record. What cannot be read leaves the record out of the answer.",
         (
             "an_opt_out_that_nothing_shows_is_told_with_its_time_and_author",
