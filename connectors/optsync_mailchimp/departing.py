@@ -73,30 +73,40 @@ class Departing:
         return ticket
 
     def _collect(self, audience: str, asked: Asked, batch: Mapping[str, Any], ticket: str) -> Departures:
-        """What a finished batch has found. A member whose answer is no list of activity is left out: the next time
-        few enough of them are left to be asked one by one."""
+        """What a finished batch has found. A member whose answer is no list of activity is left out; where all are, one
+        is asked: it tells why."""
         if batch.get("status") != "finished":
             return Departures(told={}, ticket=ticket)
         archive = self._client.download(str(batch.get("response_body_url") or ""))
         told = {
             str(item["operation_id"]): _newest(items, asked[str(item["operation_id"])])
-            for item in _answers(archive)
+            for item in self._answers(archive)
             if str(item.get("operation_id")) in asked and (items := _items(item, audience)) is not None
         }
+        if not told:
+            record, since = next(iter(asked.items()))
+            told = {record: self._one(audience, record, since)}
         return Departures(told=told)
 
+    def _answers(self, archive: bytes) -> list[Mapping[str, Any]]:
+        """Of all operations.
 
-def _answers(archive: bytes) -> Iterator[Mapping[str, Any]]:
-    """Of all operations; what cannot be unpacked has answered nothing."""
-    try:
-        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:
-            for entry in files:
-                source = files.extractfile(entry) if entry.isfile() else None
-                content = source.read() if source else b""
-                listed = msgspec.json.decode(content) if content else []
-                yield from (item for item in listed if isinstance(item, dict))
-    except _BROKEN:
-        return
+        Raises:
+            SystemUnavailable: it cannot be unpacked; it is fetched again the next time.
+        """
+        try:
+            return list(_unpacked(archive))
+        except _BROKEN:
+            raise SystemUnavailable(self._client.system, "the results of a batch cannot be unpacked") from None
+
+
+def _unpacked(archive: bytes) -> Iterator[Mapping[str, Any]]:
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:
+        for entry in files:
+            source = files.extractfile(entry) if entry.isfile() else None
+            content = source.read() if source else b""
+            listed = msgspec.json.decode(content) if content else []
+            yield from (item for item in listed if isinstance(item, dict)) if isinstance(listed, list) else ()
 
 
 def _items(answer: Mapping[str, Any], audience: str) -> list[Any] | None:

@@ -9,6 +9,7 @@ from optsync.connect.mock import MockRequest
 from optsync.model.record import Status
 from optsync.model.statement import StatementKind
 from optsync.sync.explain import explain
+from optsync.sync.forget import forget
 from tests.scenarios.world import ESP, START, World, person
 
 pytestmark = pytest.mark.rule("no opt-out is lost")
@@ -274,12 +275,8 @@ def test_who_said_nothing_returns_once_the_activity_can_be_read(world: Make, mon
     assert w.esp_shows(ANN)["status"] == Status.IN
 
 
-def test_many_archived_at_once_cost_few_questions_and_whoever_left_is_heard(
-    world: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    everybody = [f"ann{number}@example.com" for number in range(1, 61)]
-    w = world(*(_consented(number) for number in range(1, 61)), policy=ARCHIVES, guard=AMPLE)
-    w.sync()
+def _archive_all(w: World, everybody: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Everybody leaves the list scope, one of them the list as well, right before the first is archived; who it was."""
     _move(w, "SUPPLIER", *everybody)
     left: list[str] = []
     handle = type(w.esp).handle
@@ -293,6 +290,16 @@ def test_many_archived_at_once_cost_few_questions_and_whoever_left_is_heard(
     monkeypatch.setattr(type(w.esp), "handle", leaves)
     w.sync()
     assert {w.esp_shows(email)["status"] for email in everybody} == {Status.ARCHIVED}
+    return left
+
+
+def test_many_archived_at_once_cost_few_questions_and_whoever_left_is_heard(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody = [f"ann{number}@example.com" for number in range(1, 61)]
+    w = world(*(_consented(number) for number in range(1, 61)), policy=ARCHIVES, guard=AMPLE)
+    w.sync()
+    left = _archive_all(w, everybody, monkeypatch)
     w.sync()
     w.sync()
 
@@ -304,3 +311,40 @@ def test_many_archived_at_once_cost_few_questions_and_whoever_left_is_heard(
     w.settle()
     assert _questions(w) == 3
     assert len(w.transport.requests) - before < 12
+
+
+def test_who_leaves_after_many_were_looked_up_is_asked_about_again(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody = [f"ann{number}@example.com" for number in range(1, 31)]
+    w = world(*(_consented(number) for number in range(1, 31)), policy=ARCHIVES, guard=AMPLE)
+    w.sync()
+    left = _archive_all(w, everybody, monkeypatch)
+    w.sync()
+    w.wait(minutes=5)
+    late = next(email for email in everybody if email not in left)
+    for act in ("resubscribe", "unsubscribe", "archive"):
+        w.esp.act(act, email=late)
+        w.wait(seconds=20)
+    w.sync()
+    w.sync()
+
+    assert {email for email in everybody if _standing(w, email) == "out"} == {late, *left}
+    w.settle()
+
+
+@pytest.mark.rule("forgotten stays out")
+def test_about_who_was_forgotten_nothing_is_asked(world: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    w = world(_consented(), _consented(2))
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN, reason="a very personal reason")
+    w.esp.act("archive", email=ANN)
+    shows_again = _no_feed(w, monkeypatch, "InternalServerError")
+    w.sync()
+    forget(w.engine, ANN, actor="the privacy officer")
+    shows_again()
+    asked = _questions(w)
+    w.settle()
+
+    assert _questions(w) == asked
+    assert w.crm_shows(ANN)["opt_out"] is True

@@ -41,7 +41,7 @@ class Line(MockTransport):
         self.after(len(self.requests))
         if self.lose(asked.method, asked.path):
             raise requests.ConnectionError("Connection aborted.", request=request)
-        if response.content:
+        if response.content and "json" in response.headers.get("Content-Type", ""):
             body = self.rewrite(asked.method, asked.path, msgspec.json.decode(response.content))
             response._content = msgspec.json.encode(body)
         return response

@@ -12,10 +12,10 @@ from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks, upsert
 from optsync.state.schema import meta
 
-_OF_SOURCE = sa.and_(meta.c.key > bindparam("first"), meta.c.key < bindparam("last"))
+# A prefix, not a range: how databases order punctuation is a matter of taste.
 _OPEN = Prepared(
     sa.select(meta.c.key, meta.c.value)
-    .where(_OF_SOURCE)
+    .where(meta.c.key.like(bindparam("start")))
     .order_by(meta.c.key)
     .limit(bindparam("limit", type_=sa.Integer))
 )
@@ -60,8 +60,7 @@ class Unasked:
 
     def open(self, source_id: int, *, limit: int) -> list[Question]:
         """Those that are not answered yet, in a lasting order."""
-        start = _start(source_id)
-        rows = _OPEN.all(self._connection, first=start, last=f"{start}~", limit=limit)
+        rows = _OPEN.all(self._connection, start=f"{_start(source_id)}%", limit=limit)
         return [_question(name, value) for name, value in rows]
 
     def among(self, source_id: int, keys: Iterable[int]) -> list[Question]:

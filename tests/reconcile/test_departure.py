@@ -1,0 +1,100 @@
+"""Opt-outs that a record does not show any more."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from optsync.model.record import Origin, Record, Status
+from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind
+from optsync.reconcile.departure import departed, hidden_since, is_news, may_hide
+from optsync.reconcile.reading import Jump, Reading
+from tests.reconcile.places import NOW, SCOPE, before
+from tests.reconcile.test_detect import OLD, RECENT, esp
+
+ARCHIVED = esp(Status.ARCHIVED, modified_at=RECENT)
+
+
+@pytest.mark.parametrize(
+    ("was", "hides"),
+    [
+        (None, True),
+        *((esp(status), True) for status in Status if status not in {Status.OUT, Status.ARCHIVED}),
+        (esp(Status.OUT), False),
+        (ARCHIVED, False),
+        (esp(Status.ARCHIVED, modified_at=OLD), True),
+        (replace(ARCHIVED, opted_in_at=OLD), True),
+    ],
+)
+def test_who_is_archived_may_hide_a_no_unless_it_is_known_or_nothing_has_moved(was: Record | None, hides: bool) -> None:
+    assert may_hide(was, ARCHIVED) is hides
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.ARCHIVED])
+def test_who_is_not_archived_hides_nothing(status: Status) -> None:
+    assert not may_hide(None, esp(status))
+    assert not may_hide(esp(Status.IN), esp(status))
+
+
+def test_a_no_counts_from_a_little_before_the_last_reading_or_the_last_opt_in() -> None:
+    assert hidden_since(esp(Status.IN, modified_at=OLD), ARCHIVED) == OLD - timedelta(minutes=10)
+    assert hidden_since(esp(Status.IN, modified_at=None), ARCHIVED) is None
+    assert hidden_since(None, replace(ARCHIVED, opted_in_at=OLD)) == OLD
+    assert hidden_since(None, replace(ARCHIVED, opted_in_at=None)) is None
+
+
+def told(*, origin: Origin = Origin.PERSON, reading: Reading | None = None, **more: Any) -> Statement:
+    reading = reading or Reading(system="mc", seen_at=NOW, offset=timedelta(minutes=3))
+    detail = {"campaign_id": "c7"}
+    return departed(
+        ARCHIVED, SCOPE, reading, **{"at": RECENT, "origin": origin, "reason": "too many", "told": detail, **more}
+    )
+
+
+def test_it_is_an_out_at_its_own_time_by_the_systems_clock_with_what_was_found() -> None:
+    said = told()
+
+    assert (said.kind, said.scope, said.source, said.is_personal) == (StatementKind.OUT, SCOPE, Source.ESP, True)
+    assert (said.at, said.clock, said.seen_at) == (RECENT - timedelta(minutes=3), "mc", NOW)
+    assert (said.reason, said.system, said.record) == ("too many", "mc", ARCHIVED.id)
+    assert said.evidence == {"campaign_id": "c7", "found_in": "activity"}
+
+
+@pytest.mark.parametrize(
+    ("origin", "kind", "source", "is_personal"),
+    [
+        (Origin.ADMIN, StatementKind.OUT, Source.ESP, False),
+        (Origin.UNKNOWN, StatementKind.OUT, Source.ESP, True),
+        (Origin.COMPLAINT, StatementKind.COMPLAINT, Source.SPAM_COMPLAINT, True),
+    ],
+)
+def test_whose_doing_it_was_is_kept(origin: Origin, kind: StatementKind, source: Source, is_personal: bool) -> None:
+    said = told(origin=origin)
+
+    assert (said.kind, said.source, said.is_personal) == (kind, source, is_personal)
+
+
+def test_what_a_clock_tells_that_is_unknown_is_dated_now_and_after_a_jump_from_the_later_moment() -> None:
+    unknown = told(reading=Reading(system="mc", seen_at=NOW, offset=None))
+    assert (unknown.at, unknown.clock) == (NOW, OUR_CLOCK)
+    jump = Jump(at=before(5), before=timedelta(0), after=timedelta(hours=1))
+    assert told(reading=Reading(system="mc", seen_at=NOW, jump=jump)).at == RECENT
+
+
+def test_what_was_heard_of_the_record_then_or_later_is_no_news() -> None:
+    said = told()
+    earlier, later = (replace(said, at=said.at + timedelta(seconds=s)) for s in (-1, 1))
+
+    assert is_news(said, [])
+    assert not is_news(said, [said])
+    assert not is_news(said, [later])
+    assert not is_news(said, [replace(said, kind=StatementKind.COMPLAINT)])
+    assert is_news(said, [earlier])
+    assert is_news(said, [replace(said, record="another")])
+    assert is_news(said, [replace(said, system="another")])
+    assert is_news(said, [replace(said, scope="another")])
+    assert is_news(said, [replace(said, kind=StatementKind.GRANT)])
+    assert is_news(said, [replace(said, is_personal=False)]), "an administrator's can be taken back"
+    assert not is_news(told(origin=Origin.ADMIN), [said])
+    assert is_news(told(origin=Origin.COMPLAINT), [said]), "a complaint is more"
