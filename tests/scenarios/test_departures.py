@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from optsync.connect.mock import MockRequest
-from optsync.model.record import Status
+from optsync.model.record import Origin, Status
 from optsync.model.statement import StatementKind
 from optsync.sync.explain import explain
 from optsync.sync.forget import forget
@@ -49,6 +49,11 @@ def _no_feed(w: World, monkeypatch: pytest.MonkeyPatch, kind: str) -> Callable[[
 
     monkeypatch.setattr(type(w.esp), "handle", without)
     return lambda: monkeypatch.setattr(type(w.esp), "handle", handle)
+
+
+def _contact(w: World) -> str:
+    """The platform's id of Ann's member."""
+    return str(w.esp.account.audiences["4c1a9f02bb"].find(ANN).contact_id)  # type: ignore[attr-defined]
 
 
 def _questions(w: World) -> int:
@@ -172,6 +177,40 @@ def test_what_was_said_before_and_lifted_since_is_not_raised_again(world: Make) 
     w.settle()
 
     assert (_questions(w) > 0, _standing(w)) == (True, "in")
+
+
+def test_an_opt_out_of_before_the_first_sync_that_nothing_shows_any_more_is_not_raised(world: Make) -> None:
+    w = world(person(1, status=Status.OUT, origin=Origin.ADMIN), policy={"existing": "legacy_grant"})
+    w.esp.act("flip_in", email=ANN)
+    w.wait(hours=1)
+    w.sync()
+    assert _standing(w) == "in"
+    w.esp.act("archive", email=ANN)
+    w.settle()
+
+    assert (_questions(w) > 0, _standing(w)) == (True, "in")
+
+
+def test_the_first_sync_takes_archived_members_as_they_are(world: Make) -> None:
+    w = world(_consented(status=Status.ARCHIVED), _consented(2))
+    w.settle()
+
+    assert _questions(w) == 0
+
+
+def test_who_leaves_in_the_second_of_their_last_change_and_of_our_archiving_is_heard(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = world(_consented(), _consented(2), policy=ARCHIVES)
+    w.sync()
+    _move(w, "SUPPLIER")
+    _before(w, "DELETE", "/members/", lambda: w.esp.act("unsubscribe", email=ANN), monkeypatch)
+    edit = {"email": ANN, "field": "phone", "value": "+371 2"}
+    _before(w, "GET", f"/members/{_contact(w)}", lambda: w.esp.act("set_field", **edit), monkeypatch)
+    w.sync()
+    w.sync()
+
+    assert (_standing(w), w.crm_shows(ANN)["opt_out"]) == ("out", True)
 
 
 @pytest.mark.rule("nobody is opted in by accident")
