@@ -17,7 +17,7 @@ _CALLS_A_REREAD = 5
 """How many writing calls may follow one re-read: few enough that what it showed is seconds old."""
 _RESTRICTIVE, _ORDINARY = (0, ORDINARY - 1), (ORDINARY, LAST)
 _ARCHIVED_A_REREAD = 25
-"""How many archives may: each is a call of its own, and hides for good what was said since the re-read."""
+"""How many archives may: each is a call of its own, and hides what was said since the re-read."""
 _LOOKED_AT = frozenset({ChangeKind.OPT_IN, ChangeKind.REQUEST, ChangeKind.RENAME, ChangeKind.ARCHIVE})
 
 
