@@ -101,7 +101,7 @@ class Departing:
 
 
 def _unpacked(archive: bytes) -> Iterator[Mapping[str, Any]]:
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:*") as files:
         for entry in files:
             source = files.extractfile(entry) if entry.isfile() else None
             content = source.read() if source else b""

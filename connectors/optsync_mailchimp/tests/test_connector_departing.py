@@ -202,9 +202,9 @@ def test_a_link_that_is_none_is_an_error(url: str) -> None:
         ask(world, asked, ticket)
 
 
-def packed(files: Sequence[bytes]) -> bytes:
+def packed(files: Sequence[bytes], mode: Any = "w:gz") -> bytes:
     target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w:gz") as archive:
+    with tarfile.open(fileobj=target, mode=mode) as archive:
         for number, content in enumerate(files):
             info = tarfile.TarInfo(f"./{number}.json")
             info.size = len(content)
@@ -241,6 +241,14 @@ def test_whose_answer_in_a_batch_is_none_is_asked_about_again(parts: dict[str, A
     assert set(found.told) == ({record, other} if is_told else {other})
     assert found.ticket is None
     assert found.told[other] is not None
+
+
+def test_results_that_were_unpacked_on_the_way_are_read_as_well() -> None:
+    world, asked = crowd()
+    record = next(iter(asked))
+    found = collected(world, asked, packed([json.dumps([answer_of(record)]).encode()], "w"))
+
+    assert found.told[record] is not None
 
 
 def test_where_a_batch_has_no_answer_one_is_asked_for_the_reason() -> None:
