@@ -41,7 +41,23 @@ class Departing:
                 return self._collect(audience, asked, batch.body, ticket)
         if len(asked) > FEW:
             return Departures(told={}, ticket=self._submit(audience, asked))
-        return Departures(told={record: self._one(audience, record, since) for record, since in asked.items()})
+        return self._few(audience, asked)
+
+    def _few(self, audience: str, asked: Asked) -> Departures:
+        """One by one. One of them that cannot be read does not keep the others from being heard; two are enough to
+        know that it is not about them."""
+        told: dict[str, Departure | None] = {}
+        failures: list[SystemUnavailable] = []
+        for record, since in asked.items():
+            try:
+                told[record] = self._one(audience, record, since)
+            except SystemUnavailable as failure:
+                failures.append(failure)
+                if len(failures) > 1:
+                    break
+        if failures and not told:
+            raise failures[0]
+        return Departures(told=told)
 
     def _one(self, audience: str, record: str, since: datetime | None) -> Departure | None:
         path = f"/lists/{audience}/members/{record}"

@@ -41,6 +41,12 @@ class Testimony:
         late = any(y.order > no.order and (y.is_admin or not no.is_complaint) for y in grants)
         return no.is_void or late or any(self._beats(y, no) for y in grants)
 
+    def _can_be_asked(self, no: No) -> bool:
+        """A first reading takes archived members as they are, and who was out before said nothing new. A sign-up with a
+        later stamp ends an opt-out that became visible after it: of the two only the stamps are told."""
+        is_over = any(y.clock == "esp" and y.at >= no.at for y in self._grants(no.email, no.scope))
+        return no.is_of_known and not is_over and not any(row.is_out for row in no.before)
+
     def must_be_out(self, email: str, scope: str = STATUS, *, shown: bool = False) -> bool:
         """Whether the last word was no, whoever of the family says yes at any later time. ``shown``: what the cycle
         under way was shown counts too."""

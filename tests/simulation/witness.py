@@ -348,12 +348,6 @@ class Witness(Testimony):
             is_shown = still_shows(world, no) and no.is_news(self.known.get(no.source))
             no.is_certain = is_told and (is_shown or (is_hidden(world, no) and self._can_be_asked(no)))
 
-    def _can_be_asked(self, no: No) -> bool:
-        """A first reading takes archived members as they are, and who was out before said nothing new. A sign-up with a
-        later stamp ends an opt-out that became visible after it: of the two only the stamps are told."""
-        is_over = any(yes.clock == "esp" and yes.at >= no.at for yes in self._grants(no.email, no.scope))
-        return no.is_of_known and not any(row.is_out for row in no.before) and not is_over
-
     def _open(self) -> Iterator[No]:
         return (no for said in self.nos.values() for no in said if not no.is_certain)
 

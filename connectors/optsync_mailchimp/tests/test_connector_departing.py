@@ -121,6 +121,24 @@ def test_whom_the_feed_does_not_show_though_they_are_there_is_not_taken_for_quie
     assert ask(world, {record: None}).told == {record: None}
 
 
+@pytest.mark.parametrize(("broken", "heard"), [((0,), 4), ((3,), 4), ((1, 2), 1), ((0, 1), 0)])
+def test_one_who_cannot_be_read_does_not_keep_the_others_from_being_heard(broken: tuple[int, ...], heard: int) -> None:
+    world = World(numbered(5))
+    asked: dict[str, datetime | None] = dict.fromkeys(r.id for r in world.records().values())
+    lost = {list(asked)[number] for number in broken}
+
+    def rewrite(_method: str, path: str, body: Any) -> Any:
+        return {"activity": None} if path.endswith("feed") and path.split("/")[-2] in lost else body
+
+    world.line.rewrite = rewrite
+    if heard:
+        told = ask(world, asked).told
+        assert (len(told), set(told) & lost) == (heard, set())
+    else:
+        with pytest.raises(SystemUnavailable):
+            ask(world, asked)
+
+
 def test_a_feed_that_is_none_is_an_error() -> None:
     world = World(numbered(1))
     record = world.records()[_A].id
