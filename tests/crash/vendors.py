@@ -125,6 +125,8 @@ class Vendors:
         self._shared = shared
         self._people = list(people)
         self._session = requests.Session()
+        # One that is kept is closed after some idle seconds, perhaps just when it is to be used again.
+        self._session.headers["Connection"] = "close"
 
     def __enter__(self) -> Self:
         reader, writer = os.pipe()
