@@ -12,6 +12,7 @@ from random import Random
 
 from tests.crash.kills import Kills
 from tests.crash.life import Life
+from tests.crash.shared import AROUND_A_WRITE
 from tests.crash.stage import KINDS, people, staged, state_url
 
 
@@ -21,13 +22,16 @@ def main() -> int:
     options.add_argument("--state", choices=KINDS, default="sqlite")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--people", type=int, default=30)
+    options.add_argument(
+        "--near-writes", action="store_true", help="before, in and after the first write of a run only"
+    )
     chosen = options.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with staged(folder, state_url(chosen.state, folder), people(chosen.people)) as stage:
             life = Life(stage, Random(f"life/{chosen.seed}"), chosen.people)
-            kills = Kills(stage, life, chosen.seed, say=_say)
+            kills = Kills(stage, life, chosen.seed, only_at=AROUND_A_WRITE if chosen.near_writes else (), say=_say)
             found = kills.play(chosen.kills)
     for line in found:
         _say(f"WRONG: {line}\n")

@@ -8,19 +8,19 @@ from random import Random
 from tests.crash.checks import damage, duplicates, in_doubt
 from tests.crash.life import Life, disagreements, kept_out, wrong_writes
 from tests.crash.processes import pause
-from tests.crash.shared import Aim, Phase
+from tests.crash.shared import AROUND_A_WRITE, Aim, Phase
 from tests.crash.stage import KEY, Stage
 
-_RARE = (Phase.COMMITTING, Phase.BEFORE_A_WRITE, Phase.WRITING, Phase.AFTER_A_WRITE)
+_RARE = (Phase.COMMITTING, *AROUND_A_WRITE)
 _CLEAN_RUNS = 3
 _TRIES = 5
 """Runs for each kill, at most: some are over before their moment comes."""
 
 
 class Kills:
-    """``life``: of the people on the stage. ``only_at``: the phases at whose beginnings it is killed; at random moments
-    if there are none. ``killed``: how many kills landed in which phase; ``ended``: runs that were faster; ``kept_out``:
-    people who came back and are out on both sides."""
+    """``life``: of the people on the stage. ``only_at``: the phases at whose first beginning it is killed; at random
+    moments if there are none. ``killed``: how many kills landed in which phase; ``ended``: runs that were faster;
+    ``kept_out``: people who came back and are out on both sides."""
 
     def __init__(
         self,

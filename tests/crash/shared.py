@@ -28,6 +28,9 @@ class Phase(IntEnum):
     """The answer is there, what it says is not committed."""
 
 
+AROUND_A_WRITE = (Phase.BEFORE_A_WRITE, Phase.WRITING, Phase.AFTER_A_WRITE)
+
+
 @dataclass(frozen=True, slots=True)
 class Aim:
     """A moment of a run: the ``nth`` entry into ``phase``, or into any; ``delay``: seconds after it."""

@@ -7,13 +7,12 @@ import pytest
 
 from tests.crash.kills import Kills
 from tests.crash.life import Life
-from tests.crash.shared import Phase
+from tests.crash.shared import AROUND_A_WRITE, Phase
 from tests.crash.stage import KINDS, people, staged, state_url
 from tests.postgresql import require_server
 
 KILLS = 50
 PEOPLE = 30
-AROUND_A_WRITE = (Phase.BEFORE_A_WRITE, Phase.WRITING, Phase.AFTER_A_WRITE)
 
 
 @pytest.mark.slow
