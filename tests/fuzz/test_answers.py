@@ -7,7 +7,7 @@ import pytest
 from tests.fuzz.answers import Fuzzed
 
 _WORLDS = 120
-_KEPT = (40, 113, 151, 161, 10_436, 10_508, 500_114)
+_KEPT = (40, 113, 151, 161, 10_436, 10_508, 500_114, 502_068)
 """Worlds that once went wrong."""
 
 
