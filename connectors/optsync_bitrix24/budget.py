@@ -10,8 +10,15 @@ _SHARE = 0.8
 _LONGEST = 600.0
 _SAME = 2.0
 """The portal tells in whole seconds when the oldest minute drops out."""
+_LARGEST = 1e12
+"""Seconds: 30,000 years. Times in answers are seconds since 1970, or spans."""
 _REMEMBERED = 0.8
 """How much of what was known of a call's cost stays when another answer tells it."""
+
+
+def seconds(value: Any) -> float | None:
+    """What an answer tells in seconds; None where that is no number, or none that a time can be."""
+    return float(value) if isinstance(value, int | float) and abs(value) < _LARGEST else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +46,11 @@ class OperatingBudget:
     def note(self, method: str, time: Mapping[str, Any], vendor_now: float) -> None:
         """Takes in the ``time`` of an answer or command, in their order; ``vendor_now`` is the vendor's clock, a Unix
         time."""
-        seconds, resets_at = time.get("operating"), time.get("operating_reset_at")
-        if not isinstance(seconds, int | float) or not isinstance(resets_at, int | float):
+        used, resets_at = seconds(time.get("operating")), seconds(time.get("operating_reset_at"))
+        if used is None or resets_at is None:
             return
         ahead = min(max(0.0, resets_at - vendor_now), _LONGEST)
-        before, now = self._used.get(method), _Used(float(seconds), self._clock.monotonic() + ahead)
+        before, now = self._used.get(method), _Used(used, self._clock.monotonic() + ahead)
         self._used[method] = now
         # Where a minute has dropped out in between, the sum does not tell what was added.
         if before is not None and abs(before.resets_at - now.resets_at) < _SAME:

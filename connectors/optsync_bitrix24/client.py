@@ -16,7 +16,7 @@ from optsync.connect.ratelimit import Pace
 from optsync.connect.redact import Redactor
 from optsync.errors import CredentialsRefused, OutcomeUnknown, SystemFailure, SystemUnavailable
 from optsync_bitrix24 import refusals
-from optsync_bitrix24.budget import OperatingBudget
+from optsync_bitrix24.budget import OperatingBudget, seconds
 from optsync_bitrix24.php import as_map, command
 from optsync_bitrix24.refusals import VendorError, error_of
 from optsync_bitrix24.settings import Bitrix24Settings
@@ -182,12 +182,12 @@ class Client:
     def _note_time(self, method: str, time: Any) -> None:
         if not isinstance(time, dict):
             return
-        finish = time.get("finish")
-        if isinstance(finish, int | float) and finish > 0:
+        finish = seconds(time.get("finish"))
+        if finish is not None and finish > 0:
             self.clock_offset = finish - self._clock.now().timestamp()
         self.budget.note(method, time, self._vendor_now())
-        duration = time.get("duration")
-        if method == "batch" and isinstance(duration, int | float):
+        duration = seconds(time.get("duration"))
+        if method == "batch" and duration is not None:
             if duration > _SLOW_S:
                 self._size = max(0.02, self._size / 2)
             elif duration < _QUICK_S:
