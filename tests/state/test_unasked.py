@@ -2,48 +2,70 @@
 
 from datetime import timedelta
 
+import pytest
+
 from optsync.state.store import Store
 from optsync.state.unasked import Question, Ticket
-from tests.state.rows import NOW
+from tests.state.rows import NOW, member, stored
 
 SINCE = NOW - timedelta(days=2)
 LATER = NOW + timedelta(minutes=5)
 
 
-def test_questions_are_open_by_source_until_they_are_closed(store: Store) -> None:
+@pytest.fixture
+def known(store: Store) -> list[tuple[int, list[int]]]:
+    """Three sources with the keys of two records each."""
     with store.transaction() as unit:
-        unit.unasked.note(1, {7: SINCE, 12: None}, at=NOW)
-        unit.unasked.note(11, {7: None}, at=NOW)
-        unit.unasked.note(2, {}, at=NOW)
+        members = [member(1), member(2)]
+        return [stored(unit, members, collection=name) for name in ("list", "other list", "third list")]
+
+
+def test_questions_are_open_by_source_until_they_are_closed(store: Store, known: list[tuple[int, list[int]]]) -> None:
+    (first, (ann, ben)), (second, (cid, _)), (third, _) = known
     with store.transaction() as unit:
-        assert sorted(unit.unasked.open(1, limit=9), key=lambda q: q.key) == [
-            Question(7, SINCE, NOW),
-            Question(12, None, NOW),
-        ]
-        assert unit.unasked.open(1, limit=1) == unit.unasked.open(1, limit=9)[:1]
-        assert unit.unasked.among(1, [12, 13]) == [Question(12, None, NOW)]
-        unit.unasked.close(1, [7, 99])
+        unit.unasked.note(first, {ben: None, ann: SINCE}, at=NOW)
+        unit.unasked.note(second, {cid: None}, at=NOW)
+        unit.unasked.note(third, {}, at=NOW)
+    with store.transaction() as unit:
+        assert unit.unasked.open(first, limit=9) == [Question(ann, SINCE, NOW), Question(ben, None, NOW)]
+        assert unit.unasked.open(first, limit=1) == [Question(ann, SINCE, NOW)]
+        assert unit.unasked.among(first, [ben, cid, 99]) == [Question(ben, None, NOW)]
+        unit.unasked.close(first, [ann, cid, 99])
     with store.reading() as unit:
-        assert unit.unasked.open(1, limit=9) == [Question(12, None, NOW)]
-        assert unit.unasked.open(11, limit=9) == [Question(7, None, NOW)]
-        assert unit.unasked.open(2, limit=9) == []
+        assert unit.unasked.open(first, limit=9) == [Question(ben, None, NOW)]
+        assert unit.unasked.open(second, limit=9) == [Question(cid, None, NOW)]
+        assert unit.unasked.open(third, limit=9) == []
 
 
-def test_a_question_that_is_put_again_reaches_back_as_far_as_it_did(store: Store) -> None:
+def test_a_question_that_is_put_again_reaches_back_as_far_as_it_did(
+    store: Store, known: list[tuple[int, list[int]]]
+) -> None:
+    source, (ann, ben) = known[0]
     with store.transaction() as unit:
-        unit.unasked.note(1, {7: SINCE, 8: None}, at=NOW)
-        unit.unasked.note(1, {7: NOW, 8: NOW}, at=LATER)
-        assert unit.unasked.among(1, [7, 8]) == [Question(7, SINCE, LATER), Question(8, None, LATER)]
+        unit.unasked.note(source, {ann: SINCE, ben: None}, at=NOW)
+        unit.unasked.note(source, {ann: NOW, ben: NOW}, at=LATER)
+        assert unit.unasked.among(source, [ann, ben]) == [Question(ann, SINCE, LATER), Question(ben, None, LATER)]
 
 
-def test_a_ticket_is_kept_by_source_with_its_time(store: Store) -> None:
+def test_a_ticket_is_kept_by_source_with_its_time(store: Store, known: list[tuple[int, list[int]]]) -> None:
+    first, second = known[0][0], known[1][0]
     with store.transaction() as unit:
-        assert unit.unasked.ticket(1) is None
-        unit.unasked.set_ticket(1, Ticket("a1 b2", NOW))
-        unit.unasked.set_ticket(11, Ticket("c3", NOW))
-        assert unit.unasked.ticket(1) == Ticket("a1 b2", NOW)
-        assert unit.unasked.open(1, limit=9) == []
-        unit.unasked.set_ticket(1, Ticket("d4", LATER))
-        assert unit.unasked.ticket(1) == Ticket("d4", LATER)
-        unit.unasked.set_ticket(1, None)
-        assert (unit.unasked.ticket(1), unit.unasked.ticket(11)) == (None, Ticket("c3", NOW))
+        assert unit.unasked.ticket(first) is None
+        unit.unasked.set_ticket(first, Ticket("a1 b2", NOW))
+        unit.unasked.set_ticket(second, Ticket("c3", NOW))
+        assert unit.unasked.ticket(first) == Ticket("a1 b2", NOW)
+        assert unit.unasked.open(first, limit=9) == []
+        unit.unasked.set_ticket(first, Ticket("d4", LATER))
+        assert unit.unasked.ticket(first) == Ticket("d4", LATER)
+        unit.unasked.set_ticket(first, None)
+        assert (unit.unasked.ticket(first), unit.unasked.ticket(second)) == (None, Ticket("c3", NOW))
+
+
+def test_a_read_leaves_the_ticket_of_its_source_alone(store: Store, known: list[tuple[int, list[int]]]) -> None:
+    source = known[0][0]
+    with store.transaction() as unit:
+        unit.unasked.set_ticket(source, Ticket("a1", NOW))
+        begun = unit.sources.require("mc", "list")
+        unit.sources.begin_read(begun)
+        unit.sources.finish_read(source, cursor="c", at=LATER, full_at=LATER)
+        assert unit.unasked.ticket(source) == Ticket("a1", NOW)

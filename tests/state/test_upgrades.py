@@ -13,6 +13,7 @@ from optsync.model.record import Status
 from optsync.model.statement import OUR_CLOCK, Source, StatementKind, state
 from optsync.state.events import Selection
 from optsync.state.store import Store
+from optsync.state.unasked import Ticket
 from tests.scenarios.world import START
 from tests.state.released.story import told
 from tests.state.rows import change, member, out
@@ -171,6 +172,8 @@ def test_work_goes_on_where_the_release_was_killed(released: Store, rows: Rows, 
     assert {email for email, view in shown.items() if view and view["status"] == Status.IN} == set()
     for number in (7, 8):
         assert w.esp_shows(f"ann{number}@example.com")["status"] == Status.OUT
+    if rows.get("unasked"):
+        assert w.crm_shows("ann1@example.com")["opt_out"]
 
 
 def test_after_an_upgrade_the_ledger_goes_on_and_people_can_be_forgotten(released: Store, rows: Rows) -> None:
@@ -228,6 +231,26 @@ def test_the_way_down_gives_every_statement_a_salt_and_the_whole_proof(url: str,
     with store.reading() as unit:
         assert unit.ledger.verify((KEY,)).findings == []
         assert unit.changes.of_run("r") == [planned]
+    store.close()
+
+
+def test_the_way_down_leaves_no_question_and_no_ticket(url: str, clock: ManualClock) -> None:
+    store = Store(url, clock)
+    store.migrate()
+    with store.transaction() as unit:
+        source, keys = stored_records(unit, [member(1)])
+        unit.unasked.note(source, {keys[0]: None}, at=clock.now())
+        unit.unasked.set_ticket(source, Ticket("a1", clock.now()))
+    move(store, "0004", is_down=True)
+    with store._engine.connect() as connection:
+        looking = sa.inspect(connection)
+        assert not looking.has_table("unasked")
+        assert {"ticket", "asked_at"}.isdisjoint(column["name"] for column in looking.get_columns("source"))
+
+    store.migrate()
+    with store.reading() as unit:
+        assert (unit.unasked.open(source, limit=9), unit.unasked.ticket(source)) == ([], None)
+        assert [observed.key for observed in unit.records.load(keys)] == keys
     store.close()
 
 

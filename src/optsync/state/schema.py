@@ -35,8 +35,11 @@ source = Table(
     Column("read_at", Moment),
     Column("full_at", Moment),
     Column("is_known", Boolean, nullable=False, default=False),
+    Column("ticket", Text),
+    Column("asked_at", Moment),
     UniqueConstraint("system", "collection"),
 )
+"""``ticket``: what the system has given for the questions that it works on since ``asked_at``."""
 
 contact_point = Table(
     "contact_point",
@@ -303,6 +306,18 @@ scan = Table(
     sqlite_with_rowid=False,
 )
 """The records that the current read of a source has shown."""
+
+unasked = Table(
+    "unasked",
+    metadata,
+    Column("source_id", ForeignKey("source.id"), primary_key=True),
+    Column("record_id", ForeignKey("system_record.id"), primary_key=True),
+    Column("since", Moment),
+    Column("noted_at", Moment, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Records that may hide an opt-out, and whose system has not answered yet. ``since``: when one counts from, by the
+system's clock; without a time it counts whenever it was."""
 
 ticked = Table(
     "ticked",

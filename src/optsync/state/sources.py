@@ -13,10 +13,10 @@ from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks, insert_from, insert_new
 from optsync.state.schema import scan, source, system_record, ticked
 
-_ALL = Prepared(sa.select(source).order_by(source.c.id))
-_FIND = Prepared(
-    sa.select(source).where(source.c.system == bindparam("of"), source.c.collection == bindparam("collected"))
-)
+# What its system was asked belongs to :mod:`optsync.state.unasked`.
+_SOURCE = sa.select(*(column for column in source.c if column.name not in ("ticket", "asked_at")))
+_ALL = Prepared(_SOURCE.order_by(source.c.id))
+_FIND = Prepared(_SOURCE.where(source.c.system == bindparam("of"), source.c.collection == bindparam("collected")))
 _MINE = source.c.id == bindparam("key")
 _BEGIN = Prepared(
     sa.update(source)

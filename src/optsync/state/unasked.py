@@ -10,17 +10,19 @@ from sqlalchemy.engine import Connection
 
 from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks, upsert
-from optsync.state.schema import meta
+from optsync.state.schema import source, unasked
 
-# A prefix, not a range: how databases order punctuation is a matter of taste.
-_OPEN = Prepared(
-    sa.select(meta.c.key, meta.c.value)
-    .where(meta.c.key.like(bindparam("start")))
-    .order_by(meta.c.key)
-    .limit(bindparam("limit", type_=sa.Integer))
+_QUESTION = sa.select(unasked.c.record_id, unasked.c.since, unasked.c.noted_at).order_by(unasked.c.record_id)
+_OF_SOURCE = unasked.c.source_id == bindparam("source")
+_LISTED = unasked.c.record_id.in_(any_of("keys"))
+_OPEN = Prepared(_QUESTION.where(_OF_SOURCE).limit(bindparam("limit", type_=sa.Integer)))
+_AMONG = Prepared(_QUESTION.where(_OF_SOURCE, _LISTED))
+_CLOSE = Prepared(sa.delete(unasked).where(_OF_SOURCE, _LISTED))
+_MINE = source.c.id == bindparam("key")
+_TICKET = Prepared(sa.select(source.c.ticket, source.c.asked_at).where(_MINE, source.c.ticket.is_not(None)))
+_SET_TICKET = Prepared(
+    sa.update(source).where(_MINE).values(ticket=bindparam("ticket"), asked_at=bindparam("asked_at"))
 )
-_THESE = Prepared(sa.select(meta.c.key, meta.c.value).where(meta.c.key.in_(any_of("names"))))
-_DROP = Prepared(sa.delete(meta).where(meta.c.key.in_(any_of("names"))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,61 +55,31 @@ class Unasked:
             return
         known = {question.key: question.since for question in self.among(source_id, since)}
         rows = [
-            {"key": _name(source_id, key), "value": f"{_text(known.get(key, moment))} {at.isoformat()}"}
+            {"source_id": source_id, "record_id": key, "since": known.get(key, moment), "noted_at": at}
             for key, moment in since.items()
         ]
-        upsert(self._connection, meta, rows, key=("key",))
+        upsert(self._connection, unasked, rows, key=("source_id", "record_id"))
 
     def open(self, source_id: int, *, limit: int) -> list[Question]:
         """Those that are not answered yet, in a lasting order."""
-        rows = _OPEN.all(self._connection, start=f"{_start(source_id)}%", limit=limit)
-        return [_question(name, value) for name, value in rows]
+        return [Question(*row) for row in _OPEN.all(self._connection, source=source_id, limit=limit)]
 
     def among(self, source_id: int, keys: Iterable[int]) -> list[Question]:
         """Those about these records."""
         found: list[Question] = []
         for part in chunks(sorted(set(keys))):
-            rows = _THESE.all(self._connection, names=[_name(source_id, key) for key in part])
-            found += [_question(name, value) for name, value in rows]
+            found += [Question(*row) for row in _AMONG.all(self._connection, source=source_id, keys=part)]
         return found
 
     def close(self, source_id: int, keys: Iterable[int]) -> None:
         """These are answered."""
         for part in chunks(keys):
-            _DROP.run(self._connection, names=[_name(source_id, key) for key in part])
+            _CLOSE.run(self._connection, source=source_id, keys=part)
 
     def ticket(self, source_id: int) -> Ticket | None:
-        rows = _THESE.all(self._connection, names=[_ticket(source_id)])
-        if not rows:
-            return None
-        at, _, name = rows[0][1].partition(" ")
-        return Ticket(name, datetime.fromisoformat(at))
+        rows = _TICKET.all(self._connection, key=source_id)
+        return Ticket(*rows[0]) if rows else None
 
     def set_ticket(self, source_id: int, ticket: Ticket | None) -> None:
-        if ticket is not None:
-            value = f"{ticket.asked_at.isoformat()} {ticket.name}"
-            upsert(self._connection, meta, [{"key": _ticket(source_id), "value": value}], key=("key",))
-        else:
-            _DROP.run(self._connection, names=[_ticket(source_id)])
-
-
-def _start(source_id: int) -> str:
-    return f"unasked:{source_id}:"
-
-
-def _name(source_id: int, key: int) -> str:
-    return f"{_start(source_id)}{key}"
-
-
-def _ticket(source_id: int) -> str:
-    return f"unasked_ticket:{source_id}"
-
-
-def _text(moment: datetime | None) -> str:
-    return "ever" if moment is None else moment.isoformat()
-
-
-def _question(name: str, value: str) -> Question:
-    since, _, noted_at = value.partition(" ")
-    moment = None if since == "ever" else datetime.fromisoformat(since)
-    return Question(int(name.rpartition(":")[2]), moment, datetime.fromisoformat(noted_at))
+        name, asked_at = (ticket.name, ticket.asked_at) if ticket else (None, None)
+        _SET_TICKET.run(self._connection, key=source_id, ticket=name, asked_at=asked_at)

@@ -25,13 +25,16 @@ class Killed(BaseException):
 
 
 class KillingTransport(MockTransport):
-    """Ends the process after a request that writes to the platform has arrived."""
+    """Shows nothing of what members did, and ends the process after a request that writes to the platform has
+    arrived."""
 
     def __init__(self, w: World) -> None:
         super().__init__({CRM: w.crm, ESP: w.esp})
         self.esp = w.esp
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        if "activity-feed" in str(request.url):
+            self.esp.act("fail", kind="InternalServerError")
         answer = super().send(request, *args, **options)
         if self.requests[-1].base_url == ESP and self.esp.is_write(self.requests[-1]):
             raise Killed
@@ -40,7 +43,8 @@ class KillingTransport(MockTransport):
 
 def told(folder: Path, *, state_url: str | None = None) -> World:
     """Two systems with a past: opt-outs and consents of both sides, topics, fields, an address that cannot be used, a
-    person asked to confirm, and a process that was killed in the middle of a write."""
+    person asked to confirm, an opt-out that being archived hides, and a process that was killed in the middle of a
+    write."""
     both = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
     people = [
         *(person(n, **both) for n in range(1, 9)),
@@ -67,6 +71,8 @@ def told(folder: Path, *, state_url: str | None = None) -> World:
     _since_the_second(w)
     w.crm.act("opt_out", email="ann7@example.com")
     w.crm.act("opt_out", email="ann8@example.com")
+    w.esp.act("unsubscribe", email="ann1@example.com")
+    w.esp.act("archive", email="ann1@example.com")
     w._transport = KillingTransport(w)
     w.engine = w.compose()
     try:

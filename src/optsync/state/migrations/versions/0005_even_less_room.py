@@ -1,4 +1,5 @@
-"""Still less room: changes and evidence as values apart from their names, proofs by their first bytes.
+"""Still less room: changes and evidence as values apart from their names, proofs by their first bytes. And a place for
+questions about hidden opt-outs.
 
 Revision ID: 0005
 Revises: 0004
@@ -42,10 +43,26 @@ def upgrade() -> None:
     words.finish()
     op.drop_index(op.f("ix_statement_block"), table_name="statement")
     op.execute("UPDATE statement SET proof = substr(proof, 1, 4) WHERE salt IS NOT NULL")
+    op.create_table(
+        "unasked",
+        _column("source_id", _KEY),
+        _column("record_id", _KEY),
+        _column("since", sa.BigInteger(), null=True),
+        _column("noted_at", sa.BigInteger()),
+        _refers("unasked", "source_id", "source"),
+        _refers("unasked", "record_id", "system_record"),
+        sa.PrimaryKeyConstraint("source_id", "record_id", name="pk_unasked"),
+        sqlite_with_rowid=False,
+    )
+    op.add_column("source", _column("ticket", sa.Text(), null=True))
+    op.add_column("source", _column("asked_at", sa.BigInteger(), null=True))
 
 
 def downgrade() -> None:
     bind = op.get_bind()
+    op.drop_table("unasked")
+    for name in ("asked_at", "ticket"):
+        op.drop_column("source", name)
     texts = {row.id: row.text for row in bind.execute(sa.text("SELECT id, text FROM word"))}
     _make_proofs_whole(bind, texts)
     op.create_index(op.f("ix_statement_block"), "statement", ["block"])
