@@ -37,8 +37,9 @@ $(STAMP): $(RUNTIME)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,lint,postgresql]" -c constraints.txt
 	@touch $(STAMP)
 
+# Many tests wait for a process or a server: one worker more than there are processors uses that.
 test: setup ## All tests that need no server of somebody else's.
-	$(PYTEST) -m "not real" -n 2 --dist loadfile $(ARGS)
+	$(PYTEST) -m "not real" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 real: setup ## Tests against real servers, started on loopback; the first time they are downloaded.
 	$(BIN)/python tests/real/mailman_server.py

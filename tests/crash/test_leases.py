@@ -15,6 +15,8 @@ from tests.crash.shared import Aim, Phase
 from tests.crash.stage import KINDS, Stage, people, staged, state_url
 from tests.postgresql import require_server, text_of
 
+pytestmark = pytest.mark.slow
+
 LEASE = 60
 """Seconds without a beat after which it is free."""
 

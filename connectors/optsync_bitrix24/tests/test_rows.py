@@ -48,5 +48,5 @@ def test_what_gives_a_row_another_meaning_makes_another_digest(rows: Rows) -> No
 
 
 def test_another_version_of_this_program_knows_no_digest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("optsync.connect.digests._version", lambda: "999")
+    monkeypatch.setattr("optsync.connect.digests.running", lambda: "999")
     assert Rows(SPEC, {"UF_CRM_PLAN": PLAN}).digest(ROW, NOBODY) != DIGEST
