@@ -56,13 +56,16 @@ class Departures:
 
     def left_open(self, binding: SourceBinding, keys: Collection[int]) -> set[int]:
         """Asks what is open about these records, a few of them; answers about which it still is."""
-        if not binding.tells_departures:
+        if not binding.tells_departures or not self._open_among(binding, keys):
             return set()
         try:
             self._ask(binding, lambda unit, source: unit.unasked.among(source, keys)[:_AT_ONCE], has_ticket=False)
         except SystemFailure as failure:
             # Everything else that is written to the system needs no answer.
             _log.warning("a question stays open", system=binding.system, reason=str(failure))
+        return self._open_among(binding, keys)
+
+    def _open_among(self, binding: SourceBinding, keys: Collection[int]) -> set[int]:
         with self._engine.store.reading() as unit:
             source = unit.sources.require(binding.system, binding.collection).id
             return {question.key for question in unit.unasked.among(source, keys)}
