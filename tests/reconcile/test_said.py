@@ -119,6 +119,13 @@ CASES: dict[str, Case] = {
         esp(Status.OUT, origin=Origin.PERSON),
         moved(Status.OUT, origin=Origin.ADMIN),
         ESP,
+        [Said(by_esp(OUT, evidence={"shown_before": "out"}))],
+        [],
+    ),
+    "a member turns from an out by nobody known to an administrator's": (
+        esp(Status.OUT, origin=Origin.UNKNOWN),
+        moved(Status.OUT, origin=Origin.ADMIN),
+        ESP,
         [],
         [],
     ),

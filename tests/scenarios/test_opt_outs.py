@@ -11,6 +11,7 @@ import requests
 from optsync.connect.mock import MockTransport, Person
 from optsync.model.record import Origin, Status
 from optsync.sync.explain import explain
+from tests.scenarios.plans import may_send
 from tests.scenarios.world import CRM, ESP, START, World, person
 
 pytestmark = pytest.mark.rule("no opt-out is lost")
@@ -57,6 +58,22 @@ def test_an_opt_out_counts_anew_where_a_consent_date_in_the_future_came_and_went
 
     assert w.crm_shows("ann1@example.com")["opt_out"] is True
     assert w.esp_shows("ann1@example.com")["status"] == Status.OUT
+    w.settle()
+
+
+def test_an_administrators_out_after_a_persons_own_is_another_one(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email="ann1@example.com")
+    w.sync()
+    w.crm.act("opt_in", email="ann1@example.com", at=w.clock.now().isoformat())
+    w.esp.act("archive", email="ann1@example.com")
+    w.wait(minutes=10)
+    w.esp.act("admin_unsubscribe", email="ann1@example.com")
+    w.sync()
+
+    assert not may_send(w, "ann1@example.com")
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True
     w.settle()
 
 

@@ -164,15 +164,15 @@ class _Teller:
         return self.before is not None and shown(self.before, self.rep).is_contradictory
 
     def _has_newer_event(self) -> bool:
-        """Out already, and said again: the system names a later time for it, or now says that it was the person
-        (or a complaint) where an administrator or we had done it before."""
+        """Out already, and said again: the system names a later time for it, or another author. That it was an
+        administrator is no news where nobody was known to be: it may have been us."""
         if self.before is None or self.rep.uses_flags:
             return False
-        if self.now.origin is not self.before.origin and self.now.origin in BY_THEMSELF:
+        was, now = self.before.origin, self.now.origin
+        if now is not was and (now in BY_THEMSELF or (now is Origin.ADMIN and was in BY_THEMSELF)):
             return True
-        if self.now.status_at is None or self.before.status_at is None:
-            return False
-        return self.now.status_at > self.before.status_at
+        before, at = self.before.status_at, self.now.status_at
+        return before is not None and at is not None and at > before
 
     def _say_bounce(self, was: Status | None) -> None:
         """What a system took out of its mailings because of a complaint did not bounce."""
