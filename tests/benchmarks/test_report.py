@@ -60,6 +60,24 @@ def test_a_promise_that_is_not_kept_is_called_missed(tmp_path: Path) -> None:
     assert target.is_met
 
 
+def test_each_promise_of_processor_time_and_room_stands_beside_what_was_measured() -> None:
+    phases = _growth(900)["sizes"][0]["phases"]
+    for phase, each in zip(phases, (31.0, 22.0, None, None, 501.0), strict=True):
+        phase["us_a_record"] = each
+    server = {"phases": [{"phase": "first sync", "cpu_ratio": 1.9}, {"phase": "no change", "cpu_ratio": 2.1}]}
+    found = targets([_document(900, engine={"phases": phases}, disk={"bytes_a_person": 1501}, postgresql=server)])
+    assert [(one.measured, one.is_met) for one in found] == [
+        ("1/12.0", True),
+        ("31.0 µs a record", False),
+        ("22.0 µs a row", True),
+        ("501 µs a change", False),
+        ("0.50 s", True),
+        ("0.50 s", False),
+        ("1 501", False),
+        ("2.10 (no change)", False),
+    ]
+
+
 def test_growth_is_drawn_and_shown_on_the_page(tmp_path: Path) -> None:
     page = tmp_path / "docs" / "page.md"
     _, picture = write([_document(900, growth=_growth(300, 900))], page=page, pictures=tmp_path / "docs" / "pictures")
