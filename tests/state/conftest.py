@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from optsync.clock import ManualClock
+from optsync.state.chain import Keys
 from optsync.state.store import Store
 from tests.migrated import migrations
 from tests.postgresql import create_database, require_server, text_of
@@ -43,9 +44,15 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def store(url: str, clock: ManualClock) -> Iterator[Store]:
+def keys() -> Keys | None:
+    """Nobody signs the ledger; a module that needs it signed has its own."""
+    return None
+
+
+@pytest.fixture
+def store(url: str, clock: ManualClock, keys: Keys | None) -> Iterator[Store]:
     """A migrated, empty state database."""
-    opened = Store(url, clock)
+    opened = Store(url, clock, keys=keys)
     opened.migrate()
     yield opened
     opened.close()

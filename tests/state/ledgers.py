@@ -11,6 +11,8 @@ from tests.state.rows import NOW, out
 
 KEYS = (b"the first key of the tests", b"an older key of the tests")
 ANN, BEN, CAT = "ann@example.com", "ben@example.com", "cat@example.com"
+LAST = out(0, scope="*", source=Source.ADMIN, is_personal=True, clock="optsync", reason="forgotten")
+"""What is said of somebody who is forgotten."""
 
 
 def said(store: Store, email: str, *minutes: int, **parts: Any) -> int:

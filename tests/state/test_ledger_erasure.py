@@ -7,22 +7,16 @@ import pytest
 import sqlalchemy as sa
 
 from optsync.clock import ManualClock
-from optsync.model.statement import Source
 from optsync.state.events import Selection
 from optsync.state.schema import contact_point, erasure, statement
 from optsync.state.store import Store
-from tests.state.ledgers import BEN, KEYS, fill, places, said, tamper, verify
+from tests.state.ledgers import BEN, KEYS, LAST, fill, places, said, tamper, verify
 from tests.state.rows import NOW, out
-
-LAST = out(0, scope="*", source=Source.ADMIN, is_personal=True, clock="optsync", reason="forgotten")
 
 
 @pytest.fixture
-def store(url: str, clock: ManualClock) -> Any:
-    opened = Store(url, clock, keys=lambda: KEYS)
-    opened.migrate()
-    yield opened
-    opened.close()
+def keys() -> Any:
+    return lambda: KEYS
 
 
 def erase(store: Store, key: int, *, without: str = "") -> None:

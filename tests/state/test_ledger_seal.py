@@ -18,11 +18,8 @@ from tests.state.rows import NOW, out
 
 
 @pytest.fixture
-def store(url: str, clock: ManualClock) -> Any:
-    opened = Store(url, clock, keys=lambda: KEYS)
-    opened.migrate()
-    yield opened
-    opened.close()
+def keys() -> Any:
+    return lambda: KEYS
 
 
 def test_what_optsync_wrote_itself_is_fine(store: Store) -> None:

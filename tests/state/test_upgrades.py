@@ -10,11 +10,12 @@ import sqlalchemy as sa
 
 from optsync.clock import ManualClock
 from optsync.model.record import Status
-from optsync.model.statement import OUR_CLOCK, Source, StatementKind, state
+from optsync.model.statement import StatementKind
 from optsync.state.events import Selection
 from optsync.state.store import Store
 from optsync.state.unasked import Ticket
 from tests.scenarios.world import START
+from tests.state.ledgers import LAST
 from tests.state.released.story import told
 from tests.state.rows import change, member, out
 from tests.state.rows import stored as stored_records
@@ -186,19 +187,8 @@ def test_after_an_upgrade_the_ledger_goes_on_and_people_can_be_forgotten(release
     with released.transaction() as unit:
         before = unit.ledger.verify((KEY,))
         mine = len(unit.ledger.about([point])[point])
-        now = released._clock.now()
-        last = state(
-            scope="*",
-            kind=StatementKind.OUT,
-            at=now,
-            clock=OUR_CLOCK,
-            seen_at=now,
-            source=Source.ADMIN,
-            is_personal=True,
-            reason="forgotten",
-        )
-        unit.ledger.forget(point, last)
-        unit.points.forget(ann, at=now)
+        unit.ledger.forget(point, LAST)
+        unit.points.forget(ann, at=LAST.at)
         unit.erasures.note(point, actor="Nora", systems=[])
     with released.reading() as unit:
         after = unit.ledger.verify((KEY,))
