@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -111,6 +112,21 @@ def test_a_run_that_leaves_something_to_be_done_is_followed_by_another_and_other
         SystemClock().sleep(1.2)
     assert sorted(runs.ended) == ["a"] * 4 + ["b"] * 4
     assert runs.together == set()
+
+
+def test_a_run_that_ends_before_the_scheduler_has_noted_its_start_is_followed_by_another_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notes = Future.add_done_callback
+
+    def slow(future: Future[Any], callback: Callable[[Future[Any]], object]) -> None:
+        SystemClock().sleep(0.1)
+        notes(future, callback)
+
+    monkeypatch.setattr(Future, "add_done_callback", slow)
+    runs = Runs(more=1)
+    with Setting(runs, {"a": 0}, every=None, cron="0 0 29 2 *").started():
+        wait_for(lambda: len(runs.ended) == 2, "another run", within=10)
 
 
 def test_a_run_that_lasts_longer_than_its_interval_is_never_met_by_another_and_the_skipped_ones_are_counted() -> None:

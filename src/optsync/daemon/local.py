@@ -123,6 +123,9 @@ class LocalDispatcher:
         return scheduler
 
     def _run_one(self, sync: str) -> None:
+        # This waits until the scheduler, which locks its jobs meanwhile, has noted the start and set the next time: a
+        # run that ended before that would see the time of its follow-up overwritten.
+        self._scheduler.get_job(sync)
         with self._changed:
             if self._is_stopping:
                 return
