@@ -48,8 +48,8 @@ class Complaints:
         self._known: dict[str, Reports] = {}
 
     def mark(self, audience: str, records: Sequence[Record]) -> list[Record]:
-        """See :meth:`Reports.mark`."""
-        return self.until(audience, (record.modified_at for record in records)).mark(records)
+        """See :meth:`Reports.mark`. What was stamped before the reports were read may be shown only since."""
+        return self.until(audience, (record.modified_at for record in records), margin=_LATE).mark(records)
 
     def mark_outcomes(self, audience: str, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Only the origin, for what writes brought back: the next reading tells the rest. The reports are asked for
@@ -63,16 +63,17 @@ class Complaints:
         marked = (_marked(record, reports) for record in shown)
         return [o if o.record is None else replace(o, record=next(marked)) for o in outcomes]
 
-    def until(self, audience: str, changed: Iterable[datetime | None]) -> Reports:
-        """Reports newer than members that changed at these times, which are whole seconds."""
+    def until(self, audience: str, changed: Iterable[datetime | None], *, margin: timedelta = timedelta(0)) -> Reports:
+        """Reports newer by ``margin`` than members that changed at these times, which are whole seconds."""
         newest = max(filter(None, changed), default=None)
         reports = self._known.get(audience, Reports())
-        if newest is not None and (reports.read_at is None or newest >= reports.read_at):
+        if newest is not None and (reports.read_at is None or newest + margin >= reports.read_at):
             reports = self._known[audience] = self._read(audience)
         return reports
 
     def forget(self, audience: str) -> None:
-        """Asks again next time: a report may come later than the opt-out that it caused."""
+        """Asks again next time: a report may come later than the opt-out that it caused, and both be shown later than
+        they are stamped."""
         self._known.pop(audience, None)
 
     def _read(self, audience: str) -> Reports:

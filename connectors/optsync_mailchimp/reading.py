@@ -70,7 +70,7 @@ class Reader:
     def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
         """See :meth:`optsync.connect.contract.CanReadRows.read_rows`: one page per answer, live members first."""
         place = _parse(cursor)
-        if place == Place(is_full=True):
+        if not place.began:
             self._complaints.forget(spec.collection)
         while True:
             page, place = self._page(spec, place)

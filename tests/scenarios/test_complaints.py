@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -101,6 +102,20 @@ def test_a_complaint_is_heard_although_the_member_shows_nothing_of_it_any_more(
     assert (decisive["kind"], decisive["at"]) == (StatementKind.COMPLAINT, complained_at.isoformat())
     assert w.crm_shows(ANN)["opt_out"] is True
     assert w.esp_shows(ANN)["status"] != Status.IN
+
+
+def test_a_complaint_that_is_shown_later_than_it_is_stamped_stands_against_a_consent_of_meanwhile(world: Make) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.esp_clock.ahead = timedelta(minutes=-5)
+    w.esp.act("complain", email=ANN)
+    w.esp_clock.ahead = timedelta(0)
+    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
+    w.sync()
+
+    assert decided_by(w) == StatementKind.COMPLAINT
+    assert is_out_everywhere(w)
+    w.settle()
 
 
 def test_a_complaint_of_whom_an_administrator_let_back_in_is_not_raised_again(world: Make) -> None:

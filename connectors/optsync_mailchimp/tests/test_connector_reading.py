@@ -354,7 +354,28 @@ def test_a_late_abuse_report_is_seen_by_the_full_read() -> None:
     assert world.records()["person0@example.org"].origin is Origin.COMPLAINT
 
 
-def test_a_delta_that_shows_the_same_opt_outs_again_costs_two_calls() -> None:
+@pytest.mark.parametrize("is_looked_at", [False, True])
+def test_a_complaint_that_is_shown_later_than_it_is_stamped_is_told_by_the_next_reading(is_looked_at: bool) -> None:
+    world = World(numbered(2))
+    world.clock.advance(300)
+    pages = world.read()
+    [ann] = [r for page in pages for r in page.records if r.addresses == ("person0@example.org",)]
+    complained_at = world.clock.now() - timedelta(seconds=60)
+    world.act("complain", "person0@example.org")
+    [member] = [m for m in world.mock.audience.members.values() if m.contact_id == ann.id]
+    member.last_changed -= 60
+    world.mock.audience.abuse_reports[0]["date"] = complained_at.isoformat()
+    world.clock.advance(60)
+    if is_looked_at:
+        shown = list(world.connector.read_ids(world.spec, [ann.id]))
+    else:
+        shown = [r for page in world.read(pages[-1].cursor) for r in page.records]
+
+    [told] = [r for r in shown if r.id == ann.id]
+    assert (told.origin, told.complained_at) == (Origin.COMPLAINT, complained_at)
+
+
+def test_a_delta_that_shows_the_same_opt_outs_again_costs_three_calls() -> None:
     world = World(numbered(2))
     cursor = world.read()[-1].cursor
     world.clock.advance(5)
@@ -365,7 +386,7 @@ def test_a_delta_that_shows_the_same_opt_outs_again_costs_two_calls() -> None:
     pages = world.read(cursor)
 
     assert [r.status for page in pages for r in page.records] == [Status.OUT]
-    assert world.connector.calls - before == 2
+    assert world.connector.calls - before == 2 + 1
 
 
 def test_who_complained_is_looked_at_in_every_reading() -> None:
