@@ -52,18 +52,17 @@ def record_of(listing: Listing, look_up: LookUp, number: str) -> Record | None:
 def read_ids(listing: Listing, spec: ReadSpec, ids: Sequence[str]) -> list[Record]:
     """See :meth:`optsync.connect.contract.Connector.read_ids`. Rows that cannot be used are left out."""
     found: list[Record] = []
-    for look_up in look_ups(listing, spec, ids):
+    for look_up in look_ups(listing, spec, ids, listing.selected(spec)):
         found.extend(one for number in look_up.ids if (one := record_of(listing, look_up, number)) is not None)
     return found
 
 
-def look_ups(listing: Listing, spec: ReadSpec, ids: Sequence[str], extra: tuple[str, ...] = ()) -> list[LookUp]:
+def look_ups(listing: Listing, spec: ReadSpec, ids: Sequence[str], select: Sequence[str]) -> list[LookUp]:
     """Look-ups of any number of ids, carried out: 50 ids a command, 50 commands a batch."""
     listing.known_entity(spec.collection)
     wanted = [number for number in dict.fromkeys(ids) if number.isdigit() and number != "0"]
     if not wanted:
         return []
-    select = [*listing.selected(spec), *extra]
     made = [
         LookUp(spec=spec, ids=wanted[n : n + PAGE], select=select, prefix=f"c{n}") for n in range(0, len(wanted), PAGE)
     ]

@@ -111,7 +111,9 @@ class Updater:
 
         def complete(asked: Sequence[Job]) -> dict[int, Outcome]:
             ids = [str(job.write.record) for job in asked]
-            rows = {k: v for one in look_ups(self._listing, spec, ids, MULTIFIELDS) for k, v in one.rows.items()}
+            # No more than is needed here: an opt-out that this showed would be seen and not heard.
+            found = look_ups(self._listing, spec, ids, ("ID", *MULTIFIELDS))
+            rows = {number: row for one in found for number, row in one.rows.items()}
             settled = {}
             for job in asked:
                 row = rows.get(str(job.write.record))

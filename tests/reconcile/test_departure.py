@@ -8,7 +8,7 @@ import pytest
 
 from optsync.model.record import Origin, Record, Status
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind
-from optsync.reconcile.departure import departed, hidden_since, is_news, may_hide
+from optsync.reconcile.departure import departed, hidden_since, is_news, is_ours, may_hide
 from optsync.reconcile.reading import Jump, Reading
 from tests.reconcile.places import NOW, SCOPE, before
 from tests.reconcile.test_detect import OLD, RECENT, esp
@@ -98,3 +98,14 @@ def test_what_was_heard_of_the_record_then_or_later_is_no_news() -> None:
     assert is_news(said, [replace(said, is_personal=False)]), "an administrator's can be taken back"
     assert not is_news(told(origin=Origin.ADMIN), [said])
     assert is_news(told(origin=Origin.COMPLAINT), [said]), "a complaint is more"
+
+
+@pytest.mark.parametrize(
+    ("sent", "settled", "ours"), [(-2, 5, True), (2, 5, True), (2.5, 5, False), (-9, -2, True), (-9, -2.5, False)]
+)
+def test_an_administrators_out_in_the_seconds_of_our_own_write_is_ours(sent: float, settled: float, ours: bool) -> None:
+    said = told(origin=Origin.ADMIN)
+    span = (said.at + timedelta(seconds=sent), said.at + timedelta(seconds=settled))
+
+    assert is_ours(said, [(said.at + timedelta(days=1), said.at + timedelta(days=2)), span]) is ours
+    assert not is_ours(told(), [span]), "what the person did is theirs"

@@ -97,6 +97,15 @@ def test_both_flags_at_once_are_an_out_and_an_issue_once() -> None:
     assert len(read(crm(True, False), crm(True, True), CRM).doubts) == 1
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"), [((True, False), [OUT]), ((False, False), [OUT]), ((False, True), []), ((True, True), [])]
+)
+def test_the_opt_in_flag_that_is_taken_from_beside_an_opt_out_flag_is_a_new_out(
+    flags: tuple[bool, bool], expected: list[StatementKind]
+) -> None:
+    assert kinds(read(crm(True, True), crm(*flags, modified_at=RECENT), CRM)) == expected
+
+
 def test_a_flag_speaks_for_all_addresses_and_a_members_status_for_its_own() -> None:
     assert read(crm(), crm(True), CRM).said[0].for_all
     assert not read(esp(Status.IN), esp(Status.OUT), ESP).said[0].for_all

@@ -11,7 +11,7 @@ import requests
 from optsync.connect.mock import MockTransport, Person
 from optsync.model.record import Origin, Status
 from optsync.sync.explain import explain
-from tests.scenarios.plans import may_send
+from tests.scenarios.plans import MANY, crowd, hold_opt_outs, may_send
 from tests.scenarios.world import CRM, ESP, START, World, person
 
 pytestmark = pytest.mark.rule("no opt-out is lost")
@@ -31,6 +31,22 @@ def test_an_unsubscribe_at_the_esp_sets_the_flag_in_the_crm(world: Make) -> None
         ("crm", "field", "applied"),
     }
     w.settle()
+
+
+@pytest.mark.parametrize("opt_out", [0, 1])
+def test_an_opt_in_flag_that_is_taken_from_beside_an_opt_out_flag_counts_after_a_sign_up(
+    world: Make, opt_out: int
+) -> None:
+    w = crowd(world)
+    ann, others = MANY[0], MANY[1:4]
+    w.crm.act("edit", id=w.crm_id(ann), fields={"UF_CRM_OPT_OUT": 1, "UF_CRM_OPT_IN": 1})
+    hold_opt_outs(w, others)
+    w.esp.act("resubscribe", email=ann)
+    w.wait(seconds=5)
+    w.crm.act("edit", id=w.crm_id(ann), fields={"UF_CRM_OPT_OUT": opt_out, "UF_CRM_OPT_IN": 0})
+    w.sync()
+
+    assert not may_send(w, ann)
 
 
 def test_an_opt_out_in_the_crm_unsubscribes_at_the_esp(world: Make) -> None:

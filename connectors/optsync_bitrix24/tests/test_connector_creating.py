@@ -1,6 +1,7 @@
 """New records and changed addresses: never a second record, never a second address."""
 
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 import pytest
@@ -9,6 +10,7 @@ from optsync.connect.contract import CanRename
 from optsync.connect.mock import ConnectionLost, MockRequest
 from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
 from optsync.model.record import Value
+from optsync_bitrix24.mapping import MULTIFIELDS
 from optsync_bitrix24.tests.world import World, contacts, people, world
 
 _OUT = "UF_CRM_OPT_OUT"
@@ -156,6 +158,23 @@ def test_an_address_is_changed_in_place_and_never_added() -> None:
     assert outcome.record.addresses == ("new@example.org",)
     (again,) = made.connector.rename([_rename(record, "new@example.org")], _SPEC)
     assert again.result is Result.SAME
+
+
+def test_looking_for_the_rows_of_addresses_shows_nothing_that_nobody_would_hear() -> None:
+    made = world(people(1))
+    (record,) = made.ids(_SPEC)
+    before = len(made.transport.requests)
+    made.connector.rename([_rename(record, "new@example.org")], _SPEC)
+    looks = [
+        parse_qs(command.partition("?")[2])
+        for request in made.transport.requests[before:]
+        for command in msgspec.json.decode(request.body)["cmd"].values()
+        if command.startswith("crm.contact.list")
+    ]
+
+    selected = [{value for name, (value,) in look.items() if name.startswith("select")} for look in looks]
+    assert selected[0] == {"ID", *MULTIFIELDS}
+    assert set(_SPEC.fields) < selected[1], "what the record shows after the write is heard"
 
 
 def test_a_second_address_that_becomes_the_first_is_not_doubled() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from optsync.model.record import Origin, Record, Status
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
@@ -9,6 +10,11 @@ from optsync.reconcile.reading import Reading
 
 _LATE = timedelta(minutes=10)
 """What a system shows late may be stamped so much before what it has shown already."""
+_GRAIN = timedelta(seconds=2)
+"""Stamps are whole seconds, and so is the offset by which they are corrected."""
+
+Span: TypeAlias = tuple[datetime, datetime]
+"""When a write was sent and when it was answered, by our clock."""
 
 
 def may_hide(before: Record | None, now: Record) -> bool:
@@ -40,6 +46,11 @@ def is_news(said: Statement, known: Iterable[Statement]) -> bool:
         and one.is_personal >= said.is_personal
         for one in known
     )
+
+
+def is_ours(said: Statement, written: Iterable[Span]) -> bool:
+    """Whether an opt-out by an administrator is one that we wrote: the activity tells no program from a person."""
+    return not said.is_personal and any(sent - _GRAIN <= said.at <= settled + _GRAIN for sent, settled in written)
 
 
 def departed(

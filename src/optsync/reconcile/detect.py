@@ -14,7 +14,7 @@ from optsync.reconcile.complaint import complaint
 from optsync.reconcile.moments import is_same_moment, parse_moment
 from optsync.reconcile.putback import remembered
 from optsync.reconcile.reading import Reading
-from optsync.reconcile.representation import Representation, shown, topic_shown
+from optsync.reconcile.representation import Representation, Shown, shown, topic_shown
 
 _IS_NOT_THERE = frozenset({Status.ABSENT, Status.ARCHIVED})
 _SHOWS_NO_IN = frozenset({Status.PENDING, Status.ABSENT, Status.ARCHIVED})
@@ -149,11 +149,11 @@ class _Teller:
                 )
             )
         if view.status is Status.OUT:
-            if was is not Status.OUT or self._has_newer_event() or self._was_in_between():
+            if was is not Status.OUT or self._has_newer_event(view) or self._was_in_between():
                 self._say_out()
         elif view.status is Status.BOUNCED:
             self._say_bounce(was)
-        elif was is Status.IN and view.status is Status.UNKNOWN and self.now.is_word_known:
+        elif self._showed_yes(was) and view.status is Status.UNKNOWN and self.now.is_word_known:
             self._say_out()
         elif was is None:
             self._say_first_sight(view.status)
@@ -163,11 +163,14 @@ class _Teller:
     def _was_contradictory(self) -> bool:
         return self.before is not None and shown(self.before, self.rep).is_contradictory
 
-    def _has_newer_event(self) -> bool:
-        """Out already, and said again: the system names a later time for it, or another author. That it was an
-        administrator is no news where nobody was known to be: it may have been us."""
+    def _showed_yes(self, was: Status | None) -> bool:
+        return was is Status.IN or self._was_contradictory()
+
+    def _has_newer_event(self, view: Shown) -> bool:
+        """Out already, and said again: the system names a later time or another author, or the flag that contradicts
+        is gone. That it was an administrator is no news where nobody was known to be: it may have been us."""
         if self.before is None or self.rep.uses_flags:
-            return False
+            return self._was_contradictory() and not view.is_contradictory
         was, now = self.before.origin, self.now.origin
         if now is not was and (now in BY_THEMSELF or (now is Origin.ADMIN and was in BY_THEMSELF)):
             return True
@@ -270,7 +273,7 @@ class _Teller:
             self.claims.append(Claim(scope, "wanted"))
             if not self._clock_is_unknown():
                 strength = self.rep.topic_grants
-                if self.evidence and not self._nominates():
+                if self.evidence and not self.rep.stamp_nominates:
                     self._say_grant(scope, Strength.EVIDENCED)
         self._say(StatementKind.GRANT, scope, source=self._source(), strength=strength)
 
@@ -323,14 +326,11 @@ class _Teller:
             self._say(StatementKind.GRANT, scope, source=self._source(), strength=strength)
             return
         at, clock, proof = self.evidence
-        needs_confirmation = clock is not None and self._nominates() and strength is Strength.EVIDENCED
+        needs_confirmation = clock is not None and self.rep.stamp_nominates and strength is Strength.EVIDENCED
         statement = self._statement(
             StatementKind.GRANT, scope, at=at, clock=clock, source=self._source(), strength=strength
         )
         self.said.append(Said(replace(statement, evidence=proof), needs_confirmation=needs_confirmation))
-
-    def _nominates(self) -> bool:
-        return self.rep.stamp_nominates
 
     def _clock_is_unknown(self) -> bool:
         return self.reading.offset is None

@@ -1,5 +1,6 @@
 """Asking systems for opt-outs that their records do not show any more."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,9 +9,10 @@ import structlog
 
 from optsync.connect.contract import CanTellDepartures, Departure
 from optsync.errors import SystemFailure
+from optsync.model.change import ChangeKind
 from optsync.model.record import Record
 from optsync.model.statement import Statement
-from optsync.reconcile.departure import departed, is_news
+from optsync.reconcile.departure import Span, departed, is_news, is_ours
 from optsync.reconcile.reading import Reading
 from optsync.state.records import Observed
 from optsync.state.unasked import Question, Ticket
@@ -137,11 +139,26 @@ class Departures:
         known = unit.ledger.about({point for point, _ in found})
         # Somebody may have been forgotten while their question was on its way.
         forgotten = unit.points.forgotten(known)
-        said = [(p, statement) for p, statement in found if p not in forgotten and is_news(statement, known[p])]
+        written = _written(unit, binding, [point for point, statement in found if not statement.is_personal])
+        said = [
+            (p, statement)
+            for p, statement in found
+            if p not in forgotten and is_news(statement, known[p]) and not is_ours(statement, written[p])
+        ]
         unit.ledger.append(said, run=self._run)
         unit.points.mark(binding.syncs, {point for point, _ in said})
         for point, statement in said:
             unit.points.mark(binding.hearers(statement.scope), {point})
+
+
+def _written(unit: Unit, binding: SourceBinding, points: Sequence[int]) -> Mapping[int, Sequence[Span]]:
+    """When opt-outs of these people were written to the source: sent and answered, by our clock."""
+    spans: defaultdict[int, list[Span]] = defaultdict(list)
+    for change in unit.changes.of_points(points) if points else ():
+        is_here = (change.system, change.collection) == (binding.system, binding.collection)
+        if is_here and change.kind is ChangeKind.OPT_OUT and change.sent_at and change.settled_at:
+            spans[change.point_id].append((change.sent_at, change.settled_at))
+    return spans
 
 
 def _by_their_clock(since: datetime | None, reading: Reading) -> datetime | None:
