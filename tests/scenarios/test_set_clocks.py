@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from optsync.model.record import Status
+from optsync.sync.run import run_cycle
 from tests.scenarios.world import World, person
 
 pytestmark = pytest.mark.rule("no opt-out is lost")
@@ -45,6 +46,23 @@ def test_an_opt_out_that_shows_only_after_the_clock_is_known_again_counts_after_
 
     assert w.crm_shows(ANN)["opt_out"] is True
     assert w.esp_shows(ANN)["status"] == Status.OUT
+
+
+def test_an_opt_out_of_before_the_clock_was_set_is_heard_although_it_is_shown_after_the_next_reading(
+    world: Make,
+) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.esp_clock.ahead = timedelta(minutes=10)
+    w.wait(seconds=20)
+    run_cycle(w.engine)
+    w.esp_clock.ahead = timedelta(seconds=-30)
+    w.esp.act("unsubscribe", email=ANN)
+    w.esp_clock.ahead = timedelta(minutes=10)
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    w.settle()
 
 
 def test_restrictions_that_follow_a_person_to_another_address_count_from_the_change_at_the_latest(world: Make) -> None:

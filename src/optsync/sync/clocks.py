@@ -12,6 +12,8 @@ from optsync.state.unit import Unit
 
 STEADY = 30.0
 """Seconds: what a slow answer or a slow network may add to a measurement."""
+LATE = timedelta(minutes=10)
+"""Systems may show something so much later than they stamp it; readings overlap by as much."""
 _POSSIBLE = 100 * 365 * 86_400.0
 """Seconds: no clock is a century off. A number that says so is no time, and dates cannot be moved by any number."""
 
@@ -36,6 +38,14 @@ def settled_offset(
         return timedelta(seconds=found), None
     unit.meta.put(key, f"{found} {kept.seconds} {now.isoformat()}")
     return None, _jump(found, kept.seconds, now)
+
+
+def was_set_lately(unit: Unit, system: str, *, now: datetime) -> bool:
+    """Whether this system's clock was found to be set forward so short a time ago that it may still show something that
+    the clock as it was has stamped: by the new one, that would be older than the next reading goes back."""
+    kept = _parse(unit.meta.get(f"offset:{system}"))
+    jump = kept.jump if kept else None
+    return jump is not None and jump.after > jump.before and now - jump.at <= LATE
 
 
 class _Kept(NamedTuple):

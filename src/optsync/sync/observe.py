@@ -14,7 +14,7 @@ from optsync.sync.absence import Absences
 from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import NeedsLookUp
 from optsync.sync.claims import judge_claims
-from optsync.sync.clocks import settled_offset
+from optsync.sync.clocks import settled_offset, was_set_lately
 from optsync.sync.engine import Engine
 from optsync.sync.ingest import Circumstances, Ingest, PendingClaim
 from optsync.sync.nominations import NeedsConfirmation
@@ -70,8 +70,11 @@ class _End:
 
     def finish(self, unit: Unit) -> None:
         page, now = self._page, self._clock.now()
-        # What an incomplete full read has missed may have changed before its end: go on from where we were.
-        cursor = page.cursor if page.is_complete or not page.is_full else self._begun.before
+        # What an incomplete full read has missed, and what is shown late of before a clock was set, may have a stamp of
+        # before this read: go on from where we were.
+        is_sure = page.is_complete or not page.is_full
+        is_kept = not is_sure or was_set_lately(unit, self._binding.system, now=now)
+        cursor = self._begun.before if is_kept else page.cursor
         source = self._begun.source.id
         unit.sources.finish_read(source, cursor=cursor, at=now, full_at=now if self.is_full else None)
 
