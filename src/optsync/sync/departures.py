@@ -10,7 +10,7 @@ import structlog
 from optsync.connect.contract import CanTellDepartures, Departure
 from optsync.errors import SystemFailure
 from optsync.model.change import ChangeKind
-from optsync.model.record import Record
+from optsync.model.record import Origin, Record
 from optsync.model.statement import Statement
 from optsync.reconcile.departure import Span, departed, is_news, is_ours
 from optsync.reconcile.reading import Reading
@@ -139,11 +139,13 @@ class Departures:
         known = unit.ledger.about({point for point, _ in found})
         # Somebody may have been forgotten while their question was on its way.
         forgotten = unit.points.forgotten(known)
-        written = _written(unit, binding, [point for point, statement in found if not statement.is_personal])
+        written = _written(unit, binding, {o.key for o, each in told if each and each.origin is Origin.ADMIN})
         said = [
             (p, statement)
             for p, statement in found
-            if p not in forgotten and is_news(statement, known[p]) and not is_ours(statement, written[p])
+            if p not in forgotten
+            and is_news(statement, known[p])
+            and not is_ours(statement, written[str(statement.record)])
         ]
         unit.ledger.append(said, run=self._run)
         unit.points.mark(binding.syncs, {point for point, _ in said})
@@ -151,13 +153,12 @@ class Departures:
             unit.points.mark(binding.hearers(statement.scope), {point})
 
 
-def _written(unit: Unit, binding: SourceBinding, points: Sequence[int]) -> Mapping[int, Sequence[Span]]:
-    """When opt-outs of these people were written to the source: sent and answered, by our clock."""
-    spans: defaultdict[int, list[Span]] = defaultdict(list)
-    for change in unit.changes.of_points(points) if points else ():
-        is_here = (change.system, change.collection) == (binding.system, binding.collection)
-        if is_here and change.kind is ChangeKind.OPT_OUT and change.sent_at and change.settled_at:
-            spans[change.point_id].append((change.sent_at, change.settled_at))
+def _written(unit: Unit, binding: SourceBinding, records: Collection[int]) -> Mapping[str, Sequence[Span]]:
+    """When opt-outs were written to these records: sent and answered, by our clock."""
+    spans: defaultdict[str, list[Span]] = defaultdict(list)
+    for change in [c for sync in binding.syncs for c in unit.changes.about_wishes(sync, records)]:
+        if change.kind is ChangeKind.OPT_OUT and change.record and change.sent_at and change.settled_at:
+            spans[change.record].append((change.sent_at, change.settled_at))
     return spans
 
 
