@@ -41,6 +41,41 @@ class EspDown(MockTransport):
         return super().send(request, *args, **options)
 
 
+class Slow(MockTransport):
+    """The first write takes more than a minute, in which something happens."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        answer = super().send(request, *args, **options)
+        act, is_write = self.meanwhile, request.method in {"POST", "PATCH", "PUT"} and str(request.url).startswith(ESP)
+        if act is not None and is_write:
+            self.meanwhile = None
+            act()
+        return answer
+
+
+def test_what_comes_while_a_cycle_writes_is_added_to_what_it_has_written(world: Make) -> None:
+    w = crowd(world)
+    slow = Slow({CRM: w.crm, ESP: w.esp})
+    w.use(slow)
+
+    def meanwhile() -> None:
+        w.wait(seconds=70)
+        mark(w, MANY[2:4])
+
+    slow.meanwhile = meanwhile
+    mark(w, MANY[:2])
+    w.crm.act("edit", id=w.crm_id(OTHER), fields={"UF_CRM_CITY": "Brno"})
+    report = w.sync()
+
+    assert [(r["system"], r["kind"], r["count"]) for r in part(report).held_for] == [("esp", "opt_outs", 4)]
+    assert [w.esp_shows(email)["status"] for email in MANY[:4]] == [Status.OUT, Status.OUT, Status.IN, Status.IN]
+    assert not any(may_send(w, email) for email in MANY[:4])
+    later = w.sync()
+    assert (part(later).plan, len(held(w))) == (None, 1), "it stays held although the next cycle has written nothing"
+
+
 def test_a_mass_of_opt_outs_is_held_before_the_first_write(world: Make) -> None:
     w = crowd(world)
     mark(w)

@@ -1,7 +1,8 @@
 """The guard at work: a plan that changes too much waits for a person before its first write."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -15,16 +16,27 @@ from optsync.sync.held import HeldChanges
 from optsync.sync.reject import reject
 from optsync.sync.word import Word
 
+Counts: TypeAlias = Mapping[tuple[str, GuardKind], int]
+"""By system."""
+
 _log = structlog.get_logger(__name__)
+_NOTHING: Counts = MappingProxyType({})
 NEW_MEANING = "the mapping, list scope, scope or audience changed"
 
 
 class Guard:
-    """Of one sync in one run. ``guarded`` is called inside every transaction; ``word``: what a person said about
-    held plans."""
+    """Of one sync in one turn of a run. ``guarded`` is called inside every transaction; ``word``: what a person said
+    about held plans; ``released``: how much of each kind the turns before have let go without a person's word."""
 
     def __init__(
-        self, engine: Engine, sync: str, run: str, guarded: Callable[[Unit], None], *, word: Word | None
+        self,
+        engine: Engine,
+        sync: str,
+        run: str,
+        guarded: Callable[[Unit], None],
+        *,
+        word: Word | None,
+        released: Counts = _NOTHING,
     ) -> None:
         self._engine = engine
         self._sync = sync
@@ -35,6 +47,7 @@ class Guard:
         self._has_plans = True
         self._is_first = True
         self._known_meaning: str | None = None
+        self.released = released
         self.plan: str | None = None
         """The plan that this run holds."""
         self.reasons: list[dict[str, Any]] = []
@@ -86,12 +99,14 @@ class Guard:
             return
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
-            reasons = self._reasons(unit)
+            counts = self._counts(unit)
+            reasons = self._reasons(unit, counts)
             if reasons and not (self._is_first and self._word and self._word.approves_first):
                 self._hold(unit, reasons)
                 unit.plans.take_back(self._run, self._approving)
             else:
                 self._let_go(unit, reasons)
+                self.released = self.released if reasons else {**self.released, **counts}
             if is_new_meaning:
                 unit.meta.put(meaning_key(self._sync), self._meaning())
             if is_rehearsal:
@@ -116,8 +131,7 @@ class Guard:
 
     # judging
 
-    def _reasons(self, unit: Unit) -> list[dict[str, Any]]:
-        counts = self._counts(unit)
+    def _reasons(self, unit: Unit, counts: Counts) -> list[dict[str, Any]]:
         if not counts:
             return []
         found = []
@@ -129,16 +143,15 @@ class Guard:
         """What the run has planned too much of, in the form of ``reasons``."""
         return self._excessive(unit, self._counts(unit))
 
-    def _counts(self, unit: Unit) -> dict[tuple[str, GuardKind], int]:
+    def _counts(self, unit: Unit) -> Counts:
+        """Of every kind that is planned now, with what was let go of it before."""
         counts: dict[tuple[str, GuardKind], int] = {}
         for system, _, kind, rank, count in unit.plans.count_planned(self._run, self._sync):
             key = (system, guard_kind(kind, rank))
-            counts[key] = counts.get(key, 0) + count
+            counts[key] = counts.get(key, self.released.get(key, 0)) + count
         return counts
 
-    def _excessive(
-        self, unit: Unit, counts: Mapping[tuple[str, GuardKind], int], *, exempt: Sequence[GuardKind] = ()
-    ) -> list[dict[str, Any]]:
+    def _excessive(self, unit: Unit, counts: Counts, *, exempt: Sequence[GuardKind] = ()) -> list[dict[str, Any]]:
         limits = self._limits()
         if all(count <= limits[kind].max for (_, kind), count in counts.items()):
             return []  # whatever is known, and counting that takes long

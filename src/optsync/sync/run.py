@@ -172,7 +172,8 @@ class _Cycle:
     def _begin(self, *, is_rehearsal: bool) -> HeldChanges:
         engine = self._engine
         if self._turns:
-            self._guard = Guard(engine, self._sync, self._run, self._holding.guarded, word=None)
+            released = self._guard.released
+            self._guard = Guard(engine, self._sync, self._run, self._holding.guarded, word=None, released=released)
         self._turns, self._goes_on = self._turns + 1, False
         with engine.store.transaction() as unit:
             self._holding.guarded(unit)
