@@ -18,7 +18,7 @@ from benchmarks import postgresql
 from benchmarks.clock import SharedClock
 from benchmarks.configuration import document, from_server
 from benchmarks.phases import Measured, Order
-from benchmarks.storage import tables_of
+from benchmarks.storage import storing, tables_of
 from benchmarks.vendors import CRM, ESP, ROOT, Town, Vendors
 
 KINDS, SIDES = ["out", "field", "topic"], ["crm", "esp"]
@@ -31,13 +31,14 @@ _SPACING_S = 0.01
 @dataclass(slots=True, kw_only=True)
 class Course:
     """``phases`` by name, in order. ``state_bytes``: of the state database after the first sync, and ``state_tables``
-    what in it takes how much, where that is known."""
+    what in it takes how much, where that is known; ``storing``: what its rows take at least."""
 
     population: int
     state: str
     phases: dict[str, Measured] = field(default_factory=dict)
     state_bytes: int = 0
     state_tables: list[dict[str, Any]] = field(default_factory=list)
+    storing: dict[str, float] = field(default_factory=dict)
     statements: dict[str, str] = field(default_factory=dict)
     """What the database server says of itself."""
 
@@ -60,7 +61,8 @@ def _course(population: int, seed: int, state: str, is_limited: bool) -> Course:
         made.phases["first"] = stage.run("first", most=max(60, population // 5000))
         made.state_bytes = _size(url)
         if state == "sqlite":
-            made.state_tables = tables_of(Path(url.removeprefix("sqlite:///")))
+            file = Path(url.removeprefix("sqlite:///"))
+            made.state_tables, made.storing = tables_of(file), storing(file)
         stage.run("settle")
         made.phases["quiet"] = stage.run("quiet")
         _stir(stage, max(1, population // 50), seed)

@@ -21,9 +21,11 @@ STAGES = ("read", "decide", "write", "rest")
 
 
 def measure(population: int, seed: int) -> dict[str, Any]:
-    """Each phase of the course: by cycle, by record, by what the time went into."""
-    phases = course(population, seed).phases
-    return {"phases": [{"phase": NAMES[key], **cost(phases[key])} for key in NAMES]}
+    """Each phase of the course: by cycle, by record, by what the time went into; and what it takes to store what a
+    first sync stores, and nothing else."""
+    made = course(population, seed)
+    phases = [{"phase": NAMES[key], **cost(made.phases[key])} for key in NAMES]
+    return {"phases": phases, "storing": {**made.storing, "records": phases[0]["records"]}}
 
 
 def cost(measured: Measured) -> dict[str, Any]:
@@ -60,4 +62,18 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
         vendors = [number(phase["waited_s"] + phase["answering_s"]), number(phase["times_below_vendor"])]
         counts = [str(phase.get(key, "–")) for key in ("cycles", "records", "changes", "applied")]
         shown.add_row(phase["phase"], *counts, number(phase["cpu_s"]), each, *stages, *vendors)
-    return [shown, parts.table(results["phases"])]
+    return [shown, parts.table(results["phases"]), *_storing(results)]
+
+
+def _storing(results: Mapping[str, Any]) -> list[Table]:
+    """Nothing for results of an earlier version."""
+    found = results.get("storing")
+    if not found:
+        return []
+    shown = columns(
+        "The rows of a first sync put into an empty state, and nothing else", ["rows", "CPU s", "µs a record"]
+    )
+    shown.add_row(
+        f"{found['rows']:,}".replace(",", " "), number(found["cpu_s"]), number(found["cpu_s"] * 1e6 / found["records"])
+    )
+    return [shown]
