@@ -52,6 +52,24 @@ def test_a_page_has_the_tables_of_all_documents_the_smaller_population_first(tmp
     assert "## Calls" not in text
 
 
+def test_another_tool_that_takes_less_than_the_way_the_engine_reads_is_told() -> None:
+    own = {"vendor": "b", "tool": "optsync", "failed": None}
+    rows = [
+        {**own, "how": "connector.read", "cpu_ratio": 1.0},
+        {**own, "how": "connector.read_rows", "cpu_ratio": 0.5},
+        {**own, "tool": "a tool", "how": "get_all", "cpu_ratio": 0.4},
+        {**own, "tool": "another", "how": "list", "cpu_ratio": 3.0},
+        {**own, "tool": "not there", "how": "list", "cpu_ratio": 0.1, "failed": "not installed"},
+        {**own, "vendor": "of others", "tool": "elsewhere", "how": "list", "cpu_ratio": 0.1},
+    ]
+    writing = [{**own, "how": "connector.write", "cpu_ratio": 1.0}, {**rows[3], "tool": "requests"}]
+    found = list(targets([_document(900, others={"reading": rows, "writing": writing})]))
+    assert [(t.measured, t.is_met) for t in found] == [
+        ("a tool takes 0.80 of ours", False),
+        ("requests takes 3.00 of ours", True),
+    ]
+
+
 def test_a_promise_that_is_not_kept_is_called_missed(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     write([_document(10_000, memory=_memory(120.0, 301.0))], page=page, pictures=tmp_path)
