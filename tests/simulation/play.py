@@ -111,7 +111,7 @@ class Player:
         if act.who == "clock":
             clock = stage.crm_clock if act.what == "crm" else stage.esp_clock
             clock.ahead += act.other
-            self.witness.is_blurred = True
+            self.witness.clock_was_set()
             self._marks.add(STEPPED)
             is_done = True
         elif act.who == "operator":

@@ -53,6 +53,11 @@ class Witness(Testimony):
 
     # what people do
 
+    def clock_was_set(self) -> None:
+        self.is_blurred = True
+        for no in (no for said in self.nos.values() for no in said):
+            no.is_blurred |= not no.is_certain  # either time may tell of it
+
     def begins(self, world: Sight, now: datetime) -> None:
         """What the systems show at first was said before."""
         self._relate(world)
