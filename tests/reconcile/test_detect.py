@@ -497,12 +497,12 @@ def test_a_record_on_which_not_even_the_stamp_moved_was_not_written_and_says_not
     assert read(was, was, rep, unsure=lost) == Detected()
 
 
-def test_an_out_beside_a_lost_write_speaks_for_all_only_if_both_states_explain_it() -> None:
+def test_an_out_beside_a_lost_write_speaks_for_all_addresses_whatever_was_written() -> None:
     flagged = crm(True, modified_at=RECENT)
     lost_out = overlay(crm(), status=None, topics={}, fields={"OUT": True})
     lost_other = overlay(crm(), status=None, topics={"T_OFFERS": True}, fields={})
 
-    assert [s.for_all for s in read(crm(), flagged, CRM, unsure=lost_out).said] == [False]
+    assert [s.for_all for s in read(crm(), flagged, CRM, unsure=lost_out).said] == [True]
     assert [s.for_all for s in read(crm(), flagged, CRM, unsure=lost_other).said][:1] == [True]
 
 

@@ -10,6 +10,7 @@ import requests
 from optsync.connect.mock import MockTransport
 from optsync.model.record import Origin, Status
 from optsync.sync.explain import explain
+from tests.scenarios.test_crashes import Killed
 from tests.scenarios.world import CRM, ESP, World, person
 
 pytestmark = pytest.mark.rule("no opt-out is lost")
@@ -19,24 +20,33 @@ ANN = "ann1@example.com"
 
 
 class Deaf(MockTransport):
-    """The answer to the first opt-in at the CRM does not arrive. ``then`` happens right after it; ``is_lost``: the
-    opt-in itself does not arrive either."""
+    """The answer to the first opt-in at the CRM, or whatever has the ``sign``, does not arrive. ``then`` happens right
+    after it; ``is_lost``: the write itself does not arrive either."""
 
-    def __init__(self, w: World, then: Callable[[], Any], *, is_lost: bool = False) -> None:
+    def __init__(
+        self,
+        w: World,
+        then: Callable[[], Any],
+        *,
+        is_lost: bool = False,
+        sign: str = "UF_CRM_OPT_OUT]=0",
+        error: type[BaseException] = requests.ConnectionError,
+    ) -> None:
         super().__init__({CRM: w.crm, ESP: w.esp})
+        self._sign, self._error = sign, error
         self._then = then
         self._is_lost = is_lost
         self.count = 0
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         body = unquote(str(request.body or ""))
-        if self.count or "UF_CRM_OPT_OUT]=0" not in body:
+        if self.count or self._sign not in body:
             return super().send(request, *args, **options)
         self.count += 1
         if not self._is_lost:
             super().send(request, *args, **options)
         self._then()
-        raise requests.ConnectionError("Connection aborted.")
+        raise self._error("Connection aborted.")
 
 
 def _lifted(world: Make) -> World:
@@ -45,6 +55,21 @@ def _lifted(world: Make) -> World:
     w.sync()
     w.esp.act("resubscribe", email=ANN)
     return w
+
+
+def test_an_opt_out_where_one_of_ours_may_have_arrived_speaks_for_all_addresses(world: Make) -> None:
+    home = "home@example.com"
+    w = world(person(1, addresses=(ANN, home)), person(2, addresses=(home,), in_crm=False))
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.use(Deaf(w, lambda: None, is_lost=True, sign="UF_CRM_OPT_OUT]=1", error=Killed))
+    with pytest.raises(Killed):
+        w.sync()
+    w.crm.act("opt_out", email=ANN)
+    w.sync()
+
+    assert w.esp_shows(home)["status"] == Status.OUT
+    w.settle()
 
 
 def test_an_opt_out_after_an_opt_in_whose_answer_was_lost_is_heard_whatever_else_is_written(world: Make) -> None:

@@ -96,14 +96,11 @@ def _is_untouched(before: Record, now: Record) -> bool:
 def _both(found: Detected, other: Detected) -> Detected:
     certain = {s.statement.uid for s in found.said} & {s.statement.uid for s in other.said}
     said = {s.statement.uid: s for s in (*other.said, *found.said)}
-    kept = (
-        # A restrictive change that only one of the two states explains may be ours: it speaks for one address.
-        item if uid in certain else replace(item, for_all=False)
-        for uid, item in said.items()
-        if uid in certain or _is_restrictive(item.statement)
-    )
+    # A restrictive change that only one of the two states explains may be ours. It counts like any other: whom that
+    # closes by mistake can come back, and whoever was not heard is mailed.
+    kept = tuple(item for uid, item in said.items() if uid in certain or _is_restrictive(item.statement))
     return Detected(
-        said=tuple(kept),
+        said=kept,
         claims=tuple(c for c in found.claims if c in other.claims),
         doubts=tuple(dict.fromkeys((*found.doubts, *other.doubts))),
     )
