@@ -142,13 +142,18 @@ class Inspector:
 
     def _close(self, mails: Sequence[str], asked: Asked) -> None:
         self._counts[Law.TOPIC_STAYS] += any(self._witness.has_said_no(m, t) for m in mails for t in TOPICS)
-        if not any(self._witness.has_said_no(mail) for mail in mails) and not self._is_in_doubt():
+        if not any(self._witness.has_said_no(mail) for mail in mails) and self._is_known(asked):
             raise Violation(Law.TOPIC_STAYS, f"{mails} is closed at {asked.side} and nobody said no to the purpose")
+
+    def _is_known(self, asked: Asked) -> bool:
+        """What restricts is written without another look: nobody can tell whose record it is since an edit that no
+        answer has shown."""
+        return not self._is_in_doubt() and (asked.side, asked.key) not in self._witness.unshown
 
     def _topic(self, mails: Sequence[str], topic: str, asked: Asked, *, wanted: bool) -> None:
         if not wanted:
             self._counts[Law.PURPOSE_STAYS] += 1
-            if not any(self._witness.has_no_topic(mail, topic) for mail in mails) and not self._is_in_doubt():
+            if not any(self._witness.has_no_topic(mail, topic) for mail in mails) and self._is_known(asked):
                 raise Violation(Law.PURPOSE_STAYS, f"{topic} is switched off for {mails} and nobody said no to it")
             return
         self._tick(asked, mails[0], topic)
