@@ -281,7 +281,7 @@ class Witness(Testimony):
     def _relate(self, world: Sight) -> None:
         for contact in world.crm.values():
             self._same_person(contact.addresses)
-        for key, row in self.known.items():
+        for key, row in (*self.known.items(), *self.latest.items()):
             held = world.crm.get(key[1]) if key[0] == "crm" else None
             member = world.esp.get(key[1]) if key[0] == "esp" else None
             shown = held.addresses if held else (member.address,) if member else ()
