@@ -262,6 +262,15 @@ def test_who_was_taken_away_at_a_former_address_enters_anew() -> None:
     ]
 
 
+@pytest.mark.parametrize(("out", "said", "enters"), [(True, [], False), (True, [grant()], True), (False, [], True)])
+def test_whose_contact_shows_out_enters_by_an_opt_in_only(out: bool, said: list[Statement], enters: bool) -> None:
+    found = around(contact(1, fields={"IN": False}), contact(2, fields={"OUT": out}), said={1: said})
+    intents, skipped = entered(found, basis="legitimate_interest")
+
+    assert [intent.rule for intent in intents] == ([Rule.ENTERED_LIST] if enters else [])
+    assert skipped == ({} if enters else {1: "opted_out"})
+
+
 def test_who_needs_no_consent_enters_without_being_asked() -> None:
     found = around(contact(1))
 

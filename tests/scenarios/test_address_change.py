@@ -66,6 +66,20 @@ def test_a_new_address_in_the_crm_renames_the_member_once(world: Make, interest:
     w.rest()
 
 
+def test_a_contact_whose_flag_was_set_for_a_former_address_shows_out_and_does_not_enter(
+    world: Make, interest: None
+) -> None:
+    w = world(person(1, status=Status.OUT), person(2))
+    w.sync()
+    assert w.crm_shows(OLD)["opt_out"] is True
+    opt_in(w.engine, OLD, scope="acme/marketing", actor="Eve", evidence="a letter")
+    move(w)
+    w.sync()
+
+    assert member(w, NEW) is None
+    w.settle()
+
+
 def test_fields_that_change_with_the_address_arrive_in_the_same_cycle(world: Make, interest: None) -> None:
     w = world(person(1))
     w.sync()

@@ -14,7 +14,7 @@ from optsync.reconcile.identity import Apart
 from optsync.reconcile.pairing import pair_fields
 from optsync.reconcile.policy import Enter, Leave, SyncPolicy
 from optsync.reconcile.project import evidence_of, proof_of
-from optsync.reconcile.representation import Representation, flags_for, topic_shown
+from optsync.reconcile.representation import Representation, flags_for, shown, topic_shown
 from optsync.reconcile.rules import DISAGREED, Rule
 from optsync.reconcile.transforms import canonical
 from optsync.reconcile.undo import no_longer_kept
@@ -159,7 +159,9 @@ def _enter(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
 
 
 def _why_not_enter(pair: Couple, decided: Standing, around: Neighbourhood, policy: SyncPolicy) -> str | None:
-    if decided.wish is Wish.OUT:
+    # A flag that was set for an address which has left since shows out as any other does.
+    shows_out = any(shown(holder.record, policy.crm).status is Status.OUT for holder in pair.holders)
+    if decided.wish is Wish.OUT or (shows_out and decided.wish is not Wish.IN):
         return "opted_out"
     if policy.enter is Enter.SKIP:
         return "not_entered"
