@@ -106,6 +106,15 @@ def test_the_opt_in_flag_that_is_taken_from_beside_an_opt_out_flag_is_a_new_out(
     assert kinds(read(crm(True, True), crm(*flags, modified_at=RECENT), CRM)) == expected
 
 
+@pytest.mark.parametrize(("was", "expected"), [(crm(True), [OUT]), (crm(), [])])
+def test_a_consent_date_without_the_opt_in_flag_tells_after_an_out_of_a_yes_that_was_taken_back(
+    was: Record, expected: list[StatementKind]
+) -> None:
+    now = crm(False, False, fields={"CONSENT": "2026-05-30"}, modified_at=RECENT)
+
+    assert kinds(read(was, now, CRM)) == expected
+
+
 def test_a_flag_speaks_for_all_addresses_and_a_members_status_for_its_own() -> None:
     assert read(crm(), crm(True), CRM).said[0].for_all
     assert not read(esp(Status.IN), esp(Status.OUT), ESP).said[0].for_all
@@ -368,7 +377,6 @@ def test_a_cleared_opt_out_flag_with_a_new_consent_date_is_a_grant_where_there_i
     now = crm(False, fields={"CONSENT": "2026-05-30"})
 
     assert said(read(crm(True), now, ONLY_OUT)) == [(GRANT, SCOPE, Strength.EVIDENCED)]
-    assert read(crm(True), now, CRM).said == ()
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,26 @@ def test_an_opt_in_flag_that_is_taken_from_beside_an_opt_out_flag_counts_after_a
     assert not may_send(w, ann)
 
 
+def test_an_opt_in_that_was_taken_back_between_two_looks_counts_after_a_sign_up(
+    world: Make,
+) -> None:
+    ann = "ann1@example.com"
+    w = world(person(1))
+    w.sync()
+    w.crm.act("opt_out", email=ann)
+    w.sync()
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=ann)
+    w.crm.act("opt_in", email=ann, at=w.clock.now().isoformat())
+    w.crm.act("edit", id=w.crm_id(ann), fields={"UF_CRM_OPT_OUT": 0, "UF_CRM_OPT_IN": 0})
+    w.sync()
+
+    assert not may_send(w, ann)
+    assert w.crm_shows(ann)["opt_out"] is True
+    assert w.esp_shows(ann)["status"] == Status.OUT
+    w.settle()
+
+
 def test_an_opt_out_in_the_crm_unsubscribes_at_the_esp(world: Make) -> None:
     w = world(person(1))
     w.sync()

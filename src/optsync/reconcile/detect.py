@@ -150,7 +150,7 @@ class _Teller:
                 self._say_out()
         elif view.status is Status.BOUNCED:
             self._say_bounce(was)
-        elif self._showed_yes(was) and view.status is Status.UNKNOWN and self.now.is_word_known:
+        elif view.status is Status.UNKNOWN and self.now.is_word_known and self._took_yes_back(was):
             self._say_out()
         elif was is None:
             self._say_first_sight(view.status)
@@ -160,8 +160,10 @@ class _Teller:
     def _was_contradictory(self) -> bool:
         return self.before is not None and shown(self.before, self.rep).is_contradictory
 
-    def _showed_yes(self, was: Status | None) -> bool:
-        return was is Status.IN or self._was_contradictory()
+    def _took_yes_back(self, was: Status | None) -> bool:
+        """Of what shows neither flag: a yes was shown before, or its proof moved after a no and it is not shown."""
+        was_unseen = was is Status.OUT and self.rep.opt_in is not None and self._was_in_between()
+        return was is Status.IN or self._was_contradictory() or was_unseen
 
     def _has_newer_event(self, view: Shown) -> bool:
         """Out already, and said again: the system names a later time or another author, or the flag that contradicts
