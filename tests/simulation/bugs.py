@@ -131,7 +131,7 @@ def _last_wins(put: Put) -> None:
 
 def _same_state(put: Put) -> None:
     put(detect._Teller, "_was_in_between", lambda _: False)
-    put(detect._Teller, "_has_newer_event", lambda _: False)
+    put(detect._Teller, "_has_newer_event", lambda *_: False)
 
 
 def _echo(put: Put) -> None:
