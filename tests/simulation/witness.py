@@ -163,8 +163,8 @@ class Witness(Testimony):
             self._no(now_is.addresses, STATUS, now, key, "out", is_personal=False)
         elif was and was.is_in and not now_is.is_in and not now_is.is_out and seen and seen.is_in:
             self._no(addresses, STATUS, now, key, "unticked", is_personal=False)
-        elif was and was.is_in and not now_is.is_in and not now_is.is_out and any(r.is_in for r in self._seen(key)):
-            # Only a cycle that did not end well was shown the tick, and it may have kept that.
+        elif was and was.is_in and not now_is.is_in and not now_is.is_out:
+            # A cycle that did not end well may have kept the tick, and a consent date that moved tells of it.
             self.spoken.add((key, STATUS, "no"))
             for email in addresses:
                 self.nos.setdefault((email, STATUS), [])
