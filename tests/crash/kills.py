@@ -78,7 +78,7 @@ class Kills:
             assert ended.code in (0, 1), program.printed[-2000:]
             self.ended += 1
             self._longest, self._seconds = float(ended.events), ended.seconds
-        program.output.unlink()
+        program.output.unlink(missing_ok=True)  # it may have died before it opened that
 
     def _aim(self) -> Aim:
         """One of the steps of a run, or just after it; every third near a write or in a commit, which are rare."""

@@ -42,6 +42,7 @@ class Books:
         """Whether a run was killed, or its database failed. One that is under way has no end either."""
         self._driver = stage.store.driver
         self._permissions: tuple[Engine, Permissions] | None = None
+        self._heard: set[int] = set()
 
     def _ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._driver.execute(query, values).fetchall()
@@ -73,6 +74,18 @@ class Books:
             off = [re.split("[_/]", name)[-1].lower() for name, wanted in wishes.items() if not wanted]
             is_out = write["status"] == "out" or write["fields"].get("UF_CRM_OPT_OUT") is True
             yield (system, int(rid) if system == "crm" else rid), is_out, off
+
+    def closed(self) -> Iterator[Key]:
+        """Members that an opt-out was written to since this was asked last: the answer about many names no record, and
+        no reading need have shown one since."""
+        query = (
+            "SELECT c.id, r.rid FROM change c JOIN system_record r ON c.record_id = r.id JOIN source s"
+            " ON r.source_id = s.id WHERE s.system = 'esp' AND c.kind = 'opt_out' AND c.state = 'applied'"
+        )
+        for change, stored in self._ask(query):
+            if change not in self._heard:
+                self._heard.add(change)
+                yield "esp", to_text(stored)
 
     def known(self, side: str) -> int:
         query = "SELECT count(*) FROM system_record r JOIN source s ON r.source_id = s.id WHERE s.system = ?"

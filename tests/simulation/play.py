@@ -188,6 +188,8 @@ class Player:
             self._meaning = self.stage.meaning
         for key, is_out, off in self._books.doubted():
             self.witness.may_have_written(key, is_out=is_out, off=off)
+        for key in self._books.closed():
+            self.witness.may_have_written(key, is_out=True, off=())
         if report is None:
             self._books.is_anything_cut_short = True
             self._tell(end)

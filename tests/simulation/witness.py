@@ -190,9 +190,9 @@ class Witness(Testimony):
             self.moved[key] = (now, self.order)
             if was.address in self.entered:
                 self._same_person((was.address, now_is.address))
-        is_new = was is None or (was.status, was.origin) != (now_is.status, now_is.origin)
+        is_personal = now_is.origin in {"self", "abuse"}  # as to the member, the two are shown alike
+        is_new = was is None or was.status != now_is.status or (was.origin in {"self", "abuse"}) != is_personal
         if now_is.status == "unsubscribed" and is_new:
-            is_personal = now_is.origin in {"self", "abuse"}
             self._no((now_is.address,), STATUS, now, key, "out", is_personal=is_personal)
         elif now_is.status == "transactional" and was and self._was_in(key, was):
             self._no((now_is.address,), STATUS, now, key, "transactional", is_personal=True)
