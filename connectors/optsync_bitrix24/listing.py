@@ -63,14 +63,18 @@ class Listing:
         return self.known_fields(entity)
 
     def ask(self, entity: str, commands: Mapping[str, Command]) -> BatchReply:
-        """A reading batch. Without the fields, if they are not known yet, nothing in its answer can be read."""
-        for _ in range(TRIES):
-            reply = self.client.batch(commands, effect=Effect.READ)
-            self.learn(entity, reply)
+        """A reading batch. Without the fields, if they are not known yet, nothing in its answer can be read; they are
+        asked for again by themselves, since what the answer has shown may be gone by then."""
+        described = reply = self.client.batch(commands, effect=Effect.READ)
+        self.learn(entity, reply)
+        for _ in range(TRIES - 1):
             if self.catalog.get(entity) is not None:
-                return reply
-            self.wait_or_raise(entity, reply.errors.get("fields", SILENT))
-        raise SystemUnavailable(self.system, f"the portal did not describe the fields of {entity}")
+                break
+            self.wait_or_raise(entity, described.errors.get("fields", SILENT))
+            described = self.client.batch({"fields": fields_command(entity)}, effect=Effect.READ)
+            self.learn(entity, described)
+        self.known_fields(entity)
+        return reply
 
     def known_fields(self, entity: str) -> Fields:
         """The descriptors learnt so far. Raises SystemUnavailable: none were."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from optsync.model.record import Origin, Record, Status
 from optsync.model.statement import OUR_CLOCK, Source, StatementKind, Strength, state
-from optsync.reconcile.complaint import complaint
+from optsync.reconcile.complaint import complaint, is_no_other
 from optsync.reconcile.consent import Wish, standing
 from optsync.reconcile.reading import Jump, Reading
 from tests.reconcile.places import CRM, ESP, NOW, SCOPE, before, grant
@@ -123,3 +123,24 @@ def test_the_reason_of_a_status_that_came_later_is_none_for_the_complaint() -> N
 
 def test_flags_tell_of_no_complaint() -> None:
     assert read(None, crm(complained_at=OLD), CRM).said == ()
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "is_later", "is_it"),
+    [
+        (None, {}, False, True),
+        (None, {}, True, False),
+        (None, {"status": Status.BOUNCED}, True, True),
+        (None, {"origin": Origin.PERSON}, False, False),
+        (esp(Status.PENDING), {}, False, True),
+        (esp(Status.PENDING, modified_at=RECENT + timedelta(minutes=10)), {}, False, True),
+        (esp(Status.PENDING, modified_at=RECENT + timedelta(minutes=10, seconds=1)), {}, False, False),
+        (esp(Status.PENDING, modified_at=NOW), {"complained_at": None}, False, True),
+    ],
+)
+def test_an_out_is_the_complaint_unless_something_dates_it_later_or_another_was_shown_since(
+    was: Record | None, now: dict[str, Any], is_later: bool, is_it: bool
+) -> None:
+    shown = replace(esp(Status.OUT, **BY_COMPLAINT), **now)
+
+    assert is_no_other(was, shown, is_later=is_later) is is_it

@@ -118,6 +118,23 @@ def test_a_complaint_that_is_shown_later_than_it_is_stamped_stands_against_a_con
     w.settle()
 
 
+def test_who_complained_was_vouched_for_and_leaves_again_is_heard_although_the_clock_was_set_meanwhile(
+    world: Make,
+) -> None:
+    w = complained(world)
+    w.wait(hours=1)
+    opt_in(w.engine, ANN, scope=SCOPE, actor="Eve", evidence="a letter")
+    w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.PENDING
+    w.esp.act("unsubscribe", email=ANN)
+    w.esp_clock.ahead = timedelta(minutes=15)
+    w.sync()
+
+    assert is_out_everywhere(w)
+    assert decided_by(w) == StatementKind.OUT
+    w.settle()
+
+
 def test_a_complaint_of_whom_an_administrator_let_back_in_is_not_raised_again(world: Make) -> None:
     w = complained(world)
     w.wait(hours=1)

@@ -19,7 +19,19 @@ from tests.simulation.hands import carry_out, claimed, sight
 from tests.simulation.law import Inspector, Judge, Law, Violation
 from tests.simulation.ledger import Books
 from tests.simulation.line import REPLICA_LAG, Asked, Line, Row
-from tests.simulation.script import LATE, MEANWHILE, OVERTAKEN, PAGED, SKEWED, STEPPED, Act, Cycle, Script
+from tests.simulation.script import (
+    FAULTS,
+    LATE,
+    MEANWHILE,
+    OVERTAKEN,
+    PAGED,
+    PARTIAL,
+    SKEWED,
+    STEPPED,
+    Act,
+    Cycle,
+    Script,
+)
 from tests.simulation.stage import SYNC, Fate, Killed, Stage
 from tests.simulation.witness import Witness
 
@@ -260,8 +272,9 @@ class Player:
             raise Violation(Law.VOLUME, f"{count} people are closed at {side} in one cycle, and nobody approved it")
 
     def on_shown(self, rows: Sequence[Row]) -> None:
-        self.witness.was_shown(rows)
-        is_stale = self.fate.faults.get(self.fate.requests) == "stale"
+        fault = self.fate.faults.get(self.fate.requests)
+        self.witness.was_shown(rows, is_whole=fault is None or FAULTS[fault] != PARTIAL)
+        is_stale = fault == "stale"
         fresh = {(r.side, r.key) for r in rows if not (is_stale and self.changed_within(r.side, r.key, REPLICA_LAG))}
         self.witness.unshown -= fresh
         self._inspector.looked_at.update((row.side, row.key) for row in rows)

@@ -290,7 +290,7 @@ class Witness(Testimony):
 
     # what the engine is shown
 
-    def was_shown(self, rows: Sequence[Row]) -> None:
+    def was_shown(self, rows: Sequence[Row], *, is_whole: bool) -> None:
         self._rows.extend(rows)
         self._ticks.were_shown(rows)
         for row in rows:
@@ -298,7 +298,7 @@ class Witness(Testimony):
             if key not in self.latest or self.latest[key].addresses != row.addresses:
                 self.shown_moved[key] = self.order
             self.latest[key] = row
-        for no in self._open():
+        for no in self._open() if is_whole else ():  # an answer of which a part failed is asked for again
             no.is_listed = no.is_listed or any(shows(row, no) for row in rows)
 
     def closes(self, key: Key) -> None:

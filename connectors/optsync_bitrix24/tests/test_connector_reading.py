@@ -223,6 +223,19 @@ def test_a_page_that_fails_inside_a_batch_is_asked_for_again(position: str, code
     assert pages[-1].is_complete
 
 
+def test_what_an_answer_showed_is_kept_while_the_fields_are_asked_for_again() -> None:
+    made = world(people(3))
+
+    def fail(_: MockRequest, body: dict[str, Any]) -> Any:
+        del body["result"]["result"]["fields"]
+        made.mock.act("edit", id=_pages_of(body)["p0"][0]["ID"], fields={"NAME": "Later"})
+        return body
+
+    made.spoil(fail)
+    (page,) = made.read(contacts("NAME"))
+    assert "Later" not in {record.fields["NAME"] for record in page.records}
+
+
 def test_a_page_that_keeps_failing_ends_with_the_limit_named() -> None:
     made = world(people(3))
 

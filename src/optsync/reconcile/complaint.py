@@ -1,9 +1,9 @@
 """Complaints that a system keeps apart from the status: whoever signed up again or was archived since shows nothing of
 theirs any more, and only an administrator lifts it all the same."""
 
-from optsync.model.record import Origin, Record
+from optsync.model.record import Origin, Record, Status
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
-from optsync.reconcile.reading import Reading
+from optsync.reconcile.reading import LATE, Reading
 
 
 def complaint(before: Record | None, now: Record, scope: str, reading: Reading) -> Statement | None:
@@ -28,3 +28,12 @@ def complaint(before: Record | None, now: Record, scope: str, reading: Reading) 
         system=reading.system,
         record=now.id,
     )
+
+
+def is_no_other(before: Record | None, now: Record, *, is_later: bool) -> bool:
+    """Whether the out that ``now`` shows is no other than the complaint that is told with it: nothing dates it later
+    (``is_later``), and ``before`` was not shown since."""
+    if now.origin is not Origin.COMPLAINT or (is_later and now.status is not Status.BOUNCED):
+        return False
+    at, since = now.complained_at, None if before is None else before.modified_at
+    return at is None or since is None or at + LATE >= since

@@ -6,10 +6,8 @@ from typing import TypeAlias
 
 from optsync.model.record import Origin, Record, Status
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
-from optsync.reconcile.reading import Reading
+from optsync.reconcile.reading import LATE, Reading
 
-_LATE = timedelta(minutes=10)
-"""What a system shows late may be stamped so much before what it has shown already."""
 _GRAIN = timedelta(seconds=2)
 """Stamps are whole seconds, and so is the offset by which they are corrected."""
 
@@ -33,7 +31,7 @@ def hidden_since(before: Record | None, now: Record) -> datetime | None:
     lifted since. At first sight, since the person last opted in; None: ever."""
     if before is None:
         return now.opted_in_at
-    return None if before.modified_at is None else before.modified_at - _LATE
+    return None if before.modified_at is None else before.modified_at - LATE
 
 
 def is_news(said: Statement, known: Iterable[Statement]) -> bool:

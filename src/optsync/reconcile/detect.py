@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from optsync.model.record import BY_THEMSELF, Origin, Record, Side, Status
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
-from optsync.reconcile.complaint import complaint
+from optsync.reconcile.complaint import complaint, is_no_other
 from optsync.reconcile.moments import is_same_moment, parse_moment
 from optsync.reconcile.putback import remembered
 from optsync.reconcile.reading import Reading
@@ -196,8 +196,10 @@ class _Teller:
 
     def _say_out(self) -> None:
         is_flag = self.rep.uses_flags
-        if self.complaint is not None and self._is_the_complaint(self.complaint):
-            return
+        if self.complaint is not None:
+            at, clock = self._when(StatementKind.OUT, self.rep.scope)
+            if is_no_other(self.before, self.now, is_later=clock != OUR_CLOCK and at > self.complaint.at):
+                return
         if not is_flag and self.now.origin is Origin.COMPLAINT and self.now.complained_at is None:
             self._say(StatementKind.COMPLAINT, self.rep.scope, source=Source.SPAM_COMPLAINT, is_personal=True)
             return
@@ -209,12 +211,6 @@ class _Teller:
             is_personal=not is_flag and self.now.origin is not Origin.ADMIN,
             for_all=is_flag,
         )
-
-    def _is_the_complaint(self, told: Statement) -> bool:
-        """Whether an out that is shown is no other than the complaint that is told: nothing dates it later."""
-        at, clock = self._when(StatementKind.OUT, self.rep.scope)
-        is_no_later = self.now.status is Status.BOUNCED or clock == OUR_CLOCK or at <= told.at
-        return self.now.origin is Origin.COMPLAINT and is_no_later
 
     def _say_first_sight(self, status: Status) -> None:
         """A full reading that lifts nothing: in is a grant only with evidence."""

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+LATE = timedelta(minutes=10)
+"""Systems may show something so much later than they stamp it; readings overlap by as much."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jump:

@@ -7,13 +7,11 @@ do on its own clock, so all of them are corrected by one whole number of seconds
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from optsync.reconcile.reading import Jump
+from optsync.reconcile.reading import LATE, Jump
 from optsync.state.unit import Unit
 
 STEADY = 30.0
 """Seconds: what a slow answer or a slow network may add to a measurement."""
-LATE = timedelta(minutes=10)
-"""Systems may show something so much later than they stamp it; readings overlap by as much."""
 _POSSIBLE = 100 * 365 * 86_400.0
 """Seconds: no clock is a century off. A number that says so is no time, and dates cannot be moved by any number."""
 
