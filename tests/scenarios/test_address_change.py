@@ -80,6 +80,22 @@ def test_a_contact_whose_flag_was_set_for_a_former_address_shows_out_and_does_no
     w.settle()
 
 
+def test_a_flag_that_an_opt_in_at_the_former_address_has_lifted_and_the_contact_still_shows_speaks_for_the_new_one(
+    world: Make,
+) -> None:
+    other = "ann2@example.com"
+    w = world(person(1), person(2))
+    w.crm.act("opt_out", email=OLD)
+    w.sync()
+    opt_in(w.engine, OLD, scope="acme/marketing", actor="Eve", evidence="a letter")
+    move(w, other)
+    w.sync()
+
+    assert member(w, other)["status"] == Status.OUT
+    assert member(w, OLD)["status"] == Status.IN
+    w.settle()
+
+
 def test_fields_that_change_with_the_address_arrive_in_the_same_cycle(world: Make, interest: None) -> None:
     w = world(person(1))
     w.sync()

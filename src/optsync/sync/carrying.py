@@ -16,6 +16,7 @@ from optsync.reconcile.reading import Reading as ReadWhen
 from optsync.state.records import Observed
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
+from optsync.sync.renaming import flags_shown
 
 
 class NeedsLookUp(Exception):
@@ -177,9 +178,11 @@ class Carrier:
         tolerance = self._terms.tolerance
         primary = [s for p, s in own if p == listed[0]]
         for origin in vanished:
-            left = (*about[origin], *(s for p, s in said if p == origin))
-            follows = list(restrictions(left, moved, tolerance=tolerance, said_now=primary))
+            stood = (*about[origin], *(s for p, s in said if p == origin))
+            follows = list(restrictions(stood, moved, tolerance=tolerance, said_now=primary))
             yield from ((p, s) for p in appeared for s in follows)
+        left = [said for origin in vanished for said in about[origin]]
+        yield from ((p, s) for p in appeared for s in flags_shown(self._binding, item.record, left))
         for origin in stays:
             # A flag of this record speaks for addresses that are added later, as of when it was set.
             flagged = [s for s in unbeaten(about[origin], tolerance=tolerance) if self._is_flag(s, item.record.id)]

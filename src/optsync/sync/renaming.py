@@ -1,6 +1,6 @@
 """A record that was given another address by us: the last look before it, and the receipt after it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from optsync.model.contact_point import same_mailbox
 from optsync.model.record import Record, Side, Status
@@ -36,23 +36,21 @@ def renamed(
     points = unit.points.require(addresses)
     listed = [points[a] for a in addresses]
     unit.records.set_points({old.key: listed})
-    flags = list(_flags(unit, binding, old, written))
+    flags = list(flags_shown(binding, written, (s for about in unit.ledger.about(old.points).values() for s in about)))
     unit.ledger.append(((p, said) for p in listed if p not in old.points for said in flags), run=run)
     if rid is not None and rid != old.record.id:
         _give_id(unit, old, written, rid)
     unit.points.mark(binding.syncs, {*old.points, *listed})
 
 
-def _flags(unit: Unit, binding: SourceBinding, old: Observed, written: Record) -> Iterator[Statement]:
+def flags_shown(binding: SourceBinding, record: Record, said: Iterable[Statement]) -> Iterator[Statement]:
     """What somebody said by a flag that the record still shows: it speaks for addresses that come later, too. What has
-    lifted it at the former address lifts it at the new one only if it follows there."""
+    lifted it at the former address lifts it at the new one only if it follows there. ``said``: about the former."""
+    outs = [each for each in effective(said) if each.kind is StatementKind.OUT]
     for representation in binding.representations:
-        if not representation.uses_flags or shown(written, representation).status is not Status.OUT:
-            continue
-        for said in effective(s for about in unit.ledger.about(old.points).values() for s in about):
-            is_of_flag = said.system == binding.system and said.record == old.record.id
-            if said.kind is StatementKind.OUT and is_of_flag and said.scope == representation.scope:
-                yield said
+        if representation.uses_flags and shown(record, representation).status is Status.OUT:
+            of_flag = (binding.system, record.id, representation.scope)
+            yield from (each for each in outs if (each.system, each.record, each.scope) == of_flag)
 
 
 def _give_id(unit: Unit, old: Observed, written: Record, rid: str) -> None:
