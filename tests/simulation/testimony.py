@@ -31,6 +31,8 @@ class Testimony:
             return False
         if yes.is_blurred or no.is_blurred:
             return True
+        if yes.clock == "own" and no.heard_at is not None and yes.order > no.heard_at:
+            return True  # said here, of what was known here: that needs no other clock
         if yes.clock is not None and yes.clock == no.source[0]:
             return yes.order > no.order
         return yes.at - no.at >= APART

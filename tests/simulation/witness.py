@@ -333,7 +333,7 @@ class Witness(Testimony):
             for row in self._rows:
                 self._learn(row)
         for no in self._open():
-            no.is_certain = is_well and no.is_shown
+            no.heard(self.order if is_well and no.is_shown else None)
             no.is_listed = no.is_reported = False
         self._rows.clear()
 

@@ -39,6 +39,8 @@ class No:
     is_reported: bool = False
     """Of a complaint: the member shows it like any other no; that it was one stands in another listing."""
     is_certain: bool = False
+    heard_at: int | None = None
+    """The ``order`` of the moment when it became certain, by the end of a cycle."""
     is_void: bool = False
     is_proof_ours: bool = False
     """We have written the date of a consent over it: that this has moved tells nothing of what was said before."""
@@ -46,6 +48,10 @@ class No:
     """Of a record that a cycle that ended well had been shown before."""
     before: tuple[Row, ...] = ()
     """What the engine may have seen of the record last: in a cycle that ended well, and in one that did not."""
+
+    def heard(self, order: int | None) -> None:
+        """``order``: None where it was not."""
+        self.is_certain, self.heard_at = order is not None, order
 
     def is_news(self, row: Row | None) -> bool:
         """Whether a row can tell it from what was seen before. Out again as before is none, nor is a topic that was on
