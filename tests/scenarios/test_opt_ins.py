@@ -160,6 +160,22 @@ def test_a_contact_who_is_out_never_enters(world: Make) -> None:
     w.settle()
 
 
+def test_a_sign_up_counts_as_of_when_the_person_made_it_whatever_stamp_a_program_set_since(world: Make) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.crm.act("opt_out", email=ANN)
+    w.wait(seconds=50)
+    w.esp.act("resubscribe", email=ANN)
+    w.esp.act("archive", email=ANN)
+    w.wait(minutes=50)
+    w.esp.act("flip_in", email=ANN)
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    w.settle()
+
+
 @pytest.mark.rule("order does not matter")
 def test_a_simultaneous_contradiction_ends_out(world: Make) -> None:
     w = world(person(1))

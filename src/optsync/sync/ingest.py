@@ -22,7 +22,7 @@ from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import Carrier, Terms
 from optsync.sync.forgotten import Screen
-from optsync.sync.nominations import NeedsConfirmation, Nominated, Nomination, judge_nominations
+from optsync.sync.nominations import Confirmed, NeedsConfirmation, Nominated, Nomination, judge_nominations
 from optsync.sync.sifting import sift
 
 LATE = timedelta(minutes=10)
@@ -31,15 +31,14 @@ LATE = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """Of a reading. ``confirmed``: uids of nominations and whether the person's activity confirmed them.
-    ``keeps_lists``: the reading does not say which list scopes the records belong to. ``there`` and ``no_grants``: see
-    :class:`optsync.sync.carrying.Terms`; ``clock``: :func:`optsync.sync.clocks.settled_offset`."""
+    """Of a reading. ``keeps_lists``: the reading does not say which list scopes the records belong to. ``there`` and
+    ``no_grants``: see :class:`optsync.sync.carrying.Terms`; ``clock``: :func:`optsync.sync.clocks.settled_offset`."""
 
     run: str
     seen_at: datetime
     clock: tuple[timedelta | None, Jump | None]
     tolerance: timedelta
-    confirmed: Mapping[str, bool]
+    confirmed: Confirmed
     keeps_lists: bool = False
     there: Mapping[str, bool] = field(default_factory=dict)
     no_grants: frozenset[str] = frozenset()

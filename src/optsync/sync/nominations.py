@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 
-from optsync.model.statement import Statement, Strength
+from optsync.model.statement import Statement, Strength, state
 from optsync.reconcile.asking import has_open
 from optsync.reconcile.consent import Wish, standing
 from optsync.state.unit import Unit
@@ -31,6 +31,8 @@ class NeedsConfirmation(Exception):
 
 Nominated = tuple[str, int, Statement]
 """The record's id, the point, and what its stamp says."""
+Confirmed = Mapping[str, datetime | None]
+"""By the uid of what was nominated: when the person signed up by their activity, by our clock; None: it shows none."""
 
 
 def judge_nominations(
@@ -38,12 +40,11 @@ def judge_nominations(
     nominated: Sequence[Nominated],
     said: Sequence[tuple[int, Statement]],
     *,
-    confirmed: Mapping[str, bool],
+    confirmed: Confirmed,
     tolerance: timedelta,
 ) -> Iterator[tuple[int, Statement]]:
     """Where nothing is lifted the stamp suffices, as a grant that lifts nothing; a lift needs confirmation. So does the
-    answer to a request: it may lift what is still to be read. ``said``: what else the page says, by point;
-    ``confirmed``: by uid, what the person's activity showed.
+    answer to a request: it may lift what is still to be read. ``said``: what else the page says, by point.
 
     Raises:
         NeedsConfirmation: of all that is not in ``confirmed`` yet.
@@ -65,9 +66,17 @@ def judge_nominations(
         elif statement.uid not in confirmed:
             beaten = asked or current.decided_by or statement
             missing.append(Nomination(record=record, uid=statement.uid, since=beaten.at))
-        elif confirmed[statement.uid]:
-            yield point, statement
+        elif at := confirmed[statement.uid]:
+            yield point, _as_of(statement, at)
         elif not is_out:
             yield point, replace(statement, strength=Strength.NOTHING)
     if missing:
         raise NeedsConfirmation(missing)
+
+
+def _as_of(said: Statement, at: datetime) -> Statement:
+    """The opt-in as of when the person gave it: the stamp may be later, since any program sets it."""
+    if at >= said.at:
+        return said
+    parts = {each.name: getattr(said, each.name) for each in fields(said) if each.name not in {"uid", "at", "evidence"}}
+    return state(**parts, at=at, evidence={**said.evidence, "signed_up_at": at.isoformat()})

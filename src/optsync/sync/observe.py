@@ -8,6 +8,7 @@ from optsync.clock import Clock
 from optsync.connect.contract import CanConfirmOptIn, CanReadRows
 from optsync.model.page import Page, RowFault, look_up
 from optsync.model.record import Record
+from optsync.reconcile.reading import Jump, Reading
 from optsync.state.sources import Source
 from optsync.state.unit import Unit
 from optsync.sync.absence import Absences
@@ -17,7 +18,7 @@ from optsync.sync.claims import judge_claims
 from optsync.sync.clocks import settled_offset, was_set_lately
 from optsync.sync.engine import Engine
 from optsync.sync.ingest import Circumstances, Ingest, PendingClaim
-from optsync.sync.nominations import NeedsConfirmation
+from optsync.sync.nominations import Confirmed, NeedsConfirmation
 from optsync.sync.progress import Progress
 from optsync.sync.shrinkage import is_believed
 
@@ -193,7 +194,7 @@ class Observer:
                         self._anew.add(source.id)
                     self._begin_anew(unit, source.id)
             except NeedsConfirmation as needed:
-                answers = self._confirm(binding, needed, clock[0] or timedelta(0))
+                answers = self._confirm(binding, needed, clock)
                 confirmed = {**circumstances.confirmed, **answers}
                 circumstances = replace(circumstances, confirmed=confirmed)
             except NeedsLookUp as needed:
@@ -217,15 +218,19 @@ class Observer:
                 tolerance = self._engine.config.consent.clock_tolerance
                 judge_claims(unit, claims, tolerance=tolerance, run=self._run, now=self._engine.clock.now())
 
-    def _confirm(self, binding: SourceBinding, needed: NeedsConfirmation, offset: timedelta) -> dict[str, bool]:
+    def _confirm(
+        self, binding: SourceBinding, needed: NeedsConfirmation, clock: tuple[timedelta | None, Jump | None]
+    ) -> Confirmed:
         connector = self._engine.connectors[binding.system]
-        answers: dict[str, bool] = {}
+        offset, jump = clock
+        reading = Reading(system=binding.system, seen_at=self._engine.clock.now(), offset=offset, jump=jump)
+        answers: dict[str, datetime | None] = {}
         for nomination in needed.nominations:
             sign_up = None
             if isinstance(connector, CanConfirmOptIn):
-                since = nomination.since + offset
+                since = nomination.since + (offset or timedelta(0))
                 sign_up = connector.confirm_opt_in(binding.collection, nomination.record, since)
-            answers[nomination.uid] = sign_up is not None
+            answers[nomination.uid] = reading.corrected(sign_up.at, permits=True) if sign_up else None
         return answers
 
     # begin and end
