@@ -114,6 +114,24 @@ def test_who_is_forgotten_twice_stays_forgotten(world: Make) -> None:
     assert w.esp_shows(ANN)["status"] == Status.OUT
 
 
+def test_a_consent_that_a_new_record_came_with_lifts_nothing_after_a_second_erasure(world: Make) -> None:
+    w = world(person(2))
+    w.sync()
+    erase(w)
+    w.wait(minutes=10)
+    now = w.clock.now()
+    w.crm.populate([person(1, in_esp=False, opt_in=True, consent_at=now, created_at=now)])
+    w.sync()
+    erase(w)
+    w.wait(minutes=10)
+    w.crm.act("opt_in", email=ANN)
+    w.sync()
+
+    assert w.esp.act("view", email=ANN) is None
+    assert w.crm_shows(ANN)["opt_out"] is True
+    w.settle()
+
+
 def test_a_new_sign_up_of_a_forgotten_person_is_a_new_wish(world: Make) -> None:
     w = world(person(1), person(2))
     w.sync()

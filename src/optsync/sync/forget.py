@@ -91,14 +91,14 @@ def forget(engine: Engine, address: str, *, actor: str) -> Forgotten:
         unit.erasures.stop_others()
         key = unit.points.find([address]).get(address)
         since = None if key is None else unit.points.forgotten_since(key)
+        was_known = key is not None
+        key = unit.points.require([address])[address]
         if since is None:
-            was_known = key is not None
-            key = unit.points.require([address])[address]
             unit.ledger.forget(key, _out(now))
-            unit.erasures.drop_standing(key)
         else:
-            was_known = True
-        assert key is not None  # noqa: S101 - for the type checker
+            # A consent that a record has come with since counts for nothing.
+            unit.ledger.append([(key, _out(now))], run=None)
+        unit.erasures.drop_standing(key)
         holdings = _erase(engine, unit, key, address)
         unit.points.forget(address, at=now)
         unit.points.mark(engine.bound.policies, {key})
