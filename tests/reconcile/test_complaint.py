@@ -144,3 +144,10 @@ def test_an_out_is_the_complaint_unless_something_dates_it_later_or_another_was_
     shown = replace(esp(Status.OUT, **BY_COMPLAINT), **now)
 
     assert is_no_other(was, shown, is_later=is_later) is is_it
+
+
+def test_an_out_after_something_else_was_shown_is_said_beside_the_old_complaint_that_is_told_with_it() -> None:
+    asked = esp(Status.PENDING, modified_at=RECENT + timedelta(minutes=30))
+    left = replace(asked, status=Status.OUT, origin=Origin.COMPLAINT, complained_at=RECENT)
+
+    assert kinds(read(asked, left, ESP)) == [COMPLAINT, OUT]

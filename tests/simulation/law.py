@@ -178,9 +178,11 @@ class Inspector:
 class Judge:
     """Looks at both systems when all is quiet."""
 
-    def __init__(self, witness: Witness, counts: Counter[str]) -> None:
+    def __init__(self, witness: Witness, counts: Counter[str], is_in_doubt: Callable[[], bool]) -> None:
+        """``is_in_doubt``: see :class:`Inspector`."""
         self._witness = witness
         self._counts = counts
+        self._is_in_doubt = is_in_doubt
 
     def judge(self, world: Sight, *, mapped: Collection[str]) -> None:
         """``mapped``: the topics that have a box in the CRM now; one that no configuration names is not written.
@@ -212,7 +214,8 @@ class Judge:
         another address that has, while it holds it. We set that flag for the other alone. When that leaves the contact
         the flag stays, unless somebody ever said yes of the one that is left: taking a restriction away takes a yes."""
         witness = self._witness
-        if any(witness.has_said_no(a) for a in contact.addresses[1:]):
+        is_doubtful = ("crm", key) in witness.closed_as and ("crm", key) not in witness.flagged and self._is_in_doubt()
+        if is_doubtful or any(witness.has_said_no(a) for a in contact.addresses[1:]):
             return True
         left = witness.closed_as.get(("crm", key), frozenset()).difference(contact.addresses)
         is_ours = ("crm", key) not in witness.flagged and any((a, STATUS) in witness.nos for a in left)

@@ -72,7 +72,7 @@ class Player:
         self._under_way: Sequence[Asked] = ()
         self.witness.begins(sight(self.stage), self.stage.clock.now())
         self._books = Books(self.stage, self.witness, self.counts)
-        self._judge = Judge(self.witness, self.counts)
+        self._judge = Judge(self.witness, self.counts, self._books.is_in_doubt)
         self._inspector = Inspector(
             self.witness,
             needs_consent=script.basis == "consent",
