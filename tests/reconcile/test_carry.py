@@ -37,6 +37,13 @@ def test_an_out_is_said_again_at_the_time_of_the_change_with_all_that_was_said_o
     assert found == expected
 
 
+@pytest.mark.parametrize(("minutes", "at", "clock"), [(5.1, 5, "crm"), (5, 5, "crm"), (4.9, 4.9, "mc")])
+def test_what_was_said_after_the_change_keeps_its_time(minutes: float, at: float, clock: str) -> None:
+    (found,) = restrictions([out(minutes, clock="mc")], MOVED, tolerance=TOLERANCE)
+
+    assert (found.at, found.clock) == (before(at), clock)
+
+
 @pytest.mark.parametrize(
     ("left", "said_now", "expected"),
     [

@@ -14,6 +14,7 @@ from optsync.reconcile import erasure
 from optsync.sync.administer import opt_in
 from optsync.sync.forget import forget, forget_at_vendors, still_there
 from optsync.sync.undo import undo
+from tests.scenarios.plans import may_send
 from tests.scenarios.test_crashes import Killed, KillingTransport
 from tests.scenarios.world import CRM, ESP, START, World, person
 
@@ -112,6 +113,23 @@ def test_who_is_forgotten_twice_stays_forgotten(world: Make) -> None:
     assert again.was_forgotten
     assert {h.system for h in again.holdings} == {"crm", "esp"}
     assert w.esp_shows(ANN)["status"] == Status.OUT
+
+
+def test_an_erasure_follows_to_the_address_that_the_platform_says_the_person_had_before_it(world: Make) -> None:
+    new = "new@example.com"
+    w = world(person(1), person(2))
+    w.sync()
+    w.esp.act("resubscribe", email=ANN)
+    w.wait(minutes=1)
+    erase(w)
+    w.esp_clock.ahead = timedelta(minutes=-5)
+    w.esp.act("change_address", email=ANN, to=new)
+    w.esp_clock.ahead = timedelta(0)
+    w.sync()
+
+    assert not may_send(w, new)
+    assert w.esp_shows(new)["status"] == Status.OUT
+    w.settle()
 
 
 def test_a_consent_that_a_new_record_came_with_lifts_nothing_after_a_second_erasure(world: Make) -> None:

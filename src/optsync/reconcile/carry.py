@@ -45,12 +45,14 @@ def restrictions(
 
 
 def restated(said: Statement, moved: Moved) -> Statement:
-    """The restriction for another address, dated at the change."""
+    """The restriction for another address, dated at the change; at its own time where that tells of a later one, or it
+    would count for less there."""
+    at, clock = (said.at, said.clock) if said.at > moved.at else (moved.at, moved.clock)
     return state(
         scope=said.scope,
         kind=said.kind,
-        at=moved.at,
-        clock=moved.clock,
+        at=at,
+        clock=clock,
         seen_at=moved.seen_at,
         source=said.source,
         is_personal=said.is_personal,
