@@ -280,7 +280,11 @@ def test_where_a_batch_has_no_answer_one_is_asked_for_the_reason() -> None:
         collected(world, asked, packed([]))
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", packed([b"{"]), packed([b"[]"] * 3)[:-20]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no archive", packed([b"{"]), packed([b"[]"] * 3)[:-20]],
+    ids=["nothing", "text", "half an answer", "half an archive"],  # an archive has the time in it, a name must not
+)
 def test_an_archive_that_is_none_has_answered_nothing(content: bytes) -> None:
     world, asked = crowd()
 
