@@ -35,11 +35,11 @@ answers. Just putting these rows into an empty state, with nothing made or looke
 a record that were aimed at, and the vendors' answers another half: with a state that explains itself, the aim is out
 of reach for one process, whatever the rules cost.
 
-A change costs about a millisecond from the decision to the receipt, half of it in the database: its plan, the intent that
-is committed before the call, the outcome, and what both sides agree on since are transactions of their own. A hundredth
-of a million people on each side is some 23,000 changes, which is why that takes more than the three seconds aimed at.
-The vendors' limits and run time make any program wait ten to twenty times as long for them (*times CPU*): in no phase
-does anybody wait for the engine.""",
+A change costs about a millisecond from the decision to the receipt, half of it in the database: its plan, the intent
+that is committed before the call, the outcome, and what both sides agree on since are transactions of their own. A
+hundredth of a million people on each side is some 23,000 changes, which is why that takes more than the three seconds
+aimed at. The vendors' limits and run time make any program wait ten to twenty times as long for them (*times CPU*): in
+no phase does anybody wait for the engine.""",
     "memory": "The peak of a process that does this phase and nothing else; *at rest* is before it begins.",
     "disk": """\
 The state database with its write-ahead log written back: observations of both sides, the ledger with its chain, and
