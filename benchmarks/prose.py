@@ -31,9 +31,9 @@ What the time goes into was found by looking at the stack every 5 ms of it. *SQL
 first sync writes some fourteen rows for a person (both records, who holds which address, the statements and their
 chain, what follows from them, the change with its reason) and reads most of them back in a later transaction, since a
 crash may come between any two: what it takes beyond a full compare is the price of that, and not of the vendors'
-answers. Just putting these rows into an empty state, with nothing made or looked up, takes three quarters of the 30 µs
-a record that were aimed at, and the vendors' answers another half: with a state that explains itself, the aim is out
-of reach for one process, whatever the rules cost.
+answers. Just putting these rows into an empty state, with nothing made or looked up, takes three quarters or more of
+the 30 µs a record that were aimed at, and reading the vendors' answers half or more: with a state that explains itself,
+the aim is out of reach for one process, whatever the rules cost.
 
 A change costs about a millisecond from the decision to the receipt, half of it in the database: its plan, the intent
 that is committed before the call, the outcome, and what both sides agree on since are transactions of their own. A
