@@ -27,6 +27,17 @@ def erase(w: World, email: str = ANN) -> None:
     forget(w.engine, email, actor="the privacy officer")
 
 
+def imported_again(world: Make) -> World:
+    """Ann was forgotten before any system showed her, and comes back as a contact with a consent of later."""
+    w = world(person(2))
+    w.sync()
+    erase(w)
+    w.wait(minutes=10)
+    now = w.clock.now()
+    w.crm.populate([person(1, in_esp=False, opt_in=True, consent_at=now, created_at=now)])
+    return w
+
+
 def test_a_forgotten_person_is_opted_out_wherever_they_still_are(world: Make) -> None:
     w = world(person(1, opt_in=True, consent_at=None), person(2))
     w.sync()
@@ -83,12 +94,7 @@ def test_somebody_forgotten_before_any_system_showed_them_never_gets_in(world: M
 
 
 def test_a_consent_that_a_new_record_came_with_lifts_nothing_when_it_is_read_again(world: Make) -> None:
-    w = world(person(2))
-    w.sync()
-    erase(w)
-    w.wait(minutes=10)
-    now = w.clock.now()
-    w.crm.populate([person(1, in_esp=False, opt_in=True, consent_at=now, created_at=now)])
+    w = imported_again(world)
     w.sync(stopping=lambda: True)
     w.crm.act("set_field", email=ANN, field="city", value="Oslo")
     w.sync(stopping=lambda: True)
@@ -133,12 +139,7 @@ def test_an_erasure_follows_to_the_address_that_the_platform_says_the_person_had
 
 
 def test_a_consent_that_a_new_record_came_with_lifts_nothing_after_a_second_erasure(world: Make) -> None:
-    w = world(person(2))
-    w.sync()
-    erase(w)
-    w.wait(minutes=10)
-    now = w.clock.now()
-    w.crm.populate([person(1, in_esp=False, opt_in=True, consent_at=now, created_at=now)])
+    w = imported_again(world)
     w.sync()
     erase(w)
     w.wait(minutes=10)

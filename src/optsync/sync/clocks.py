@@ -26,22 +26,21 @@ def settled_offset(
     """
     if measured is not None and abs(measured) > _POSSIBLE:
         measured = None
-    key = f"offset:{system}"
-    kept = _parse(unit.meta.get(key))
+    kept = _kept(unit, system)
     if measured is None or (kept is not None and abs(measured - kept.seconds) <= STEADY):
         return (None, None) if kept is None else (timedelta(seconds=kept.seconds), kept.jump)
     found = 0 if abs(measured) <= STEADY else round(measured)
     if kept is None:
-        unit.meta.put(key, str(found))
+        unit.meta.put(_key(system), str(found))
         return timedelta(seconds=found), None
-    unit.meta.put(key, f"{found} {kept.seconds} {now.isoformat()}")
+    unit.meta.put(_key(system), f"{found} {kept.seconds} {now.isoformat()}")
     return None, _jump(found, kept.seconds, now)
 
 
 def was_set_lately(unit: Unit, system: str, *, now: datetime) -> bool:
     """Whether this system's clock was found to be set forward so short a time ago that it may still show something that
     the clock as it was has stamped: by the new one, that would be older than the next reading goes back."""
-    kept = _parse(unit.meta.get(f"offset:{system}"))
+    kept = _kept(unit, system)
     jump = kept.jump if kept else None
     return jump is not None and jump.after > jump.before and now - jump.at <= LATE
 
@@ -49,6 +48,14 @@ def was_set_lately(unit: Unit, system: str, *, now: datetime) -> bool:
 class _Kept(NamedTuple):
     seconds: int
     jump: Jump | None
+
+
+def _key(system: str) -> str:
+    return f"offset:{system}"
+
+
+def _kept(unit: Unit, system: str) -> _Kept | None:
+    return _parse(unit.meta.get(_key(system)))
 
 
 def _parse(text: str | None) -> _Kept | None:
