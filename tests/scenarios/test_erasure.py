@@ -10,6 +10,7 @@ import requests
 
 from optsync.connect.mock import MockTransport
 from optsync.model.record import Status
+from optsync.model.statement import StatementKind
 from optsync.reconcile import erasure
 from optsync.sync.administer import opt_in
 from optsync.sync.forget import forget, forget_at_vendors, still_there
@@ -256,6 +257,20 @@ def test_a_consent_of_somebody_else_that_a_merge_brings_lets_nobody_back(world: 
     assert w.esp.act("view", email=ANN) is None
     with w.store.reading() as unit:
         assert unit.points.forgotten_since(unit.points.find([ANN])[ANN]), "still forgotten"
+
+
+def test_the_flag_of_a_forgotten_persons_contact_binds_the_contact_that_takes_it_in(world: Make) -> None:
+    shared = person(1, addresses=(ANN, "post@example.com"), in_esp=False, opt_out=True)
+    w = world(shared, person(2, addresses=("ben@example.com", "ben@home.example"), status=Status.OUT))
+    w.sync()
+    assert w.crm_shows("ben@home.example")["opt_out"] is True, "for the other address, which says nothing of this one"
+    erase(w)
+    w.crm.act("merge", keep="ben@example.com", lose=ANN)
+    w.sync()
+
+    with w.store.reading() as unit:
+        said = unit.ledger.about(unit.points.find(["ben@home.example"]).values())
+    assert [s.kind for each in said.values() for s in each] == [StatementKind.OUT]
 
 
 def test_whoever_shared_a_record_is_not_bound_any_more_once_the_address_is_taken_off(world: Make) -> None:

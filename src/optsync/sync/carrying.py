@@ -13,6 +13,7 @@ from optsync.reconcile.carry import Moved, grants, restated, restrictions
 from optsync.reconcile.consent import unbeaten
 from optsync.reconcile.detect import Detected, Said
 from optsync.reconcile.reading import Reading as ReadWhen
+from optsync.state.pseudonyms import is_pseudonym
 from optsync.state.records import Observed
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
@@ -82,9 +83,8 @@ class Carrier:
         names = {key: address for address, key in self._appeared(news).items()}
         held = self._unit.records.load(self._unit.records.holding(names, [self._source_id])) if names else []
         others = [o for o in held if o.record.id not in page and not o.is_gone]
-        # A forgotten person's record may be stored under another id than its own.
-        forgotten = self._unit.points.forgotten({p for o in others for p in o.points}) if others else frozenset()
-        others = [o for o in others if not forgotten.intersection(o.points)]
+        # A forgotten person's record may be stored under another id than its own, by which nobody can ask for it.
+        others = [o for o in others if not is_pseudonym(o.record.id)]
         unknown = {o.record.id for o in others} - self._terms.there.keys()
         if unknown:
             raise NeedsLookUp(unknown)
