@@ -176,6 +176,19 @@ def test_a_sign_up_counts_as_of_when_the_person_made_it_whatever_stamp_a_program
     w.settle()
 
 
+def test_a_sign_up_that_lifted_nothing_when_it_was_first_seen_lifts_nothing_under_another_stamp(world: Make) -> None:
+    w = world(person(1, opt_out=True, opted_in_at=START - timedelta(days=90)), person(2))
+    w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    w.esp.act("archive", email=ANN)
+    w.esp.act("flip_in", email=ANN)
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    w.settle()
+
+
 @pytest.mark.rule("order does not matter")
 def test_a_simultaneous_contradiction_ends_out(world: Make) -> None:
     w = world(person(1))

@@ -66,12 +66,18 @@ def judge_nominations(
         elif statement.uid not in confirmed:
             beaten = asked or current.decided_by or statement
             missing.append(Nomination(record=record, uid=statement.uid, since=beaten.at))
-        elif at := confirmed[statement.uid]:
+        elif (at := confirmed[statement.uid]) and not _was_told(known[point], statement, at):
             yield point, _as_of(statement, at)
         elif not is_out:
             yield point, replace(statement, strength=Strength.NOTHING)
     if missing:
         raise NeedsConfirmation(missing)
+
+
+def _was_told(known: Sequence[Statement], said: Statement, at: datetime) -> bool:
+    """Whether the record told of this sign-up, or of a later one, before: what it lifts was decided then."""
+    told = (each for each in known if each.kind is said.kind and each.scope == said.scope)
+    return any((each.system, each.record) == (said.system, said.record) and each.at >= at for each in told)
 
 
 def _as_of(said: Statement, at: datetime) -> Statement:
