@@ -154,3 +154,18 @@ def test_an_address_that_moves_up_to_first_place_is_followed_by_the_member(world
     assert w.esp_shows(SECOND)["status"] == Status.IN
     with w.store.reading() as unit:
         assert not unit.changes.open_of("newsletter")
+
+
+def test_a_contact_that_is_found_deleted_by_a_write_leaves_the_fields_to_the_other_holder(world: Make) -> None:
+    w = world(
+        person(1, addresses=(FAMILY,), status=Status.OUT),
+        person(2, addresses=(FAMILY,), city="Oslo", in_esp=False, created_at=START - timedelta(days=1)),
+    )
+    w.sync()
+    w.crm.act("delete", email=FAMILY)
+    w.esp.act("resubscribe", email=FAMILY)
+    report = w.sync()
+    assert "gone" in [c.fact for c in report.syncs["newsletter"].changes]
+    w.sync()
+
+    assert w.esp_shows(FAMILY)["fields"]["city"] == "Oslo"

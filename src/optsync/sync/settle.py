@@ -88,7 +88,7 @@ class Settler:
                 self.done += 1
                 self._applied(unit, effects, change, outcome, observed.get(change.record_id or 0), created)
             else:
-                self._not_applied(unit, effects, change, outcome)
+                self._not_applied(unit, effects, change, outcome, observed.get(change.record_id or 0))
             self._keep_doubt(effects, change, outcome, observed.get(change.record_id or 0))
         effects.store(unit, source_id, at=now, run=self._run)
 
@@ -194,23 +194,26 @@ class Settler:
 
     # not applied
 
-    def _not_applied(self, unit: Unit, effects: Effects, change: Change, outcome: Outcome) -> None:
+    def _not_applied(
+        self, unit: Unit, effects: Effects, change: Change, outcome: Outcome, old: Observed | None
+    ) -> None:
         if outcome.result is Result.REFUSED:
-            self._refused(effects, change, outcome)
+            self._refused(effects, change, outcome, old)
         elif outcome.result is Result.INVALID:
             self._invalid(unit, effects, change, outcome)
         else:
             self._failed(effects, change, outcome)
 
-    def _refused(self, effects: Effects, change: Change, outcome: Outcome) -> None:
+    def _refused(self, effects: Effects, change: Change, outcome: Outcome, old: Observed | None) -> None:
         fact = outcome.fact.value if outcome.fact else None
         message = _words(outcome, change) if outcome.message else None
         effects.settled.append(Settled(id=change.id, state=ChangeState.REFUSED, fact=fact, message=message))
-        if change.record_id is not None:
-            effects.certain.append(change.record_id)
+        if old is not None:
+            effects.certain.append(old.key)
             effects.agreements.as_before(change, is_esp=self._is_esp)
             if outcome.fact is Fact.GONE:
-                effects.missing.append(change.record_id)
+                effects.missing.append(old.key)
+                effects.again.update(old.points)  # another record may speak for them now
         if outcome.fact in RETRIED_BY_ITSELF:
             effects.unsent.append(change)
             return
