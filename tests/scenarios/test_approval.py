@@ -99,6 +99,25 @@ def test_an_approval_is_refused_when_what_arrived_since_is_too_much_by_itself(wo
     assert w.esp_shows(ANN)["status"] == Status.OUT
 
 
+def test_what_did_not_apply_when_its_plan_was_approved_is_not_approved_when_it_applies_again(world: Make) -> None:
+    some = [person(n, status=Status.OUT) for n in (1, 2)] + [person(n) for n in (4, 5, 6)]
+    w = world(*some, person(3, esp_topics={"offers": True}), guard={key: {**LIMIT, "max": 1} for key in SMALL})
+    offers = w.document["syncs"]["newsletter"]["crm"]["topics"]["offers"]
+    w.sync()
+    (uid,) = (each.uid for each in held(w))
+    mark(w, (DORA, EVE))
+    with pytest.raises(PlanHeld, match=uid):
+        _approve(w, uid)
+    w.reconfigure(lambda sync: sync["crm"]["topics"].pop("offers"))
+    _approve(w, uid)
+    before = w.writes()
+    w.reconfigure(lambda sync: sync["crm"]["topics"].update(offers=offers))
+    w.sync()
+
+    assert w.writes() == before
+    assert not w.crm_shows(CLEO)["topics"]["offers"]
+
+
 def test_of_two_held_plans_each_is_decided_on_its_own(world: Make) -> None:
     w = crowd(world, guard=ROOM)
     first = hold_opt_outs(w, MANY[:3])

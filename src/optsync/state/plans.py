@@ -81,7 +81,8 @@ _LET_GO = Prepared(
 _TAKE_BACK = Prepared(
     sa.update(change)
     .where(change.c.run == bindparam("of"), change.c.state == ChangeState.PLANNED, change.c.plan.in_(any_of("plans")))
-    .values(state=ChangeState.SUPERSEDED, settled_at=bindparam("now"))
+    # Of no plan any more: what the plan holds decides whether it is approved.
+    .values(state=ChangeState.SUPERSEDED, plan=None, settled_at=bindparam("now"))
 )
 
 
