@@ -129,3 +129,19 @@ def test_people_known_to_the_esp_only_are_created_in_the_crm_on_request(world: M
     assert shows["fields"]["first_name"] == "Ann1"
     w.settle()
     assert w.crm.act("dump", id=w.crm_id(ANN))["TYPE_ID"] == "CLIENT"
+
+
+@pytest.mark.parametrize("leave", ["archive", "tag"])
+def test_a_member_stays_whose_new_address_is_that_of_somebody_on_the_list(world: Make, leave: str) -> None:
+    w = world(person(1), policy={"leave": leave})
+    w.sync()
+    w.esp.act("change_address", email=ANN, to="ben@example.com")
+    now = w.clock.now()
+    ben = person(2, addresses=("ben@example.com",), in_esp=False, opt_in=True, consent_at=now, created_at=now)
+    w.crm.populate([ben])
+    _move(w, "SUPPLIER")
+    w.sync()
+
+    assert w.esp_shows("ben@example.com")["status"] == Status.IN
+    assert "left list" not in w.esp_shows("ben@example.com")["tags"]
+    w.settle()

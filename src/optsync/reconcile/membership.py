@@ -81,9 +81,9 @@ def follow(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> Decision:
 
 
 def leave(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> Decision:
-    """A pair that came apart and does not belong to the list."""
+    """A pair that came apart and does not belong to the list. Who has the member's address now may."""
     point = around.points[pair.points[1]]
-    left = Couple(point, pair.record, pair.member, (pair.record,))
+    left = Couple(point, pair.record, pair.member, (pair.record, *couple(point, around, policy).holders))
     return Decision(intents=tuple(_leave(left, around, policy)), skipped={pair.record.key: "out_of_scope"})
 
 
