@@ -65,6 +65,24 @@ def test_an_opt_out_of_before_the_clock_was_set_is_heard_although_it_is_shown_af
     w.settle()
 
 
+@pytest.mark.parametrize("by", [20, 60])
+def test_an_opt_out_of_after_the_clock_was_set_back_is_heard_although_it_is_older_than_the_next_reading_goes_back(
+    world: Make, by: int
+) -> None:
+    w = world(person(1), person(2))
+    w.settle()
+    w.esp_clock.ahead = timedelta(minutes=-by)
+    w.esp.act("unsubscribe", email=ANN)
+    w.wait(minutes=5)
+    w.sync()
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    calls = len(w.transport.requests)
+    w.settle()
+    assert len(w.transport.requests) - calls < 10, "read whole once, and then what has changed"
+
+
 def test_restrictions_that_follow_a_person_to_another_address_count_from_the_change_at_the_latest(world: Make) -> None:
     new = "new@example.com"
     w = world(person(1, in_crm=False), person(2, addresses=(new,), in_esp=False), esp_ahead=-600)

@@ -12,6 +12,8 @@ from optsync.state.unit import Unit
 
 STEADY = 30.0
 """Seconds: what a slow answer or a slow network may add to a measurement."""
+_OVERLAP = timedelta(minutes=2)
+"""Readings reach back by more than this: a clock that is set back by no more hides nothing from the next one."""
 _POSSIBLE = 100 * 365 * 86_400.0
 """Seconds: no clock is a century off. A number that says so is no time, and dates cannot be moved by any number."""
 
@@ -43,6 +45,14 @@ def was_set_lately(unit: Unit, system: str, *, now: datetime) -> bool:
     kept = _kept(unit, system)
     jump = kept.jump if kept else None
     return jump is not None and jump.after > jump.before and now - jump.at <= LATE
+
+
+def was_set_back(unit: Unit, system: str, *, since: datetime | None) -> bool:
+    """Whether this system's clock was found since then to be set back: what it has stamped after that, and before the
+    reading that found it, is older than that reading went back."""
+    kept = _kept(unit, system)
+    jump = kept.jump if kept else None
+    return jump is not None and since is not None and jump.at > since and jump.before - jump.after > _OVERLAP
 
 
 class _Kept(NamedTuple):

@@ -15,7 +15,7 @@ from optsync.sync.absence import Absences
 from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import NeedsLookUp
 from optsync.sync.claims import judge_claims
-from optsync.sync.clocks import settled_offset, was_set_lately
+from optsync.sync.clocks import settled_offset, was_set_back, was_set_lately
 from optsync.sync.engine import Engine
 from optsync.sync.ingest import Circumstances, Ingest, PendingClaim
 from optsync.sync.nominations import Confirmed, NeedsConfirmation
@@ -76,8 +76,10 @@ class _End:
         is_sure = page.is_complete or not page.is_full
         is_kept = not is_sure or was_set_lately(unit, self._binding.system, now=now)
         cursor = self._begun.before if is_kept else page.cursor
-        source = self._begun.source.id
-        unit.sources.finish_read(source, cursor=cursor, at=now, full_at=now if self.is_full else None)
+        source = self._begun.source
+        if was_set_back(unit, self._binding.system, since=source.read_at):
+            cursor = None  # no place reaches back far enough that either clock has told
+        unit.sources.finish_read(source.id, cursor=cursor, at=now, full_at=now if self.is_full else None)
 
 
 class Observer:
