@@ -21,7 +21,11 @@ ARCHIVED = esp(Status.ARCHIVED, modified_at=RECENT)
     [
         (None, True),
         *((esp(status), True) for status in Status if status not in {Status.OUT, Status.ARCHIVED}),
-        (esp(Status.OUT), False),
+        (esp(Status.OUT, origin=Origin.PERSON), False),
+        (esp(Status.OUT, origin=Origin.COMPLAINT), False),
+        (esp(Status.OUT, origin=Origin.PERSON, opted_in_at=OLD), True),
+        (esp(Status.OUT, origin=Origin.ADMIN), True),
+        (esp(Status.OUT, origin=Origin.UNKNOWN), True),
         (ARCHIVED, False),
         (esp(Status.ARCHIVED, modified_at=OLD), True),
         (replace(ARCHIVED, opted_in_at=OLD), True),

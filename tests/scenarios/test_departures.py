@@ -168,6 +168,30 @@ def test_who_had_said_no_already_is_not_asked_about(world: Make) -> None:
     assert (_questions(w), _standing(w)) == (0, "out")
 
 
+@pytest.mark.parametrize("was_ours", [False, True])
+def test_a_no_after_a_consent_is_heard_although_archiving_hides_it_and_the_member_was_out_before(
+    world: Make, was_ours: bool
+) -> None:
+    w = world(_consented(), _consented(2))
+    w.sync()
+    w.crm.act("opt_out", email=ANN) if was_ours else w.esp.act("unsubscribe", email=ANN)
+    w.settle()
+    w.wait(hours=1)
+    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
+    for act in ("unsubscribe",) if was_ours else ("resubscribe", "unsubscribe"):
+        w.wait(hours=1)
+        w.esp.act(act, email=ANN)
+    left_at = w.clock.now()
+    w.wait(hours=1)
+    w.esp.act("archive", email=ANN)
+    w.sync()
+
+    assert (_standing(w), w.crm_shows(ANN)["opt_out"]) == ("out", True)
+    said = _decisive(w)
+    assert (said["at"], said["is_personal"]) == (left_at.isoformat(), True)
+    w.settle()
+
+
 @pytest.mark.rule("every write is explained")
 @pytest.mark.parametrize(
     ("act", "details"),

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from optsync.model.record import Origin, Record, Status
+from optsync.model.record import BY_THEMSELF, Origin, Record, Status
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
 from optsync.reconcile.reading import LATE, Reading
 
@@ -17,13 +17,17 @@ Span: TypeAlias = tuple[datetime, datetime]
 
 def may_hide(before: Record | None, now: Record) -> bool:
     """Whether a no may have been said between two readings (``before`` None at first sight) that ``now`` does not show:
-    the record is archived, and the last that was known of it was no opt-out. Of one that is archived as before that
-    something has moved tells that it may have been on the list in between."""
+    the record is archived, and the last that was known of it was no opt-out of the person's own, or they may have
+    signed up since. Of one that is archived as before that something has moved tells that it may have been on the list
+    in between."""
     if now.status is not Status.ARCHIVED:
         return False
-    if before is None or before.status is not Status.ARCHIVED:
-        return before is None or before.status is not Status.OUT
-    return (now.modified_at, now.opted_in_at) != (before.modified_at, before.opted_in_at)
+    if before is None:
+        return True
+    if before.status is Status.ARCHIVED:
+        return (now.modified_at, now.opted_in_at) != (before.modified_at, before.opted_in_at)
+    is_own = before.status is Status.OUT and before.origin in BY_THEMSELF
+    return not is_own or now.opted_in_at != before.opted_in_at
 
 
 def hidden_since(before: Record | None, now: Record) -> datetime | None:
