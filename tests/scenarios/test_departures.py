@@ -291,6 +291,18 @@ def test_who_signed_up_left_and_was_archived_all_unseen_is_heard(world: Make) ->
     assert (_standing(w), w.crm_shows(ANN)["opt_out"]) == ("out", True)
 
 
+def test_a_stamp_that_a_program_set_since_ends_no_opt_out_of_who_was_never_read(world: Make) -> None:
+    w = world(_consented(in_esp=False), _consented(2), policy={"enter": "skip"})
+    w.sync()
+    for act in ("resubscribe", "admin_unsubscribe", "archive", "flip_in", "archive"):
+        w.wait(hours=1)
+        w.esp.act(act, email=ANN)
+    w.sync()
+
+    assert (_standing(w), w.crm_shows(ANN)["opt_out"]) == ("out", True)
+    w.settle()
+
+
 def test_who_was_archived_came_back_left_and_was_archived_again_is_heard(world: Make) -> None:
     w = world(_consented())
     w.sync()

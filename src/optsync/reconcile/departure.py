@@ -30,12 +30,10 @@ def may_hide(before: Record | None, now: Record) -> bool:
     return not is_own or now.opted_in_at != before.opted_in_at
 
 
-def hidden_since(before: Record | None, now: Record) -> datetime | None:
+def hidden_since(before: Record | None) -> datetime | None:
     """Since when such a no counts, by the system's clock: what was said before the last reading was heard, or has been
-    lifted since. At first sight, since the person last opted in; None: ever."""
-    if before is None:
-        return now.opted_in_at
-    return None if before.modified_at is None else before.modified_at - LATE
+    lifted since. None, at first sight: ever, since any program sets the stamp of an opt-in."""
+    return None if before is None or before.modified_at is None else before.modified_at - LATE
 
 
 def is_news(said: Statement, known: Iterable[Statement]) -> bool:

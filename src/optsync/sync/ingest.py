@@ -180,7 +180,7 @@ class Ingest:
         before = None if old is None else old.record
         is_first = old is None and not self._source.is_known and self._source.full_at is None
         if self._binding.tells_departures and not is_first and may_hide(before, record):
-            self._hidden[record.id] = hidden_since(before, record)
+            self._hidden[record.id] = hidden_since(before)
 
     def _note_hidden(self, keys: Mapping[str, int]) -> None:
         """Who was forgotten is out already."""

@@ -151,7 +151,7 @@ class Settler:
         if is_gone:
             written = replace(written, status=Status.ABSENT)
         if self._binding.tells_departures and may_hide(old.record, written):
-            effects.hidden[old.key] = hidden_since(old.record, written)
+            effects.hidden[old.key] = hidden_since(old.record)
         if change.kind is ChangeKind.RENAME:
             # Other records may have to give way to it, so that it is stored at once.
             unit.records.replace([(old.key, written)], at=self._engine.clock.now(), is_gone=is_gone)
