@@ -1,15 +1,18 @@
 """Somebody is forgotten while something about them is under way: held, on its way to another address, or moved."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
+from optsync.errors import CommandRefused
 from optsync.model.record import Status
 from optsync.model.statement import StatementKind
 from optsync.sync import plans
+from optsync.sync.administer import opt_in
 from optsync.sync.forget import forget
 from tests.scenarios.plans import MANY, crowd, held, hold_opt_outs
-from tests.scenarios.world import World, person
+from tests.scenarios.world import START, World, person
 
 pytestmark = pytest.mark.rule("forgotten stays out")
 Make = Callable[..., World]
@@ -24,6 +27,11 @@ def erase(w: World, email: str = ANN) -> None:
 def is_proven(w: World) -> bool:
     with w.store.reading() as unit:
         return unit.ledger.verify([b"a secret of the tests"]).findings == []
+
+
+def is_forgotten(w: World) -> bool:
+    with w.store.reading() as unit:
+        return unit.points.forgotten_since(unit.points.find([ANN])[ANN]) is not None
 
 
 def test_who_is_forgotten_inside_a_held_plan_is_out_at_once_and_the_others_by_approval(world: Make) -> None:
@@ -124,3 +132,16 @@ def test_no_grant_follows_from_a_forgotten_address(world: Make) -> None:
     assert w.esp_shows(NEW)["status"] == Status.OUT
     assert w.crm_shows(NEW)["opt_out"] is True
     assert is_proven(w)
+
+
+def test_an_administrators_opt_in_of_before_the_erasure_brings_no_address_back(world: Make) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    erase(w)
+    w.sync()
+    with pytest.raises(CommandRefused, match="forgotten"):
+        opt_in(w.engine, ANN, scope="acme/marketing", actor="Eve", evidence="a letter", at=START - timedelta(days=1))
+    w.settle()
+
+    assert is_forgotten(w)
+    assert w.esp_shows(ANN)["status"] == Status.OUT

@@ -53,7 +53,7 @@ def opt_in(
 
     Raises:
         ConfigError: the scope is unknown or transactional, or the time lies ahead.
-        CommandRefused: there is no evidence, or nobody answers for it.
+        CommandRefused: there is no evidence, or nobody answers for it, or the person was forgotten since.
     """
     asked = permissions(engine)
     asked.require_wish_scope(scope)
@@ -128,6 +128,9 @@ def _say(engine: Engine, asked: Permissions, address: str, said: Statement) -> A
         key = unit.points.require([address])[address]
         if said.kind is StatementKind.GRANT and unit.points.forgotten([key]):
             # A new consent with evidence lets a forgotten person back in.
+            known = unit.ledger.about([key])[key]
+            if asked.standing([*known, said], said.scope).wish is Wish.OUT:
+                raise CommandRefused("the person was forgotten since: only a consent that they gave later counts")
             key = remember(unit, address)
         unit.ledger.append([(key, said)], run=None)
         unit.points.mark(engine.bound.policies, {key})
