@@ -145,3 +145,22 @@ def test_an_administrators_opt_in_of_before_the_erasure_brings_no_address_back(w
 
     assert is_forgotten(w)
     assert w.esp_shows(ANN)["status"] == Status.OUT
+
+
+def test_a_sign_up_in_the_minute_of_the_erasure_lets_nobody_back_whatever_stamp_a_program_set_since(
+    world: Make,
+) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.esp.act("archive", email=ANN)
+    w.sync()
+    erase(w)
+    w.wait(minutes=1)
+    w.esp.act("resubscribe", email=ANN)
+    w.wait(hours=1)
+    for act in ("archive", "flip_in"):
+        w.esp.act(act, email=ANN)
+    w.settle()
+
+    assert is_forgotten(w)
+    assert w.esp_shows(ANN)["status"] == Status.OUT

@@ -106,7 +106,7 @@ class Screen:
         for each in said:
             grant = each.statement
             is_strong = grant.kind is StatementKind.GRANT and grant.strength >= Strength.EVIDENCED
-            if is_strong and standing([*known, grant], grant.scope, tolerance=tolerance).wish is not Wish.OUT:
+            if is_strong and self.lifts(address, grant, tolerance):
                 out = standing(known, grant.scope, tolerance=tolerance).decided_by
                 found.append(
                     Return(
@@ -118,6 +118,11 @@ class Screen:
                     )
                 )
         return found
+
+    def lifts(self, address: str, grant: Statement, tolerance: timedelta) -> bool:
+        """Whether a forgotten person's opt-in lifts the erasure."""
+        known = self._unit.ledger.about([self._keys[address]])[self._keys[address]]
+        return standing([*known, grant], grant.scope, tolerance=tolerance).wish is not Wish.OUT
 
     def let_back(self, address: str) -> None:
         """The person is a contact point again, from this reading on."""

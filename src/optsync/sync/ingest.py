@@ -21,8 +21,8 @@ from optsync.state.sources import Source
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import Carrier, Terms
-from optsync.sync.forgotten import Screen
-from optsync.sync.nominations import Confirmed, NeedsConfirmation, Nominated, Nomination, judge_nominations
+from optsync.sync.forgotten import Return, Screen
+from optsync.sync.nominations import Confirmed, NeedsConfirmation, Nominated, Nomination, as_of, judge_nominations
 from optsync.sync.sifting import sift
 
 LATE = timedelta(minutes=10)
@@ -205,8 +205,13 @@ class Ingest:
             raise NeedsConfirmation(
                 [Nomination(record=self._true_id(r.record), uid=r.statement.uid, since=r.since) for r in asked]
             )
-        for address in {r.address for r in found if r.is_certain or self._now.confirmed[r.statement.uid]}:
+        for address in {r.address for r in found if r.is_certain or self._is_confirmed(r)}:
             self.screen.let_back(address)
+
+    def _is_confirmed(self, found: Return) -> bool:
+        """Whether the opt-in lifts the erasure as of when the person gave it: any program may set a later stamp."""
+        at = self._now.confirmed[found.statement.uid]
+        return at is not None and self.screen.lifts(found.address, as_of(found.statement, at), self._now.tolerance)
 
     def _without_former_selves(self, news: list[_News]) -> list[_News]:
         """Who came back after an erasure is another point now, and has inherited already: that is no other address."""

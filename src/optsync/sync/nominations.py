@@ -67,7 +67,7 @@ def judge_nominations(
             beaten = asked or current.decided_by or statement
             missing.append(Nomination(record=record, uid=statement.uid, since=beaten.at))
         elif (at := confirmed[statement.uid]) and not _was_told(known[point], statement, at):
-            yield point, _as_of(statement, at)
+            yield point, as_of(statement, at)
         elif not is_out:
             yield point, replace(statement, strength=Strength.NOTHING)
     if missing:
@@ -80,7 +80,7 @@ def _was_told(known: Sequence[Statement], said: Statement, at: datetime) -> bool
     return any((each.system, each.record) == (said.system, said.record) and each.at >= at for each in told)
 
 
-def _as_of(said: Statement, at: datetime) -> Statement:
+def as_of(said: Statement, at: datetime) -> Statement:
     """The opt-in as of when the person gave it: the stamp may be later, since any program sets it."""
     if at >= said.at:
         return said
