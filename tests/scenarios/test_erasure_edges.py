@@ -164,3 +164,26 @@ def test_a_sign_up_in_the_minute_of_the_erasure_lets_nobody_back_whatever_stamp_
 
     assert is_forgotten(w)
     assert w.esp_shows(ANN)["status"] == Status.OUT
+
+
+@pytest.mark.parametrize("is_read_between", [False, True])
+def test_an_edit_of_the_contact_of_a_forgotten_person_who_signs_up_again_is_no_new_no(
+    world: Make, is_read_between: bool
+) -> None:
+    proven = person(1, opt_in=True, consent_at=START, opted_in_at=START - timedelta(days=5))
+    w = world(proven, person(2))
+    w.sync()
+    erase(w)
+    w.settle()
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=ANN)
+    if is_read_between:
+        w.sync()
+    w.wait(minutes=1)
+    w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+    w.sync()
+    w.settle()
+
+    assert not is_forgotten(w)
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    assert w.crm_shows(ANN)["opt_in"] is True

@@ -71,6 +71,16 @@ def kept(
     return replace(own, fields={**own.fields, **later})
 
 
+def as_before(old: Record, now: Record, representations: Collection[Representation], since: datetime) -> Record:
+    """What a reading of a forgotten person's record is compared with: the proofs of before the erasure were not kept,
+    and have not moved for that."""
+    names = [r.consent_date for r in representations if r.consent_date]
+    unkept = {n: v for n in names if isinstance(v := now.fields.get(n), str) and not _is_after(v, since)}
+    stamp = now.opted_in_at if now.opted_in_at is not None and now.opted_in_at <= since else None
+    known = {name: value for name, value in old.fields.items() if value is not None}
+    return replace(old, fields={**old.fields, **unkept, **known}, opted_in_at=old.opted_in_at or stamp)
+
+
 def _is_after(date: str, since: datetime) -> bool:
     moment = parse_moment(date)
     return moment is not None and moment > since

@@ -71,13 +71,25 @@ class Screen:
             return pseudonym(self._unit, rid)
         return rid
 
-    def before(self, now: Record, old: Record | None) -> Record | None:
-        """What a reading is compared with. Whoever is not on a forgotten person's list any more and signs up there
-        again says something new, as far as the platform itself vouches for it; a list that is merely imported again
-        says nothing."""
-        if old is not None or self._binding.side is not Side.ESP or not self.is_own(now):
-            return old
-        return Record(id=now.id, status=Status.ABSENT)
+    def before(self, now: Record, old: Record | None, points: Collection[int]) -> Record | None:
+        """What a reading is compared with; ``points``: the keys of the addresses that the record had. Whoever is not on
+        a forgotten person's list any more and signs up there again says something new, as far as the platform itself
+        vouches for it; a list that is merely imported again says nothing."""
+        if old is None:
+            return Record(id=now.id, status=Status.ABSENT) if self._is_esp and self.is_own(now) else None
+        since = self._forgotten_since(now) if self.is_own(now) else self._was_forgotten(old, points)
+        return old if since is None else erasure.as_before(old, now, self._binding.representations, since)
+
+    @property
+    def _is_esp(self) -> bool:
+        return self._binding.side is Side.ESP
+
+    def _was_forgotten(self, old: Record, points: Collection[int]) -> datetime | None:
+        """When the owner was forgotten who has come back since and whose record was not read anew yet: of that, no
+        stamp was kept."""
+        former = self._unit.points.nameless(points) if old.modified_at is None else frozenset()
+        moments = [at for key in former if (at := self._unit.points.forgotten_since(key)) is not None]
+        return max(moments, default=None)
 
     def is_own(self, record: Record) -> bool:
         """Whether the record is a forgotten person's own."""
@@ -92,9 +104,13 @@ class Screen:
         forgotten = self._by_record.get(record.id)
         if not forgotten:
             return record
+        return erasure.kept(record, forgotten, self._binding.representations, self._forgotten_since(record))
+
+    def _forgotten_since(self, record: Record) -> datetime | None:
+        """When the owner of the record was forgotten; None if that is somebody else."""
+        forgotten = self._by_record.get(record.id, frozenset())
         owner = next((self._keys[a] for a in erasure.usable(record.addresses)[:1] if a in forgotten), None)
-        since = None if owner is None else self._unit.points.forgotten_since(owner)
-        return erasure.kept(record, forgotten, self._binding.representations, since)
+        return None if owner is None else self._unit.points.forgotten_since(owner)
 
     def returns(self, record: Record, said: Sequence[Said], tolerance: timedelta) -> list[Return]:
         """New opt-ins in a forgotten person's own record that would lift the erasure."""

@@ -151,7 +151,7 @@ class Ingest:
             return None
         before = self._before(old)
         if self._source.is_known:
-            before = self.screen.before(record, before)
+            before = self.screen.before(record, before, () if old is None else old.points)
         found = [self._found(before, record, old, representation) for representation in self._binding.representations]
         points, doubts = self._addresses(record)
         merged = Detected(
