@@ -2,16 +2,20 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from optsync.model.record import Origin, Status
+from optsync.model.statement import Source
+from optsync.sync.importing import Request, bring_in
+from optsync.sync.progress import Silent
 from tests.scenarios.world import START, World, person
 
 pytestmark = pytest.mark.rule("nobody is opted in by accident")
 
 Make = Callable[..., World]
-ANN = "ann1@example.com"
+ANN, SCOPE = "ann1@example.com", "acme/marketing"
 
 
 def open_issues(w: World) -> list[str]:
@@ -187,6 +191,20 @@ def test_a_sign_up_that_lifted_nothing_when_it_was_first_seen_lifts_nothing_unde
     assert w.crm_shows(ANN)["opt_out"] is True
     assert w.esp_shows(ANN)["status"] == Status.OUT
     w.settle()
+
+
+def test_a_proof_that_we_wrote_into_a_field_for_dates_is_no_consent_of_the_crm(world: Make, tmp_path: Path) -> None:
+    w = world(person(1, opted_in_at=START - timedelta(days=2)), person(2))
+    w.crm.portal.table("contact").fields["UF_CRM_CONSENT_DATE"].type = "date"  # type: ignore[attr-defined]
+    w.settle()
+    assert w.crm.act("dump", id=w.crm_id(ANN))["UF_CRM_CONSENT_DATE"] == "2026-11-20"
+    file = tmp_path / "old.csv"
+    file.write_text(f"email,status,at\n{ANN},out,2026-11-01T00:00:00Z\n")
+    bring_in(w.engine, Request(path=file, scope=SCOPE, source=Source.IMPORT, actor="Eve"), Silent())
+    w.settle()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.esp_shows(ANN)["status"] == Status.OUT
 
 
 @pytest.mark.rule("order does not matter")
