@@ -344,3 +344,24 @@ def test_an_opt_out_before_the_call_keeps_a_request_back(world: Make) -> None:
 
     assert asked(w) == 0
     w.settle()
+
+
+@pytest.mark.rule("list scope limits no restriction")
+def test_who_signed_up_by_themself_after_a_lapsed_request_is_given_back_what_optsync_took(world: Make) -> None:
+    w = world(person(1, opt_in=True, consent_at=START), person(2), policy={"leave": "archive"})
+    w.settle()
+    w.esp.act("unsubscribe", email=ANN)
+    w.settle()
+    w.wait(hours=1)
+    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
+    w.settle()
+    assert w.esp_shows(ANN)["status"] == Status.PENDING
+    w.esp.act("archive", email=ANN)
+    w.settle()
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=ANN)
+    w.settle()
+    for to, shows in (("SUPPLIER", Status.ARCHIVED), ("CLIENT", Status.IN)):
+        w.crm.act("edit", id=w.crm_id(ANN), fields={"TYPE_ID": to})
+        w.settle()
+        assert w.esp_shows(ANN)["status"] == shows

@@ -5,20 +5,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 
-from optsync.model.statement import Statement, Strength, state
+from optsync.model.statement import Statement, StatementKind, Strength, state
 from optsync.reconcile.asking import has_open
-from optsync.reconcile.consent import Wish, standing
+from optsync.reconcile.consent import Wish, effective, standing
 from optsync.state.unit import Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nomination:
-    """An opt-in that rests on a stamp an API write can set, and that would lift an out or answers a request."""
+    """An opt-in that rests on a stamp an API write can set, and that lifts an out, answers a request or is a return."""
 
     record: str
     uid: str
     since: datetime
-    """When the newest out that it would lift was said, or the request was made."""
+    """When the newest out that it would lift was said, the request was made, or the person had left."""
 
 
 class NeedsConfirmation(Exception):
@@ -44,7 +44,8 @@ def judge_nominations(
     tolerance: timedelta,
 ) -> Iterator[tuple[int, Statement]]:
     """Where nothing is lifted the stamp suffices, as a grant that lifts nothing; a lift needs confirmation. So does the
-    answer to a request: it may lift what is still to be read. ``said``: what else the page says, by point.
+    answer to a request: it may lift what is still to be read; and the return of who had left there by themself, whom
+    the platform takes back from nobody else. ``said``: what else the page says, by point.
 
     Raises:
         NeedsConfirmation: of all that is not in ``confirmed`` yet.
@@ -60,7 +61,7 @@ def judge_nominations(
         current = standing(known[point], statement.scope, tolerance=tolerance)
         lifted = standing([*known[point], statement], statement.scope, tolerance=tolerance)
         is_out = current.wish is Wish.OUT
-        asked = None if is_out else has_open(known[point], statement.scope)
+        asked = None if is_out else has_open(known[point], statement.scope) or _left(known[point], statement)
         if asked is None and not (is_out and lifted.wish is not Wish.OUT):
             yield point, replace(statement, strength=Strength.NOTHING)
         elif statement.uid not in confirmed:
@@ -72,6 +73,14 @@ def judge_nominations(
             yield point, replace(statement, strength=Strength.NOTHING)
     if missing:
         raise NeedsConfirmation(missing)
+
+
+def _left(known: Sequence[Statement], said: Statement) -> Statement | None:
+    """The person's own leaving of that system, if they have not come back there by a sign-up since."""
+    there = [s for s in effective(known) if (s.system, s.scope) == (said.system, said.scope)]
+    left = [s for s in there if s.is_personal and s.kind in {StatementKind.OUT, StatementKind.COMPLAINT}]
+    returned = any(s.strength >= Strength.EVIDENCED and s.at > left[-1].at for s in there) if left else True
+    return None if returned else left[-1]
 
 
 def _was_told(known: Sequence[Statement], said: Statement, at: datetime) -> bool:
