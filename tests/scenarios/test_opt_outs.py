@@ -1,5 +1,6 @@
 """No opt-out is lost, in either direction, whatever became of the record."""
 
+from bisect import insort
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -311,3 +312,39 @@ def test_a_yes_and_a_no_between_two_readings_leave_a_new_no(world: Make) -> None
 
     assert w.esp_shows("ann1@example.com")["status"] == Status.OUT
     assert w.crm_shows("ann1@example.com")["opt_out"] is True
+
+
+def _out_of_sight(w: World) -> Callable[[], None]:
+    """The portal does not show Ann's contact any more, as where the integration may not see it; what is given back
+    shows it again, under its old id."""
+    table = w.crm.portal.table("contact")  # type: ignore[attr-defined]
+    row = table.rows[int(w.crm_id("ann1@example.com"))]
+    table.remove(row, to_bin=False)
+
+    def shows_again() -> None:
+        table.rows[row.id] = row
+        insort(table.ids, row.id)
+        insort(table.modified, (row.values["DATE_MODIFY"], row.id))
+        table._index(row)
+
+    return shows_again
+
+
+@pytest.mark.rule("absence is no wish")
+@pytest.mark.parametrize("taken_back", ["UF_CRM_OPT_IN", "UF_CRM_TOPIC_OFFERS"])
+def test_what_was_taken_back_while_a_contact_was_believed_deleted_is_heard_when_it_is_shown_again(
+    world: Make, taken_back: str
+) -> None:
+    w = world(person(1, opt_in=True, consent_at=START, crm_topics={"offers": True}, in_esp=False), person(2))
+    w.sync()
+    shows_again = _out_of_sight(w)
+    for _ in range(2):
+        w.sync(full=True)
+        w.wait(hours=2)
+    shows_again()
+    w.crm.act("edit", id=w.crm_id("ann1@example.com"), fields={taken_back: 0})
+    w.settle()
+
+    scope = "acme/marketing" if taken_back == "UF_CRM_OPT_IN" else "acme/marketing/offers"
+    assert explain(w.engine, "ann1@example.com")["scopes"][scope]["standing"] == "out"
+    assert w.crm.act("dump", id=w.crm_id("ann1@example.com"))[taken_back] == 0

@@ -192,9 +192,12 @@ class Ingest:
     ) -> Detected:
         unsure = self._unsure(old)
         found = detect(before, record, representation, self._reading, unsure=unsure)
-        if self._source.is_known or old is None or not old.points or old.record.addresses != record.addresses:
+        if self._source.is_known and not self._is_back(old):
             return found
-        # Under its new meaning all is a first sight; what somebody took back since the last reading is no less said.
+        if old is None or not old.points or old.record.addresses != record.addresses:
+            return found
+        # Under its new meaning all is a first sight, as is who was believed deleted; what somebody took back since the
+        # last reading is no less said.
         return with_restrictions(found, detect(old.record, record, representation, self._reading, unsure=unsure))
 
     def _let_back(self, news: Sequence[_News]) -> None:
@@ -231,11 +234,14 @@ class Ingest:
     def _before(self, old: Observed | None) -> Record | None:
         if old is None or not self._source.is_known:
             return None
-        if old.is_gone and self._binding.absence is Absence.DELETED:
-            # Restored or made anew under its old id: a first sight, which lifts nothing.
+        if self._is_back(old):
             return None
         # What a record without a usable address said was said of nobody.
         return old.record if old.points else None
+
+    def _is_back(self, old: Observed | None) -> bool:
+        """Restored, shown again or made anew under its old id: a first sight, which lifts nothing."""
+        return old is not None and old.is_gone and self._binding.absence is Absence.DELETED
 
     def _unsure(self, old: Observed | None) -> Record | None:
         if old is None or old.unsure is None:
