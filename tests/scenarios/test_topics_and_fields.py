@@ -194,3 +194,30 @@ def test_a_topic_is_not_switched_on_again_by_a_consent_from_before_it_was_switch
     assert not w.crm_shows(ANN)["topics"]["news"]
     assert not w.esp_shows(ANN)["topics"]["news"]
     w.settle()
+
+
+def _group(w: World, former: str, name: str) -> None:
+    """Somebody gives a group of the platform another name."""
+    (category,) = w.esp.account.audiences["4c1a9f02bb"].categories.values()  # type: ignore[attr-defined]
+    next(each for each in category.interests.values() if each.name == former).name = name
+    w.engine = w.compose()
+
+
+@pytest.mark.rule("absence is no wish")
+def test_a_group_that_is_renamed_at_the_platform_switches_nobodys_topic_off(world: Make) -> None:
+    both = {"crm_topics": {"offers": True}, "esp_topics": {"offers": True}}
+    w = world(person(1, **both), person(2, **both), person(3, **both))
+    w.settle()
+    _group(w, "Offers", "Special offers")
+    w.esp.act("set_field", email="ann1@example.com", field="city", value="Oslo")
+    w.sync(full=True)
+    w.settle()
+    for number in (1, 2, 3):
+        assert w.crm_shows(f"ann{number}@example.com")["topics"]["offers"] is True
+    _group(w, "Special offers", "Offers")
+    w.esp.act("set_topic", email="ann3@example.com", topic="offers", wanted=False)
+    w.sync(full=True)
+    w.settle()
+
+    shown = [w.crm_shows(f"ann{number}@example.com")["topics"]["offers"] for number in (1, 2, 3)]
+    assert shown == [True, True, False]

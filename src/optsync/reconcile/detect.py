@@ -14,9 +14,8 @@ from optsync.reconcile.complaint import complaint, is_no_other
 from optsync.reconcile.moments import is_same_moment, parse_moment
 from optsync.reconcile.putback import remembered
 from optsync.reconcile.reading import Reading
-from optsync.reconcile.representation import Representation, Shown, shown, topic_shown
+from optsync.reconcile.representation import IS_NOT_THERE, Representation, Shown, shown, topic_shown
 
-_IS_NOT_THERE = frozenset({Status.ABSENT, Status.ARCHIVED})
 _SHOWS_NO_IN = frozenset({Status.PENDING, Status.ABSENT, Status.ARCHIVED})
 
 
@@ -247,7 +246,7 @@ class _Teller:
         for scope, name in self.rep.topics:
             is_wanted = topic_shown(self.now, name)
             was_wanted = topic_shown(self.before, name) if self.before else None
-            if was_wanted is True and is_wanted is None and self.now.status in _IS_NOT_THERE:
+            if was_wanted is True and is_wanted is None and self.now.status in IS_NOT_THERE:
                 continue  # nothing is shown of somebody who is not there: absence is no wish
             if was_wanted is True and is_wanted is not True:
                 self._say(

@@ -7,6 +7,8 @@ from optsync.model.contact_point import same_mailbox
 from optsync.model.record import Record, Side, Status, Value
 from optsync.model.statement import Strength
 
+IS_NOT_THERE = frozenset({Status.ABSENT, Status.ARCHIVED})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Representation:
@@ -75,6 +77,16 @@ def topic_shown(record: Record, name: str) -> bool | None:
     """True for wanted, False for not wanted, None for no value."""
     value = record.topics.get(name)
     return value if isinstance(value, bool) else None
+
+
+def with_untold(record: Record, before: Record) -> Record:
+    """The reading of an e-mail platform's record with the topics that it did not tell, as they were: their group was
+    renamed or deleted there, and nobody has said anything about them. Of who is not there nothing is known."""
+    if record.status in IS_NOT_THERE:
+        return record
+    untold = {name for name, wanted in record.topics.items() if wanted is None}
+    known = {name: was for name, was in before.topics.items() if name in untold and was is not None}
+    return replace(record, topics={**record.topics, **known}) if known else record
 
 
 def overlay(

@@ -8,12 +8,12 @@ from optsync.connect.contract import Absence
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.masking import mask, mask_words
 from optsync.model.page import Page, RowFault
-from optsync.model.record import Record, Status
+from optsync.model.record import Record, Side, Status
 from optsync.model.statement import Statement
 from optsync.reconcile.departure import hidden_since, may_hide
 from optsync.reconcile.detect import Claim, Detected, Doubt, detect, with_restrictions
 from optsync.reconcile.reading import Jump, Reading
-from optsync.reconcile.representation import Representation, overlay, with_address
+from optsync.reconcile.representation import Representation, overlay, with_address, with_untold
 from optsync.state.codec import fingerprint_of
 from optsync.state.issues import NewIssue
 from optsync.state.records import Observed
@@ -146,6 +146,8 @@ class Ingest:
     def _examine(self, record: Record, old: Observed | None) -> _News | None:
         if old is not None and self._now.keeps_lists:
             record = replace(record, lists=record.lists or old.record.lists)
+        if old is not None and self._binding.side is Side.ESP:
+            record = with_untold(record, old.record)
         self._look_for_hidden(record, old)
         if old is not None and self._is_as_it_was(record, old):
             return None
