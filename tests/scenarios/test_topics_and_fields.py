@@ -221,3 +221,21 @@ def test_a_group_that_is_renamed_at_the_platform_switches_nobodys_topic_off(worl
 
     shown = [w.crm_shows(f"ann{number}@example.com")["topics"]["offers"] for number in (1, 2, 3)]
     assert shown == [True, True, False]
+
+
+@pytest.mark.rule("nobody is opted in by accident")
+def test_a_group_that_the_platform_comes_to_know_by_its_name_switches_nobodys_topic_on(world: Make) -> None:
+    w = world(person(1, **BOTH), person(2, **BOTH))
+    _group(w, "Offers", "Special offers")
+    w.settle()
+    w.crm.act("set_topic", email=ANN, topic="offers", wanted=False)
+    w.settle()
+    w.wait(hours=1)
+    _group(w, "Special offers", "Offers")
+    w.esp.act("set_field", email=ANN, field="city", value="Oslo")
+    w.sync(full=True)
+    w.settle()
+
+    assert w.crm_shows(ANN)["topics"]["offers"] is False
+    assert w.esp_shows(ANN)["topics"]["offers"] is False
+    assert w.crm_shows("ann2@example.com")["topics"]["offers"] is True

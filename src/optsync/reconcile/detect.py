@@ -257,19 +257,24 @@ class _Teller:
                     for_all=self.rep.uses_flags,
                 )
             elif is_wanted is True and was_wanted is not True:
-                self._say_tick(scope)
+                self._say_tick(scope, name)
 
-    def _say_tick(self, scope: str) -> None:
+    def _say_tick(self, scope: str, name: str) -> None:
         """A tick; where an opt-in was proven in the same reading, that is one for the topic too, of its own time: the
         proof may be older than what took the topic away."""
         strength = Strength.NOTHING
         if self.before is not None:
             self.claims.append(Claim(scope, "wanted"))
-            if not self._clock_is_unknown():
+            if not self._clock_is_unknown() and self._was_told(self.before, name):
                 strength = self.rep.topic_grants
                 if self.evidence and not self.rep.stamp_nominates:
                     self._say_grant(scope, Strength.EVIDENCED)
         self._say(StatementKind.GRANT, scope, source=self._source(), strength=strength)
+
+    def _was_told(self, before: Record, name: str) -> bool:
+        """Whether a platform told of the topic before; a box that was unseen may have been ticked ever since."""
+        is_told = topic_shown(before, name) is not None or before.status in IS_NOT_THERE
+        return is_told or self.rep.side is Side.CRM
 
     def tell_bounce_marker(self) -> None:
         if self.rep.bounce is None:
