@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from optsync.connect.mock import MockRequest
 from optsync.model.record import Origin, Status
 from optsync.model.statement import Source
 from optsync.sync.importing import Request, bring_in
@@ -191,6 +193,34 @@ def test_a_sign_up_that_lifted_nothing_when_it_was_first_seen_lifts_nothing_unde
     assert w.crm_shows(ANN)["opt_out"] is True
     assert w.esp_shows(ANN)["status"] == Status.OUT
     w.settle()
+
+
+@pytest.mark.rule("one bad record stands alone")
+@pytest.mark.parametrize("full", [False, True])
+def test_a_sign_up_whose_activity_cannot_be_read_keeps_nobody_else_from_being_heard_and_counts_when_it_can(
+    world: Make, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    w = world(person(1, opt_out=True), person(2))
+    w.settle()
+    handle = type(w.esp).handle
+
+    def without(self: Any, request: MockRequest) -> Any:
+        if "activity-feed" in request.path:
+            self.act("fail", kind="InternalServerError")
+        return handle(self, request)
+
+    monkeypatch.setattr(type(w.esp), "handle", without)
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=ANN)
+    w.esp.act("unsubscribe", email="ann2@example.com")
+    for _ in range(3):
+        assert w.sync(full=full).syncs["newsletter"].failures != []
+        assert w.crm_shows("ann2@example.com")["opt_out"] is True
+        assert (w.crm_shows(ANN)["opt_out"], w.esp_shows(ANN)["status"]) == (True, Status.IN)
+    monkeypatch.setattr(type(w.esp), "handle", handle)
+    w.settle()
+
+    assert (w.crm_shows(ANN)["opt_out"], w.esp_shows(ANN)["status"]) == (False, Status.IN)
 
 
 def test_a_proof_that_we_wrote_into_a_field_for_dates_is_no_consent_of_the_crm(world: Make, tmp_path: Path) -> None:

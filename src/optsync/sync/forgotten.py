@@ -14,6 +14,7 @@ from optsync.state.changes import Change
 from optsync.state.erasures import without_values
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
+from optsync.sync.nominations import Confirmed, as_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +123,7 @@ class Screen:
         for each in said:
             grant = each.statement
             is_strong = grant.kind is StatementKind.GRANT and grant.strength >= Strength.EVIDENCED
-            if is_strong and self.lifts(address, grant, tolerance):
+            if is_strong and self._lifts(address, grant, tolerance):
                 out = standing(known, grant.scope, tolerance=tolerance).decided_by
                 found.append(
                     Return(
@@ -135,8 +136,14 @@ class Screen:
                 )
         return found
 
-    def lifts(self, address: str, grant: Statement, tolerance: timedelta) -> bool:
-        """Whether a forgotten person's opt-in lifts the erasure."""
+    def is_back(self, found: Return, confirmed: Confirmed, tolerance: timedelta) -> bool:
+        """Whether an opt-in lifts the erasure as of when the person gave it: any program may set a later stamp."""
+        if found.is_certain:
+            return True
+        at = confirmed[found.statement.uid]
+        return at is not None and self._lifts(found.address, as_of(found.statement, at), tolerance)
+
+    def _lifts(self, address: str, grant: Statement, tolerance: timedelta) -> bool:
         known = self._unit.ledger.about([self._keys[address]])[self._keys[address]]
         return standing([*known, grant], grant.scope, tolerance=tolerance).wish is not Wish.OUT
 

@@ -21,9 +21,9 @@ from optsync.state.sources import Source
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import Carrier, Terms
-from optsync.sync.forgotten import Return, Screen
-from optsync.sync.nominations import Confirmed, NeedsConfirmation, Nominated, Nomination, as_of, judge_nominations
-from optsync.sync.sifting import sift
+from optsync.sync.forgotten import Screen
+from optsync.sync.nominations import Confirmed, NeedsConfirmation, Nominated, Nomination, judge_nominations
+from optsync.sync.sifting import sift, without
 
 LATE = timedelta(minutes=10)
 """A request whose answer was lost may still be carried out this much later."""
@@ -32,7 +32,8 @@ LATE = timedelta(minutes=10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
     """Of a reading. ``keeps_lists``: the reading does not say which list scopes the records belong to. ``there`` and
-    ``no_grants``: see :class:`optsync.sync.carrying.Terms`; ``clock``: :func:`optsync.sync.clocks.settled_offset`."""
+    ``no_grants``: see :class:`optsync.sync.carrying.Terms`; ``clock``: :func:`optsync.sync.clocks.settled_offset`;
+    ``aside``: records whose readings are left for another time."""
 
     run: str
     seen_at: datetime
@@ -42,6 +43,7 @@ class Circumstances:
     keeps_lists: bool = False
     there: Mapping[str, bool] = field(default_factory=dict)
     no_grants: frozenset[str] = frozenset()
+    aside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,7 @@ class Ingest:
         """
         # Without its list scopes a reading cannot be compared before those that are known are put into it.
         sifted = sift(self._unit, self._source, page, compares=self._source.is_known and not self._now.keeps_lists)
+        sifted = without(sifted, self._now.aside)
         self.faults, self._renewed = sifted.faults, dict(sifted.renewed)
         self._digests, self._compared = page.unmade.digests if page.unmade else {}, sifted.compared
         shown, known = sifted.shown, dict(sifted.known)
@@ -210,13 +213,8 @@ class Ingest:
             raise NeedsConfirmation(
                 [Nomination(record=self._true_id(r.record), uid=r.statement.uid, since=r.since) for r in asked]
             )
-        for address in {r.address for r in found if r.is_certain or self._is_confirmed(r)}:
+        for address in {r.address for r in found if self.screen.is_back(r, self._now.confirmed, self._now.tolerance)}:
             self.screen.let_back(address)
-
-    def _is_confirmed(self, found: Return) -> bool:
-        """Whether the opt-in lifts the erasure as of when the person gave it: any program may set a later stamp."""
-        at = self._now.confirmed[found.statement.uid]
-        return at is not None and self.screen.lifts(found.address, as_of(found.statement, at), self._now.tolerance)
 
     def _without_former_selves(self, news: list[_News]) -> list[_News]:
         """Who came back after an erasure is another point now, and has inherited already: that is no other address."""

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from optsync.clock import Clock
 from optsync.connect.contract import CanConfirmOptIn, CanReadRows
+from optsync.errors import SystemUnavailable
 from optsync.model.page import Page, RowFault, look_up
 from optsync.model.record import Record
 from optsync.reconcile.reading import Jump, Reading
@@ -42,16 +44,22 @@ class _Begun:
     before: str | None
 
 
+Aside: TypeAlias = dict[str, SystemUnavailable]
+"""Records whose reading cannot be taken yet, since what their system was asked about them cannot be read."""
+
+
 class _End:
     """What is noted after a page, in the transaction that stores it. ``is_anything_missing``: the read has shown
-    everything but some known records, is believed, and is not finished before these were judged."""
+    everything but some known records, is believed, and is not finished before these were judged. ``aside``: records
+    whose readings are left for the next time."""
 
-    def __init__(self, run: str, binding: SourceBinding, begun: _Begun, page: Page, clock: Clock) -> None:
+    def __init__(self, run: str, binding: SourceBinding, begun: _Begun, page: Page, clock: Clock, aside: Aside) -> None:
         self._run = run
         self._binding = binding
         self._begun = begun
         self._page = page
         self._clock = clock
+        self._aside = aside
         self.is_full = page.is_last and page.is_full and page.is_complete
         self.is_anything_missing = False
 
@@ -73,7 +81,7 @@ class _End:
         page, now = self._page, self._clock.now()
         # What an incomplete full read has missed, and what is shown late of before a clock was set, may have a stamp of
         # before this read: go on from where we were.
-        is_sure = page.is_complete or not page.is_full
+        is_sure = (page.is_complete or not page.is_full) and not self._aside
         is_kept = not is_sure or was_set_lately(unit, self._binding.system, now=now)
         cursor = self._begun.before if is_kept else page.cursor
         source = self._begun.source
@@ -109,8 +117,10 @@ class Observer:
         counted with those of the first. ``is_sure``: it looks at no write of unknown outcome before.
 
         Raises:
-            SystemUnavailable, RateLimited, CredentialsRefused: what was read before is stored.
+            SystemUnavailable, RateLimited, CredentialsRefused: what was read before is stored; where it is about one
+                record alone, all but that is.
         """
+        aside: Aside = {}
         begun = self._begin(binding, full=full, full_every=full_every, adds=adds, is_sure=is_sure)
         if begun is None:
             self._resolve_unsure(binding)
@@ -121,14 +131,16 @@ class Observer:
         shown = 0
         self._anew.discard(begun.source.id)
         for page in self._pages(binding, begun.source.cursor):
-            end = _End(self._run, binding, begun, page, self._engine.clock)
-            found = self.take(binding, begun.source, page, then=end.note)
+            end = _End(self._run, binding, begun, page, self._engine.clock, aside)
+            found = self.take(binding, begun.source, page, then=end.note, aside=aside)
             faults.update((f.record, f) for f in found)
             shown += page.count
             self._progress.step(f"read {binding.system}/{binding.collection}", shown, page.expected_total)
             if page.is_last:
                 if end.is_anything_missing:
                     self._judge_absences(binding, begun, end)
+                for failure in aside.values():
+                    raise failure
                 since = begun.source.scan_started_at if end.is_full else None
                 return Read(source=begun.source.id, quarantined=len(faults), is_full=end.is_full, full_since=since)
         raise AssertionError(f"{binding.system}: a read must have a last page")
@@ -170,9 +182,11 @@ class Observer:
         *,
         keeps_lists: bool = False,
         then: Callable[[Unit], None] = lambda _: None,
+        aside: Aside | None = None,
     ) -> Sequence[RowFault]:
         """Stores readings; ``then`` is called in the same transaction, after them. Whatever is looked up for them is
-        heard as well. Returns the rows that cannot be used."""
+        heard as well. ``aside`` gets one that cannot be taken yet, if it is given. Returns the rows that cannot be
+        used."""
         looked_up: list[Record] = []
         circumstances = Circumstances(
             run=self._run,
@@ -196,9 +210,9 @@ class Observer:
                         self._anew.add(source.id)
                     self._begin_anew(unit, source.id)
             except NeedsConfirmation as needed:
-                answers = self._confirm(binding, needed, clock)
+                answers = self._confirm(binding, needed, clock, aside)
                 confirmed = {**circumstances.confirmed, **answers}
-                circumstances = replace(circumstances, confirmed=confirmed)
+                circumstances = replace(circumstances, confirmed=confirmed, aside=frozenset(aside or ()))
             except NeedsLookUp as needed:
                 found = self._engine.connectors[binding.system].read_ids(binding.spec, needed.records)
                 looked_up.extend(found)
@@ -221,8 +235,13 @@ class Observer:
                 judge_claims(unit, claims, tolerance=tolerance, run=self._run, now=self._engine.clock.now())
 
     def _confirm(
-        self, binding: SourceBinding, needed: NeedsConfirmation, clock: tuple[timedelta | None, Jump | None]
+        self,
+        binding: SourceBinding,
+        needed: NeedsConfirmation,
+        clock: tuple[timedelta | None, Jump | None],
+        aside: Aside | None,
     ) -> Confirmed:
+        """``aside`` gets the first that cannot be read: a second one tells that it is not about that record."""
         connector = self._engine.connectors[binding.system]
         offset, jump = clock
         reading = Reading(system=binding.system, seen_at=self._engine.clock.now(), offset=offset, jump=jump)
@@ -231,7 +250,13 @@ class Observer:
             sign_up = None
             if isinstance(connector, CanConfirmOptIn):
                 since = nomination.since + (offset or timedelta(0))
-                sign_up = connector.confirm_opt_in(binding.collection, nomination.record, since)
+                try:
+                    sign_up = connector.confirm_opt_in(binding.collection, nomination.record, since)
+                except SystemUnavailable as failure:
+                    if aside is None or aside:
+                        raise
+                    aside[nomination.record] = failure
+                    continue
             answers[nomination.uid] = reading.corrected(sign_up.at, permits=True) if sign_up else None
         return answers
 

@@ -1,7 +1,7 @@
 """Which readings may be news: most of a full read are as they were, and cost a comparison and no more."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optsync.model.page import Page, RowFault
 from optsync.model.record import Record
@@ -43,4 +43,15 @@ def sift(unit: Unit, source: Source, page: Page, *, compares: bool) -> Sifted:
         records={rid: record for rid, record in records.items() if rid not in same},
         renewed={known[rid].key: digests[rid] for rid in same if rid in digests},
         faults=(*page.faults, *faults),
+    )
+
+
+def without(sifted: Sifted, aside: Collection[str]) -> Sifted:
+    """The same without the readings of these records, which stay as they were; they are there all the same."""
+    if not aside:
+        return sifted
+    return replace(
+        sifted,
+        shown=dict.fromkeys(rid for rid in sifted.shown if rid not in aside or rid in sifted.known),
+        records={rid: record for rid, record in sifted.records.items() if rid not in aside},
     )
