@@ -450,3 +450,53 @@ def test_about_who_was_forgotten_nothing_is_asked(world: Make, monkeypatch: pyte
 
     assert _questions(w) == asked
     assert w.crm_shows(ANN)["opt_out"] is True
+
+
+def test_who_left_before_our_archiving_is_out_at_the_address_that_the_contact_has_now(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = world(person(1), person(2, in_crm=False), policy={"existing": "legacy_grant"})
+    w.sync()
+    w.crm.act("change_address", email=ANN, to=BEN)
+    _before(w, "DELETE", "/members/", lambda: w.esp.act("unsubscribe", email=ANN), monkeypatch)
+    w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    w.sync()
+
+    assert (_standing(w), _standing(w, BEN)) == ("out", "out")
+    assert w.esp_shows(BEN)["status"] == Status.OUT
+    assert w.crm_shows(BEN)["opt_out"] is True
+    w.settle()
+
+
+@pytest.mark.parametrize("side", ["crm", "esp"])
+def test_who_left_and_was_archived_and_given_another_address_all_unseen_is_out_at_both(world: Make, side: str) -> None:
+    w = world(person(1), person(2, in_crm=False), policy={"existing": "legacy_grant"})
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.wait(minutes=30)
+    if side == "crm":
+        w.esp.act("archive", email=ANN)
+        w.crm.act("change_address", email=ANN, to=BEN)
+    else:
+        w.esp.act("change_address", email=ANN, to="new@example.com")
+        w.esp.act("archive", email="new@example.com")
+    w.sync()
+
+    assert _standing(w) == "out"
+    assert _standing(w, BEN if side == "crm" else "new@example.com") == "out"
+    w.settle()
+
+
+def test_who_consents_at_the_new_address_after_having_left_at_the_former_one_is_in_there(world: Make) -> None:
+    w = world(_consented(), policy={"existing": "legacy_grant"})
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.wait(minutes=30)
+    w.esp.act("archive", email=ANN)
+    w.wait(minutes=30)
+    w.crm.act("change_address", email=ANN, to=BEN)
+    w.crm.act("opt_in", email=BEN, at=w.clock.now().isoformat())
+    w.sync()
+
+    assert (_standing(w), _standing(w, BEN)) == ("out", "in")

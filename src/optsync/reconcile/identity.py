@@ -10,11 +10,11 @@ from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.link import Link
 from optsync.model.record import Side, Status
 from optsync.model.statement import OUR_CLOCK, Statement
-from optsync.reconcile.carry import Moved, missing
-from optsync.reconcile.consent import Wish, may_mail
+from optsync.reconcile.carry import Moved, missing, restated, root
+from optsync.reconcile.consent import Wish, may_mail, unbeaten
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.rules import Rule
-from optsync.reconcile.view import Intent, Neighbourhood, Question, Seen, is_in_list, spelled
+from optsync.reconcile.view import Intent, Neighbourhood, Point, Question, Seen, is_in_list, spelled
 
 _TAKEN_AWAY = frozenset({Status.ARCHIVED, Status.ABSENT})
 _AMBIGUOUS = (
@@ -74,22 +74,30 @@ class Resolution:
 
 def apart(around: Neighbourhood) -> list[Apart]:
     """The linked pairs with different primary addresses; whom optsync archived is at rest."""
+    return [pair for pair in _parted(around) if not _is_at_rest(pair)]
+
+
+def _parted(around: Neighbourhood) -> list[Apart]:
+    """Those at rest, too."""
     seen = {s.key: s for s in (*around.crm, *around.esp)}
     found = []
     for link in around.links.values():
         record, member = seen.get(link.crm), seen.get(link.esp)
         if record is None or member is None or record.is_gone or not record.points or not member.points:
             continue
-        is_at_rest = (link.left or link.inactive) and member.record.status is Status.ARCHIVED
-        if record.primary != member.primary and not is_at_rest:
+        if record.primary != member.primary:
             found.append(Apart(link=link, record=record, member=member))
     return sorted(found, key=lambda pair: (pair.link.crm, pair.link.esp))
+
+
+def _is_at_rest(pair: Apart) -> bool:
+    return (pair.link.left or pair.link.inactive) and pair.member.record.status is Status.ARCHIVED
 
 
 def together(keys: Collection[int], around: Neighbourhood) -> list[int]:
     """The points, and those of pairs that came apart at one of them: they are decided in one go."""
     wanted = set(keys)
-    for pair in apart(around):
+    for pair in _parted(around):
         if wanted.intersection(pair.points):
             wanted.update(pair.points)
     return sorted(wanted)
@@ -100,10 +108,13 @@ def shared_restrictions(
 ) -> Iterator[tuple[int, Statement]]:
     """Outs that a pair which came apart still has in common: from the former address to the new one, and back as long
     as the two may stay apart. Each is carried once, so a later grant can lift it."""
-    for pair in apart(around):
-        if _is_taken_away(pair.member) or not set(keys).intersection(pair.points):
+    for pair in _parted(around):
+        if not set(keys).intersection(pair.points):
             continue
         record, member = (around.points[key] for key in pair.points)
+        if _is_taken_away(pair.member):
+            yield from ((record.key, statement) for statement in _heard_late(pair, record, member, policy))
+            continue
         ways = [(member, record), (record, member)] if _may_last(pair, policy) else [(member, record)]
         for source, target in ways:
             moved = Moved(
@@ -115,6 +126,23 @@ def shared_restrictions(
             )
             said = missing(source.statements, target.statements, moved, tolerance=policy.clock_tolerance)
             yield from ((target.key, statement) for statement in said)
+
+
+def _heard_late(pair: Apart, record: Point, member: Point, policy: SyncPolicy) -> Iterator[Statement]:
+    """What a member that is off the list by now has said itself: its archiving hides a no until that is asked for, and
+    the contact may have another address by then. It counts as of when it was said; whoever has the member's address
+    now says nothing here."""
+    known = {root(said) for said in record.statements}
+    for said in unbeaten(member.statements, tolerance=policy.clock_tolerance):
+        if (said.system, said.record) == (pair.member.system, pair.member.record.id) and root(said) not in known:
+            moved = Moved(
+                at=said.at,
+                clock=said.clock,
+                seen_at=said.seen_at,
+                system=pair.record.system,
+                record=pair.record.record.id,
+            )
+            yield restated(said, moved)
 
 
 def _may_last(pair: Apart, policy: SyncPolicy) -> bool:
