@@ -54,6 +54,19 @@ def test_a_merge_that_loses_the_flag_loses_no_opt_out(world: Make, interest: Non
     assert status(w, CAT) == Status.IN
 
 
+def test_a_merge_that_is_read_under_a_new_mapping_loses_no_opt_out(world: Make, interest: None) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.crm.act("opt_out", email=BEN)
+    w.sync()
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"UF_CRM_OPT_OUT": 0})
+    w.crm.act("merge", keep=ANN, lose=BEN)
+    w.reconfigure(lambda sync: sync["fields"].pop())
+    w.sync()
+
+    assert not may_send(w, ANN)
+
+
 def test_a_topic_switched_off_by_the_lost_contact_stays_off(world: Make) -> None:
     topics = {"news": True, "offers": True}
     w = world(*(person(n, crm_topics=topics, esp_topics=topics) for n in (1, 2)), policy={"existing": "legacy_grant"})
