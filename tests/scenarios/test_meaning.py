@@ -104,6 +104,17 @@ def test_a_yes_that_was_taken_back_before_the_meaning_changed_is_taken_back(worl
     assert w.esp_shows(BEA)["status"] == Status.IN
 
 
+def test_a_yes_that_was_taken_back_with_an_address_added_before_the_meaning_changed_is_taken_back(world: Make) -> None:
+    w = _three(world, policy={"existing": "legacy_grant"})
+    _untick(w, CLEO)
+    w.crm.act("add_address", email=CLEO, address="cleo@example.org")
+    _without_reason(w)
+    _held(w)
+
+    assert not may_send(w, CLEO)
+    assert may_send(w, BEA)
+
+
 @pytest.mark.parametrize("side", ["crm", "esp"])
 def test_a_topic_that_was_left_before_the_meaning_changed_is_left(world: Make, side: str) -> None:
     ticked = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
@@ -120,7 +131,7 @@ def test_a_topic_that_was_left_before_the_meaning_changed_is_left(world: Make, s
 
 
 def test_the_same_number_in_another_account_is_another_person(world: Make) -> None:
-    """What one record shows is compared with what it showed before only while its addresses are the same."""
+    """What one record shows is compared with what it showed before only while it has an address of before."""
     w = _three(world)
     w.crm.act("change_address", email=CLEO, to="dora@example.com")
     _untick(w, "dora@example.com")
