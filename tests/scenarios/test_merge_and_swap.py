@@ -139,6 +139,27 @@ def test_a_consent_that_was_seen_for_the_first_time_lifts_nothing_once_it_is_mer
     assert status(w, ANN) == Status.OUT
 
 
+def test_a_consent_that_a_merge_brings_to_a_contact_that_had_the_address_already_lifts_nothing(
+    world: Make, interest: None
+) -> None:
+    ann, ben = person(1, addresses=(ANN, BEN)), person(2)
+    w = world(ann, ben, changes={"opt_out": {"esp_to_crm": False}})
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    w.wait(minutes=10)
+    consent = {"UF_CRM_OPT_IN": 1, "UF_CRM_CONSENT_DATE": w.clock.now().isoformat()}
+    w.crm.act("edit", id=2, fields=consent)
+    w.crm.act("merge", keep=1, lose=2)
+    w.sync()
+
+    assert w.crm.act("dump", id=1)["UF_CRM_CONSENT_DATE"], "the merge filled it"
+    assert not may_send(w, ANN)
+    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
+    w.sync()
+    assert may_send(w, ANN), "a consent of its own lifts it"
+
+
 def test_a_merge_of_two_who_never_said_no_opts_nobody_out(world: Make, interest: None) -> None:
     w = world(person(1), person(2))
     w.sync()

@@ -70,6 +70,8 @@ class Carrier:
         self._terms = terms
         self._lost: dict[str, list[Observed]] = {}
         """By address: records that held it and were merged away."""
+        self._doubtful: set[str] = set()
+        """Addresses of records that come with a consent, and of others that were there before and are not any more."""
 
     def find_merged(self, news: Sequence[Reading], page: Collection[str]) -> None:
         """Finds out which records are gone whose addresses appeared on others: merged away in a CRM, made anew on a
@@ -81,7 +83,9 @@ class Carrier:
         if self._binding.side is not Side.CRM and self._binding.absence is not Absence.DELETED:
             return
         names = {key: address for address, key in self._appeared(news).items()}
-        held = self._unit.records.load(self._unit.records.holding(names, [self._source_id])) if names else []
+        shared = self._with_consent(news) if self._binding.side is Side.CRM else {}
+        asked = names.keys() | shared.keys()
+        held = self._unit.records.load(self._unit.records.holding(asked, [self._source_id])) if asked else []
         others = [o for o in held if o.record.id not in page and not o.is_gone]
         # A forgotten person's record may be stored under another id than its own, by which nobody can ask for it.
         others = [o for o in others if not is_pseudonym(o.record.id)]
@@ -92,6 +96,7 @@ class Carrier:
         for each in lost if self._binding.side is Side.CRM else ():
             for key in names.keys() & set(each.points):
                 self._lost.setdefault(names[key], []).append(each)
+            self._doubtful.update(shared[key] for key in shared.keys() & set(each.points))
         self._unit.records.set_missing((o.key for o in lost), since=self._terms.reading.seen_at, is_gone=True)
         self._unit.points.mark(self._binding.syncs, {p for o in lost for p in o.points})
 
@@ -101,6 +106,12 @@ class Carrier:
         had = {item.record.id: set(item.old.points) if item.old else set() for item in news}
         return {a: keys[a] for item in news for a in item.points if a in keys and keys[a] not in had[item.record.id]}
 
+    def _with_consent(self, news: Sequence[Reading]) -> dict[int, str]:
+        """The addresses of records with a consent that is new, by their keys."""
+        lifting = (item for item in news if any(_may_lift(each.statement) for each in item.detected.said))
+        wanted = {a for item in lifting for a in item.points}
+        return {key: address for address, key in self._unit.points.find(wanted).items()} if wanted else {}
+
     def said(self, item: Reading) -> Sequence[Said]:
         """What the reading says. A consent that a merge has brought was given for the record that is gone, and one that
         another record of these addresses shows was there before: both are seen here for the first time, and what is
@@ -108,7 +119,7 @@ class Carrier:
         said = item.detected.said
         if self._binding.side is not Side.CRM or not any(_may_lift(each.statement) for each in said):
             return said
-        is_merged = item.has_more or bool(self._lost_to(item))
+        is_merged = item.has_more or bool(self._lost_to(item)) or not self._doubtful.isdisjoint(item.points)
         dates = self._dates_elsewhere(item)
         return [
             replace(each, statement=replace(each.statement, strength=Strength.NOTHING))
