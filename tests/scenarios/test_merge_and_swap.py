@@ -10,6 +10,7 @@ import pytest
 from optsync.clock import ManualClock
 from optsync.connect.registry import mocks
 from optsync.model.record import Status
+from optsync.sync.administer import opt_out
 from optsync.sync.run import run_cycle
 from tests.scenarios import world as worlds
 from tests.scenarios.plans import may_send
@@ -65,6 +66,34 @@ def test_a_merge_that_is_read_under_a_new_mapping_loses_no_opt_out(world: Make, 
     w.sync()
 
     assert not may_send(w, ANN)
+
+
+def test_a_merge_that_a_write_comes_upon_before_the_survivor_is_read_loses_no_opt_out(
+    world: Make, interest: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = world(person(1), person(2, crm_topics={"news": True}))
+    w.sync()
+    w.crm.act("opt_out", email=BEN)
+    w.sync()
+    w.crm.act("edit", id=1, fields={"UF_CRM_OPT_OUT": 0})
+    w.sync()
+    opt_out(w.engine, BEN, scope="acme/marketing/news", actor="Eve", reason="a letter")
+    platform: Any = w.engine.connectors["esp"]
+    read_rows = platform.read_rows
+
+    def merge_first(*asked: Any) -> Any:
+        w.wait(seconds=1)
+        w.crm.act("merge", keep=1, lose=2)
+        return read_rows(*asked)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(platform, "read_rows", merge_first)
+        report = w.sync()
+    assert "gone" in [c.fact for c in report.syncs["newsletter"].changes]
+    w.sync()
+
+    assert not may_send(w, ANN)
+    assert status(w, ANN) == Status.OUT
 
 
 def test_a_topic_switched_off_by_the_lost_contact_stays_off(world: Make) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from optsync.connect.contract import Absence
@@ -52,12 +52,13 @@ class Reading(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """``there``: record ids that were looked up and whether they still exist. ``no_grants``: scopes of syncs in which
-    no grant follows an address."""
+    no grant follows an address. ``read_at``: when the last reading of the source ended."""
 
     reading: ReadWhen
     tolerance: timedelta
     there: Mapping[str, bool]
     no_grants: Collection[str] = ()
+    read_at: datetime | None = None
 
 
 class Carrier:
@@ -86,19 +87,26 @@ class Carrier:
         shared = self._with_consent(news) if self._binding.side is Side.CRM else {}
         asked = names.keys() | shared.keys()
         held = self._unit.records.load(self._unit.records.holding(asked, [self._source_id])) if asked else []
-        others = [o for o in held if o.record.id not in page and not o.is_gone]
+        held = [o for o in held if o.record.id not in page]
+        lost = [o for o in held if self._is_found_gone(o)]
+        others = [o for o in held if not o.is_gone]
         # A forgotten person's record may be stored under another id than its own, by which nobody can ask for it.
         others = [o for o in others if not is_pseudonym(o.record.id)]
         unknown = {o.record.id for o in others} - self._terms.there.keys()
         if unknown:
             raise NeedsLookUp(unknown)
-        lost = [o for o in others if not self._terms.there[o.record.id]]
+        lost += [o for o in others if not self._terms.there[o.record.id]]
         for each in lost if self._binding.side is Side.CRM else ():
             for key in names.keys() & set(each.points):
                 self._lost.setdefault(names[key], []).append(each)
             self._doubtful.update(shared[key] for key in shared.keys() & set(each.points))
         self._unit.records.set_missing((o.key for o in lost), since=self._terms.reading.seen_at, is_gone=True)
         self._unit.points.mark(self._binding.syncs, {p for o in lost for p in o.points})
+
+    def _is_found_gone(self, other: Observed) -> bool:
+        """Whether a write has found it gone since the last reading: who took it in is read only now."""
+        read_at, since = self._terms.read_at, other.missing_since
+        return other.is_gone and read_at is not None and since is not None and since > read_at
 
     def _appeared(self, news: Sequence[Reading]) -> dict[str, int]:
         """The addresses that records did not have before and that are known, with their keys."""

@@ -100,6 +100,7 @@ class Ingest:
             tolerance=circumstances.tolerance,
             there=circumstances.there,
             no_grants=circumstances.no_grants,
+            read_at=source.read_at,
         )
         self._carrier = Carrier(unit, binding, source.id, terms)
 
