@@ -332,6 +332,25 @@ def test_a_lead_that_becomes_a_contact_leaves_it_the_fields_and_the_opt_out_reac
     assert [view["opt_out"] for view in w.crm.act("view", email=ANN, all=True)] == [True, True]
 
 
+def test_a_consent_that_a_lead_came_with_lifts_nothing_when_it_becomes_a_contact(world: Make, interest: None) -> None:
+    crm = {**_crm(), "entity": ["contact", "lead"], "where": {}}
+    w = world(person(1), changes={"crm": crm, "opt_out": {"esp_to_crm": False}})
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    w.wait(minutes=10)
+    at = w.clock.now()
+    w.crm.act("create", email=ANN, crm_entity="lead", first_name="Ann", opt_in=True, consent_at=at)
+    w.sync()
+    assert not may_send(w, ANN), "it was there before it was seen"
+    w.crm.act("opt_in", email=ANN, at=at.isoformat())
+    w.sync()
+
+    assert w.crm.act("dump", id=1)["UF_CRM_CONSENT_DATE"], "the contact has the lead's"
+    assert not may_send(w, ANN)
+    assert status(w, ANN) == Status.OUT
+
+
 def _crm() -> dict[str, Any]:
     mock = mocks()["bitrix24"](clock=ManualClock(worlds.START), rng=random.Random(1))
     return {"system": "crm", **mock.config(worlds.CRM).side}

@@ -137,11 +137,14 @@ class Carrier:
         ]
 
     def _dates_elsewhere(self, item: Reading) -> set[str]:
-        """The consent dates that other records of these addresses were last seen with."""
+        """The consent dates that other records of these addresses were last seen with, of whatever kind: a lead that
+        becomes a contact leaves it its date."""
         names = {r.consent_date for r in self._binding.representations if r.consent_date}
         keys = self._unit.points.find(item.points).values()
-        held = self._unit.records.load(self._unit.records.holding(keys, [self._source_id]))
-        others = (o.record.fields for o in held if o.record.id != item.record.id)
+        held = self._unit.records.load(self._unit.records.holding(keys))
+        held = [o for o in held if o.system == self._binding.system]
+        own = (self._source_id, item.record.id)
+        others = (o.record.fields for o in held if (o.source_id, o.record.id) != own)
         return {str(fields[name]) for fields in others for name in names if fields.get(name) is not None}
 
     def _lost_to(self, item: Reading) -> Sequence[Observed]:
