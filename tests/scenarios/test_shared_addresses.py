@@ -43,6 +43,23 @@ def test_the_fields_of_a_shared_address_follow_the_declared_owner(world: Make, p
     assert w.writes() == before
 
 
+def test_who_has_the_fields_of_a_shared_address_again_is_not_given_those_of_the_other(world: Make) -> None:
+    w = world(
+        person(1, addresses=(FAMILY,), city="Riga"),
+        person(2, addresses=(FAMILY,), city="Oslo", in_esp=False, created_at=START - timedelta(days=1)),
+    )
+    w.sync()
+    w.crm.act("edit", id=1, fields={"TYPE_ID": "SUPPLIER"})
+    w.sync()
+    assert w.esp_shows(FAMILY)["fields"]["city"] == "Oslo", "the list has the other one only"
+    w.crm.act("edit", id=1, fields={"TYPE_ID": "CLIENT"})
+    w.sync()
+
+    assert w.crm.act("dump", id=1)["UF_CRM_CITY"] == "Riga"
+    assert w.esp_shows(FAMILY)["fields"]["city"] == "Riga"
+    assert w.crm.act("dump", id=2)["UF_CRM_CITY"] == "Oslo"
+
+
 def test_an_opt_out_of_one_holder_reaches_every_other(world: Make) -> None:
     w = world(*(person(n, addresses=(FAMILY,), in_esp=n == 1) for n in range(1, 5)), person(9))
     w.sync()

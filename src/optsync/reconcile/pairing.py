@@ -33,7 +33,14 @@ def pair_fields(point: Point, owner: Seen, member: Seen, around: Neighbourhood, 
     ]
     kept = tuple(i for i in intents if i.fingerprint not in around.blocked)
     settled = () if merged.link == known else (merged.link,)
-    return Decision(intents=kept, settled=settled, questions=merged.questions)
+    return Decision(intents=kept, settled=(*settled, *_former(owner, member, around)), questions=merged.questions)
+
+
+def _former(owner: Seen, member: Seen, around: Neighbourhood) -> tuple[Link, ...]:
+    """The member's links with whom it had its values from before, without what was agreed then: should one of them have
+    the fields again, what this owner wrote here is nobody's change."""
+    links = around.by_member.get(member.key, ())
+    return tuple(replace(link, agreed={}, moves={}) for link in links if link.crm != owner.key and link.agreed)
 
 
 @dataclass(frozen=True, slots=True)
