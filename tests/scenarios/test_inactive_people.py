@@ -60,6 +60,19 @@ def test_nobody_is_touched_unless_the_policy_says_so(world: Make) -> None:
     w.settle()
 
 
+def test_who_was_tagged_and_is_archived_by_people_stays_so_after_a_sign_of_life(world: Make) -> None:
+    w = world(granted(), granted(2), policy=TAG)
+    w.sync()
+    silent_for(w, 210)
+    assert tags(w) == ["inactive"]
+    w.esp.act("open", email=ANN)
+    w.esp.act("archive", email=ANN)
+    w.sync(full=True)
+
+    assert (status(w), standing(w)) == (Status.ARCHIVED, "in")
+    w.settle()
+
+
 def test_who_was_mailed_and_stayed_silent_is_tagged_and_loses_the_tag_with_a_sign_of_life(world: Make) -> None:
     w = world(granted(), granted(2), policy=TAG)
     w.sync()

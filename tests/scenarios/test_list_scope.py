@@ -88,6 +88,22 @@ def test_a_member_archived_by_people_stays_archived(world: Make) -> None:
     w.settle()
 
 
+@pytest.mark.parametrize("is_read_between", [True, False])
+def test_a_member_whom_optsync_tagged_and_people_archived_stays_archived(world: Make, is_read_between: bool) -> None:
+    w = world(person(1), policy={"leave": "tag", "existing": "legacy_grant"})
+    w.sync()
+    _move(w, "SUPPLIER")
+    w.sync()
+    w.esp.act("archive", email=ANN)
+    if is_read_between:
+        w.sync()
+    _move(w, "CLIENT")
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    w.settle()
+
+
 def test_an_opt_out_while_away_keeps_a_member_from_returning(world: Make) -> None:
     w = world(person(1), policy={"leave": "archive", "existing": "legacy_grant"})
     w.sync()

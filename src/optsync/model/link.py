@@ -32,8 +32,9 @@ class Link:
     """A CRM record and a member that were joined in a sync; ``agreed`` and ``moves`` by field rule. A rule in
     ``frozen`` copies nothing until both sides show the same. ``left``: optsync archived or tagged the member when the
     person left the list, or the address. ``is_kept``: that was undone; it is not done again before the person belongs
-    to the list. ``inactive``: optsync did so for want of any sign of life. ``point``: the contact point at which both
-    were last joined, None if that was not noted."""
+    to the list. ``inactive``: optsync did so for want of any sign of life. ``is_tag``: the last of these was a tag, so
+    that whoever is archived was archived by people. ``point``: the contact point at which both were last joined, None
+    if that was not noted."""
 
     crm: int
     esp: int
@@ -43,4 +44,5 @@ class Link:
     left: bool = False
     inactive: bool = False
     is_kept: bool = False
+    is_tag: bool = False
     point: int | None = None

@@ -26,7 +26,7 @@ def attend(decision: Decision, pair: Couple, around: Neighbourhood, policy: Sync
     is_alive = _is_alive(pair.point, member, around.now, policy)
     if link.inactive and is_alive:
         if _shows_it(member, policy):
-            return replace(decision, intents=(*decision.intents, *_give_back(pair.point, member, around, policy)))
+            return replace(decision, intents=(*decision.intents, *_give_back(pair.point, member, link, around, policy)))
         return replace(decision, settled=_forgotten(decision, link))
     is_moved = any(i.record == member.key and i.left is not None for i in decision.intents)
     if link.inactive or is_alive or is_moved:
@@ -74,9 +74,10 @@ def _shows_it(member: Seen, policy: SyncPolicy) -> bool:
     return member.record.status is Status.ARCHIVED or policy.inactive is not Inactive.EXCLUDE
 
 
-def _give_back(point: Point, member: Seen, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
+def _give_back(point: Point, member: Seen, link: Link, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
+    """Who was only tagged and is archived was archived by people."""
     is_archived = member.record.status is Status.ARCHIVED
-    if is_archived and not may_return(point, around, policy):
+    if is_archived and (link.is_tag or not may_return(point, around, policy)):
         return
     intent = _intent(point, member, WriteKind.STATUS if is_archived else WriteKind.TAG, inactive=False)
     if intent.fingerprint not in around.blocked:

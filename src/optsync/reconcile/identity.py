@@ -91,7 +91,8 @@ def _parted(around: Neighbourhood) -> list[Apart]:
 
 
 def _is_at_rest(pair: Apart) -> bool:
-    return (pair.link.left or pair.link.inactive) and pair.member.record.status is Status.ARCHIVED
+    is_taken = (pair.link.left or pair.link.inactive) and not pair.link.is_tag
+    return is_taken and pair.member.record.status is Status.ARCHIVED
 
 
 def together(keys: Collection[int], around: Neighbourhood) -> list[int]:

@@ -282,10 +282,11 @@ def _return(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator
     """Whoever belongs to the list again gets back what optsync took: the tag goes, an archived member returns if
     the person still is in. What people archived stays archived."""
     member = pair.member
-    if member is None or not any(link.left for link in around.by_member.get(member.key, ())):
+    left = [link for link in around.by_member.get(member.key, ()) if link.left] if member is not None else []
+    if member is None or not left:
         return
     is_archived = member.record.status is Status.ARCHIVED
-    if is_archived and not may_return(pair.point, around, policy):
+    if is_archived and (left[0].is_tag or not may_return(pair.point, around, policy)):
         return
     intent = _place(pair.point, member, is_archive=is_archived, left=False)
     if intent.fingerprint not in around.blocked:

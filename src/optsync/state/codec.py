@@ -233,6 +233,7 @@ class _Memory(msgspec.Struct, omit_defaults=True, frozen=True):
     inactive: bool = False
     is_kept: bool = False
     point: int | None = None
+    is_tag: bool = False
 
 
 _memory = msgspec.json.Decoder(_Memory)
@@ -243,7 +244,7 @@ def encode_memory(link: Link) -> str | None:
     if not (link.frozen or link.moves or link.left or link.inactive or link.is_kept or link.point):
         return None
     frozen, moves = tuple(sorted(link.frozen)), dict(link.moves)
-    return dumps(_Memory(frozen, moves, link.left, link.inactive, link.is_kept, link.point))
+    return dumps(_Memory(frozen, moves, link.left, link.inactive, link.is_kept, link.point, link.is_tag))
 
 
 def decode_memory(link: Link, text: str | None) -> Link:
@@ -259,4 +260,5 @@ def decode_memory(link: Link, text: str | None) -> Link:
         inactive=stored.inactive,
         is_kept=stored.is_kept,
         point=stored.point,
+        is_tag=stored.is_tag,
     )

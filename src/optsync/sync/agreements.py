@@ -32,16 +32,16 @@ class Agreements:
         crm, esp = (counterpart, key) if is_esp else (key, counterpart)
         self.agree(crm, esp, {name: Agreed(_value(a), _value(b)) for name, (a, b) in former.items()})
 
-    def set_left(self, esp: int, *, left: bool, is_kept: bool) -> None:
+    def set_left(self, esp: int, *, left: bool, is_kept: bool, is_tag: bool) -> None:
         """Notes that the member was taken off the list, or put back, because the person left or came back; or
-        because that was undone (``is_kept``)."""
+        because that was undone (``is_kept``). ``is_tag``: by a tag."""
         for link in self._of(esp):
-            self._change(replace(link, left=left, is_kept=is_kept))
+            self._change(replace(link, left=left, is_kept=is_kept, is_tag=is_tag))
 
-    def set_inactive(self, esp: int, *, inactive: bool) -> None:
-        """Notes that the member was tagged or archived for want of a sign of life, or given back."""
+    def set_inactive(self, esp: int, *, inactive: bool, is_tag: bool) -> None:
+        """Notes that the member was tagged (``is_tag``) or archived for want of a sign of life, or given back."""
         for link in self._of(esp):
-            self._change(replace(link, inactive=inactive))
+            self._change(replace(link, inactive=inactive, is_tag=is_tag))
 
     def save(self) -> None:
         """Stores what was changed."""

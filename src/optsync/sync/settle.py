@@ -136,11 +136,13 @@ class Settler:
             effects.again.add(change.point_id)  # fields stood still for it, and nothing else would look at them again
         if key is not None:
             self._agree(effects, change, outcome, key)
+            is_tag = change.write["kind"] == WriteKind.TAG
             if change.write["left"] is not None:
                 left = change.write["left"]
-                effects.agreements.set_left(key, left=left, is_kept=change.rule == Rule.UNDONE and not left)
+                is_kept = change.rule == Rule.UNDONE and not left
+                effects.agreements.set_left(key, left=left, is_kept=is_kept, is_tag=is_tag)
             if change.write.get("inactive") is not None:
-                effects.agreements.set_inactive(key, inactive=change.write["inactive"])
+                effects.agreements.set_inactive(key, inactive=change.write["inactive"], is_tag=is_tag)
 
     def _receipt(self, unit: Unit, effects: Effects, change: Change, outcome: Outcome, old: Observed) -> None:
         """The record as it shows with our write in it: seen again, it makes no transition."""
