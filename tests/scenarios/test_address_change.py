@@ -396,6 +396,20 @@ def test_a_profile_changed_to_an_address_that_another_contact_holds_is_asked_abo
     assert member(w, NEW)["fields"]["first_name"] == "Ann1"
 
 
+def test_a_profile_changed_to_another_address_is_asked_about_where_the_contacts_first_one_cannot_be_used(
+    world: Make, interest: None
+) -> None:
+    w = world(person(1, addresses=("unknown", OLD)))
+    w.sync()
+    w.esp.act("change_address", email=OLD, to=NEW)
+
+    assert changes(w) == []
+    assert len(issues(w)) == 1
+    w.crm.act("change_address", email=OLD, to=NEW)
+    w.sync()
+    assert issues(w) == []
+
+
 def test_a_contact_out_of_the_list_scope_keeps_its_member_where_it_is(world: Make, interest: None) -> None:
     w = world(person(1))
     w.sync()

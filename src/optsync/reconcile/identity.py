@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from optsync.model.change import ChangeKind, WriteKind
+from optsync.model.contact_point import same_mailbox
 from optsync.model.link import Link
 from optsync.model.record import Side, Status
 from optsync.model.statement import OUR_CLOCK, Statement
@@ -226,10 +227,12 @@ def _may_member_follow(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -
 
 
 def _may_record_follow(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> bool:
-    """Nobody else in the CRM holds either address, and the former one is no other member's."""
+    """Nobody else in the CRM holds either address, and the former one is no other member's. It stands where the new one
+    is put: before it, there may be one that cannot be used."""
     former, present = pair.points
     return (
         policy.renames_records
+        and same_mailbox(pair.record.record.addresses[0], around.points[former].address)
         and not _holders(former, around, but=pair.record)
         and not _holders(present, around, but=pair.record)
         and not any(former in seen.points for seen in around.esp)
