@@ -10,6 +10,7 @@ from optsync.connect.mock import MockTransport
 from optsync.model.record import Status
 from optsync.model.statement import StatementKind
 from tests.scenarios import world as worlds
+from tests.scenarios.plans import may_send
 from tests.scenarios.world import CRM, ESP, World, person
 
 pytestmark = pytest.mark.rule("restrictions follow the person")
@@ -48,6 +49,16 @@ class Losing(MockTransport):
         body = request.body or b""
         text = body if isinstance(body, str) else body.decode()
         return request.method == "PATCH" and "email_address" in text
+
+
+class LosingInTheCrm(Losing):
+    """The same for contacts."""
+
+    @staticmethod
+    def _renames(request: requests.PreparedRequest) -> bool:
+        body = request.body or b""
+        text = body if isinstance(body, str) else body.decode()
+        return str(request.url).startswith(CRM) and ".update" in text and NEW.partition("@")[0] in text
 
 
 def _losing(world: Make, monkeypatch: pytest.MonkeyPatch) -> tuple[World, Losing]:
@@ -97,3 +108,28 @@ def test_a_person_who_unsubscribes_just_before_the_rename_is_not_renamed_past_it
     assert w.crm_shows(NEW)["opt_out"] is True
     assert w.esp_shows(OLD)["status"] == Status.OUT
     assert w.esp.act("view", email=NEW) is None
+
+
+def test_a_further_address_changed_while_the_answer_to_a_rename_is_lost_takes_its_restriction_along(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marketing = {"kind": "commercial", "basis": "legitimate_interest", "topics": ["news", "offers", "events"]}
+    monkeypatch.setitem(worlds.BRANDS, "acme", {"purposes": {"marketing": marketing}})
+    second, third = "second@example.com", "third@example.com"
+    w = world(person(1, addresses=(OLD, second)), person(2, addresses=(second,), in_crm=False))
+    losing = LosingInTheCrm(w)
+    w.use(losing)
+    w.transport.requests = losing.requests
+    w.sync()
+    w.esp.act("unsubscribe", email=second)
+    w.sync()
+    w.esp.act("change_address", email=OLD, to=NEW)
+    losing.left = 20
+    w.sync()
+    assert losing.renames
+    assert w.crm_shows(NEW)
+    losing.left = 0
+    w.crm.act("change_address", email=second, to=third)
+    w.sync()
+
+    assert not may_send(w, third)

@@ -159,12 +159,19 @@ class Carrier:
         address = old.unsure.address if old and old.unsure else None
         return address is not None and bool(item.points) and same_mailbox(item.points[0], address)
 
+    def _former(self, item: Reading, listed: Sequence[int]) -> Sequence[int]:
+        """The addresses that the record had before somebody changed them: with the one that we gave it, which took the
+        first one's place, if it shows that by now."""
+        if item.old is None or not self.is_ours(item):
+            return item.old.points if item.old else ()
+        return (listed[0], *(p for p in item.old.points[1:] if p != listed[0]))
+
     def spoken_for(self, item: Reading, each: Said, listed: Sequence[int]) -> Sequence[int]:
         """The points about which a statement of this reading is: the primary, or all addresses, those that vanished
         with it included."""
         if not listed:
             return ()
-        former = item.old.points if item.old and not self.is_ours(item) else ()
+        former = self._former(item, listed)
         if each.for_all:
             is_out = each.statement.kind is StatementKind.OUT
             return [*listed, *(p for p in former if is_out and p not in listed)]
@@ -189,13 +196,12 @@ class Carrier:
         and inherited before: as if each record were a page of its own, for where one begins is chance."""
         moved = self._moved(item)
         yield from self._merged(item, listed, moved)
-        if item.old is None or self.is_ours(item):
+        former = self._former(item, listed)
+        appeared = [p for p in listed if p not in former]
+        if not former or not appeared:
             return
-        appeared = [p for p in listed if p not in item.old.points]
-        if not appeared:
-            return
-        vanished = [p for p in item.old.points if p not in listed]
-        stays = [p for p in item.old.points if p in listed] if self._binding.side is Side.CRM else []
+        vanished = [p for p in former if p not in listed]
+        stays = [p for p in former if p in listed] if self._binding.side is Side.CRM else []
         about = self._unit.ledger.about({*vanished, *stays})
         tolerance = self._terms.tolerance
         primary = [s for p, s in own if p == listed[0]]
@@ -209,8 +215,8 @@ class Carrier:
             # A flag of this record speaks for addresses that are added later, as of when it was set.
             flagged = [s for s in unbeaten(about[origin], tolerance=tolerance) if self._is_flag(s, item.record.id)]
             yield from ((p, s) for p in appeared for s in flagged)
-        if item.old.points and item.old.points[0] in vanished and listed[0] in appeared:
-            follows = list(self._grants(about[item.old.points[0]], moved, primary))
+        if former[0] in vanished and listed[0] in appeared:
+            follows = list(self._grants(about[former[0]], moved, primary))
             yield from ((listed[0], s) for s in follows)
 
     def _grants(self, left: Sequence[Statement], moved: Moved, said: Sequence[Statement]) -> Iterable[Statement]:
