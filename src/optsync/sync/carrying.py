@@ -76,7 +76,7 @@ class Carrier:
 
     def find_merged(self, news: Sequence[Reading], page: Collection[str]) -> None:
         """Finds out which records are gone whose addresses appeared on others: merged away in a CRM, made anew on a
-        platform, where an address is there once. ``page``: the ids of all records that were read.
+        platform, where an address is there once. ``page``: the ids of all records that were read, usable or not.
 
         Raises:
             NeedsLookUp: see there.
@@ -100,8 +100,14 @@ class Carrier:
             for key in names.keys() & set(each.points):
                 self._lost.setdefault(names[key], []).append(each)
             self._doubtful.update(shared[key] for key in shared.keys() & set(each.points))
-        self._unit.records.set_missing((o.key for o in lost), since=self._terms.reading.seen_at, is_gone=True)
-        self._unit.points.mark(self._binding.syncs, {p for o in lost for p in o.points})
+        self._believe_gone(lost)
+
+    def _believe_gone(self, lost: Sequence[Observed]) -> None:
+        """No look-up shows a row that is there and cannot be used: it may be either."""
+        unreadable = self._unit.issues.records_with("quarantined_record", self._binding.system) if lost else ()
+        gone = [o for o in lost if o.record.id not in unreadable]
+        self._unit.records.set_missing((o.key for o in gone), since=self._terms.reading.seen_at, is_gone=True)
+        self._unit.points.mark(self._binding.syncs, {p for o in gone for p in o.points})
 
     def _is_found_gone(self, other: Observed) -> bool:
         """Whether a write has found it gone since the last reading: who took it in is read only now."""

@@ -127,7 +127,7 @@ class Ingest:
         self._let_back(news)
         news = self._without_former_selves([replace(n, record=self.screen.keep(n.record)) for n in news])
         if self._source.is_known or self._source.full_at is not None:
-            self._carrier.find_merged(news, shown)
+            self._carrier.find_merged(news, {*shown, *(fault.record for fault in sifted.faults)})
         self._unit.records.replace(self._stamped, at=self._now.seen_at)
         self._unit.records.note_digests(self._renewed)
         keys = {rid: k.key for rid, k in known.items()} | self._store(news)
