@@ -104,6 +104,24 @@ def test_a_member_whom_optsync_tagged_and_people_archived_stays_archived(world: 
     w.settle()
 
 
+def test_a_member_whom_people_put_back_while_away_and_archived_again_stays_archived(world: Make) -> None:
+    w = world(person(1), policy={"leave": "archive", "existing": "legacy_grant"})
+    w.sync()
+    _move(w, "SUPPLIER")
+    w.sync()
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=ANN)
+    w.settle()
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    w.wait(hours=1)
+    w.esp.act("archive", email=ANN)
+    w.sync()
+    _move(w, "CLIENT")
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+
+
 def test_an_opt_out_while_away_keeps_a_member_from_returning(world: Make) -> None:
     w = world(person(1), policy={"leave": "archive", "existing": "legacy_grant"})
     w.sync()

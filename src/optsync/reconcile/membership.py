@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from optsync.model.change import ChangeKind, WriteKind
-from optsync.model.link import Agreed
+from optsync.model.link import Agreed, Link
 from optsync.model.record import Record, Side, Status, Value
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
 from optsync.reconcile.asking import enters_asked, must_confirm, to_confirm, why_not_ask
@@ -63,7 +63,9 @@ def join(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
         return _enter(pair, around, policy)
     if not is_in_list(pair.owner, policy):
         intents = tuple(_leave(pair, around, policy))
-        return Decision(intents=intents, skipped={pair.owner.key: "out_of_scope"})
+        return Decision(
+            intents=intents, settled=_back_by_others(member, around), skipped={pair.owner.key: "out_of_scope"}
+        )
     decision = pair_fields(pair.point, pair.owner, member, around, policy)
     settled = no_longer_kept(decision.settled, member, around)
     returned = tuple(_return(pair, around, policy))
@@ -276,6 +278,13 @@ def _leave(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[
     intent = _place(pair.point, member, is_archive=policy.leave is Leave.ARCHIVE, left=True)
     if intent.fingerprint not in around.blocked:
         yield intent
+
+
+def _back_by_others(member: Seen, around: Neighbourhood) -> tuple[Link, ...]:
+    """The links of a member that optsync took off the list and others put back: if it is archived again, that is their
+    doing as well."""
+    links = around.by_member.get(member.key, ()) if member.record.status is Status.IN else ()
+    return tuple(replace(link, left=False, is_kept=True) for link in links if link.left and not link.is_tag)
 
 
 def _return(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
