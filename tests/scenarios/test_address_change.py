@@ -7,7 +7,7 @@ import pytest
 
 from optsync.model.record import Origin, Status
 from optsync.model.statement import StatementKind
-from optsync.sync.administer import opt_in
+from optsync.sync.administer import opt_in, opt_out
 from tests.scenarios import world as worlds
 from tests.scenarios.plans import may_send
 from tests.scenarios.world import World, person
@@ -408,6 +408,27 @@ def test_a_profile_changed_to_another_address_is_asked_about_where_the_contacts_
     w.crm.act("change_address", email=OLD, to=NEW)
     w.sync()
     assert issues(w) == []
+
+
+@pytest.mark.parametrize("archives", [0, 50])
+def test_a_member_about_whom_a_question_is_open_is_nobody_elses_wherever_a_look_begins(
+    world: Make, interest: None, archives: int
+) -> None:
+    """``archives``: how many the guard lets pass; the former member stays where it is without."""
+    ben = "ann2@example.com"
+    w = world(person(1), person(2), guard={"archives": {"max": archives, "percent": 0, "cap": archives}})
+    w.sync()
+    w.crm.act("change_address", email=ben, to=THIRD)
+    w.esp.act("change_address", email=ben, to=NEW)
+    w.sync()
+    assert len(issues(w)) == 1
+    move(w)
+    w.sync()
+    opt_out(w.engine, OLD, scope="acme/marketing/news", actor="Eve", reason="a letter")
+    w.sync()
+
+    assert member(w, NEW)["fields"]["first_name"] == "Ann2"
+    w.settle()
 
 
 def test_a_contact_out_of_the_list_scope_keeps_its_member_where_it_is(world: Make, interest: None) -> None:

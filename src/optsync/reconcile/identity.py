@@ -98,10 +98,9 @@ def _is_at_rest(pair: Apart) -> bool:
 
 def together(keys: Collection[int], around: Neighbourhood) -> list[int]:
     """The points, and those of pairs that came apart at one of them: they are decided in one go."""
-    wanted = set(keys)
-    for pair in _parted(around):
-        if wanted.intersection(pair.points):
-            wanted.update(pair.points)
+    wanted, pairs = set(keys), _parted(around)
+    while cut := [pair for pair in pairs if len(wanted.intersection(pair.points)) == 1]:
+        wanted.update(point for pair in cut for point in pair.points)
     return sorted(wanted)
 
 

@@ -229,13 +229,15 @@ def _with_partners(
     unit: Unit, policy: SyncPolicy, keys: Collection[int], sources: Sequence[int]
 ) -> tuple[Collection[int], list[Observed]]:
     """The records that hold one of the points. Where one is linked with a record that shows another address, that
-    address is looked at as well, as if it had been asked for."""
-    found = unit.records.holding(keys, sources)
-    partners = unit.links.partners(policy.name, found) - found
-    if not partners:
-        return keys, unit.records.load(found)
-    wider = {o.points[0] for o in unit.records.load(partners) if o.points and o.source_id in sources} | set(keys)
-    return wider, unit.records.load(unit.records.holding(wider, sources) | found)
+    address is looked at as well, as if it had been asked for, and so is what is linked with whoever has it."""
+    wider, found = set(keys), unit.records.holding(keys, sources)
+    followed: set[int] = set()
+    while partners := unit.links.partners(policy.name, found - followed) - found:
+        followed |= found
+        known = [o for o in unit.records.load(partners) if o.source_id in sources]
+        wider.update(o.points[0] for o in known if o.points)
+        found |= {o.key for o in known} | unit.records.holding(wider, sources)
+    return wider, unit.records.load(found)
 
 
 def seen_of(observed: Observed, binding: SourceBinding) -> Seen:
