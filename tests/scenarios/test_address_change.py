@@ -282,6 +282,21 @@ def test_an_opt_out_in_the_same_edit_as_the_new_address_reaches_the_member(world
     assert member(w, OLD)["status"] != Status.IN
 
 
+def test_an_opt_out_in_the_crm_reaches_a_member_that_was_left_behind_and_waits_for_approval_to_be_archived(
+    world: Make, interest: None
+) -> None:
+    new = person(2, addresses=(NEW,), in_crm=False)
+    w = world(person(1), new, guard={"archives": {"max": 0, "percent": 0, "cap": 0}})
+    w.sync()
+    move(w)
+    assert ("esp", "archive", "held") in changes(w)
+    w.crm.act("opt_out", email=NEW)
+    w.sync()
+
+    assert member(w, NEW)["status"] == Status.OUT
+    assert member(w, OLD)["status"] == Status.OUT
+
+
 def test_an_address_that_is_out_is_never_given_to_a_member(world: Make, interest: None) -> None:
     w = world(person(1), person(2, addresses=(NEW,), in_esp=False, opt_out=True))
     w.sync()

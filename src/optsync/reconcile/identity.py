@@ -108,7 +108,8 @@ def shared_restrictions(
     keys: Collection[int], around: Neighbourhood, policy: SyncPolicy
 ) -> Iterator[tuple[int, Statement]]:
     """Outs that a pair which came apart still has in common: from the former address to the new one, and back as long
-    as the two may stay apart. Each is carried once, so a later grant can lift it."""
+    as the two may stay apart; what the record itself says goes back in any case, since the member is on the list until
+    it is taken off. Each is carried once, so a later grant can lift it."""
     for pair in _parted(around):
         if not set(keys).intersection(pair.points):
             continue
@@ -116,8 +117,7 @@ def shared_restrictions(
         if _is_taken_away(pair.member):
             yield from ((record.key, statement) for statement in _heard_late(pair, record, member, policy))
             continue
-        ways = [(member, record), (record, member)] if _may_last(pair, policy) else [(member, record)]
-        for source, target in ways:
+        for source, target in ((member, record), (record, member)):
             moved = Moved(
                 at=around.now,
                 clock=OUR_CLOCK,
@@ -126,7 +126,8 @@ def shared_restrictions(
                 record=pair.record.record.id,
             )
             said = missing(source.statements, target.statements, moved, tolerance=policy.clock_tolerance)
-            yield from ((target.key, statement) for statement in said)
+            is_all = source is member or _may_last(pair, policy)
+            yield from ((target.key, one) for one in said if is_all or _is_own(one, pair.record))
 
 
 def _heard_late(pair: Apart, record: Point, member: Point, policy: SyncPolicy) -> Iterator[Statement]:
@@ -135,7 +136,7 @@ def _heard_late(pair: Apart, record: Point, member: Point, policy: SyncPolicy) -
     now says nothing here."""
     known = {root(said) for said in record.statements}
     for said in unbeaten(member.statements, tolerance=policy.clock_tolerance):
-        if (said.system, said.record) == (pair.member.system, pair.member.record.id) and root(said) not in known:
+        if _is_own(said, pair.member) and root(said) not in known:
             moved = Moved(
                 at=said.at,
                 clock=said.clock,
@@ -144,6 +145,10 @@ def _heard_late(pair: Apart, record: Point, member: Point, policy: SyncPolicy) -
                 record=pair.record.record.id,
             )
             yield restated(said, moved)
+
+
+def _is_own(said: Statement, seen: Seen) -> bool:
+    return (said.system, said.record) == (seen.system, seen.record.id)
 
 
 def _may_last(pair: Apart, policy: SyncPolicy) -> bool:
