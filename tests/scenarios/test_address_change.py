@@ -297,6 +297,21 @@ def test_an_opt_out_in_the_crm_reaches_a_member_that_was_left_behind_and_waits_f
     assert member(w, OLD)["status"] == Status.OUT
 
 
+@pytest.mark.parametrize("what", ["flag", "topic"])
+def test_an_opt_out_in_the_same_edit_in_which_the_address_is_deleted_reaches_the_member(
+    world: Make, interest: None, what: str
+) -> None:
+    w = world(person(1, crm_topics={"news": True}, esp_topics={"news": True}), person(2))
+    w.sync()
+    row = w.crm.act("dump", id=1)["EMAIL"][0]["ID"]
+    no = {"UF_CRM_OPT_OUT": 1} if what == "flag" else {"UF_CRM_TOPIC_NEWS": 0}
+    w.crm.act("edit", id=1, fields={**no, "EMAIL": [{"ID": row, "DELETE": "Y"}]})
+    w.sync()
+
+    assert member(w, OLD)["status"] == (Status.OUT if what == "flag" else Status.IN)
+    assert member(w, OLD)["topics"]["news"] is (what == "flag")
+
+
 def test_an_address_that_is_out_is_never_given_to_a_member(world: Make, interest: None) -> None:
     w = world(person(1), person(2, addresses=(NEW,), in_esp=False, opt_out=True))
     w.sync()

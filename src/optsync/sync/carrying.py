@@ -174,13 +174,13 @@ class Carrier:
 
     def spoken_for(self, item: Reading, each: Said, listed: Sequence[int]) -> Sequence[int]:
         """The points about which a statement of this reading is: the primary, or all addresses, those that vanished
-        with it included."""
-        if not listed:
-            return ()
+        with it included, even if none is left."""
         former = self._former(item, listed)
         if each.for_all:
             is_out = each.statement.kind is StatementKind.OUT
             return [*listed, *(p for p in former if is_out and p not in listed)]
+        if not listed:
+            return ()
         if self._is_of_former(item, each.statement, listed, former):
             return former[:1]
         return listed[:1]
