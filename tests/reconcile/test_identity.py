@@ -76,6 +76,7 @@ OUT_OF_LIST: dict[str, Any] = {"leaving": [1], "engaged": {1, 2}}
 REMOVED: dict[str, Any] = {"removed": {1}}
 RECORD, MEMBER = contact(1, (5,)), member(2)
 LISTED = contact(1, (5,), lists=frozenset({"letter"}))
+UNUSABLE = replace(RECORD, record=replace(RECORD.record, addresses=("none", "p5@example.com")))
 ASKS_TO_STAY = {"renames_members": False}
 """The platform cannot give a member another address."""
 
@@ -147,6 +148,7 @@ def told(found: Resolution) -> dict[str, Any]:
         (pair(contact(3, (5,), is_gone=True), at=5), {}, RECORD_FOLLOWS),
         (pair(member(3, (5,)), at=5), {}, AMBIGUOUS),
         (pair(at=5, blocked=blocked(1)), {}, AMBIGUOUS),
+        (pair(record=UNUSABLE, at=5), {}, AMBIGUOUS),
         # both did, or it was not noted where they were joined
         (pair(at=7), {}, AMBIGUOUS),
         (pair(at=None), {}, AMBIGUOUS),
@@ -157,6 +159,7 @@ def told(found: Resolution) -> dict[str, Any]:
         (pair(of=member(2, is_gone=True)), {}, REMOVED),
         (pair(of=member(2, status=Status.ARCHIVED), link={"left": True}), {}, {}),
         (pair(of=member(2, status=Status.ARCHIVED), link={"inactive": True}), {}, {}),
+        (pair(of=member(2, status=Status.ARCHIVED), link={"left": True, "is_tag": True}), {}, REMOVED),
         (pair(link={"left": True}), {}, MEMBER_FOLLOWS),
         (pair(record=contact(1, (5,), is_gone=True)), {}, {}),
         (pair(record=contact(1, ())), {}, {}),
@@ -276,6 +279,16 @@ def test_what_came_apart_is_decided_in_one_go() -> None:
     assert (together([1], found), together([5], found), together([8], found)) == ([1, 5], [1, 5], [8])
 
 
+def test_a_chain_of_what_came_apart_is_decided_in_one_go_wherever_it_begins() -> None:
+    links = [Link(crm=4, esp=5, point=7), Link(crm=6, esp=7, point=1)]
+    found = around(contact(4, (5,)), member(5, (1,)), contact(6, (1,)), member(7, (8,)), links=links)
+
+    assert [together([key], found) for key in (1, 5, 8)] == [[1, 5, 8]] * 3
+
+
+OWN = out(system="mc", record="r2", clock="mc")
+
+
 @pytest.mark.parametrize(
     ("found", "how", "expected"),
     [
@@ -289,6 +302,17 @@ def test_what_came_apart_is_decided_in_one_go() -> None:
         (pair(said={1: [out(90)], 5: [out(30)]}, at=None), {}, [5, 1]),
         (pair(said={1: [out()], 5: [out()]}, at=None), {}, []),
         (pair(said={1: [grant()], 5: []}), {}, []),
+        # what the record itself says reaches the member wherever that is
+        (pair(said={5: [out(system="crm", record="r1")]}), {}, [1]),
+        (pair(said={5: [out(system="crm", record="r3"), out(50, system="mc", record="r1")]}), {}, []),
+        # of who is off the list only what they said themselves
+        (pair(said={1: [OWN], 5: []}, of=member(2, is_gone=True)), {}, [5]),
+        (pair(said={1: [OWN], 5: []}, of=member(2, status=Status.ARCHIVED)), {}, [5]),
+        (pair(said={1: [OWN], 5: []}, of=member(2, status=Status.ARCHIVED), link={"left": True}), {}, [5]),
+        (pair(said={1: [OWN], 5: [OWN]}, of=member(2, status=Status.ARCHIVED)), {}, []),
+        (pair(said={1: [OWN, grant(30)], 5: []}, of=member(2, status=Status.ARCHIVED)), {}, []),
+        (pair(said={1: [out(system="mc", record="r3")]}, of=member(2, status=Status.ARCHIVED)), {}, []),
+        (pair(said={1: [out(system="crm", record="r2")]}, of=member(2, status=Status.ARCHIVED)), {}, []),
         (pair(said={1: [out()]}, of=member(2, is_gone=True)), {}, []),
         (pair(said={1: [out()]}, of=member(2, status=Status.ARCHIVED)), {}, []),
     ],
@@ -299,6 +323,15 @@ def test_an_out_follows_from_the_former_address_and_back_while_both_may_stay_apa
     assert [key for key, _ in shared_restrictions([1], found, able(**how))] == expected
     assert [key for key, _ in shared_restrictions([5], found, able(**how))] == expected
     assert list(shared_restrictions([8], found, able(**how))) == []
+
+
+def test_what_a_member_that_is_off_the_list_has_said_counts_from_when_it_was_said() -> None:
+    away = member(2, status=Status.ARCHIVED)
+    ((key, found),) = shared_restrictions([1], pair(said={1: [OWN], 5: []}, of=away), able())
+
+    assert (key, found.at, found.clock, found.seen_at) == (5, OWN.at, "mc", OWN.seen_at)
+    assert (found.system, found.record) == ("mc", "r2")
+    assert found.evidence == {"carried": OWN.uid, "carried_at": OWN.at.isoformat(), "carried_by": "crm r1"}
 
 
 def test_a_shared_out_is_dated_now_and_names_the_record() -> None:

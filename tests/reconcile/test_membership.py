@@ -368,6 +368,23 @@ def test_who_leaves_the_list_is_taken_off_once(
     assert not [i for i in again.intents if i.left is not None]
 
 
+@pytest.mark.parametrize(
+    ("link", "status", "expected"),
+    [
+        (LEFT, Status.IN, (replace(LEFT, left=False, is_kept=True),)),
+        (LEFT, Status.ARCHIVED, ()),
+        (replace(LEFT, is_tag=True), Status.IN, ()),
+        (replace(LEFT, left=False), Status.IN, ()),
+    ],
+)
+def test_whom_others_put_back_on_the_list_is_theirs_from_then_on(
+    link: Link, status: Status, expected: tuple[Link, ...]
+) -> None:
+    found = around(contact(1), member(2, (1,), status), links=[link])
+
+    assert decide([1], found, policy(has_list_scope=True, leave=Leave.ARCHIVE)).settled == expected
+
+
 def test_who_is_held_by_a_record_that_belongs_to_the_list_stays() -> None:
     listed = contact(3, (1,), lists=frozenset({"letter"}))
     found = around(contact(1), listed, member(2), links=[Link(crm=1, esp=2)])
@@ -398,6 +415,14 @@ ARCHIVED = member(2, (1,), Status.ARCHIVED)
         ([grant(60, system="crm")], ARCHIVED, {"left_by_self": {1: before(30)}}, []),
         (LEFT_BY_THEMSELF, member(2), {}, [(WriteKind.TAG, ChangeKind.ARCHIVE, None)]),
         ([grant(system="crm")], ARCHIVED, {"links": [replace(LEFT, left=False)]}, []),
+        # who was only tagged was archived by people
+        ([grant(system="crm")], ARCHIVED, {"links": [replace(LEFT, is_tag=True)]}, []),
+        (
+            [grant(system="crm")],
+            member(2),
+            {"links": [replace(LEFT, is_tag=True)]},
+            [(WriteKind.TAG, ChangeKind.ARCHIVE, None)],
+        ),
         ([grant(system="crm")], ARCHIVED, {"links": [replace(LEFT, esp=9)]}, []),
     ],
 )

@@ -56,6 +56,14 @@ def test_a_link_is_remembered_where_it_is_news(
     assert found.settled == ((expected,) if expected else ())
 
 
+def test_what_another_holder_agreed_on_before_is_forgotten_and_nothing_else_of_it() -> None:
+    mine, other = replace(JOINED, agreed={NAME.key: SAME}), Link(crm=7, esp=2, agreed={NAME.key: SAME}, left=True)
+
+    assert paired({"NAME": "a"}, {"FNAME": "a"}, mine, other).settled == (replace(other, agreed={}),)
+    assert paired({"NAME": "a"}, {"FNAME": "a"}, mine, replace(other, agreed={})).settled == ()
+    assert paired({"NAME": "a"}, {"FNAME": "a"}, mine, replace(other, esp=9)).settled == ()
+
+
 def test_two_who_are_apart_are_not_remembered_as_joined_at_an_address() -> None:
     owner, there = contact(1, (5,), fields={"NAME": "a"}), member(2, fields={"FNAME": "a"})
 
