@@ -1,5 +1,6 @@
 """A slow system takes so much in ten minutes and no more: what was decided waits for it, and opt-outs overtake it."""
 
+import random
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
@@ -10,10 +11,12 @@ import pytest
 import requests
 
 from optsync.connect.mock import MockRequest, MockTransport
+from optsync.connect.registry import mocks
 from optsync.model.change import ChangeState
 from optsync.model.record import Status
 from optsync.state.changes import Change
 from optsync.sync.administer import opt_out
+from optsync.sync.check import rebase
 from optsync.sync.run import run_cycle
 from optsync.sync.status import status
 from optsync_bitrix24.writing import WRITE_BATCH
@@ -154,6 +157,22 @@ def test_what_waits_outlives_the_process(world: Make) -> None:
 
     assert told(w) == set(range(1, PEOPLE + 1))
     assert states(w) == {"applied": PEOPLE}
+
+
+@pytest.mark.rule("suspicious volume stops")
+def test_what_waited_for_a_former_account_is_not_written_to_the_records_of_the_new_one(world: Make) -> None:
+    w = moved(world)
+    other: Any = mocks()["bitrix24"](clock=w.clock, rng=random.Random(9))
+    strangers = [f"stranger{n}@example.com" for n in range(1, PEOPLE + 1)]
+    other.populate([person(n, addresses=(stranger,)) for n, stranger in enumerate(strangers, 1)])
+    w.crm, w.transport = other, MockTransport({CRM: other, ESP: w.esp})
+    w.document["systems"]["crm"] = other.config(CRM).system
+    w.reconfigure(lambda _: None)
+    rebase(w.engine, "crm")
+    report = w.sync().syncs["newsletter"]
+
+    assert report.unsent == {}
+    assert {w.crm_shows(stranger)["fields"]["city"] for stranger in strangers} == {"Riga"}
 
 
 class Meanwhile(MockTransport):

@@ -18,6 +18,7 @@ from optsync.sync.engine import Engine
 from optsync.sync.guard import meaning_key
 from optsync.sync.report import Report
 from optsync.sync.run import run_cycle
+from optsync.sync.waiting import decided_key
 
 _log = structlog.get_logger(__name__)
 
@@ -183,6 +184,7 @@ def rebase(engine: Engine, system: str) -> None:
             is_planned = unit.meta.get(meaning_key(sync)) is not None
             if is_planned and system in systems_of(engine, [sync]):
                 unit.meta.put(meaning_key(sync), f"rebased {system}")
+                unit.meta.put(decided_key(sync), f"rebased {system}")  # what waits was decided about other records
         for source in unit.sources.all():
             if source.system == system:
                 unit.sources.retire(source.id, former)

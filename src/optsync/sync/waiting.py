@@ -31,9 +31,14 @@ def may_wait(change: Change) -> bool:
     return change.priority >= ORDINARY and change.rule not in NOT_DECIDED
 
 
+def decided_key(sync: str) -> str:
+    """Where the digest is kept of what decided whatever waits."""
+    return f"decided_by:{sync}"
+
+
 def is_decided_alike(unit: Unit, engine: Engine, sync: str) -> bool:
     """Whether what waits was decided by this configuration and this version; notes that from now on all is."""
-    key = f"decided_by:{sync}"
+    key = decided_key(sync)
     known, now = unit.meta.get(key), engine.bound.decisions[sync]
     if known != now:
         unit.meta.put(key, now)
