@@ -1,22 +1,26 @@
 """Taking a run back: what nobody touched since is as it was before, and nothing is done again by itself."""
 
+import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from optsync.connect.mock import MockTransport
+from optsync.connect.registry import mocks
 from optsync.errors import CommandRefused
 from optsync.model.record import Status
 from optsync.state.schema import change
 from optsync.sync.administer import opt_out
+from optsync.sync.check import rebase
 from optsync.sync.explain import explain
 from optsync.sync.report import Report
 from optsync.sync.undo import undo
 from optsync.sync.undoing import UndoneSync, UndoReport
 from optsync.sync.word import Word
 from tests.scenarios.test_crashes import Killed, KillingTransport
-from tests.scenarios.world import World, person
+from tests.scenarios.world import CRM, ESP, World, person
 
 pytestmark = pytest.mark.rule("every write is explained")
 
@@ -195,6 +199,22 @@ def test_an_undo_of_very_much_is_held_and_goes_on_when_a_person_says_so(world: M
     w.rest()
     assert _undo(w, first, is_approved=True).state == "done"
     assert [w.esp_shows(email)["fields"]["city"] for email in (ANN, BEN)] == ["Riga", "Riga"]
+
+
+def test_what_a_run_wrote_to_a_former_account_is_not_taken_back_in_the_new_one(world: Make) -> None:
+    w = world(person(1), person(2))
+    busy = _busy_run(w)
+    other: Any = mocks()["bitrix24"](clock=w.clock, rng=random.Random(9))
+    other.populate([person(n, addresses=(f"stranger{n}@example.com",), last_name="Lie") for n in (1, 2)])
+    w.crm, w.transport = other, MockTransport({CRM: other, ESP: w.esp})
+    w.document["systems"]["crm"] = other.config(CRM).system
+    w.reconfigure(lambda _: None)
+    rebase(w.engine, "crm")
+    report = _undo(w, busy)
+
+    assert {(each.change.system, each.why) for each in _part(report).not_undone} == {("crm", "not_connected")}
+    assert w.crm_shows("stranger1@example.com")["fields"]["last_name"] == "Lie"
+    assert w.esp_shows(ANN)["fields"]["city"] == "Riga"
 
 
 # the place on the list

@@ -16,6 +16,7 @@ from optsync.state.erasures import NAME
 from optsync.state.unit import Unit
 from optsync.sync.agreements import Agreements
 from optsync.sync.apply import Applier
+from optsync.sync.binding import SourceBinding
 from optsync.sync.decide import new_change, seen_of
 from optsync.sync.engine import Engine
 from optsync.sync.guard import Guard
@@ -178,13 +179,21 @@ class Undoing:
             self._stay(groups, Why.NOT_CONNECTED)
             return
         for start in range(0, len(groups), _BATCH):
-            part = groups[start : start + _BATCH]
+            part = self._of_this_account(groups[start : start + _BATCH], binding)
             there = self._observer.look_again(binding, sorted({g[0].record for g in part if g[0].record}))
             with self._engine.store.transaction() as unit:
                 self._holding.guarded(unit)
                 self._plan(unit, [g for g in part if g[0].record in there])
             self._stay([g for g in part if g[0].record not in there], Why.GONE)
-            self._progress.step(f"read {binding.system}", start + len(part), len(groups))
+            self._progress.step(f"read {binding.system}", min(start + _BATCH, len(groups)), len(groups))
+
+    def _of_this_account(self, groups: Sequence[list[Change]], binding: SourceBinding) -> list[list[Change]]:
+        """Without those of a former account under the same name: what was their number is somebody else's by now."""
+        with self._engine.store.reading() as unit:
+            records = unit.records.load(g[0].record_id for g in groups if g[0].record_id)
+        here = {o.key for o in records if o.system == binding.system}
+        self._stay([g for g in groups if g[0].record_id not in here], Why.NOT_CONNECTED)
+        return [g for g in groups if g[0].record_id in here]
 
     def _stay(self, groups: Iterable[Sequence[Change]], why: Why) -> None:
         for group in groups:
