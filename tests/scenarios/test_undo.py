@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests
 import sqlalchemy as sa
 
 from optsync.connect.mock import MockTransport
@@ -298,4 +299,37 @@ def test_who_left_there_by_themself_meanwhile_is_not_put_back_on_the_list_by_an_
     assert explain(w.engine, ANN)["scopes"]["acme/marketing"]["standing"] == "in"
     assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
     assert [each.why for each in _part(report).not_undone] == ["needs_confirmation"]
+    w.sync()
+
+
+class Renamed(MockTransport):
+    """Ann's archived member gets Ben's address before it is looked at for the ``at``-th time."""
+
+    def __init__(self, w: World, *, at: int) -> None:
+        super().__init__({CRM: w.crm, ESP: w.esp})
+        self._esp, self._left = w.esp, at
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        self._left -= "/members/" in str(request.url)
+        if self._left == 0:
+            self._left -= 1
+            self._esp.act("resubscribe", email=ANN)
+            self._esp.act("change_address", email=ANN, to=BEN)
+            self._esp.act("archive", email=BEN)
+        return super().send(request, *args, **options)
+
+
+@pytest.mark.rule("nobody is opted in by accident")
+@pytest.mark.parametrize("at", [1, 2], ids=["before it is planned", "before it is written"])
+def test_a_member_that_was_given_the_address_of_somebody_who_said_no_stays_archived(world: Make, at: int) -> None:
+    w = world(person(1), person(2, in_esp=False), policy={"leave": "archive", "existing": "legacy_grant"})
+    left = _leave(w)
+    w.crm.act("opt_out", email=BEN)
+    w.sync()
+    w.use(Renamed(w, at=at))
+    report = _undo(w, left)
+
+    assert w.esp_shows(BEN)["status"] == Status.ARCHIVED
+    assert [each.why for each in _part(report).not_undone] == ["touched_since"]
+    w.use(w.transport)
     w.sync()

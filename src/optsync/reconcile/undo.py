@@ -227,7 +227,8 @@ def _archive(done: Done, seen: Seen, links: Sequence[Link], point: Point) -> tup
     status = seen.record.status
     if status is wanted:
         return (), None
-    if status is not wrote or not _holds(done, links):
+    # At another address the member is somebody else to those who say yes and no.
+    if status is not wrote or seen.primary != point.key or not _holds(done, links):
         return (Stays(why=Why.TOUCHED),), None
     intent = _placed(
         seen,

@@ -1,6 +1,6 @@
 """Sending the outbox: restrictive changes first and alone; intent committed before each call, outcome after it."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -132,23 +132,24 @@ class Applier:
             self._guarded(unit)
             observed = {o.key: o for o in unit.records.load(c.record_id for c in existing if c.record_id)}
             waiting = set(unit.points.still_waiting(self._sync, {c.point_id for c in batch}))
-            fresh = {c.id for c in batch if c.point_id not in waiting} | self._still_undone(unit, existing)
+            fresh = {c.id for c in batch if c.point_id not in waiting} | self._still_undone(unit, existing, observed)
             changed = {c.id for c in existing if not _shows(observed[c.record_id or 0], c, binding)}
             stale = [c for c in batch if c.id not in fresh or c.id in changed or c.record_id in unheard]
             self._drop(unit, stale)
             dropped = {c.id for c in stale}
             return self._commit_intent(unit, self._still_decided(unit, [c for c in batch if c.id not in dropped]))
 
-    def _still_undone(self, unit: Unit, existing: Sequence[Change]) -> set[int]:
+    def _still_undone(self, unit: Unit, existing: Sequence[Change], observed: Mapping[int, Observed]) -> set[int]:
         """An undo decides nothing else about a person, so that something else waits to be decided is no obstacle:
-        whoever is put back on a list must be in, with all that was said until now."""
+        whoever is put back on a list must be in, with all that was said until now, and have the same address still."""
         undone = [c for c in existing if c.rule == Rule.UNDONE]
         policy = self._engine.bound.policies[self._sync]
         about = unit.ledger.about({c.point_id for c in undone})
         points = {k: Point(key=k, address="", statements=said) for k, said in about.items()}
         told = left_by_self(unit, policy, list(points))
         kept_out = {k for k, point in points.items() if why_not_return(point, None, told.get(k), policy)}
-        return {c.id for c in undone if c.kind is not ChangeKind.OPT_IN or c.point_id not in kept_out}
+        moved = {c.point_id for c in undone if observed[c.record_id or 0].points[:1] != (c.point_id,)}
+        return {c.id for c in undone if c.kind is not ChangeKind.OPT_IN or c.point_id not in kept_out | moved}
 
     def _still_decided(self, unit: Unit, batch: Sequence[Change]) -> Sequence[Change]:
         """Without what was decided before this look at the systems and would not be decided so now."""
