@@ -84,6 +84,11 @@ _TAKE_BACK = Prepared(
     # Of no plan any more: what the plan holds decides whether it is approved.
     .values(state=ChangeState.SUPERSEDED, plan=None, settled_at=bindparam("now"))
 )
+_NOT_DECIDED = Prepared(
+    sa.update(change)
+    .where(change.c.id.in_(any_of("ids")), change.c.plan.in_(sa.select(plan.c.uid).where(plan.c.state == "held")))
+    .values(plan=None)
+)
 
 
 def _points(*of_plan: sa.ColumnElement[bool]) -> Prepared:
@@ -199,6 +204,12 @@ class Plans:
     def take_back(self, run: str, uids: Collection[str]) -> None:
         """What the run has planned of these plans is not sent after all."""
         _TAKE_BACK.run(self._connection, of=run, plans=sorted(uids), now=self._clock.now())
+
+    def leave(self, ids: Collection[int]) -> None:
+        """Has these changes belong to no plan any more that is held still: they were planned for an approval that came
+        to nothing, and what the plan holds decides whether it is approved."""
+        for part in chunks(sorted(ids)):
+            _NOT_DECIDED.run(self._connection, ids=part)
 
     def points_of(self, uid: str, *, fact: str | None = None) -> set[int]:
         """The points of a plan's held changes, and those of their records as they are now. With ``fact``: of the

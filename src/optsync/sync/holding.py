@@ -75,6 +75,7 @@ class Holding:
             )
             unsent = [c.id for c in left if c.state != ChangeState.SENDING]
             unit.changes.set_state(unsent, ChangeState.SUPERSEDED, settled_at=now)
+            unit.plans.leave(unsent)
             unit.points.mark([self._sync], {c.point for c in left})
             after = left[-1].id
 
