@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+import requests
 
+from optsync.connect.mock import MockTransport
 from optsync.model.record import Status
 from optsync.sync import plans
 from tests.scenarios.plans import MANY, Make, crowd, part, plan
 from tests.scenarios.test_crashes import Killed, KillingStore
-from tests.scenarios.world import World
+from tests.scenarios.world import CRM, ESP, World
 
 pytestmark = pytest.mark.rule("suspicious volume stops")
 ANN, BEA, CLEO, DORA, EVE, FAY = MANY
@@ -55,3 +57,39 @@ def test_what_did_not_apply_any_more_is_not_approved_because_an_approval_was_kil
         assert w.sync().exit_code == 4, f"killed after commit {at}"
         assert w.esp_shows(ANN)["status"] == Status.IN
     pytest.fail("the approval had no end")
+
+
+class Unreachable(MockTransport):
+    """The platform does not answer."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        if str(request.url).startswith(ESP):
+            raise requests.ConnectionError("no route to host")
+        return super().send(request, *args, **options)
+
+
+def _approve_in_vain(w: World, uid: str) -> None:
+    """The plan is approved while the platform cannot be reached."""
+    w.use(Unreachable({CRM: w.crm, ESP: w.esp}))
+    _approve(w, uid)
+    w.use(w.transport)
+    assert plan(w, uid).state == "approved"
+
+
+def test_what_could_not_be_carried_out_when_it_was_approved_is_carried_out_later(world: Make) -> None:
+    w, uid = _hold_archives(world)
+    _approve_in_vain(w, uid)
+
+    assert w.sync().exit_code == 0
+    assert all(w.esp_shows(email)["status"] == Status.ARCHIVED for email in MANY[:4])
+
+
+def test_an_approval_ends_when_what_was_approved_does_not_follow_any_more(world: Make) -> None:
+    w, uid = _hold_archives(world)
+    _approve_in_vain(w, uid)
+    _move(w, MANY[:4], to="CLIENT")
+    assert w.sync().exit_code == 0
+    _move(w, MANY[:4], to="SUPPLIER")
+
+    assert w.sync().exit_code == 4
+    assert all(w.esp_shows(email)["status"] == Status.IN for email in MANY[:4])

@@ -90,15 +90,16 @@ def test_an_approved_change_stays_approved_until_it_arrives(store: Store, clock:
         _hold(unit, [change(None, points[0], fingerprint=name) for name in names])
         ids = {name: c.id for name, c in _of_run(unit).items()}
         unit.changes.set_state([ids["dropped"]], ChangeState.SUPERSEDED, fact=DROPPED)
-        assert unit.plans.approved_at("letter", points) == {}
+        assert unit.plans.approved_at("letter", points) == []
         unit.plans.close("P1", "approved", actor="boss")
         unit.changes.plan("r2", [change(None, points[0], fingerprint=name, plan="P1") for name in names[:2]])
         again = {name: c.id for name, c in _of_run(unit, "r2").items()}
         unit.changes.settle([Settled(id=again["arrived"], state=ChangeState.APPLIED)])
         unit.changes.settle([Settled(id=again["failed"], state=ChangeState.FAILED)])
 
-        assert unit.plans.approved_at("letter", points) == {"failed": "P1", "waits": "P1"}
-        assert unit.plans.approved_at("letter", [points[1]]) == {}
+        approvals = unit.plans.approved_at("letter", points)
+        assert [(each.fingerprint, each.plan) for each in approvals] == [("failed", "P1"), ("waits", "P1")]
+        assert unit.plans.approved_at("letter", [points[1]]) == []
         plan = unit.plans.find("P1")
         assert plan is not None
         assert (plan.state, plan.actor, plan.decided_at) == ("approved", "boss", clock.now())

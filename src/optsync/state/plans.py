@@ -1,6 +1,6 @@
 """Held plans: what the guard keeps back, and what people said about it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -40,11 +40,12 @@ _COUNT_PLANNED = Prepared(
     .group_by(*_BY)
 )
 _APPROVED_AT = Prepared(
-    sa.select(change.c.fingerprint, change.c.plan, change.c.state, change.c.fact)
+    sa.select(change.c.id, change.c.point_id, change.c.fingerprint, change.c.plan, change.c.state, change.c.fact)
     .join(plan, plan.c.uid == change.c.plan)
     .where(change.c.point_id.in_(any_of("points")), plan.c.sync == bindparam("sync"), plan.c.state == "approved")
     .order_by(change.c.id)
 )
+_LAPSE = Prepared(sa.update(change).where(change.c.id.in_(any_of("ids"))).values(plan=None))
 _PUT_BACK_AT = Prepared(
     sa.select(change.c.fingerprint).where(
         change.c.point_id.in_(any_of("points")),
@@ -127,6 +128,16 @@ class HeldChange:
     point_id: int
     record_id: int | None
     fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A change that a person has approved and that did not arrive yet; ``ids``: each time that it was planned."""
+
+    fingerprint: str
+    plan: str
+    point_id: int
+    ids: tuple[int, ...]
 
 
 class Plans:
@@ -225,13 +236,24 @@ class Plans:
             found.extend(HeldChange(**row) for row in _HELD_AT.dicts(self._connection, points=part, sync=sync))
         return found
 
-    def approved_at(self, sync: str, points: Collection[int]) -> dict[str, str]:
-        """Fingerprints at these points that a person has approved and that did not arrive yet, with their plan."""
-        found: dict[str, tuple[str, str, str | None]] = {}
+    def approved_at(self, sync: str, points: Collection[int]) -> list[Approval]:
+        """What a person has approved at these points and did not arrive yet."""
+        rows: dict[str, list[tuple[int, int, str, str, str, str | None]]] = {}
         for part in chunks(sorted(points)):
-            rows = _APPROVED_AT.all(self._connection, points=part, sync=sync)
-            found.update((print_, (uid, state, fact)) for print_, uid, state, fact in rows)
-        return {print_: uid for print_, (uid, state, fact) in found.items() if state in _IS_UNDONE and fact != DROPPED}
+            for row in _APPROVED_AT.all(self._connection, points=part, sync=sync):
+                rows.setdefault(row[2], []).append(row)
+        found = []
+        for tries in rows.values():
+            _, point, print_, uid, state, fact = tries[-1]
+            if state in _IS_UNDONE and fact != DROPPED:
+                ids = tuple(each[0] for each in tries if each[4] in _IS_UNDONE)
+                found.append(Approval(fingerprint=print_, plan=uid, point_id=point, ids=ids))
+        return found
+
+    def lapse(self, approvals: Iterable[Approval]) -> None:
+        """These are not approved any more."""
+        for part in chunks(id_ for each in approvals for id_ in each.ids):
+            _LAPSE.run(self._connection, ids=part)
 
     def put_back_at(self, sync: str, points: Collection[int]) -> frozenset[str]:
         """Fingerprints of what was put back at these points."""

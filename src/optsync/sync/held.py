@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from optsync.model.change import ChangeState
 from optsync.reconcile.view import Intent
-from optsync.state.plans import DROPPED, HeldChange
+from optsync.state.plans import DROPPED, Approval, HeldChange
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
 
@@ -27,9 +27,12 @@ class HeldChanges:
         if not self._has_plans:
             return [(intent, None) for intent in derived]
         held = unit.plans.held_at(self._sync, points)
-        approved = unit.plans.approved_at(self._sync, points)
+        approvals = unit.plans.approved_at(self._sync, points)
         named = [(intent, intent.fingerprint) for intent in derived]
-        self._drop(unit, held, keys, {fingerprint for _, fingerprint in named})
+        prints = {fingerprint for _, fingerprint in named}
+        self._drop(unit, held, keys, prints)
+        self._end(unit, approvals, keys, prints)
+        approved = {each.fingerprint: each.plan for each in approvals}
         plans = {change.fingerprint: change.plan for change in held}
         free = {None, *self._approving}
         return [
@@ -50,3 +53,12 @@ class HeldChanges:
         # A record that has another address by now may need the same for that one.
         records = unit.records.load(change.record_id for change in gone if change.record_id is not None)
         unit.points.mark([self._sync], {p for o in records for p in o.points} - wanted)
+
+    def _end(self, unit: Unit, approvals: Sequence[Approval], keys: Collection[int], derived: Collection[str]) -> None:
+        """Ends the approvals of changes that do not follow any more, but of those that were put off: should they follow
+        once more, that is another time."""
+        wanted = frozenset(keys)
+        gone = [each for each in approvals if each.point_id in wanted and each.fingerprint not in derived]
+        if gone:
+            put_off = unit.issues.blocked(self._sync)
+            unit.plans.lapse(each for each in gone if each.fingerprint not in put_off)
