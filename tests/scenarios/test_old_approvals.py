@@ -9,7 +9,8 @@ import requests
 from optsync.connect.mock import MockTransport
 from optsync.model.record import Status
 from optsync.sync import plans
-from tests.scenarios.plans import MANY, Make, crowd, part, plan
+from optsync.sync.guard import NEW_MEANING
+from tests.scenarios.plans import MANY, Make, crowd, hold_opt_outs, may_send, part, plan
 from tests.scenarios.test_crashes import Killed, KillingStore
 from tests.scenarios.world import CRM, ESP, World
 
@@ -93,3 +94,19 @@ def test_an_approval_ends_when_what_was_approved_does_not_follow_any_more(world:
 
     assert w.sync().exit_code == 4
     assert all(w.esp_shows(email)["status"] == Status.IN for email in MANY[:4])
+
+
+def test_an_approval_does_not_outlive_a_change_of_meaning(world: Make) -> None:
+    w = crowd(world)
+    _approve_in_vain(w, hold_opt_outs(w))
+    w.reconfigure(lambda sync: sync["crm"].pop("reason"))
+    before = w.writes()
+    report = w.sync()
+
+    assert part(report).held_for[0]["reason"] == NEW_MEANING
+    assert w.writes() == before
+    assert not may_send(w, ANN)
+    uid = part(report).plan
+    assert uid is not None
+    _approve(w, uid)
+    assert all(w.esp_shows(email)["status"] == Status.OUT for email in MANY[:4])

@@ -46,6 +46,14 @@ _APPROVED_AT = Prepared(
     .order_by(change.c.id)
 )
 _LAPSE = Prepared(sa.update(change).where(change.c.id.in_(any_of("ids"))).values(plan=None))
+_LAPSE_ALL = Prepared(
+    sa.update(change)
+    .where(
+        change.c.plan.in_(sa.select(plan.c.uid).where(plan.c.sync == bindparam("of"), plan.c.state == "approved")),
+        change.c.state.in_(_IS_UNDONE),
+    )
+    .values(plan=None)
+)
 _PUT_BACK_AT = Prepared(
     sa.select(change.c.fingerprint).where(
         change.c.point_id.in_(any_of("points")),
@@ -254,6 +262,10 @@ class Plans:
         """These are not approved any more."""
         for part in chunks(id_ for each in approvals for id_ in each.ids):
             _LAPSE.run(self._connection, ids=part)
+
+    def lapse_all(self, sync: str) -> None:
+        """Nothing that did not arrive yet is approved any more."""
+        _LAPSE_ALL.run(self._connection, of=sync)
 
     def put_back_at(self, sync: str, points: Collection[int]) -> frozenset[str]:
         """Fingerprints of what was put back at these points."""

@@ -66,6 +66,8 @@ class Guard:
         self._has_plans = unit.plans.has_any(self._sync)
         self._is_first = unit.meta.get(applied_key(self._sync)) is None
         self._known_meaning = unit.meta.get(meaning_key(self._sync))
+        if self._known_meaning not in {None, self._meaning()}:
+            unit.plans.lapse_all(self._sync)  # what was approved before says nothing of what the same would come to now
         return HeldChanges(self._engine, self._sync, self._approving, has_plans=self._has_plans)
 
     def _reject(self, unit: Unit) -> None:
