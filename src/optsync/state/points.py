@@ -74,6 +74,14 @@ _RECOVERED = (
     )
     .distinct()
 )
+_EVERYBODY = (
+    sa.select(bindparam("of", type_=backlog.c.sync.type), record_point.c.point_id)
+    .select_from(record_point)
+    .join(system_record, system_record.c.id == record_point.c.record_id)
+    .where(system_record.c.source_id.in_(any_of("sources")))
+    .distinct()
+    .order_by(record_point.c.point_id)  # as everybody marks: in another order two could wait for each other
+)
 
 _OF_SYNC = backlog.c.sync == bindparam("of")
 _THESE = sa.and_(_OF_SYNC, backlog.c.point_id.in_(any_of("keys")))
@@ -283,6 +291,10 @@ class Points:
     def waiting(self, sync: str, *, after: int = 0, limit: int = 500) -> Sequence[int]:
         """The next points of a sync's backlog, by key."""
         return _WAITING.scalars(self._connection, of=sync, after=after, limit=limit)
+
+    def mark_everybody(self, sync: str, sources: Collection[int]) -> None:
+        """Puts every point of these sources' records on the sync's backlog."""
+        insert_from(self._connection, backlog, ("sync", "point_id"), _EVERYBODY, of=sync, sources=sorted(sources))
 
     def still_waiting(self, sync: str, keys: Collection[int]) -> list[int]:
         """Those of the points that are on the sync's backlog."""

@@ -37,11 +37,14 @@ def decided_key(sync: str) -> str:
 
 
 def is_decided_alike(unit: Unit, engine: Engine, sync: str) -> bool:
-    """Whether what waits was decided by this configuration and this version; notes that from now on all is."""
+    """Whether what waits was decided by this configuration and this version; notes that from now on all is. Otherwise
+    everybody is looked at again: no reading tells of another policy."""
     key = decided_key(sync)
     known, now = unit.meta.get(key), engine.bound.decisions[sync]
     if known != now:
         unit.meta.put(key, now)
+        sources = (unit.sources.require(b.system, b.collection) for b in engine.bound.sources_of(sync))
+        unit.points.mark_everybody(sync, [source.id for source in sources])
     return known == now
 
 
