@@ -1,9 +1,11 @@
 """A change of what readings mean makes the next read a first sight, lifts nothing, and holds its plan for a person."""
 
+import json
 import random
 from typing import Any
 
 import pytest
+import requests
 
 from optsync.connect.mock import MockTransport
 from optsync.connect.registry import mocks
@@ -128,6 +130,48 @@ def test_a_topic_that_was_left_before_the_meaning_changed_is_left(world: Make, s
     assert w.esp_shows(ANN)["topics"]["news"] is False
     assert w.crm_shows(BEA)["topics"]["news"] is True
     assert w.esp_shows(BEA)["status"] == Status.IN
+
+
+class Missing(MockTransport):
+    """Listings of members count Ann and do not show her."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        response = super().send(request, *args, **options)
+        if "/members?" in str(request.url):
+            body = json.loads(response.content)
+            body["members"] = [each for each in body["members"] if each["email_address"] != ANN]
+            response._content = json.dumps(body).encode()
+        return response
+
+
+def _without_events(w: World) -> None:
+    def change(sync: dict[str, Any]) -> None:
+        del sync["crm"]["topics"]["events"], sync["esp"]["topics"]["events"]
+
+    w.reconfigure(change)
+
+
+@pytest.mark.rule("nobody is opted in by accident")
+def test_a_box_that_was_not_asked_for_before_lifts_nothing_when_the_first_read_misses_it(world: Make) -> None:
+    offers = {"crm_topics": {"offers": True}, "esp_topics": {"offers": True, "events": True}}
+    w = world(person(1, **offers), person(2, **offers))
+    events = w.document["syncs"]["newsletter"]["esp"]["topics"]["events"]
+    _without_events(w)
+    w.sync()
+    w.crm.act("set_topic", email=ANN, topic="offers", wanted=False)
+    w.sync()
+    w.wait(hours=1)
+    w.esp.act("set_field", email=ANN, field="city", value="Oslo")
+    w.sync()
+    w.reconfigure(lambda sync: sync["esp"]["topics"].update(offers=events))
+    w.use(Missing({CRM: w.crm, ESP: w.esp}))
+    w.sync()
+    w.use(w.transport)
+    w.sync()
+
+    assert w.crm_shows(ANN)["topics"]["offers"] is False
+    assert w.esp_shows(ANN)["topics"]["events"] is False
+    assert w.crm_shows(BEA)["topics"]["offers"] is True
 
 
 def test_the_same_number_in_another_account_is_another_person(world: Make) -> None:

@@ -261,9 +261,9 @@ class _Teller:
 
     def _say_tick(self, scope: str, name: str) -> None:
         """A tick; where an opt-in was proven in the same reading, that is one for the topic too, of its own time: the
-        proof may be older than what took the topic away."""
+        proof may be older than what took the topic away. A box that nobody asked for then is new to us."""
         strength = Strength.NOTHING
-        if self.before is not None:
+        if self.before is not None and name in self.before.topics:
             self.claims.append(Claim(scope, "wanted"))
             if not self._clock_is_unknown() and self._was_told(self.before, name):
                 strength = self.rep.topic_grants

@@ -45,7 +45,7 @@ def _written(binding: SourceBinding, change: Change, outcome: Outcome) -> Record
     follows says so."""
     record = outcome.record or Record(id=str(outcome.record_id), addresses=(change.write["address"],))
     unset = {name: None if name in binding.spec.flags else value for name, value in record.fields.items()}
-    record = replace(record, fields=unset, topics=dict.fromkeys(record.topics))
+    record = replace(record, fields=unset, topics=dict.fromkeys({*binding.spec.topics, *record.topics}))
     # A record made for a list scope has its equalities, so it belongs to it.
     lists = frozenset(binding.spec.lists) if binding.side is Side.CRM else frozenset()
     return receipt(replace(record, id=str(outcome.record_id), lists=lists), change, outcome)
