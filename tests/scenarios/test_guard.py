@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from optsync.connect.mock import MockTransport
 from optsync.model.record import Status
 from optsync.state.plans import Plan
+from optsync.sync import plans
 from optsync.sync.status import status
 from tests.scenarios.plans import (
     LIMIT,
@@ -259,3 +260,24 @@ def test_a_cycle_with_one_side_out_of_reach_leaves_a_held_plan_as_it_is(world: M
 def _emails_held(w: World, of: Plan) -> set[str | None]:
     with w.store.reading() as unit:
         return {c.email for c in unit.changes.of_run(of.run) if c.plan == of.uid and c.state == "held"}
+
+
+@pytest.mark.rule("restrictions follow the person")
+def test_a_rejected_archive_is_none_of_the_same_member_for_another_reason(world: Make) -> None:
+    w = crowd(world, policy={"leave": "archive"})
+    w.esp.populate([person(20, in_crm=False)])
+    contacts = {email: w.crm_id(email) for email in MANY[:4]}
+    for number in contacts.values():
+        w.crm.act("edit", id=number, fields={"TYPE_ID": "SUPPLIER"})
+    uid = part(w.sync()).plan
+    assert uid is not None
+    w.wait(minutes=10)
+    plans.reject(w.engine, uid, actor="boss")
+    for number in contacts.values():
+        w.crm.act("edit", id=number, fields={"TYPE_ID": "CLIENT"})
+    w.sync()
+    w.crm.act("change_address", email=ANN, to="ann20@example.com")
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    assert w.esp_shows("ann20@example.com")["status"] == Status.IN

@@ -4,14 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-import requests
 
-from optsync.connect.mock import MockTransport
 from optsync.model.record import Status
 from optsync.sync import plans
 from optsync.sync.guard import NEW_MEANING
 from tests.scenarios.plans import MANY, Make, crowd, hold_opt_outs, may_send, part, plan
 from tests.scenarios.test_crashes import Killed, KillingStore
+from tests.scenarios.test_guard import EspDown
 from tests.scenarios.world import CRM, ESP, World
 
 pytestmark = pytest.mark.rule("suspicious volume stops")
@@ -60,18 +59,9 @@ def test_what_did_not_apply_any_more_is_not_approved_because_an_approval_was_kil
     pytest.fail("the approval had no end")
 
 
-class Unreachable(MockTransport):
-    """The platform does not answer."""
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        if str(request.url).startswith(ESP):
-            raise requests.ConnectionError("no route to host")
-        return super().send(request, *args, **options)
-
-
 def _approve_in_vain(w: World, uid: str) -> None:
     """The plan is approved while the platform cannot be reached."""
-    w.use(Unreachable({CRM: w.crm, ESP: w.esp}))
+    w.use(EspDown({CRM: w.crm, ESP: w.esp}))
     _approve(w, uid)
     w.use(w.transport)
     assert plan(w, uid).state == "approved"

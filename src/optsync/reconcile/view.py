@@ -194,6 +194,8 @@ class Intent:
         values = "" if self.kind is not ChangeKind.FIELD else repr(sorted(self.fields.items(), key=lambda f: f[0]))
         if self.kind is ChangeKind.RENAME:
             values = str(self.address)
+        if self.kind is ChangeKind.ARCHIVE:
+            values = str(self.rule)  # nobody's word causes it, so that only the reason tells one from another
         wish = f"{self.system}|{self.collection}|{subject}|{self.kind}|{','.join(self.causes)}|{values}"
         return blake2b(wish.encode(), digest_size=16).hexdigest()
 
