@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.link import Agreed, Link, Move
 from optsync.model.record import Origin, Side, Status, Value
+from optsync.model.scope import EVERYTHING
+from optsync.model.statement import StatementKind
 from optsync.reconcile.fields import FieldRule, merge
 from optsync.reconcile.membership import couple, join
 from optsync.reconcile.policy import Leave
@@ -26,7 +28,7 @@ from optsync.reconcile.undo import (
     why_not_return,
 )
 from optsync.reconcile.view import Intent, Point, Seen
-from tests.reconcile.places import NOW, around, before, contact, grant, member, out, policy
+from tests.reconcile.places import NOW, around, before, contact, grant, member, out, policy, say
 
 NAME = FieldRule(crm="NAME", esp="FNAME")
 LINK = Link(crm=1, esp=2, agreed={NAME.key: Agreed("new", "new")})
@@ -51,7 +53,7 @@ def copied(old: Value = "old", new: Value = "new", *, name: str = "FNAME", by: i
 
 
 def back(done: Done, seen: Seen | None, link: Link = LINK, point: Point = ANN) -> TakenBack:
-    return take_back(done, seen, [link], point, policy())
+    return take_back(done, seen, [link], point, policy(), now=NOW)
 
 
 def why(found: TakenBack) -> list[Why]:
@@ -215,7 +217,7 @@ def test_a_field_that_is_taken_back_is_written_whole() -> None:
     ],
 )
 def test_a_field_on_which_nobody_agreed_is_taken_back_alone(links: list[Link], done: Done) -> None:
-    found = take_back(done, THERE, links, ANN, policy())
+    found = take_back(done, THERE, links, ANN, policy(), now=NOW)
 
     assert (kept(found).after, kept(found).agreed, kept(found).counterpart) == ({"FNAME": "old"}, {}, None)
     assert found.settled is None
@@ -225,12 +227,12 @@ def test_only_what_is_taken_back_is_agreed_anew() -> None:
     city = FieldRule(crm="CITY", esp="TOWN")
     agreed = {NAME.key: Agreed("new", "new"), city.key: Agreed("x", "x")}
     done = replace(copied(), agreed=frozenset({NAME.key, city.key}))
-    found = take_back(done, THERE, [replace(LINK, agreed=agreed)], ANN, policy(fields=(NAME, city)))
+    found = take_back(done, THERE, [replace(LINK, agreed=agreed)], ANN, policy(fields=(NAME, city)), now=NOW)
 
     assert set(kept(found).agreed) == {NAME.key}
     assert found.settled == replace(LINK, agreed={**agreed, NAME.key: Agreed("new", "old")})
     unagreed = replace(done, agreed=frozenset({city.key}))
-    assert kept(take_back(unagreed, THERE, [replace(LINK, agreed=agreed)], ANN, policy())).agreed == {}
+    assert kept(take_back(unagreed, THERE, [replace(LINK, agreed=agreed)], ANN, policy(), now=NOW)).agreed == {}
 
 
 def test_a_write_that_changed_nothing_is_nothing_to_take_back() -> None:
@@ -340,13 +342,15 @@ def test_who_left_by_themself_is_not_put_back_on_the_list() -> None:
     told = before(10)
 
     assert why(back(ARCHIVED, shows, link, LEAVER)) == [Why.NEEDS_CONFIRMATION]
-    assert why(take_back(ARCHIVED, shows, [link], ANN, policy(), told=told)) == [Why.NEEDS_CONFIRMATION]
+    assert why(take_back(ARCHIVED, shows, [link], ANN, policy(), now=NOW, told=told)) == [Why.NEEDS_CONFIRMATION]
     assert kept(back(RETURNED, member(2), replace(LINK, is_kept=True), LEAVER)).left is True
     left_there = member(2, status=Status.OUT, origin=Origin.PERSON).record
-    assert why_not_return(ANN, left_there, None, policy()) is Why.NEEDS_CONFIRMATION
-    assert why_not_return(ANN, None, None, policy()) is None
-    assert why_not_return(ANN, None, told, policy()) is Why.NEEDS_CONFIRMATION
-    assert why_not_return(NO_ONE_ASKED, None, None, policy()) is Why.NOT_IN
+    assert why_not_return(ANN, left_there, None, policy(), NOW) is Why.NEEDS_CONFIRMATION
+    assert why_not_return(ANN, None, None, policy(), NOW) is None
+    assert why_not_return(ANN, None, told, policy(), NOW) is Why.NEEDS_CONFIRMATION
+    assert why_not_return(NO_ONE_ASKED, None, None, policy(), NOW) is Why.NOT_IN
+    unreached = replace(ANN, statements=(grant(), say(StatementKind.HARD_BOUNCE, 30, scope=EVERYTHING)))
+    assert why_not_return(unreached, None, None, policy(), NOW) is Why.UNDELIVERABLE
 
 
 def test_only_links_of_this_member_that_were_kept_are_freed() -> None:

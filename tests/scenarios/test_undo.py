@@ -333,3 +333,15 @@ def test_a_member_that_was_given_the_address_of_somebody_who_said_no_stays_archi
     assert [each.why for each in _part(report).not_undone] == ["touched_since"]
     w.use(w.transport)
     w.sync()
+
+
+@pytest.mark.rule("bounces are not wishes")
+def test_a_member_whose_mailbox_has_died_meanwhile_is_not_put_back_on_the_list(world: Make) -> None:
+    w = world(person(1), person(2), policy={"leave": "archive", "existing": "legacy_grant"})
+    left = _leave(w)
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"UF_CRM_EMAIL_BOUNCED": 1})
+    report = _undo(w, left)
+
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    assert [each.why for each in _part(report).not_undone] == ["undeliverable"]
+    w.sync()

@@ -9,7 +9,7 @@ from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.link import Agreed, Link
 from optsync.model.record import Record, Side, Status, Value
 from optsync.reconcile.asking import must_confirm
-from optsync.reconcile.consent import Wish
+from optsync.reconcile.consent import Deliverability, Wish
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.transforms import same
@@ -24,6 +24,7 @@ class Why(StrEnum):
     NOT_CONNECTED = "not_connected"
     NOT_IN = "not_in"
     NEEDS_CONFIRMATION = "needs_confirmation"
+    UNDELIVERABLE = "undeliverable"
     NOT_UNDOABLE = "cannot_be_undone"
     FORGOTTEN = "forgotten"
 
@@ -34,6 +35,7 @@ REASONS: Mapping[Why, str] = {
     Why.NOT_CONNECTED: "its system or list is not part of the configuration any more",
     Why.NOT_IN: "the person is not opted in, and nobody is put back on a list without that",
     Why.NEEDS_CONFIRMATION: "the person left there by themself: only they come back, by signing up there",
+    Why.UNDELIVERABLE: "no mail arrives at the address: optsync deliverable EMAIL --actor A --evidence TEXT",
     Why.NOT_UNDOABLE: "it cannot be taken back",
     Why.FORGOTTEN: "the person was forgotten since, and nothing is known of what was there before",
 }
@@ -96,6 +98,7 @@ def take_back(
     point: Point,
     policy: SyncPolicy,
     *,
+    now: datetime,
     told: datetime | None = None,
 ) -> TakenBack:
     """Decides on one change of a run. ``seen``: the record as it was just read, None where it is not there;
@@ -108,17 +111,21 @@ def take_back(
     if done.write is WriteKind.TAG:
         return _tags(done, seen, links, point)
     stays, intent = _archive(done, seen, links, point)
-    why = why_not_return(point, seen.record, told, policy) if intent and intent.status is Status.IN else None
+    why = why_not_return(point, seen.record, told, policy, now) if intent and intent.status is Status.IN else None
     if why is not None:
         return TakenBack(stays=(Stays(why=why),))
     return TakenBack(intent=intent, stays=stays)
 
 
-def why_not_return(point: Point, shows: Record | None, told: datetime | None, policy: SyncPolicy) -> Why | None:
-    """Why a member may not be put back on the list, None where they may: whoever is in, and did not leave there by
-    themself since. ``shows`` and ``told`` as for :func:`optsync.reconcile.asking.must_confirm`."""
+def why_not_return(
+    point: Point, shows: Record | None, told: datetime | None, policy: SyncPolicy, now: datetime
+) -> Why | None:
+    """Why a member may not be put back on the list, None where they may: whoever is in, is reached by mail, and did not
+    leave there by themself since. ``shows`` and ``told`` as for :func:`optsync.reconcile.asking.must_confirm`."""
     if point.standing(policy.scope, policy).wish is not Wish.IN:
         return Why.NOT_IN
+    if point.mailbox(now, policy) is Deliverability.HARD:
+        return Why.UNDELIVERABLE
     return Why.NEEDS_CONFIRMATION if must_confirm(point, shows, told, policy) else None
 
 

@@ -147,7 +147,8 @@ class Applier:
         about = unit.ledger.about({c.point_id for c in undone})
         points = {k: Point(key=k, address="", statements=said) for k, said in about.items()}
         told = left_by_self(unit, policy, list(points))
-        kept_out = {k for k, point in points.items() if why_not_return(point, None, told.get(k), policy)}
+        now = self._engine.clock.now()
+        kept_out = {k for k, point in points.items() if why_not_return(point, None, told.get(k), policy, now)}
         moved = {c.point_id for c in undone if observed[c.record_id or 0].points[:1] != (c.point_id,)}
         return {c.id for c in undone if c.kind is not ChangeKind.OPT_IN or c.point_id not in kept_out | moved}
 

@@ -212,7 +212,8 @@ class Undoing:
             members = [seen.key] if seen.side is Side.ESP else [done.counterpart or 0]
             links = list(unit.links.of(self._policy.name, members).values())
             point = Point(key=group[0].point_id, address="", statements=about[group[0].point_id])
-            back = take_back(done, seen, links, point, self._policy, told=told.get(point.key))
+            now = self._engine.clock.now()
+            back = take_back(done, seen, links, point, self._policy, now=now, told=told.get(point.key))
             if back.settled is not None:
                 unit.links.save(self._policy.name, [back.settled])
             if back.intent is not None:
