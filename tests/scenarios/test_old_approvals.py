@@ -8,9 +8,10 @@ import pytest
 from optsync.model.record import Status
 from optsync.sync import plans
 from optsync.sync.guard import NEW_MEANING
-from tests.scenarios.plans import MANY, Make, crowd, hold_opt_outs, may_send, part, plan
+from tests.scenarios.plans import LIMIT, MANY, SMALL, Make, crowd, held, hold_opt_outs, mark, may_send, part, plan
 from tests.scenarios.test_crashes import Killed, KillingStore
 from tests.scenarios.test_guard import EspDown
+from tests.scenarios.test_waiting import Meanwhile
 from tests.scenarios.world import CRM, ESP, World
 
 pytestmark = pytest.mark.rule("suspicious volume stops")
@@ -100,3 +101,21 @@ def test_an_approval_does_not_outlive_a_change_of_meaning(world: Make) -> None:
     assert uid is not None
     _approve(w, uid)
     assert all(w.esp_shows(email)["status"] == Status.OUT for email in MANY[:4])
+
+
+def test_what_comes_while_an_approved_plan_is_written_does_not_belie_the_approval(world: Make) -> None:
+    w = crowd(world, guard={**SMALL, "updates": LIMIT})
+    for email in MANY[:4]:
+        w.crm.act("set_field", email=email, field="city", value="Oslo")
+        w.esp.act("set_field", email=email, field="last_name", value="Bo")
+    uid = part(w.sync()).plan
+    assert uid is not None
+    w.use(Meanwhile(w, lambda: mark(w, MANY[2:]), seconds=70))
+    report = _approve(w, uid)
+    w.use(w.transport)
+
+    assert plan(w, uid).state == "approved"
+    assert [each.uid for each in held(w)] == [part(report).plan]
+    assert report.exit_code == 4
+    assert w.crm_shows(ANN)["fields"]["last_name"] == "Bo"
+    assert w.esp_shows(FAY)["status"] == Status.IN

@@ -22,7 +22,7 @@ def approve(engine: Engine, uid: str, *, actor: str, **options: Any) -> Report:
     plan = _require(engine, uid)
     report = _run(engine, plan, Word(actor=_actor(actor), approves=uid), options)
     newer = report.syncs[plan.sync].plan
-    if newer is not None:
+    if newer is not None and _is_held(engine, uid):  # not only what came while it was being written
         raise PlanHeld(
             f"plan {uid} was not applied: what arrived since it was held is too much by itself, and is held as plan "
             f"{newer}. Look at it (optsync runs show {report.run}), approve or reject {newer}, then approve {uid} again"
@@ -61,6 +61,12 @@ def _require(engine: Engine, uid: str) -> Plan:
     if plan.sync not in engine.bound.policies:
         raise CommandRefused(f"plan {uid} belongs to sync {plan.sync}, which is not configured any more")
     return plan
+
+
+def _is_held(engine: Engine, uid: str) -> bool:
+    with engine.store.reading() as unit:
+        plan = unit.plans.find(uid)
+    return plan is not None and plan.state == "held"
 
 
 def _actor(actor: str) -> str:
