@@ -119,3 +119,26 @@ def test_what_comes_while_an_approved_plan_is_written_does_not_belie_the_approva
     assert report.exit_code == 4
     assert w.crm_shows(ANN)["fields"]["last_name"] == "Bo"
     assert w.esp_shows(FAY)["status"] == Status.IN
+
+
+def test_what_is_held_when_the_meaning_changes_is_held_anew_for_that(world: Make) -> None:
+    w = crowd(world)
+    for email in MANY[:4]:
+        w.esp.act("admin_unsubscribe", email=email)
+    uid = part(w.sync()).plan
+    assert uid is not None
+
+    def other_flag(sync: dict[str, Any]) -> None:
+        sync["crm"]["opt_out"] = sync["crm"]["topics"].pop("events")
+        del sync["esp"]["topics"]["events"]
+
+    w.reconfigure(other_flag)
+    report = w.sync()
+
+    assert report.exit_code == 4
+    assert part(report).held_for[0]["reason"] == NEW_MEANING
+    assert [each.uid for each in held(w)] == [part(report).plan]
+    assert plan(w, uid).state == "superseded"
+    assert w.sync().exit_code == 0
+    _approve(w, held(w)[0].uid)
+    assert all(w.crm_shows(email)["topics"]["events"] for email in MANY[:4])

@@ -68,6 +68,8 @@ class Guard:
         self._known_meaning = unit.meta.get(meaning_key(self._sync))
         if self._known_meaning not in {None, self._meaning()}:
             unit.plans.lapse_all(self._sync)  # what was approved before says nothing of what the same would come to now
+            if not self._approving:
+                self._let_go_of_volumes(unit)
         return HeldChanges(self._engine, self._sync, self._approving, has_plans=self._has_plans)
 
     def _reject(self, unit: Unit) -> None:
@@ -83,6 +85,14 @@ class Guard:
         if plan is None or plan.state != "held":
             raise CommandRefused(f"plan {uid} is not held any more; nothing was changed")
         return plan
+
+    def _let_go_of_volumes(self, unit: Unit) -> None:
+        """What was held before the meaning changed would be written otherwise now: it is held anew, and says so."""
+        for plan in unit.plans.held(self._sync):
+            if not any("reason" in each for each in plan.reasons):
+                unit.points.mark([self._sync], unit.plans.points_of(plan.uid))
+                unit.plans.close(plan.uid, "superseded")
+                unit.issues.close(HELD, sync=self._sync, blocks=plan.uid, reason=NEW_MEANING)
 
     def _approved(self, unit: Unit) -> tuple[str, ...]:
         word = self._word
