@@ -12,6 +12,9 @@ from tests.connect.scripted import NOON, ok, session
 LOST = requests.ConnectionError("Connection aborted.")
 UNREACHED = requests.ConnectTimeout()
 REFUSED = requests.ConnectionError("HTTPSConnectionPool: NewConnectionError: refused")
+FOREIGN = requests.exceptions.SSLError("HTTPSConnectionPool: SSLCertVerificationError: self-signed certificate")
+GARBLED = requests.exceptions.SSLError("HTTPSConnectionPool: SSLError: bad record type")
+"""Seen when encryption breaks after the request was sent, while its answer comes in."""
 
 
 def test_an_answer_is_parsed_and_counted_and_every_request_has_a_time_limit() -> None:
@@ -52,7 +55,7 @@ def test_reads_and_repeatable_writes_are_sent_again(effect: Effect, failure: Exc
     assert len(script.sent) == 3 == http.calls
 
 
-@pytest.mark.parametrize("failure", [LOST, requests.ReadTimeout(), ok(b"", 500)])
+@pytest.mark.parametrize("failure", [LOST, GARBLED, requests.ReadTimeout(), ok(b"", 500)])
 def test_a_write_that_may_have_been_applied_is_not_sent_twice(failure: Exception) -> None:
     http, script = session(failure, ok())
     with pytest.raises(OutcomeUnknown):
@@ -60,7 +63,7 @@ def test_a_write_that_may_have_been_applied_is_not_sent_twice(failure: Exception
     assert len(script.sent) == 1
 
 
-@pytest.mark.parametrize("failure", [UNREACHED, REFUSED, ok(b"", 429), ok(b"", 503)])
+@pytest.mark.parametrize("failure", [UNREACHED, REFUSED, FOREIGN, ok(b"", 429), ok(b"", 503)])
 def test_a_write_that_was_certainly_not_applied_is_sent_again(failure: Exception) -> None:
     http, script = session(failure, ok(b"1"))
     assert http.send("POST", "x", effect=Effect.ONCE).body == 1

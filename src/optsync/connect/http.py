@@ -26,6 +26,8 @@ from optsync.errors import OutcomeUnknown, RateLimited, SystemUnavailable
 
 _log = structlog.get_logger(__name__)
 _LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
+_NOTHING_SENT = ("NewConnectionError", "NameResolutionError", "SSLCertVerificationError")
+"""Failures after which the request is certainly still here."""
 
 
 class Effect(StrEnum):
@@ -193,11 +195,12 @@ class HttpSession:
         try:
             request = self._prepared(method, url, params=params, data=data, use_auth=use_auth)
             return self._session.send(request, timeout=self._timeout, allow_redirects=False, proxies={})
-        except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
+        except requests.ConnectTimeout as error:
             raise TryAgain(f"no connection ({type(error).__name__})") from None
         except requests.ConnectionError as error:
-            refused = "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
-            raise TryAgain(f"connection failed ({_cause(error)})", maybe_applied=not refused) from None
+            # Encryption may break while the answer comes in, too: only a certificate is checked before all else.
+            is_refused = any(name in repr(error) for name in _NOTHING_SENT)
+            raise TryAgain(f"connection failed ({_cause(error)})", maybe_applied=not is_refused) from None
         except requests.RequestException as error:
             raise TryAgain(f"no usable answer ({type(error).__name__})", maybe_applied=True) from None
 
