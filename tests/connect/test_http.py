@@ -105,7 +105,12 @@ def test_a_vendors_retry_after_is_waited_for_in_either_form(value: str) -> None:
     assert 30 <= script.sent_at[1] - script.sent_at[0] <= 31
 
 
-@pytest.mark.parametrize("value", ["", "soon", "-5", "Wed, 99 Foo"])
+@pytest.mark.parametrize("value", ["86400", "Thu, 01 Jan 2099 00:00:00 GMT"])
+def test_a_vendor_that_asks_for_a_day_is_asked_again_before(value: str) -> None:
+    assert Answer(429, {"Retry-After": value}, None, False, "", b"").retry_after(NOON) == 900
+
+
+@pytest.mark.parametrize("value", ["", "soon", "-5", "²", "Wed, 99 Foo"])
 def test_an_unreadable_retry_after_counts_as_none(value: str) -> None:
     answer = Answer(429, {"Retry-After": value}, None, False, "", b"")
     assert answer.retry_after(NOON) is None

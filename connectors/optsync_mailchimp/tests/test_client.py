@@ -26,8 +26,8 @@ def _settings(**parts: Any) -> MailchimpSettings:
     return MailchimpSettings(**{"connector": "mailchimp", "api_key": _KEY, **parts})
 
 
-def _client() -> MailchimpClient:
-    clock = ManualClock(datetime(2026, 11, 1, tzinfo=UTC))
+def _client(clock: ManualClock | None = None) -> MailchimpClient:
+    clock = clock or ManualClock(datetime(2026, 11, 1, tzinfo=UTC))
     return MailchimpClient(_settings(), Context(system="mc", clock=clock, rng=random.Random(1)))
 
 
@@ -121,6 +121,15 @@ def test_a_refusal_of_the_edge_is_waited_out(answer: dict[str, Any]) -> None:
         client = _client()
         assert client.get("/lists/l/members/c1").is_ok
     assert client.calls == 2
+
+
+def test_an_edge_that_wants_us_away_for_a_day_does_not_stop_us_for_a_day() -> None:
+    clock = ManualClock(datetime(2026, 11, 1, tzinfo=UTC))
+    with responses.RequestsMock() as mocked:
+        mocked.get(_MEMBER, status=429, headers={"Retry-After": "86400"})
+        mocked.get(_MEMBER, json={"status": "subscribed"})
+        assert _client(clock).get("/lists/l/members/c1").is_ok
+    assert clock.monotonic() < 1000
 
 
 def test_a_limit_that_stays_in_force_is_named_so() -> None:

@@ -26,6 +26,7 @@ from optsync.errors import OutcomeUnknown, RateLimited, SystemUnavailable
 
 _log = structlog.get_logger(__name__)
 _LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
+_LONGEST_WAIT = 900.0
 _NOTHING_SENT = ("NewConnectionError", "NameResolutionError", "SSLCertVerificationError")
 """Failures after which the request is certainly still here."""
 
@@ -52,14 +53,14 @@ class Answer:
     content: bytes
 
     def retry_after(self, now: datetime) -> float | None:
-        """Seconds of a ``Retry-After`` in either form, None without one."""
+        """Seconds of a ``Retry-After`` in either form, never more than is waited for at once; None without one."""
         value = self.headers.get("Retry-After", "").strip()
         if not value:
             return None
-        if value.isdigit():
-            return float(value)
+        if value.isdecimal():
+            return min(float(value), _LONGEST_WAIT)
         moment = _moment(value)
-        return None if moment is None else max(0.0, (moment - now).total_seconds())
+        return None if moment is None else min(max(0.0, (moment - now).total_seconds()), _LONGEST_WAIT)
 
     @property
     def at(self) -> datetime | None:
@@ -239,7 +240,7 @@ class HttpSession:
         jitter = self._context.rng.uniform(0.5, 1.0)
         delay = max(after, 0.0) + jitter if after is not None else backoff * jitter
         _log.debug("retry", system=self._context.system, attempt=state.attempt_number, wait_s=round(delay, 2))
-        return min(delay, 900.0)
+        return min(delay, _LONGEST_WAIT)
 
     def _measure_offset(self, answer: Answer) -> None:
         theirs = answer.at
