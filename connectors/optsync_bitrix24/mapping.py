@@ -39,6 +39,8 @@ _TRUE = ("1", "y", "true")
 _FALSE = ("0", "n", "false")
 _PLAIN_TRUTHS = {"1": True, "Y": True, "0": False, "N": False}
 _FIRST_OF_FOUR_DIGITS = 1000
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+_END = datetime.max.replace(microsecond=0, tzinfo=UTC)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FLAGS = ("isRequired", "isReadOnly", "isMultiple", "isDynamic")
 
@@ -155,7 +157,11 @@ def moment(raw: Any, zone: tzinfo = UTC) -> datetime | None:
         when = datetime.fromisoformat(str(raw))
     except ValueError:
         raise ValueRefused("expected a date and time in ISO 8601") from None
-    return (when if when.tzinfo else when.replace(tzinfo=zone)).astimezone(UTC)
+    try:
+        return (when if when.tzinfo else when.replace(tzinfo=zone)).astimezone(UTC)
+    except OverflowError:
+        # "For ever" is what people write as the last day there is, and in UTC it may be over by then.
+        return _END if when.year > 1 else _BEGINNING
 
 
 def stamp(when: datetime) -> str:

@@ -283,6 +283,26 @@ def test_one_row_that_cannot_be_used_is_a_fault_of_its_own() -> None:
     assert [(fault.field, fault.value) for fault in page.faults] == [("ID", None), ("UF_CRM_OPT_OUT", "perhaps")]
 
 
+@pytest.mark.parametrize(
+    ("shown", "read"),
+    [
+        ("9999-12-31T23:59:59-05:00", "9999-12-31T23:59:59Z"),
+        ("0001-01-01T00:00:00+02:00", "1-01-01T00:00:00Z"),
+    ],
+)
+def test_a_date_beyond_the_calendar_hides_no_opt_out(shown: str, read: str) -> None:
+    made = world(people(2, opt_out=True))
+
+    def spoil(_: MockRequest, body: dict[str, Any]) -> Any:
+        _pages_of(body)["p0"][0]["LAST_ACTIVITY_TIME"] = shown
+        return body
+
+    made.spoil(spoil)
+    first, second = made.records(contacts("UF_CRM_OPT_OUT", "LAST_ACTIVITY_TIME")).values()
+    assert (first.fields["UF_CRM_OPT_OUT"], first.fields["LAST_ACTIVITY_TIME"]) == (True, read)
+    assert second.fields["UF_CRM_OPT_OUT"] is True
+
+
 @pytest.mark.parametrize("where", [{"TYP_ID": "CLIENT"}, {"EMAIL": ""}])
 def test_a_filter_that_the_portal_would_ignore_stops_the_read(where: dict[str, Any]) -> None:
     with pytest.raises(SystemUnavailable, match="contact"):
