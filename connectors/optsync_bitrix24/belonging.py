@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from optsync_bitrix24.mapping import Descriptor, Fields
+from optsync_bitrix24.mapping import CUSTOM, Descriptor, Fields
 from optsync_bitrix24.where import parted
 
 Test = Callable[[Mapping[str, Any]], bool | None]
@@ -35,6 +35,11 @@ def test_of(where: Mapping[str, Any], fields: Fields) -> Test | None:
 def names_in(where: Mapping[str, Any]) -> list[str]:
     """The fields that a test of such a filter looks at."""
     return [name for operator, name in map(parted, map(str, where)) if operator in _EQUALS]
+
+
+def custom_in(where: Mapping[str, Any]) -> list[str]:
+    """The custom fields that a filter asks for."""
+    return [name for _, name in map(parted, map(str, where)) if name.startswith(CUSTOM)]
 
 
 @dataclass(frozen=True, slots=True)

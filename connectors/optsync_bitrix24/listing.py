@@ -1,7 +1,7 @@
 """What every kind of reading shares: the portal's fields, the check of what is asked, rows into records."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from typing import Any, NamedTuple
 
@@ -12,10 +12,10 @@ from optsync.connect.http import Effect
 from optsync.errors import CredentialsRefused, RecordInvalid, SystemUnavailable
 from optsync.model.page import ReadSpec, RowFault
 from optsync.model.record import Record
-from optsync_bitrix24.belonging import Test, names_in, test_of
+from optsync_bitrix24.belonging import Test, custom_in, names_in, test_of
 from optsync_bitrix24.catalog import Catalog, fields_command
 from optsync_bitrix24.client import BatchReply, Client, Command
-from optsync_bitrix24.mapping import ENTITIES, Fields, is_wanted, select_for
+from optsync_bitrix24.mapping import CUSTOM, ENTITIES, Fields, is_wanted, select_for
 from optsync_bitrix24.refusals import Meaning, VendorError, meaning
 from optsync_bitrix24.rows import Rows
 from optsync_bitrix24.where import as_filter, faults
@@ -110,7 +110,7 @@ class Listing:
         known = self.known_fields(spec.collection)
         if self._is_sound(spec, known):
             return
-        lost = sorted(name for name in spec.fields | spec.topics if name.startswith("UF_") and name not in known)
+        lost = sorted(name for name in spec.fields | spec.topics if name.startswith(CUSTOM) and name not in known)
         wrong = [f"{key} {why}" for where, _ in _distinct(spec) for key, why in faults(where, known)]
         wrong += [f"the field {name} is not there any more" for name in lost]
         if wrong:
@@ -118,6 +118,18 @@ class Listing:
             advice = "nothing was read; correct the configuration or the portal"
             raise SystemUnavailable(self.system, f"{spec.collection}: {'; '.join(wrong)}; {advice}")
         self._sound = spec, known
+
+    def check_rows(self, spec: ReadSpec, select: Sequence[str], rows: Iterable[Filter]) -> None:
+        """Looks again at the portal's fields where a row lacks a custom one that was asked for, since a portal shows
+        empty ones, too: one that was deleted would read as a flag that everybody has taken back.
+
+        Raises:
+            SystemUnavailable: as :meth:`check_spec`.
+        """
+        if not all(is_whole(row, select) for row in rows):
+            self.catalog.doubt(spec.collection)
+            self.fields(spec.collection)
+            self.check_spec(spec)
 
     def _is_sound(self, spec: ReadSpec, known: Fields) -> bool:
         """Whether these very two were checked last: each batch of a read asks about the same."""
@@ -132,8 +144,9 @@ class Listing:
         return made
 
     def selected(self, spec: ReadSpec) -> list[str]:
-        """What a list call must select, with what tells the list scopes by itself."""
-        scoping = (name for where, _ in _distinct(spec) for name in names_in(where))
+        """What a list call must select, with what tells the list scopes by itself, and with every custom field that
+        they ask for: see :meth:`check_rows`."""
+        scoping = (name for where, _ in _distinct(spec) for name in [*names_in(where), *custom_in(where)])
         return list(dict.fromkeys([*select_for(spec), *scoping]))
 
     def scopes(self, spec: ReadSpec) -> list[Scope]:
@@ -206,6 +219,11 @@ def _distinct(spec: ReadSpec) -> list[tuple[Filter, tuple[str, ...]]]:
         else:
             same.append(name)
     return [(where, tuple(names)) for where, names in found]
+
+
+def is_whole(row: Filter, select: Sequence[str]) -> bool:
+    """Whether the row shows all custom fields that were asked for."""
+    return all(name in row for name in select if name.startswith(CUSTOM))
 
 
 def everybody(spec: ReadSpec) -> list[str]:

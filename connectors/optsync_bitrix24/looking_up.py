@@ -84,7 +84,9 @@ def _carry_out(listing: Listing, spec: ReadSpec, asked: Sequence[LookUp]) -> Non
             commands |= one.commands()
         reply = listing.ask(spec.collection, commands)
         listing.check_spec(spec)
-        asked = [one for one in asked if not one.take(reply)]
+        left = [one for one in asked if not one.take(reply)]
+        listing.check_rows(spec, asked[0].select, (row for one in asked for row in one.rows.values()))
+        asked = left
         if not asked:
             return
         listing.wait_or_raise(spec.collection, _first_error(asked, reply.errors))

@@ -23,6 +23,8 @@ _TYPE_PLACES = {"MAILING": 0, "WORK": 1, "HOME": 2, "OTHER": 3}
 ADDRESS_TYPES = tuple(_TYPE_PLACES)
 """Order of the kinds of an e-mail address. MAILING first: it is the one that somebody chose for mailings, and the
 one Bitrix24's own Marketing writes to."""
+CUSTOM = "UF_"
+"""How the names of custom fields begin."""
 MULTIFIELDS = ("PHONE", "EMAIL", "WEB", "IM", "LINK")
 _NATURES = {
     "boolean": "boolean",

@@ -7,7 +7,7 @@ from typing import Any
 
 from optsync.model.change import Fact, Outcome, Result
 from optsync.model.record import Record
-from optsync_bitrix24.mapping import Fields, ValueRefused, address_rows, value_of
+from optsync_bitrix24.mapping import CUSTOM, Fields, ValueRefused, address_rows, value_of
 from optsync_bitrix24.preparing import Job, invalid, refused
 from optsync_bitrix24.refusals import Meaning, VendorError, field_named_in, meaning
 
@@ -95,9 +95,15 @@ def _dropped(job: Job, after: After, fields: Fields) -> str | None:
     if after.row is None:
         return None
     for name, wanted in job.intended.items():
-        is_judged = name in after.row and fields[name].nature in _DROPPED_SILENTLY and wanted not in (None, "")
+        if wanted in (None, "", False):
+            continue
+        if name not in after.row:
+            # The portal ignores a field that was deleted since it was asked for, and shows all others.
+            if name.startswith(CUSTOM):
+                return name
+            continue
         # Another value than both may be somebody else's edit; nothing at all is a value that was dropped.
-        if is_judged and _shown(after.row, name, after, fields) is None:
+        if fields[name].nature in _DROPPED_SILENTLY and _shown(after.row, name, after, fields) is None:
             return name
     return None
 

@@ -89,6 +89,7 @@ class Reader:
         for walk in asked:
             walk.take(reply, pages[walk.name])
         if progress.data in asked:
+            self._listing.check_rows(spec, progress.data.select, (row for _, row in progress.data.rows))
             progress.buffer.extend(progress.data.rows)
             fault = RowFault(record="?", field="ID", message="the portal showed a row without an id")
             progress.faults.extend([fault] * progress.data.unusable)

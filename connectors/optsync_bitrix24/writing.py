@@ -11,7 +11,7 @@ from optsync.errors import OutcomeUnknown, SystemFailure
 from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
 from optsync.model.page import ReadSpec
 from optsync_bitrix24.joining import Parcel, joined
-from optsync_bitrix24.listing import Listing
+from optsync_bitrix24.listing import Listing, is_whole
 from optsync_bitrix24.looking_up import LookUp, look_ups, record_of
 from optsync_bitrix24.mapping import MULTIFIELDS, Fields
 from optsync_bitrix24.outcomes import After, outcome_of, soon
@@ -173,8 +173,10 @@ class Updater:
         after = After(is_known=False)
         if look_up is not None:
             record = str(job.write.record)
-            shown = record_of(self._listing, look_up, record)
-            after = After(is_known=True, row=look_up.rows.get(record), record=shown, zone=self._listing.zone)
+            row = look_up.rows.get(record)
+            # A field that is gone must not read as one that was taken back.
+            shown = record_of(self._listing, look_up, record) if row and is_whole(row, look_up.select) else None
+            after = After(is_known=True, row=row, record=shown, zone=self._listing.zone)
         wait = 2.0
         if error is not None and error.is_operating:
             wait = self._client.wait_after_limit(f"crm.{job.write.collection}.update")

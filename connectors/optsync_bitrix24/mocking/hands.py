@@ -7,7 +7,7 @@ from typing import Any
 
 from optsync.connect.mock import Person
 from optsync_bitrix24.mocking import people
-from optsync_bitrix24.mocking.catalogue import ENTITY_TYPES, MULTIFIELDS
+from optsync_bitrix24.mocking.catalogue import ENTITY_TYPES, MULTIFIELDS, Field
 from optsync_bitrix24.mocking.duplicates import absorb
 from optsync_bitrix24.mocking.faults import Faults
 from optsync_bitrix24.mocking.portal import Portal
@@ -40,6 +40,8 @@ class Hands:
             "edit": self._edit,
             "change_address": self._change_address,
             "add_address": self._add_address,
+            "delete_field": self._delete_field,
+            "add_field": self._add_field,
             "marketing_unsubscribe": self._marketing_unsubscribe,
             "fault": faults.add,
         }
@@ -151,6 +153,18 @@ class Hands:
             table.append(kept, "EMAIL", people.address_type(len(row.of_kind("EMAIL"))), address)
             table.set_multifields(row, kept)
             self._touch(table, row)
+
+    def _delete_field(self, field: str, entity: str = "contact") -> None:
+        """A custom field, with what everybody has in it. No record is stamped."""
+        table = self._portal.table(entity)
+        del table.fields[field]
+        for row in table.rows.values():
+            row.values.pop(field, None)
+
+    def _add_field(self, field: str, kind: str = "boolean", entity: str = "contact") -> None:
+        """A custom field, empty with everybody."""
+        table = self._portal.table(entity)
+        table.fields[field] = Field(name=field, type=kind, id=next(self._portal.store.field_ids))
 
     def _marketing_unsubscribe(self, email: str) -> None:
         """The mailing tool keeps its own list, which REST does not show."""

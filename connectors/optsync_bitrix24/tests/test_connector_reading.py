@@ -457,3 +457,30 @@ def test_an_unknown_option_has_the_fields_asked_for_again() -> None:
     made.ids(spec)
     sent = [msgspec.json.decode(request.body)["cmd"] for request in made.transport.requests]
     assert ["fields" in cmd for cmd in sent] == [True, False, True]
+
+
+@pytest.mark.parametrize("spec", [contacts("UF_CRM_OPT_OUT"), contacts(news={"!=UF_CRM_TOPIC_NEWS": True})])
+def test_a_custom_field_that_was_deleted_since_the_fields_were_asked_for_stops_the_read(spec: ReadSpec) -> None:
+    made = world(people(3, opt_out=True, crm_topics={"news": True}))
+    (first, *_) = made.ids(spec)
+    made.clock.advance(120)
+    made.mock.act("delete_field", field="UF_CRM_OPT_OUT")
+    made.mock.act("delete_field", field="UF_CRM_TOPIC_NEWS")
+    with pytest.raises(SystemUnavailable, match="UF_CRM_"):
+        made.ids(spec)
+    with pytest.raises(SystemUnavailable, match="UF_CRM_"):
+        made.connector.read_ids(spec, [first])
+
+
+def test_rows_that_leave_out_empty_custom_fields_are_read_as_well() -> None:
+    made = world(people(1))
+    spec = contacts("UF_CRM_OPT_OUT")
+    made.ids(spec)
+    made.clock.advance(120)
+
+    def sparse(_: MockRequest, body: dict[str, Any]) -> Any:
+        del _pages_of(body)["p0"][0]["UF_CRM_OPT_OUT"]
+        return body
+
+    made.spoil(sparse)
+    assert [record.fields["UF_CRM_OPT_OUT"] for record in made.records(spec).values()] == [None]

@@ -196,6 +196,14 @@ def test_a_command_without_an_answer_is_judged_by_the_read_back(position: int) -
     assert results == [Result.APPLIED] * 2
 
 
+def test_a_flag_whose_field_was_deleted_meanwhile_is_not_taken_for_written() -> None:
+    made = world(people(1))
+    (one,) = made.ids(_SPEC)
+    made.mock.act("delete_field", field=OPT_OUT)
+    (outcome,) = _write(made, status(one))
+    assert (outcome.result, outcome.field, outcome.record) == (Result.INVALID, OPT_OUT, None)
+
+
 def test_a_value_that_the_portal_dropped_without_a_word_is_invalid() -> None:
     made = world(people(1))
     (record,) = made.ids(_SPEC)
