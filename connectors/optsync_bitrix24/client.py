@@ -257,7 +257,9 @@ class Client:
 
     def _judge_foreign(self, answer: Answer) -> None:
         """Something answered that is not the REST module: a proxy, a firewall, a maintenance page."""
-        start = " ".join(re.sub(r"<[^>]*>", " ", answer.text).split())[:120]
+        # Redacted before it is cut: half a secret or half an address would not be found any more.
+        page = self._redactor.all(answer.content.decode("utf-8", "replace"))
+        start = " ".join(re.sub(r"<[^>]*>", " ", page).split())[:120]
         says = f"{self._method}: HTTP {answer.status}, no REST answer ({start})"
         if answer.status == 401:
             self._deny(f"the portal refuses the webhook; check webhook_url: {says}")

@@ -194,3 +194,12 @@ def test_a_webhook_is_taken_as_people_copy_it(tail: str) -> None:
     assert settings.webhook.base_url == f"{BASE}/rest/7/{SECRET}"
     assert settings.webhook.account == "127.0.0.1/b24"
     assert SECRET not in repr(settings)
+
+
+@pytest.mark.parametrize("length", range(80, 220, 7))
+@pytest.mark.parametrize("hidden", [SECRET, "ann@example.com"])
+def test_no_part_of_a_secret_or_an_address_is_told_where_a_page_is_cut(length: int, hidden: str) -> None:
+    client, _, _ = scripted(html_answer(404, f"<p>{'x' * length} {hidden} is not here</p>"))
+    with pytest.raises(SystemUnavailable) as caught:
+        client.call("profile", {}, effect=Effect.READ)
+    assert hidden[:4] not in str(caught.value)
