@@ -5,6 +5,7 @@ Source: Mailchimp Marketing API 3.0, List contact activity feed; Batch operation
 
 import io
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -22,7 +23,7 @@ FEW = 25
 """So many are asked one by one; more than these cost less together, and some minutes."""
 _UNSUB = "unsub"
 _QUERY: Mapping[str, str | int] = {"activity_filters": ",".join((_UNSUB, *BY_PERSON, UNSURE)), "count": 1000}
-_BROKEN = (tarfile.TarError, EOFError, OSError, msgspec.DecodeError)
+_BROKEN = (tarfile.TarError, zlib.error, EOFError, OSError, ValueError)
 
 Asked: TypeAlias = Mapping[str, datetime | None]
 
@@ -64,11 +65,12 @@ class Departing:
         reply = self._client.get(f"{path}/activity-feed", _QUERY)
         if reply.status == 404 and self._client.get(path, {"fields": "id"}).status == 404:
             return None  # deleted for good: nothing is left that could be told
-        if not reply.is_ok or not isinstance(reply.body.get("activity"), list):
+        items = reply.body.get("activity")
+        if not reply.is_ok or not isinstance(items, list) or not _is_told(items, since):
             raise SystemUnavailable(
                 self._client.system, f"a member's activity could not be read (HTTP {reply.status}); it is asked again"
             )
-        return _newest(reply.body["activity"], since)
+        return _newest(items, since)
 
     # many
 
@@ -94,11 +96,11 @@ class Departing:
         if batch.get("status") != "finished":
             return Departures(told={}, ticket=ticket)
         archive = self._client.download(str(batch.get("response_body_url") or ""))
-        told = {
-            str(item["operation_id"]): _newest(items, asked[str(item["operation_id"])])
-            for item in self._answers(archive)
-            if str(item.get("operation_id")) in asked and (items := _items(item, audience)) is not None
-        }
+        told: dict[str, Departure | None] = {}
+        for item in self._answers(archive):
+            record, items = str(item.get("operation_id")), _items(item, audience)
+            if record in asked and items is not None and _is_told(items, asked[record]):
+                told[record] = _newest(items, asked[record])
         if not told:
             record, since = next(iter(asked.items()))
             told = {record: self._one(audience, record, since)}
@@ -146,6 +148,12 @@ def _newest(items: list[Any], since: datetime | None) -> Departure | None:
     if newest is None or any(sign_up(item, newest.at) for item in shown):
         return None
     return newest
+
+
+def _is_told(items: list[Any], since: datetime | None) -> bool:
+    """Whether the activity tells when each opt-out was, as far as that matters: one without a time may be the newest."""
+    shown = [item for item in items if isinstance(item, dict) and item.get("activity_type") == _UNSUB]
+    return all(map(_departure, shown)) or _newest(items, since) is not None
 
 
 def _departure(item: Mapping[str, Any]) -> Departure | None:

@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -88,13 +89,20 @@ def test_the_newest_opt_out_is_told_with_what_the_feed_says_besides() -> None:
         ([unsub(1), {**unsub(2), "activity_type": "signup"}, unsub(3)], True),
         ([unsub(1), {**unsub(2), "activity_type": "generic_signup", "signup_category": "API"}], True),
         ([unsub(1), {**unsub(2), "activity_type": "open"}], True),
-        ([{**unsub(1), "created_at_timestamp": "soon"}], False),
+        ([unsub(1), {**unsub(0), "created_at_timestamp": "soon"}], True),
         ([{**unsub(1), "activity_type": "bounce"}, "nonsense", None], False),
         ([], False),
     ],
 )
 def test_only_a_later_sign_up_by_the_person_ends_an_opt_out(items: list[Any], is_told: bool) -> None:
     assert (one(World(numbered(1)), items) is not None) is is_told
+
+
+@pytest.mark.parametrize("at", ["soon", "", None, 1795300000])
+def test_an_opt_out_without_a_time_is_not_taken_for_none(at: Any) -> None:
+    world = World(numbered(1))
+    with pytest.raises(SystemUnavailable, match="asked again"):
+        one(world, [{**unsub(1), "created_at_timestamp": at}, {**unsub(2), "activity_type": "signup"}])
 
 
 def test_an_opt_out_counts_from_the_moment_on_that_is_asked_about() -> None:
@@ -230,6 +238,13 @@ def packed(files: Sequence[bytes], mode: Any = "w:gz") -> bytes:
     return target.getvalue()
 
 
+def damaged() -> bytes:
+    """Whole up to the middle of an answer."""
+    pressed = zlib.compressobj(wbits=31)
+    whole = packed([b"[]", b"[%s1]" % (b"1," * 30_000)], "w")
+    return pressed.compress(whole[:20_000]) + pressed.flush(zlib.Z_FULL_FLUSH) + b"\xff" * 50
+
+
 def answer_of(record: str, **parts: Any) -> dict[str, Any]:
     body = {"activity": [unsub(1)], "list_id": World(numbered(1)).spec.collection}
     return {"status_code": 200, "operation_id": record, "response": json.dumps(body), **parts}
@@ -282,8 +297,8 @@ def test_where_a_batch_has_no_answer_one_is_asked_for_the_reason() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"no archive", packed([b"{"]), packed([b"[]"] * 3)[:-20]],
-    ids=["nothing", "text", "half an answer", "half an archive"],  # an archive has the time in it, a name must not
+    [b"", b"no archive", packed([b"{"]), packed([b"[]"] * 3)[:-20], damaged(), packed([b'["\xff"]'])],
+    ids=["nothing", "text", "half an answer", "half an archive", "damaged", "no UTF-8"],  # an archive has the time in it, a name must not
 )
 def test_an_archive_that_is_none_has_answered_nothing(content: bytes) -> None:
     world, asked = crowd()
