@@ -1,5 +1,6 @@
 """Looks into a member's activity for a sign-up that the person made."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,8 @@ from optsync_mailchimp.mapping import parse_time
 BY_PERSON = ("signup", "landing_page_signup", "website_signup", "squatter_signup")
 UNSURE = "generic_signup"
 _NOT_BY_PERSON = ("api", "import", "admin")
+_AS_WORDS = re.compile(rf"(?<![^\W\d_])(?:{'|'.join(_NOT_BY_PERSON)})(?![^\W\d_])")
+"""Where the kind of sign-up is a person's, what is told besides may be a title: "Important news", "The capital"."""
 
 
 def confirm_opt_in(client: MailchimpClient, audience: str, record: str, since: datetime) -> SignUp | None:
@@ -40,7 +43,7 @@ def sign_up(item: Mapping[str, Any], since: datetime) -> SignUp | None:
         return None
     detail = {key: value for key, value in item.items() if isinstance(value, str) and value}
     told = " ".join(value.casefold() for key, value in detail.items() if key != "activity_type")
-    if any(word in told for word in _NOT_BY_PERSON):
+    if _AS_WORDS.search(told) if kind != UNSURE else any(word in told for word in _NOT_BY_PERSON):
         return None
     # A generic one counts only if it names where the person signed up.
     is_sourced = any(key not in ("activity_type", "created_at_timestamp") for key in detail)
