@@ -154,7 +154,10 @@ class MailmanClient:
         query = urlencode([*terms, ("count", str(count)), ("page", str(page))])
         body = self._object(self._read(f"{path}?{query}"))
         # An empty page has no key `entries` at all.
-        return Rows(entries=tuple(body.get("entries", ())), total=int(body["total_size"]))
+        entries, total = body.get("entries", []), body.get("total_size")
+        if not isinstance(entries, list) or not isinstance(total, int) or not all(isinstance(e, dict) for e in entries):
+            raise SystemUnavailable(self._system, "an answer without rows and their number; nothing was inferred")
+        return Rows(entries=tuple(entries), total=total)
 
     def _get(self, path: str) -> Mapping[str, Any]:
         return self._object(self._read(path))
@@ -186,6 +189,9 @@ class MailmanClient:
         if answer.status < 300 and answer.content and not answer.is_json:
             # Cut off on its way, or a proxy's own page: what was asked for may have been done.
             raise TryAgain(f"HTTP {answer.status} without a whole answer", maybe_applied=True)
+        if answer.text.lstrip().startswith("<"):
+            # A proxy's page says nothing about a member, least of all that they have left.
+            raise TryAgain(f"HTTP {answer.status} with a page instead of an answer")
 
 
 def describe(answer: Answer) -> str:

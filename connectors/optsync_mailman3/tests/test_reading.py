@@ -107,6 +107,27 @@ def test_a_list_that_is_gone_is_a_failure_and_not_an_empty_list(server: response
         connector().read_ids(SPEC, ["in@example.com"])
 
 
+def test_a_proxys_page_about_a_member_does_not_mean_that_they_have_left(server: responses.RequestsMock) -> None:
+    server.get(f"{BASE}/members/find", json=collection([row("in@example.com")]))
+    server.get(f"{BASE}/members/m1/all/preferences", status=404, body="\n<html>Not Found</html>")
+    waiting(server)
+    with pytest.raises(SystemUnavailable):
+        connector().read_ids(SPEC, ["in@example.com"])
+
+
+@pytest.mark.parametrize(
+    "body", [{"status": "ok"}, {"total_size": "1"}, {"total_size": 1, "entries": ["in@example.com"]}]
+)
+def test_an_answer_without_rows_is_a_failure_and_nobody_has_left(server: responses.RequestsMock, body: object) -> None:
+    server.get(f"{BASE}/members/find", json=body)
+    server.get(f"{BASE}/lists/{LIST}/roster/member", json=body)
+    server.get(f"{BASE}/lists/{LIST}/requests", json=body)
+    with pytest.raises(SystemUnavailable):
+        connector().read_ids(SPEC, ["in@example.com"])
+    with pytest.raises(SystemUnavailable):
+        list(connector().read(SPEC, None))
+
+
 def test_a_look_up_leaves_out_who_is_not_there(server: responses.RequestsMock) -> None:
     shows(server, "in@example.com", m1="enabled")
     shows(server, "gone@example.com")
