@@ -151,7 +151,7 @@ def _newest(items: list[Any], since: datetime | None) -> Departure | None:
 
 
 def _is_told(items: list[Any], since: datetime | None) -> bool:
-    """Whether the activity tells when each opt-out was, as far as that matters: one without a time may be the newest."""
+    """Whether it tells when each opt-out was, as far as that matters: one without a time may be the newest."""
     shown = [item for item in items if isinstance(item, dict) and item.get("activity_type") == _UNSUB]
     return all(map(_departure, shown)) or _newest(items, since) is not None
 

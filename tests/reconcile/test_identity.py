@@ -230,6 +230,7 @@ def test_a_pair_at_rest_does_not_hide_the_restrictions_of_the_next() -> None:
     found = around(contact(0, (7,)), away, RECORD, MEMBER, said=said, links=links)
 
     assert [key for key, _ in shared_restrictions([1, 6], found, able())] == [5, 5]
+    assert [key for key, _ in shared_restrictions([1], found, able())] == [5, 5]
 
 
 def test_a_refused_archive_is_not_tried_again() -> None:

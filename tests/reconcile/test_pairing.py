@@ -57,9 +57,11 @@ def test_a_link_is_remembered_where_it_is_news(
 
 
 def test_what_another_holder_agreed_on_before_is_forgotten_and_nothing_else_of_it() -> None:
-    mine, other = replace(JOINED, agreed={NAME.key: SAME}), Link(crm=7, esp=2, agreed={NAME.key: SAME}, left=True)
+    moves = {NAME.key: about_to("b", "a")}
+    mine = replace(JOINED, agreed={NAME.key: SAME})
+    other = Link(crm=7, esp=2, agreed={NAME.key: SAME}, moves=moves, left=True)
 
-    assert paired({"NAME": "a"}, {"FNAME": "a"}, mine, other).settled == (replace(other, agreed={}),)
+    assert paired({"NAME": "a"}, {"FNAME": "a"}, mine, other).settled == (replace(other, agreed={}, moves={}),)
     assert paired({"NAME": "a"}, {"FNAME": "a"}, mine, replace(other, agreed={})).settled == ()
     assert paired({"NAME": "a"}, {"FNAME": "a"}, mine, replace(other, esp=9)).settled == ()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from optsync.errors import OptsyncError
+from optsync.model.change import Fact
 from optsync.model.statement import Source
 from optsync.sync.administer import deliverable, opt_in, opt_out
 from optsync.sync.forget import forget
@@ -72,6 +73,11 @@ def held(stage: Stage) -> tuple[str, list[str]]:
         uid = unit.plans.held(SYNC)[0].uid
         points = unit.plans.points_of(uid)
         return uid, sorted(unit.points.addresses(points).values())
+
+
+def found_gone(report: Report | None) -> bool:
+    """Whether a write found a record deleted, of which no reading tells: what follows from that is decided after it."""
+    return report is not None and any(c.fact == Fact.GONE for c in report.syncs[SYNC].changes)
 
 
 def spoken(world: World, word: str) -> Word:

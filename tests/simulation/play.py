@@ -14,7 +14,7 @@ from optsync.sync.undo import undo
 from optsync.sync.word import Word
 from optsync_mailchimp import reading
 from tests.simulation.coverage import Coverage
-from tests.simulation.desk import ACTOR, held, operate, spoken
+from tests.simulation.desk import ACTOR, found_gone, held, operate, spoken
 from tests.simulation.hands import carry_out, claimed, sight
 from tests.simulation.law import Inspector, Judge, Law, Violation
 from tests.simulation.ledger import Books
@@ -337,7 +337,7 @@ class Player:
         self._books.close()
 
     def _settle(self) -> None:
-        """Two cycles may write after whatever an operator lets go, the next one must not."""
+        """Two cycles may write after what an operator lets go or a write finds deleted, the next one must not."""
         wrote = 0
         for _ in range(_PATIENCE):
             writes, world = self._line.writes, sight(self.stage)
@@ -345,7 +345,7 @@ class Player:
             # A read that broke off is ended first; what came since is read by the next one.
             is_still = self._line.writes == writes and sight(self.stage) == world and not self._is_rough
             self._is_rough = False
-            if not self._is_decided():
+            if not self._is_decided() or found_gone(report):
                 wrote = 0
             elif is_still:
                 self.counts[Law.SETTLES] += 1

@@ -298,7 +298,8 @@ def test_where_a_batch_has_no_answer_one_is_asked_for_the_reason() -> None:
 @pytest.mark.parametrize(
     "content",
     [b"", b"no archive", packed([b"{"]), packed([b"[]"] * 3)[:-20], damaged(), packed([b'["\xff"]'])],
-    ids=["nothing", "text", "half an answer", "half an archive", "damaged", "no UTF-8"],  # an archive has the time in it, a name must not
+    # An archive has the time in it, and a name must not.
+    ids=["nothing", "text", "half an answer", "half an archive", "damaged", "no UTF-8"],
 )
 def test_an_archive_that_is_none_has_answered_nothing(content: bytes) -> None:
     world, asked = crowd()

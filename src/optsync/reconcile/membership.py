@@ -291,8 +291,10 @@ def _return(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator
     """Whoever belongs to the list again gets back what optsync took: the tag goes, an archived member returns if
     the person still is in. What people archived stays archived."""
     member = pair.member
-    left = [link for link in around.by_member.get(member.key, ()) if link.left] if member is not None else []
-    if member is None or not left:
+    if member is None:
+        return
+    left = [link for link in around.by_member.get(member.key, ()) if link.left]
+    if not left:
         return
     is_archived = member.record.status is Status.ARCHIVED
     if is_archived and (left[0].is_tag or not may_return(pair.point, around, policy)):
