@@ -320,3 +320,5 @@ def test_questions_that_every_cycle_asks_are_answered_from_indexes(store: Store)
     assert (
         plans(store, questions[4]) == "SEARCH change USING INDEX ix_change_open (sync=? AND priority>? AND priority<?)"
     )
+    links = plans(store, lambda unit: unit.links.of("letter", keys[:500]))
+    assert "SEARCH link USING INDEX ix_link_esp_record (esp_record=?)" in links

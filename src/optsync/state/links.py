@@ -16,7 +16,9 @@ from optsync.state.words import numbered
 
 _OF_SYNC = link.c.sync == bindparam("of")
 _COLUMNS = (link.c.crm_record, link.c.esp_record, link.c.shape, link.c.agreed, link.c.frozen)
-_OF = Prepared(sa.select(*_COLUMNS).where(_OF_SYNC, link.c.esp_record.in_(any_of("members"))))
+# Not the bare column: given the choice, SQLite reads all links of the sync, which is the beginning of their key.
+_IS_OF_SYNC = link.c.sync.concat("") == bindparam("of")
+_OF = Prepared(sa.select(*_COLUMNS).where(_IS_OF_SYNC, link.c.esp_record.in_(any_of("members"))))
 _PARTNERS = (
     Prepared(sa.select(link.c.esp_record).where(_OF_SYNC, link.c.crm_record.in_(any_of("records")))),
     Prepared(sa.select(link.c.crm_record).where(_OF_SYNC, link.c.esp_record.in_(any_of("records")))),
