@@ -29,6 +29,9 @@ _PRAGMAS = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA busy_timeout=10000",
     "PRAGMA cache_size=-65536",
+    # A first sync touches the same pages of its indexes again and again: what is in the log is written back once for
+    # many transactions (32 MiB), and not after each of them.
+    "PRAGMA wal_autocheckpoint=8192",
     "PRAGMA journal_size_limit=67108864",
     # What is deleted or replaced is overwritten, so that forgotten people are not left in free pages.
     "PRAGMA secure_delete=ON",
