@@ -1,10 +1,11 @@
 """Writes to one record of one system, and what became of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
+from optsync.model.quick import quick_dataclass
 from optsync.model.record import Record, Status, Value
 
 
@@ -49,7 +50,7 @@ class WriteKind(StrEnum):
     TAG = "tag"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class GrantEvidence:
     """What proves an opt-in that is written to another system; all of it may be missing."""
 
@@ -59,7 +60,7 @@ class GrantEvidence:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
     """One intended write, in neutral words.
 
@@ -117,7 +118,7 @@ class Fact(StrEnum):
     NOT_ALLOWED = "not_allowed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """One per write, in the order of the writes."""
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from optsync.model.quick import quick_dataclass
 from optsync.model.record import Side, Value
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Agreed:
     """What both sides showed when they last agreed (or their difference was accepted), each in its own form."""
 
@@ -27,7 +28,7 @@ class Move:
     bounces: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """A CRM record and a member that were joined in a sync; ``agreed`` and ``moves`` by field rule. A rule in
     ``frozen`` copies nothing until both sides show the same. ``left``: optsync archived or tagged the member when the

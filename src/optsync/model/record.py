@@ -1,10 +1,12 @@
 """Records: what a system showed, in neutral words."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
+
+from optsync.model.quick import quick_dataclass
 
 Value: TypeAlias = str | bool | int | float | tuple[str, ...] | None
 """A canonical field value. Dates are ``YYYY-MM-DD``; date-times ISO 8601 in UTC with a ``Z``; lists of
@@ -50,7 +52,7 @@ BY_THEMSELF = frozenset({Origin.PERSON, Origin.COMPLAINT})
 """An out of these is the person's own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A row of one collection of one system, as read.
 

@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import IntEnum, StrEnum
+
+from optsync.model.quick import quick_dataclass
 
 
 class StatementKind(StrEnum):
@@ -54,7 +56,7 @@ class Strength(IntEnum):
     """Lifts every out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
     """One fact about one contact point. All times are aware, UTC, already corrected for the clock's offset.
 

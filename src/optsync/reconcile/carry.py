@@ -1,9 +1,10 @@
 """What follows a person from one address to another: restrictions always, grants only with evidence."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from optsync.model.quick import quick_dataclass
 from optsync.model.scope import contains
 from optsync.model.statement import Statement, StatementKind, state
 from optsync.reconcile.consent import Wish, standing, unbeaten
@@ -11,7 +12,7 @@ from optsync.reconcile.consent import Wish, standing, unbeaten
 _CARRIED = "carried"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
     """A change of address: when it happened by whose clock, when it was seen, and on which record. ``since``: when it
     may have happened at the earliest, if that is another time: where no stamp tells of it, the record was last seen

@@ -12,6 +12,7 @@ from enum import StrEnum
 from operator import attrgetter
 
 from optsync.model import scope as scopes
+from optsync.model.quick import quick_dataclass
 from optsync.model.scope import Basis, Kind, Purpose
 from optsync.model.statement import Statement, StatementKind, Strength
 
@@ -29,7 +30,7 @@ class Wish(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Standing:
     """``decided_by`` is the newest unbeaten out, else the newest grant, else the open request."""
 

@@ -7,6 +7,7 @@ an in is. What we wrote ourselves and had confirmed is part of what was observed
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from optsync.model.quick import quick_dataclass
 from optsync.model.record import BY_THEMSELF, Origin, Record, Side, Status
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
@@ -19,7 +20,7 @@ from optsync.reconcile.representation import IS_NOT_THERE, Representation, Shown
 _SHOWS_NO_IN = frozenset({Status.PENDING, Status.ABSENT, Status.ARCHIVED})
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Said:
     """A statement for the record's primary address, or for all of its addresses.
 
@@ -32,7 +33,7 @@ class Said:
     needs_confirmation: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Claim:
     """The record came to show "in" for the scope; if the standing stays out, that is a refused opt-in."""
 
@@ -49,7 +50,7 @@ class Doubt:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class Detected:
     said: tuple[Said, ...] = ()
     claims: tuple[Claim, ...] = ()

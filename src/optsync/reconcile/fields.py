@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from optsync.model.link import Agreed
+from optsync.model.quick import quick_dataclass
 from optsync.model.record import Side, Value
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.transforms import Transform, canonical, same
@@ -41,7 +42,7 @@ class FieldRule:
         return self.transform.forward(crm.get(self.crm), crm) if self.transform.reads_others else crm.get(self.crm)
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Verdict:
     """``target`` is the side to write ``value`` to, None to leave both; ``agreed`` is what to remember then.
 
@@ -93,7 +94,7 @@ def _another_than(value: Value) -> Value:
     return None if canonical(value) is not None else "?"
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class _Now:
     """The two values, the CRM's in the ESP's form, and what is remembered of it."""
 

@@ -1,11 +1,12 @@
 """Joining the two sides at one contact point: who owns it, entering and leaving the list."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.link import Agreed, Link
+from optsync.model.quick import quick_dataclass
 from optsync.model.record import Record, Side, Status, Value
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
 from optsync.reconcile.asking import enters_asked, must_confirm, to_confirm, why_not_ask
@@ -24,7 +25,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LEFT_TAG = "left list"
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Couple:
     """Who owns a contact point on either side of a sync."""
 

@@ -1,11 +1,12 @@
 """The mapped fields of two joined records: what is copied, what is remembered, what a person is asked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.link import Agreed, Link
+from optsync.model.quick import quick_dataclass
 from optsync.model.record import Side, Status, Value
 from optsync.reconcile.consent import Wish
 from optsync.reconcile.fields import are_equal, merge
@@ -43,7 +44,7 @@ def _former(owner: Seen, member: Seen, around: Neighbourhood) -> tuple[Link, ...
     return tuple(replace(link, agreed={}, moves={}) for link in links if link.crm != owner.key and link.agreed)
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class _Merged:
     """``pending``: what is written to either side, by field name. ``link``: what is remembered without a write."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from optsync.model.contact_point import same_mailbox
+from optsync.model.quick import quick_dataclass
 from optsync.model.record import Record, Side, Status, Value
 from optsync.model.statement import Strength
 
@@ -43,7 +44,7 @@ class Representation:
         return bool(self.opt_out or self.opt_in)
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Shown:
     """``is_contradictory``: both flags are set."""
 

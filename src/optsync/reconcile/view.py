@@ -8,6 +8,7 @@ from hashlib import blake2b
 from optsync.model.change import ChangeKind, GrantEvidence, WriteKind
 from optsync.model.contact_point import InvalidAddress, normalise, sendable
 from optsync.model.link import Agreed, Link
+from optsync.model.quick import quick_dataclass
 from optsync.model.record import Record, Side, Status, Value
 from optsync.model.statement import Statement
 from optsync.reconcile.consent import Deliverability, Standing, deliverability_of, effective, standing_of
@@ -15,7 +16,7 @@ from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.rules import Rule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """A record as last observed. ``points`` are the keys of its addresses, the primary first; unusable
     addresses are left out. ``is_gone``: believed deleted, or off the roster."""
@@ -33,7 +34,7 @@ class Seen:
         return self.points[0] if self.points else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """A contact point with everything that was said about it. ``is_forgotten``: its address was erased, and it gets
     nothing but outs."""
@@ -156,7 +157,7 @@ class Neighbourhood:
         return bool(self.blocked) and intent.fingerprint in self.blocked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """One change that should be made: to one record, about one thing."""
 
@@ -215,7 +216,7 @@ class Question:
     about: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """``settled`` are links whose agreement is remembered as it is, without a write; ``skipped`` says why a
     record gets nothing."""

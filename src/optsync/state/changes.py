@@ -1,7 +1,7 @@
 """Changes: plan, outbox, journal and undo log in one table."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from optsync.clock import Clock
 from optsync.model.change import ChangeKind, ChangeState
+from optsync.model.quick import quick_dataclass
 from optsync.model.record import Value
 from optsync.state import change_sql as sql
 from optsync.state.change_codec import decode_deed, encode_deed
@@ -19,7 +20,7 @@ from optsync.state.schema import backlog, change
 from optsync.state.words import numbered
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class NewChange:
     """A change to be journaled. ``write`` is what the apply step needs to build the vendor's write. ``plan``: the
     plan with which a person has approved it."""
@@ -40,7 +41,7 @@ class NewChange:
     plan: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """A journaled change. ``record`` is the system's id of the record, None before a create was answered."""
 
@@ -104,7 +105,7 @@ class Left(NamedTuple):
     point: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
     """What became of a change. ``record_id``: of the record that it made; None leaves what is known."""
 

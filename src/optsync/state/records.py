@@ -1,7 +1,6 @@
 """Observed records: what each system showed when it was last read or written."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
+from optsync.model.quick import quick_dataclass
 from optsync.model.record import Record
 from optsync.state.codec import decode_record, encode_record, fingerprint_of
 from optsync.state.columns import Key
@@ -119,7 +119,7 @@ _OUTCOMES = _outcomes()
 _NONE: Mapping[str, bytes] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """A stored record. ``points`` are the keys of its usable addresses in order."""
 

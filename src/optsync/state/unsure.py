@@ -1,14 +1,15 @@
 """Writes whose outcome is not known: what their records would show."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from optsync.model.quick import quick_dataclass
 from optsync.state.codec import dumps, loads
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class Unsure:
     """Values of a write whose answer is not known yet."""
 

@@ -8,6 +8,7 @@ from optsync.connect.contract import Absence
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.masking import mask, mask_words
 from optsync.model.page import Page, RowFault
+from optsync.model.quick import quick_dataclass
 from optsync.model.record import Record, Side, Status
 from optsync.model.statement import Statement
 from optsync.reconcile.departure import hidden_since, may_hide
@@ -46,7 +47,7 @@ class Circumstances:
     aside: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class _News:
     """A record whose reading differs from what was stored, with what follows from it."""
 
@@ -57,7 +58,7 @@ class _News:
     has_more: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_dataclass(frozen=True, slots=True, kw_only=True)
 class PendingClaim:
     """A record came to show "in"; whether that is refused is judged when every side was read."""
 
