@@ -4,6 +4,7 @@ A record's stamp alone says nothing: any edit moves it. Evidence of an out is ne
 an in is. What we wrote ourselves and had confirmed is part of what was observed, so it makes no transition.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -328,9 +329,9 @@ class _Teller:
         at, clock, proof = self.evidence
         needs_confirmation = clock is not None and self.rep.stamp_nominates and strength is Strength.EVIDENCED
         statement = self._statement(
-            StatementKind.GRANT, scope, at=at, clock=clock, source=self._source(), strength=strength
+            StatementKind.GRANT, scope, at=at, clock=clock, source=self._source(), strength=strength, evidence=proof
         )
-        self.said.append(Said(replace(statement, evidence=proof), needs_confirmation=needs_confirmation))
+        self.said.append(Said(statement, needs_confirmation=needs_confirmation))
 
     def _clock_is_unknown(self) -> bool:
         return self.reading.offset is None
@@ -381,6 +382,7 @@ class _Teller:
         source: Source,
         strength: Strength,
         is_personal: bool = False,
+        evidence: Mapping[str, str] | None = None,
     ) -> Statement:
         return state(
             scope=scope,
@@ -397,4 +399,5 @@ class _Teller:
             else None,
             system=self.reading.system,
             record=self.now.id,
+            evidence=evidence,
         )

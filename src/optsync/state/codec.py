@@ -107,6 +107,7 @@ def _shape_of(present: tuple[bool, ...], topics: Names, fields: Names, lists: fr
     return dumps((list(compress(_ATTRIBUTES, present)), topics, fields, sorted(lists)))
 
 
+@lru_cache(maxsize=2048)  # while a batch is written its records are looked at several times
 def decode_record(rid: str, shape: str, data: bytes) -> Record:
     """The record of that id from its stored form."""
     present, topics, fields, lists = _of_shape(shape)

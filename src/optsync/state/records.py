@@ -68,8 +68,9 @@ _DROP_POINTS = Prepared(sa.delete(record_point).where(record_point.c.record_id.i
 _ADD_POINT = Prepared(
     sa.insert(record_point).values(record_id=bindparam("record"), position=bindparam("at"), point_id=bindparam("point"))
 )
+_PARTS = ("id", "source_id", "rid", "shape", "data", "read_at", "missing_since", "is_gone", "unsure")
 _LOAD = Prepared(
-    sa.select(system_record, source.c.system, source.c.collection)
+    sa.select(*(system_record.c[name] for name in _PARTS), source.c.system, source.c.collection)
     .join(source, source.c.id == system_record.c.source_id)
     .where(_LISTED)
     .order_by(system_record.c.id)

@@ -34,14 +34,13 @@ class Unsure:
 
     def without(self, answered: "Unsure") -> "Unsure | None":
         """What is open still when the answer to one of the writes has come; None if nothing is."""
-        left = replace(
-            self,
-            status=None if answered.status else self.status,
-            topics={name: wanted for name, wanted in self.topics.items() if name not in answered.topics},
-            fields={name: value for name, value in self.fields.items() if name not in answered.fields},
-            address=None if answered.address else self.address,
-        )
-        return left if left.status or left.topics or left.fields or left.address else None
+        status = None if answered.status else self.status
+        topics = {name: wanted for name, wanted in self.topics.items() if name not in answered.topics}
+        fields = {name: value for name, value in self.fields.items() if name not in answered.fields}
+        address = None if answered.address else self.address
+        if not (status or topics or fields or address):
+            return None
+        return Unsure(sent_at=self.sent_at, status=status, topics=topics, fields=fields, address=address)
 
 
 def dump_unsure(unsure: Unsure) -> str:

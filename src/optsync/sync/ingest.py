@@ -126,7 +126,7 @@ class Ingest:
         olds = {o.record.id: o for o in self._unit.records.load(known[r].key for r in fresh if r in known)}
         news = [n for rid, record in fresh.items() if (n := self._examine(record, olds.get(rid))) is not None]
         self._let_back(news)
-        news = self._without_former_selves([replace(n, record=self.screen.keep(n.record)) for n in news])
+        news = self._without_former_selves([self._kept(n) for n in news])
         if self._source.is_known or self._source.full_at is not None:
             self._carrier.find_merged(news, {*shown, *(fault.record for fault in sifted.faults)})
         self._unit.records.replace(self._stamped, at=self._now.seen_at)
@@ -149,8 +149,8 @@ class Ingest:
     # one record
 
     def _examine(self, record: Record, old: Observed | None) -> _News | None:
-        if old is not None and self._now.keeps_lists:
-            record = replace(record, lists=record.lists or old.record.lists)
+        if old is not None and self._now.keeps_lists and not record.lists and old.record.lists:
+            record = replace(record, lists=old.record.lists)
         if old is not None and self._binding.side is Side.ESP:
             record = with_untold(record, old.record)
         self._look_for_hidden(record, old)
@@ -229,6 +229,11 @@ class Ingest:
             else replace(n, old=replace(n.old, points=tuple(p for p in n.old.points if p not in former)))
             for n in news
         ]
+
+    def _kept(self, item: _News) -> _News:
+        """With what may be stored of the record."""
+        kept = self.screen.keep(item.record)
+        return item if kept is item.record else replace(item, record=kept)
 
     def _true_id(self, rid: str) -> str:
         return self.screen.true_ids.get(rid, rid)

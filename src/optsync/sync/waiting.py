@@ -55,9 +55,8 @@ def still_follow(unit: Unit, engine: Engine, changes: Sequence[Change], *, run: 
     spoken = set(unit.points.still_waiting(sync, {c.point_id for c in changes}))
     quiet = [c for c in changes if c.point_id not in spoken]
     holders = {o.key: o for o in unit.records.load(c.record_id for c in quiet if c.record_id is not None)}
-    values = [c for c in quiet if c.write["kind"] == WriteKind.FIELDS and c.kind is ChangeKind.FIELD]
-    found = {c.id for c in values if _shows(holders.get(c.record_id or 0), c)}
-    others = [c for c in quiet if c not in values]
+    found = {c.id for c in quiet if _is_value(c) and _shows(holders.get(c.record_id or 0), c)}
+    others = [c for c in quiet if not _is_value(c)]
     if not others:
         return found
     policy = engine.bound.policies[sync]
@@ -68,6 +67,11 @@ def still_follow(unit: Unit, engine: Engine, changes: Sequence[Change], *, run: 
     decision = decide(together(keys, around), around, policy)
     wanted = {_essence(new_change(policy.name, intent)) for intent in decision.intents}
     return found | {c.id for c in others if _essence(c) in wanted}
+
+
+def _is_value(change: Change) -> bool:
+    """Whether it permits nothing and restricts nothing."""
+    return change.kind is ChangeKind.FIELD and change.write["kind"] == WriteKind.FIELDS
 
 
 def _shows(observed: Observed | None, change: Change) -> bool:
