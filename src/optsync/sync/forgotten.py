@@ -94,7 +94,8 @@ class Screen:
 
     def is_own(self, record: Record) -> bool:
         """Whether the record is a forgotten person's own."""
-        return erasure.is_owner(record, self._by_record.get(record.id, frozenset()))
+        held = self._by_record.get(record.id)
+        return held is not None and erasure.is_owner(record, held)
 
     def holds(self, rid: str) -> bool:
         """Whether a forgotten address is on the record."""
