@@ -167,17 +167,16 @@ SET_STATE = Prepared(
         message=sa.func.coalesce(bindparam("words", type_=change.c.message.type), change.c.message),
     )
 )
-SETTLE = Prepared(
+_SETTLE = (
     sa.update(change)
     .where(change.c.id == bindparam("key"))
     .values(
-        state=bindparam("now_in"),
-        settled_at=bindparam("moment"),
-        fact=bindparam("why"),
-        message=bindparam("words"),
-        record_id=sa.func.coalesce(bindparam("record", type_=change.c.record_id.type), change.c.record_id),
+        state=bindparam("now_in"), settled_at=bindparam("moment"), fact=bindparam("why"), message=bindparam("words")
     )
 )
+SETTLE = Prepared(_SETTLE)
+SETTLE_MADE = Prepared(_SETTLE.values(record_id=bindparam("record")))
+"""With the record that it made. Where there is none, its index stays as it is."""
 PUT_BACK = Prepared(
     sa.update(change)
     .where(change.c.id == bindparam("key"))

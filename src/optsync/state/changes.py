@@ -251,7 +251,8 @@ class Changes:
             }
             for s in settled
         ]
-        sql.SETTLE.run_each(self._connection, rows)
+        sql.SETTLE.run_each(self._connection, [row for row in rows if row["record"] is None])
+        sql.SETTLE_MADE.run_each(self._connection, [row for row in rows if row["record"] is not None])
 
     def send_again(self, sent: Change, *, write: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Puts a change back into the outbox with less to write."""

@@ -129,7 +129,8 @@ class Settler:
         key = old.key if old else created.get(change.id)
         if old is not None:
             self._receipt(unit, effects, change, outcome, old)
-        effects.settled.append(Settled(id=change.id, state=state, record_id=key, message=outcome.message or None))
+        made = None if old else key
+        effects.settled.append(Settled(id=change.id, state=state, record_id=made, message=outcome.message or None))
         if kept := kept_otherwise(change, outcome):
             effects.kept.append((change, kept))
         if change.before.get("status") == Status.ARCHIVED:
