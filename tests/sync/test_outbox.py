@@ -53,6 +53,14 @@ def test_one_call_writes_one_kind_and_no_more_than_it_can_take(unit: Unit) -> No
     assert (outbox.total, outbox.is_over) == (6, True)
 
 
+def test_what_is_known_to_be_ready_is_not_counted(unit: Unit) -> None:
+    release(unit, *[(ChangeKind.FIELD, 7)] * 3)
+    outbox = Outbox("letter", {"mc"}, lambda _: ABLE, total=5)
+
+    assert sent(unit, outbox) == [["field"] * 2, ["field"]]
+    assert outbox.total == 5
+
+
 def test_of_what_needs_another_look_a_few_calls_worth_goes_together(unit: Unit) -> None:
     release(unit, *[(ChangeKind.OPT_IN, 4)] * 12)
 

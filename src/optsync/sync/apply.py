@@ -63,6 +63,8 @@ class Applier:
         self._stopping = stopping
         self._progress = progress
         self._began = engine.clock.monotonic()
+        self.left = 0
+        """How many changes are expected to be left."""
         self.failures: dict[str, SystemFailure] = {}
         self.not_before: dict[str, datetime] = {}
         """Until when systems take nothing ordinary; what was decided for them waits."""
@@ -74,8 +76,8 @@ class Applier:
     def send_all(self) -> None:
         """Sends until nothing is ready, the turn is over or the process is asked to stop. What restricts and is left
         then is derived anew; the rest waits."""
-        done = total = 0
-        outbox = Outbox(self._sync, self._available, lambda system: type(self._engine.connectors[system]).capabilities)
+        done, total, connectors = 0, self._turn.expected, self._engine.connectors
+        outbox = Outbox(self._sync, self._available, lambda name: type(connectors[name]).capabilities, total=total)
         while not outbox.is_over and not self._stopping():
             with self._engine.store.transaction() as unit:
                 self._guarded(unit)
@@ -91,6 +93,7 @@ class Applier:
             if still or not is_checked:
                 self._send(outbox, batch, still, is_checked=is_checked)
             done += len(batch)
+            self.left = max(total - done, 0)
             self._progress.step(f"write {batch[0].system}", done, max(total, done))
 
     def _goes_on(self) -> bool:

@@ -23,9 +23,17 @@ _LOOKED_AT = frozenset({ChangeKind.OPT_IN, ChangeKind.REQUEST, ChangeKind.RENAME
 
 class Outbox:
     """Goes through what is ready in the order of the journal: all that restricts, then what is ordinary.
-    ``available``: systems that can be written, asked again for every batch. ``capabilities``: of a system."""
+    ``available``: systems that can be written, asked again for every batch. ``capabilities``: of a system. ``total``:
+    how many changes are ready, 0 where nobody knows: then they are counted, which takes longer the more there are."""
 
-    def __init__(self, sync: str, available: Collection[str], capabilities: Callable[[str], Capabilities]) -> None:
+    def __init__(
+        self,
+        sync: str,
+        available: Collection[str],
+        capabilities: Callable[[str], Capabilities],
+        *,
+        total: int = 0,
+    ) -> None:
         self._sync = sync
         self._available = available
         self._capabilities = capabilities
@@ -34,7 +42,7 @@ class Outbox:
         self._places: list[Ready] = []
         self._unread = [_RESTRICTIVE, _ORDINARY]
         """Which parts of the queue were not read to their end yet, by their first and last priority."""
-        self.total = 0
+        self.total = total
         """How many changes were ready when it was first looked at."""
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -108,6 +109,7 @@ class _Cycle:
         self._guard = Guard(engine, sync, run, self._holding.guarded, word=word)
         self._turns = 0
         self._newest = 0
+        self._left = 0
         self._goes_on = False
         self._full_reads: dict[SourceKey, datetime] = {}
         self._handler = CustomHandler(engine, sync, run, self._holding.guarded)
@@ -164,7 +166,8 @@ class _Cycle:
         if is_rehearsal:
             self._report.state = "planned"
         elif decider.planned or self._newest:
-            self._apply(turn)
+            # Counting what waits, in each of many turns, would cost the square of the people.
+            self._apply(replace(turn, expected=self._left + decider.planned if self._left else 0))
         if not self._goes_on:
             self._handler.work_off(lambda: self._apply(turn), is_rehearsal=is_rehearsal)
         return unread
@@ -257,6 +260,7 @@ class _Cycle:
         applier.send_all()
         # Where nothing arrives, trying again at once would not end.
         self._goes_on = applier.is_cut_short and applier.done > 0 and not applier.failures
+        self._left = applier.left if self._goes_on else 0
         if applier.not_before:
             with self._engine.store.transaction() as unit:
                 self._holding.guarded(unit)
