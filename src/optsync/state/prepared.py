@@ -69,17 +69,19 @@ def _picker(sources: Sequence[Any]) -> Callable[[Mapping[str, Any]], Row]:
     if len(names) == len(sources) > 1:
         return itemgetter(*names)
 
+    # The values of a list come one after the other: all of them are taken where its first one stands.
+    parts = [source for source in sources if type(source) is not _Place or not source.index]
+
     def pick(given: Mapping[str, Any]) -> Row:
-        return tuple(
-            [
-                source
-                if type(source) is not _Place
-                else given[source.name]
-                if source.index is None
-                else given[source.name][source.index]
-                for source in sources
-            ]
-        )
+        values: list[Any] = []
+        for part in parts:
+            if type(part) is not _Place:
+                values.append(part)
+            elif part.index is None:
+                values.append(given[part.name])
+            else:
+                values.extend(given[part.name])
+        return tuple(values)
 
     return pick
 
