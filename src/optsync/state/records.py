@@ -13,7 +13,7 @@ from optsync.model.quick import quick_dataclass
 from optsync.model.record import Record
 from optsync.state.codec import decode_record, encode_record, fingerprint_of
 from optsync.state.columns import Key
-from optsync.state.prepared import Prepared, any_of
+from optsync.state.prepared import Prepared, Row, any_of
 from optsync.state.rows import CHUNK, chunks, take_ids
 from optsync.state.schema import change, record_point, scan, source, system_record
 from optsync.state.unsure import Unsure, dump_unsure, load_unsure
@@ -268,8 +268,8 @@ class Records:
         found: list[Observed] = []
         for part in chunks(sorted(set(keys))):
             points = self._points_of(part)
-            rows = _LOAD.dicts(self._connection, keys=part)
-            found.extend(_observed(row, tuple(points.get(row["id"], ()))) for row in rows)
+            rows = _LOAD.all(self._connection, keys=part)
+            found.extend(_observed(row, tuple(points.get(row[0], ()))) for row in rows)
         return found
 
     def by_rid(self, source_id: int, rids: Sequence[str]) -> dict[str, Observed]:
@@ -348,16 +348,18 @@ class Records:
         return points
 
 
-def _observed(row: Mapping[str, Any], points: tuple[int, ...]) -> Observed:
+def _observed(row: Row, points: tuple[int, ...]) -> Observed:
+    """From the columns of ``_LOAD``, the key first."""
+    key, source_id, rid, shape, data, read_at, missing_since, is_gone, unsure, system, collection = row
     return Observed(
-        key=row["id"],
-        source_id=row["source_id"],
-        system=row["system"],
-        collection=row["collection"],
-        record=decode_record(row["rid"], row["shape"], row["data"]),
+        key=key,
+        source_id=source_id,
+        system=system,
+        collection=collection,
+        record=decode_record(rid, shape, data),
         points=points,
-        read_at=row["read_at"],
-        missing_since=row["missing_since"],
-        is_gone=row["is_gone"],
-        unsure=None if row["unsure"] is None else load_unsure(row["unsure"]),
+        read_at=read_at,
+        missing_since=missing_since,
+        is_gone=is_gone,
+        unsure=None if unsure is None else load_unsure(unsure),
     )
