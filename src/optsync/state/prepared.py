@@ -11,7 +11,7 @@ in SQLAlchemy's words, with a ``bindparam`` for every value that differs and ``a
 It is compiled when it is first used, once for each kind of database; types, transactions and errors are SQLAlchemy's.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -51,43 +51,54 @@ class _Compiled:
     converters: tuple[tuple[int, Converter], ...]
 
 
-def _converted(rows: list[Row], converters: Sequence[tuple[int, Converter]]) -> list[Row]:
+def _converted(rows: list[Any], converters: Sequence[tuple[int, Converter]]) -> list[Row]:
     """The rows with some of their columns in another form: column by column, since all but the conversion itself is
     done in C then."""
-    if not converters or not rows:
-        return rows
+    if len(rows) == 1:
+        values = list(rows[0])
+        for at, convert in converters:
+            values[at] = convert(values[at])
+        return [tuple(values)]
     columns: list[Iterable[Any]] = list(zip(*rows, strict=True))
     for at, convert in converters:
         columns[at] = map(convert, columns[at])
     return list(zip(*columns, strict=True))
 
 
-def _picker(sources: Sequence[Any]) -> Callable[[Mapping[str, Any]], Row]:
+def _picker(sources: Sequence[Any]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
     """From arguments to values in the order of ``sources``, each of them the place of an argument or a constant. It is
     chosen once, since it runs for every row that is written."""
-    names = [source.name for source in sources if isinstance(source, _Place) and source.index is None]
-    if len(names) == len(sources) > 1:
-        return itemgetter(*names)
+    parts = list(_parts(sources))
+    if len(parts) > 1 and not any(is_list or is_constant for _, is_list, is_constant in parts):
+        return itemgetter(*(name for name, _, _ in parts))
+    if len(parts) == 1 and parts[0][1]:
+        return itemgetter(parts[0][0])
 
-    # The values of a list come one after the other: all of them are taken where its first one stands.
-    parts = [source for source in sources if type(source) is not _Place or not source.index]
-
-    def pick(given: Mapping[str, Any]) -> Row:
-        values: list[Any] = []
-        for part in parts:
-            if type(part) is not _Place:
-                values.append(part)
-            elif part.index is None:
-                values.append(given[part.name])
+    def pick(given: Mapping[str, Any]) -> list[Any]:
+        picked: list[Any] = []
+        for part, is_list, is_constant in parts:
+            if is_list:
+                picked += given[part]
             else:
-                values.extend(given[part.name])
-        return tuple(values)
+                picked.append(part if is_constant else given[part])
+        return picked
 
     return pick
 
 
+def _parts(sources: Sequence[Any]) -> Iterator[tuple[Any, bool, bool]]:
+    """The sources, a list as one: the name of the argument and whether it is a list; or a constant, and that it is."""
+    for before, source in zip((None, *sources), sources, strict=False):
+        if not isinstance(source, _Place):
+            yield source, False, True
+        elif not source.index:
+            yield source.name, source.index is not None, False
+        elif before != _Place(source.name, source.index - 1):
+            raise AssertionError(f"the values of {source.name} are not side by side")
+
+
 def _binder(
-    pick: Callable[[Mapping[str, Any]], Row], converters: Sequence[tuple[int, Converter]]
+    pick: Callable[[Mapping[str, Any]], Sequence[Any]], converters: Sequence[tuple[int, Converter]]
 ) -> Callable[..., Any]:
     """As :func:`_picker`, each value as the driver wants it."""
     if not converters:
@@ -121,7 +132,8 @@ class Prepared:
     def all(self, connection: Connection, **given: Any) -> list[Row]:
         """The rows that it finds or returns."""
         compiled = self._for(connection, given)
-        return _converted(_execute(connection, compiled.sql, compiled.bind(given)).fetchall(), compiled.converters)
+        rows: list[Row] = _execute(connection, compiled.sql, compiled.bind(given)).fetchall()
+        return _converted(rows, compiled.converters) if rows and compiled.converters else rows
 
     def dicts(self, connection: Connection, **given: Any) -> list[dict[str, Any]]:
         """The rows by the names of the columns."""
@@ -187,7 +199,8 @@ class Prepared:
             return dict(zip(names, row, strict=True))
 
         def bind_each(rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
-            bound = _converted(list(map(pick, rows)), to_driver)
+            picked = list(map(pick, rows))
+            bound = _converted(picked, to_driver) if to_driver else picked
             return bound if compiled.positional else list(map(named, bound))
 
         return _Compiled(
@@ -216,16 +229,26 @@ def execute_plainly(connection: Connection, sql: str) -> None:
     _execute(connection, sql, ())
 
 
+def commit_plainly(connection: Connection) -> None:
+    """Ends a transaction that was begun by a plain command."""
+    driver: Any = connection.connection.dbapi_connection
+    try:
+        driver.commit()
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _known_error(connection, "COMMIT", (), error) from error
+
+
 def _padded(values: Sequence[Any]) -> Sequence[Any]:
     """Lists of a few lengths only, so that few forms of a statement are needed: the last value again and again."""
     listed = list(values)
-    if len(listed) > 1:
-        listed.extend([listed[-1]] * ((1 << (len(listed) - 1).bit_length()) - len(listed)))
+    size = len(listed)
+    if size > 2:
+        listed += listed[-1:] * ((1 << (size - 1).bit_length()) - size)
     return listed
 
 
 def _execute(connection: Connection, sql: str, bound: Any) -> Any:
-    driver: Any = connection.connection.driver_connection
+    driver: Any = connection.connection.dbapi_connection
     try:
         return driver.execute(sql, bound)
     except connection.dialect.loaded_dbapi.Error as error:

@@ -17,8 +17,14 @@ CHUNK = 500
 """Values in one IN list: below every database's limit of parameters."""
 
 
-def chunks(items: Iterable[Item], size: int = CHUNK) -> Iterator[Sequence[Item]]:
-    """The items in lists of at most ``size``."""
+def chunks(items: Iterable[Item], size: int = CHUNK) -> Iterable[Sequence[Item]]:
+    """The items in lists of at most ``size``. Most lists are shorter, and stay as they are."""
+    if isinstance(items, list) and len(items) <= size:
+        return (items,) if items else ()
+    return _in_parts(items, size)
+
+
+def _in_parts(items: Iterable[Item], size: int) -> Iterator[Sequence[Item]]:
     left = iter(items)
     while batch := list(islice(left, size)):
         yield batch
