@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import TracebackType
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from optsync.errors import ConfigError
 from optsync.state import revisions
 from optsync.state.chain import Chain, Keys
 from optsync.state.erasures import TOUCHED
-from optsync.state.prepared import execute_plainly
+from optsync.state.prepared import commit_plainly, execute_plainly
 from optsync.state.pseudonyms import Pseudonyms
 from optsync.state.unit import Unit
 
@@ -119,7 +120,7 @@ class Store:
             with self._rehearsal_lock, self._rehearsal.begin_nested():
                 yield Unit(self._rehearsal, self._clock, self._pseudonyms)
             return
-        with self._connected() as connection, connection.begin():
+        with self._connected() as connection, self._begun(connection, may_write=True):
             yield Unit(connection, self._clock, self._pseudonyms, Chain(connection, self._clock, self.keys))
 
     @contextmanager
@@ -130,7 +131,9 @@ class Store:
             with self._rehearsal_lock:
                 yield Unit(self._rehearsal, self._clock, self._pseudonyms)
             return
-        with self._connected() as connection, _begun_to_read(connection), _refusing_writes(connection):
+        with self._connected() as connection, self._begun(connection, may_write=False):
+            if not self.is_sqlite:
+                execute_plainly(connection, f"SET TRANSACTION READ ONLY; {_MAY_TAKE_ITS_TIME}")
             yield Unit(connection, self._clock, self._pseudonyms, Chain(connection, self._clock, self.keys))
 
     @contextmanager
@@ -149,9 +152,12 @@ class Store:
 
     def _connected(self) -> AbstractContextManager[Connection]:
         connection: Connection | None = getattr(self._of_thread, "connection", None)
-        if connection is None or connection.in_transaction():
+        if connection is None or _is_begun(connection):
             return self._engine.connect()
         return nullcontext(connection)
+
+    def _begun(self, connection: Connection, *, may_write: bool) -> AbstractContextManager[object]:
+        return _Transaction(connection, may_write=may_write) if self.is_sqlite else connection.begin()
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
@@ -257,6 +263,43 @@ def _lock(connection: Connection, tables: Sequence[str]) -> None:
         execute_plainly(connection, f"LOCK TABLE {', '.join(map(quote, tables))} IN EXCLUSIVE MODE")
 
 
+class _Transaction:
+    """One of SQLite's, begun and ended past SQLAlchemy, which takes several times as long for it as SQLite does; it
+    joins in with the first statement that it executes itself. ``may_write``: otherwise what the block writes is undone,
+    and is an error."""
+
+    __slots__ = ("_connection", "_driver", "_may_write", "_written_before")
+
+    def __init__(self, connection: Connection, *, may_write: bool) -> None:
+        self._connection = connection
+        self._driver: Any = connection.connection.dbapi_connection
+        self._may_write = may_write
+
+    def __enter__(self) -> None:
+        execute_plainly(self._connection, "BEGIN IMMEDIATE" if self._may_write else "BEGIN")
+        self._written_before = self._driver.total_changes
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self._end()
+        finally:
+            if self._driver.in_transaction:
+                self._driver.rollback()
+            self._connection.rollback()  # of what has ended already: SQLAlchemy's part, where there is one
+
+    def _end(self) -> None:
+        # Not PRAGMA query_only: it makes SQLite compile every statement of the connection anew.
+        if not self._may_write and self._driver.total_changes != self._written_before:
+            raise InvalidRequestError("a block that only reads has written; it is undone")
+        commit_plainly(self._connection)
+
+
+def _is_begun(connection: Connection) -> bool:
+    driver: Any = connection.connection.dbapi_connection
+    return bool(driver.in_transaction)
+
+
 @contextmanager
 def _begun_to_read(connection: Connection) -> Iterator[None]:
     connection.info[_READING] = True
@@ -266,20 +309,6 @@ def _begun_to_read(connection: Connection) -> Iterator[None]:
         del connection.info[_READING]
     with begun:
         yield
-
-
-@contextmanager
-def _refusing_writes(connection: Connection) -> Iterator[None]:
-    if connection.dialect.name != "sqlite":
-        execute_plainly(connection, f"SET TRANSACTION READ ONLY; {_MAY_TAKE_ITS_TIME}")
-        yield
-        return
-    # Not PRAGMA query_only: it makes SQLite compile every statement of the connection anew.
-    driver: Any = connection.connection.driver_connection
-    before = driver.total_changes
-    yield
-    if driver.total_changes != before:
-        raise InvalidRequestError("a block that only reads has written; it is undone")
 
 
 @contextmanager
@@ -323,6 +352,5 @@ def _no_driver_transactions(connection: DBAPIConnection, _: ConnectionPoolEntry)
 
 @event.listens_for(Engine, "begin")
 def _begin(connection: Connection) -> None:
-    if connection.dialect.name != "sqlite":
-        return
-    execute_plainly(connection, "BEGIN" if _READING in connection.info else "BEGIN IMMEDIATE")
+    if connection.dialect.name == "sqlite" and not _is_begun(connection):
+        execute_plainly(connection, "BEGIN" if _READING in connection.info else "BEGIN IMMEDIATE")
