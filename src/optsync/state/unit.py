@@ -1,6 +1,7 @@
 """A unit of work: everything the state knows, by noun, inside one transaction."""
 
-from functools import cached_property
+from collections.abc import Callable
+from typing import Generic, TypeVar, overload
 
 from sqlalchemy.engine import Connection
 
@@ -23,6 +24,30 @@ from optsync.state.runs import Runs
 from optsync.state.sources import Sources
 from optsync.state.unasked import Unasked
 
+Made = TypeVar("Made")
+
+
+class _Noun(Generic[Made]):
+    """Makes a noun when it is first named, and is out of the way from then on. (The standard library's cached property
+    takes a lock each time, which a unit, being one thread's, need not.)"""
+
+    def __init__(self, make: "Callable[[Unit], Made]") -> None:
+        self._make = make
+        self._name = make.__name__
+        self.__doc__ = make.__doc__
+
+    @overload
+    def __get__(self, unit: None, kind: type) -> "_Noun[Made]": ...
+
+    @overload
+    def __get__(self, unit: "Unit", kind: type) -> Made: ...
+
+    def __get__(self, unit: "Unit | None", kind: type) -> "Made | _Noun[Made]":
+        if unit is None:
+            return self
+        made = vars(unit)[self._name] = self._make(unit)
+        return made
+
 
 class Unit:
     """Valid inside the block of the transaction that made it. A noun is made when it is first named: most
@@ -37,62 +62,62 @@ class Unit:
         self._clock = clock
         self._chain = chain
 
-    @cached_property
+    @_Noun
     def points(self) -> Points:
         return Points(self._connection, self.pseudonyms)
 
-    @cached_property
+    @_Noun
     def erasures(self) -> Erasures:
         return Erasures(self._connection, self._clock)
 
-    @cached_property
+    @_Noun
     def records(self) -> Records:
         return Records(self._connection)
 
-    @cached_property
+    @_Noun
     def sources(self) -> Sources:
         return Sources(self._connection)
 
-    @cached_property
+    @_Noun
     def unasked(self) -> Unasked:
         return Unasked(self._connection)
 
-    @cached_property
+    @_Noun
     def ledger(self) -> Ledger:
         return Ledger(self._connection, self._chain)
 
-    @cached_property
+    @_Noun
     def events(self) -> Events:
         return Events(self._connection)
 
-    @cached_property
+    @_Noun
     def links(self) -> Links:
         return Links(self._connection)
 
-    @cached_property
+    @_Noun
     def changes(self) -> Changes:
         return Changes(self._connection, self._clock)
 
-    @cached_property
+    @_Noun
     def plans(self) -> Plans:
         return Plans(self._connection, self._clock)
 
-    @cached_property
+    @_Noun
     def issues(self) -> Issues:
         return Issues(self._connection, self._clock)
 
-    @cached_property
+    @_Noun
     def handled(self) -> HandledTurns:
         return HandledTurns(self._connection)
 
-    @cached_property
+    @_Noun
     def runs(self) -> Runs:
         return Runs(self._connection, self._clock)
 
-    @cached_property
+    @_Noun
     def leases(self) -> Leases:
         return Leases(self._connection, self._clock)
 
-    @cached_property
+    @_Noun
     def meta(self) -> Meta:
         return Meta(self._connection)
