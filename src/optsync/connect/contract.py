@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from functools import cache
+from typing import Any, ClassVar, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from requests.adapters import BaseAdapter
 
@@ -233,6 +234,20 @@ class Connector(Protocol):
 
     def close(self) -> None:
         """Gives the connections back."""
+
+
+Power = TypeVar("Power")
+
+
+def can(connector: Connector, power: Callable[..., Power]) -> TypeGuard[Power]:
+    """Whether the connector has that power: one of the protocols below, which themselves would look through all their
+    attributes each time that somebody asks."""
+    return _has(type(connector), power)
+
+
+@cache
+def _has(kind: type, power: Any) -> bool:
+    return issubclass(kind, power)
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import structlog
 
-from optsync.connect.contract import CanArchive, CanRename, CanTag, Connector
+from optsync.connect.contract import CanArchive, CanRename, CanTag, Connector, can
 from optsync.errors import CredentialsRefused, SystemFailure
 from optsync.model.change import ChangeKind, ChangeState, GrantEvidence, Outcome, Result, Write, WriteKind
 from optsync.model.record import Side, Status
@@ -280,11 +280,11 @@ def _shows(observed: Observed, change: Change, binding: SourceBinding) -> bool:
 
 def _verb(connector: Connector, kind: WriteKind) -> Callable[..., Sequence[Outcome]] | None:
     if kind is WriteKind.ARCHIVE:
-        return connector.archive if isinstance(connector, CanArchive) else None
+        return connector.archive if can(connector, CanArchive) else None
     if kind is WriteKind.RENAME:
-        return connector.rename if isinstance(connector, CanRename) else None
+        return connector.rename if can(connector, CanRename) else None
     if kind is WriteKind.TAG:
-        return connector.tag if isinstance(connector, CanTag) else None
+        return connector.tag if can(connector, CanTag) else None
     return connector.write
 
 

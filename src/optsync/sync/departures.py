@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from optsync.connect.contract import CanTellDepartures, Departure
+from optsync.connect.contract import CanTellDepartures, Departure, can
 from optsync.errors import SystemFailure
 from optsync.model.change import ChangeKind
 from optsync.model.record import Origin, Record
@@ -76,7 +76,7 @@ class Departures:
         self, binding: SourceBinding, choose: Callable[[Unit, int], Sequence[Question]], *, has_ticket: bool
     ) -> None:
         connector = self._engine.connectors[binding.system]
-        if not isinstance(connector, CanTellDepartures):
+        if not can(connector, CanTellDepartures):
             return
         asked = self._choose(binding, choose, has_ticket=has_ticket)
         if not asked.questions:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from optsync.connect.contract import CanReportActivity
+from optsync.connect.contract import CanReportActivity, can
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.scope import EVERYTHING
 from optsync.model.sign import Sign, SignKind, SignPage
@@ -84,7 +84,7 @@ class SignReader:
             SystemUnavailable, RateLimited, CredentialsRefused.
         """
         connector = self._engine.connectors[binding.system]
-        if not isinstance(connector, CanReportActivity):
+        if not can(connector, CanReportActivity):
             return
         with self._engine.store.reading() as unit:
             known = find_look(unit, source_id)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from optsync.connect.contract import CanForesee
+from optsync.connect.contract import CanForesee, can
 from optsync.model.change import ChangeKind, WriteKind
 from optsync.reconcile.identity import together
 from optsync.reconcile.plan import ORDINARY, decide
@@ -102,7 +102,7 @@ def note_not_before(unit: Unit, engine: Engine, sync: str, moments: Mapping[str,
 def _through(unit: Unit, engine: Engine, sync: str, system: str) -> str:
     """Nothing where the system cannot tell."""
     connector = engine.connectors[system]
-    if not isinstance(connector, CanForesee):
+    if not can(connector, CanForesee):
         return ""
     places = [(collection, n) for (where, collection), n in unit.changes.count_ready(sync).items() if where == system]
     needed = [connector.seconds_for(collection, count) for collection, count in places]
