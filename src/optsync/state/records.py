@@ -192,6 +192,8 @@ class Records:
     ) -> None:
         """Stores what these records show now; they are there, and nothing is unsure about them any more. ``digests``:
         see ``insert``; without one, what was known of the row does not count any more."""
+        if not records:
+            return
         rows = self._encoded([record for _, record in records], digests)
         for row, (key, _) in zip(rows, records, strict=True):
             row |= {"key": key, "read_at": at, "is_gone": is_gone}

@@ -39,19 +39,21 @@ def settled_offset(
     return None, _jump(found, kept.seconds, now)
 
 
-def was_set_lately(unit: Unit, system: str, *, now: datetime) -> bool:
-    """Whether this system's clock was found to be set forward so short a time ago that it may still show something that
-    the clock as it was has stamped: by the new one, that would be older than the next reading goes back."""
+def last_jump(unit: Unit, system: str) -> Jump | None:
+    """The last one that this system's clock was found to have made."""
     kept = _kept(unit, system)
-    jump = kept.jump if kept else None
+    return kept.jump if kept else None
+
+
+def was_set_lately(jump: Jump | None, *, now: datetime) -> bool:
+    """Whether a system's clock was found to be set forward so short a time ago that it may still show something that
+    the clock as it was has stamped: by the new one, that would be older than the next reading goes back."""
     return jump is not None and jump.after > jump.before and now - jump.at <= LATE
 
 
-def was_set_back(unit: Unit, system: str, *, since: datetime | None) -> bool:
-    """Whether this system's clock was found since then to be set back: what it has stamped after that, and before the
+def was_set_back(jump: Jump | None, *, since: datetime | None) -> bool:
+    """Whether a system's clock was found since then to be set back: what it has stamped after that, and before the
     reading that found it, is older than that reading went back."""
-    kept = _kept(unit, system)
-    jump = kept.jump if kept else None
     return jump is not None and since is not None and jump.at > since and jump.before - jump.after > _OVERLAP
 
 

@@ -33,12 +33,11 @@ LATE = timedelta(minutes=10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
     """Of a reading. ``keeps_lists``: the reading does not say which list scopes the records belong to. ``there`` and
-    ``no_grants``: see :class:`optsync.sync.carrying.Terms`; ``clock``: :func:`optsync.sync.clocks.settled_offset`;
-    ``aside``: records whose readings are left for another time."""
+    ``no_grants``: see :class:`optsync.sync.carrying.Terms`; ``aside``: records whose readings are left for another
+    time."""
 
     run: str
     seen_at: datetime
-    clock: tuple[timedelta | None, Jump | None]
     tolerance: timedelta
     confirmed: Confirmed
     keeps_lists: bool = False
@@ -69,10 +68,17 @@ class PendingClaim:
 
 
 class Ingest:
-    """Takes a page of one source inside one transaction. ``claims``: what came to show "in" in it; ``faults``: its rows
-    that cannot be used."""
+    """Takes a page of one source inside one transaction. ``clock``: :func:`optsync.sync.clocks.settled_offset`;
+    ``claims``: what came to show "in" in the page; ``faults``: its rows that cannot be used."""
 
-    def __init__(self, unit: Unit, binding: SourceBinding, source: Source, circumstances: Circumstances) -> None:
+    def __init__(
+        self,
+        unit: Unit,
+        binding: SourceBinding,
+        source: Source,
+        circumstances: Circumstances,
+        clock: tuple[timedelta | None, Jump | None],
+    ) -> None:
         self._unit = unit
         self._binding = binding
         self._source = source
@@ -91,8 +97,8 @@ class Ingest:
         self._reading = Reading(
             system=binding.system,
             seen_at=circumstances.seen_at,
-            offset=circumstances.clock[0],
-            jump=circumstances.clock[1],
+            offset=clock[0],
+            jump=clock[1],
             is_first_run=not source.is_known,
             was_read_before=source.full_at is not None,
         )
@@ -127,12 +133,14 @@ class Ingest:
         news = [n for rid, record in fresh.items() if (n := self._examine(record, olds.get(rid))) is not None]
         self._let_back(news)
         news = self._without_former_selves([self._kept(n) for n in news])
-        if self._source.is_known or self._source.full_at is not None:
+        if news and (self._source.is_known or self._source.full_at is not None):
             self._carrier.find_merged(news, {*shown, *(fault.record for fault in sifted.faults)})
         self._unit.records.replace(self._stamped, at=self._now.seen_at)
         self._unit.records.note_digests(self._renewed)
-        keys = {rid: k.key for rid, k in known.items()} | self._store(news)
-        self._speak(news)
+        keys = {rid: k.key for rid, k in known.items()}
+        if news:
+            keys |= self._store(news)
+            self._speak(news)
         self._note_hidden(keys)
         self._note_faults(sifted.faults)
         self._note_shown(shown, keys, news)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from optsync.clock import Clock
-from optsync.connect.contract import CanConfirmOptIn, CanReadRows
+from optsync.connect.contract import CanConfirmOptIn, CanReadRows, can
 from optsync.errors import SystemUnavailable
 from optsync.model.page import Page, RowFault, look_up
 from optsync.model.record import Record
@@ -17,7 +17,7 @@ from optsync.sync.absence import Absences
 from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import NeedsLookUp
 from optsync.sync.claims import judge_claims
-from optsync.sync.clocks import settled_offset, was_set_back, was_set_lately
+from optsync.sync.clocks import last_jump, settled_offset, was_set_back, was_set_lately
 from optsync.sync.engine import Engine
 from optsync.sync.ingest import Circumstances, Ingest, PendingClaim
 from optsync.sync.nominations import Confirmed, NeedsConfirmation
@@ -63,7 +63,8 @@ class _End:
         self.is_full = page.is_last and page.is_full and page.is_complete
         self.is_anything_missing = False
 
-    def note(self, unit: Unit) -> None:
+    def note(self, unit: Unit, jump: Jump | None) -> None:
+        """``jump``: the last one of the system's clock."""
         source = self._begun.source
         if not self._page.is_last:
             unit.sources.advance(source.id, self._page.cursor)
@@ -75,17 +76,17 @@ class _End:
         is_believed_full = self.is_full and is_believed(unit, self._binding, source, run=self._run)
         self.is_anything_missing = is_believed_full and bool(unit.sources.missing(source.id, limit=1))
         if not self.is_anything_missing:
-            self.finish(unit)
+            self.finish(unit, jump)
 
-    def finish(self, unit: Unit) -> None:
+    def finish(self, unit: Unit, jump: Jump | None) -> None:
         page, now = self._page, self._clock.now()
         # What an incomplete full read has missed, and what is shown late of before a clock was set, may have a stamp of
         # before this read: go on from where we were.
         is_sure = (page.is_complete or not page.is_full) and not self._aside
-        is_kept = not is_sure or was_set_lately(unit, self._binding.system, now=now)
+        is_kept = not is_sure or was_set_lately(jump, now=now)
         cursor = self._begun.before if is_kept else page.cursor
         source = self._begun.source
-        if was_set_back(unit, self._binding.system, since=source.read_at):
+        if was_set_back(jump, since=source.read_at):
             cursor = None  # no place reaches back far enough that either clock has told
         unit.sources.finish_read(source.id, cursor=cursor, at=now, full_at=now if self.is_full else None)
 
@@ -147,7 +148,7 @@ class Observer:
 
     def _pages(self, binding: SourceBinding, cursor: str | None) -> Iterator[Page]:
         connector = self._engine.connectors[binding.system]
-        read = connector.read_rows if isinstance(connector, CanReadRows) else connector.read
+        read = connector.read_rows if can(connector, CanReadRows) else connector.read
         return read(binding.spec, cursor)
 
     def look_again(self, binding: SourceBinding, rids: Sequence[str]) -> Mapping[str, Record]:
@@ -181,17 +182,16 @@ class Observer:
         page: Page,
         *,
         keeps_lists: bool = False,
-        then: Callable[[Unit], None] = lambda _: None,
+        then: Callable[[Unit, Jump | None], None] = lambda *_: None,
         aside: Aside | None = None,
     ) -> Sequence[RowFault]:
-        """Stores readings; ``then`` is called in the same transaction, after them. Whatever is looked up for them is
-        heard as well. ``aside`` gets one that cannot be taken yet, if it is given. Returns the rows that cannot be
-        used."""
+        """Stores readings; ``then`` is called in the same transaction, after them, with the last jump of the system's
+        clock. Whatever is looked up for them is heard as well. ``aside`` gets one that cannot be taken yet, if it is
+        given. Returns the rows that cannot be used."""
         looked_up: list[Record] = []
         circumstances = Circumstances(
             run=self._run,
             seen_at=self._engine.clock.now(),
-            clock=(None, None),
             tolerance=self._engine.config.consent.clock_tolerance,
             confirmed={},
             keeps_lists=keeps_lists,
@@ -203,9 +203,9 @@ class Observer:
                     self._guarded(unit)
                     measured = self._engine.connectors[binding.system].clock_offset
                     clock = settled_offset(unit, binding.system, measured, now=circumstances.seen_at)
-                    ingest = Ingest(unit, binding, source, replace(circumstances, clock=clock))
+                    ingest = Ingest(unit, binding, source, circumstances, clock)
                     ingest.take(page)
-                    then(unit)
+                    then(unit, clock[1])
                     if ingest.screen.is_anybody_back:
                         self._anew.add(source.id)
                     self._begin_anew(unit, source.id)
@@ -248,7 +248,7 @@ class Observer:
         answers: dict[str, datetime | None] = {}
         for nomination in needed.nominations:
             sign_up = None
-            if isinstance(connector, CanConfirmOptIn):
+            if can(connector, CanConfirmOptIn):
                 since = nomination.since + (offset or timedelta(0))
                 try:
                     sign_up = connector.confirm_opt_in(binding.collection, nomination.record, since)
@@ -287,14 +287,15 @@ class Observer:
                 scan_started_at=now if starts_over else None,
                 is_known=source.is_known and not is_new_meaning,
             )
-            unit.sources.begin_read(begun)
+            if begun != source:
+                unit.sources.begin_read(begun)
             return _Begun(begun, None if is_new_meaning else source.cursor)
 
     def _judge_absences(self, binding: SourceBinding, begun: _Begun, end: _End) -> None:
         Absences(self._engine, binding, begun.source, self._run, self._guarded, self.take).judge()
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
-            end.finish(unit)
+            end.finish(unit, last_jump(unit, binding.system))
             self._begin_anew(unit, begun.source.id)
 
     def _begin_anew(self, unit: Unit, source: int) -> None:
