@@ -102,8 +102,25 @@ COUNT_UP = Prepared(
         }
     )
 )
-CLOSE = Prepared(
+_RESOLVED = {"state": "resolved", "closed_at": bindparam("now"), "reason": bindparam("why")}
+CLOSE = Prepared(sa.update(issue).where(issue.c.id == bindparam("key")).values(_RESOLVED))
+CLOSE_BLOCKING = Prepared(
     sa.update(issue)
-    .where(issue.c.id == bindparam("key"))
-    .values(state="resolved", closed_at=bindparam("now"), reason=bindparam("why"))
+    .where(
+        issue.c.kind == bindparam("of_kind"),
+        issue.c.sync == bindparam("of_sync"),
+        issue.c.blocks == bindparam("what"),
+        issue.c.state != "resolved",
+    )
+    .values(_RESOLVED)
+)
+COUNT_RECORDS = Prepared(
+    sa.select(sa.func.count(sa.distinct(issue.c.record))).where(
+        issue.c.kind == bindparam("kind"),
+        issue.c.sync == bindparam("sync"),
+        issue.c.system == bindparam("system"),
+        issue.c.field == bindparam("field"),
+        issue.c.last_at >= bindparam("since"),
+        issue.c.record.not_in(any_of("but")),
+    )
 )

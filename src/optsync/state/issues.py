@@ -175,11 +175,8 @@ class Issues:
 
     def close(self, kind: str, *, sync: str, blocks: str, reason: str) -> None:
         """Ends the issue of a kind about what it keeps back, dismissed or not: the matter is over."""
-        self._connection.execute(
-            sa.update(issue)
-            .where(issue.c.kind == kind, issue.c.sync == sync, issue.c.blocks == blocks, issue.c.state != "resolved")
-            .values(state="resolved", closed_at=self._clock.now(), reason=reason)
-        )
+        now = self._clock.now()
+        sql.CLOSE_BLOCKING.run(self._connection, of_kind=kind, of_sync=sync, what=blocks, now=now, why=reason)
 
     def let_go(self, sync: str, *, reason: str) -> set[int]:
         """Ends what was put off until now: it may be tried again. Returns the points that it is about."""
@@ -205,10 +202,8 @@ class Issues:
     ) -> int:
         """About how many records of a system, a few left out, an issue of that kind and field was met since then, in
         any state."""
-        query = sa.select(sa.func.count(sa.distinct(issue.c.record))).where(
-            *_about(kind, sync, system, field), issue.c.last_at >= since, issue.c.record.not_in(but)
-        )
-        return int(self._connection.execute(query).scalar_one())
+        given = {"kind": kind, "sync": sync, "system": system, "field": field, "since": since, "but": but}
+        return int(sql.COUNT_RECORDS.scalar(self._connection, **given))
 
     def absorb(self, kind: str, *, sync: str, system: str, field: str, run: str, reason: str) -> None:
         """Closes the open issues of that kind about single records of a system, since another issue speaks for them,

@@ -31,6 +31,9 @@ _ACTIVE = Prepared(
 )
 _HAS_FORGOTTEN = Prepared(sa.select(contact_point.c.id).where(contact_point.c.hash.is_not(None)).limit(1))
 _FORGOTTEN = Prepared(sa.select(contact_point.c.id).where(_LISTED, contact_point.c.email.is_(None)))
+_AMONG_FORGOTTEN = Prepared(
+    sa.select(contact_point.c.hash, contact_point.c.id).where(contact_point.c.hash.in_(any_of("hashes")))
+)
 _NAMELESS = Prepared(
     sa.select(contact_point.c.id).where(_LISTED, contact_point.c.email.is_(None), contact_point.c.hash.is_(None))
 )
@@ -199,9 +202,7 @@ class Points:
         hashes = {made: address for address in addresses for made in self._pseudonyms.each(address)}
         found: dict[str, int] = {}
         for part in chunks(sorted(hashes)):
-            rows = self._connection.execute(
-                sa.select(contact_point.c.hash, contact_point.c.id).where(contact_point.c.hash.in_(part))
-            )
+            rows = _AMONG_FORGOTTEN.all(self._connection, hashes=part)
             found.update((hashes[bytes(made)], key) for made, key in rows)
         return found
 
@@ -284,6 +285,8 @@ class Points:
     def mark(self, syncs: Iterable[str], keys: Collection[int]) -> None:
         """Puts the points on the backlog of these syncs; those that are there count as marked once more, so that
         whoever is working them off does not take them off."""
+        if not keys:
+            return
         rows = [{"sync": sync, "point_id": key} for sync in sorted(set(syncs)) for key in sorted(set(keys))]
         for part in chunks(rows, 5000):
             count_up(self._connection, backlog, list(part), key=("sync", "point_id"), counter=backlog.c.marks)
