@@ -220,12 +220,18 @@ class HttpSession:
         # Some vendors have addresses in their paths, and an address is kept nowhere.
         request.url = _normalised(url) if "@" in url else _normalised_before(url)
         if params:
-            request.url += f"{'&' if '?' in request.url else '?'}{urlencode(params)}"
+            request.url += ("&" if "?" in request.url else "?") + "&".join(map(_encoded, params, params.values()))
         # Checked once; the same go out with every request.
         request.headers = (self._headers if data is None else self._headers_of_json).copy()
-        request.prepare_cookies(self._session.cookies)
+        if self._session.cookies:
+            request.prepare_cookies(self._session.cookies)
+        else:
+            vars(request).update(_cookies=self._session.cookies)  # without working out which of none to send
         request.body = data
-        request.prepare_content_length(data)
+        if data:
+            request.headers["Content-Length"] = str(len(data))
+        else:
+            request.prepare_content_length(data)
         auth = self._auth if use_auth else _NoAuth()
         if auth is not None:
             request = auth(request)
@@ -292,6 +298,19 @@ def _normalised(url: str) -> str:
 
 
 _normalised_before = lru_cache(maxsize=64)(_normalised)
+
+
+def _encoded(name: str, value: str | int) -> str:
+    """A parameter of a query. Most come again with every page, but for addresses, which are kept nowhere."""
+    text = str(value)
+    return _encoded_anew(name, text) if "@" in text else _encoded_before(name, text)
+
+
+def _encoded_anew(name: str, value: str) -> str:
+    return urlencode({name: value})
+
+
+_encoded_before = lru_cache(maxsize=64)(_encoded_anew)
 
 
 @lru_cache(maxsize=8)
