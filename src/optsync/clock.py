@@ -37,15 +37,17 @@ class ManualClock:
     def __init__(self, start: datetime) -> None:
         self._start = start
         self._elapsed = 0.0
+        self._now = start
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=self._elapsed)
+        return self._now
 
     def monotonic(self) -> float:
         return self._elapsed
 
     def sleep(self, seconds: float) -> None:
         self._elapsed += max(0.0, seconds)
+        self._now = self._start + timedelta(seconds=self._elapsed)
 
     def advance(self, seconds: float) -> None:
         """Moves on by ``seconds``."""

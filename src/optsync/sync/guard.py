@@ -179,7 +179,7 @@ class Guard:
 
     def _limits(self) -> dict[GuardKind, GuardLimit]:
         guard = self._engine.config.guard
-        return {kind: GuardLimit(**getattr(guard, kind).model_dump()) for kind in GuardKind}
+        return {kind: GuardLimit(**dict(getattr(guard, kind))) for kind in GuardKind}
 
     def _meaning(self) -> str:
         return self._engine.bound.meanings[self._sync]
