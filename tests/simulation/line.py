@@ -21,6 +21,7 @@ REPLICA_LAG = 60
 _WRITES = (".update", ".add")
 _MARKS = {"crm": (b'"DATE_MODIFY"',), "esp": (b'"contact_id"', b'"new_members"', b'"abuse_reports"')}
 """What an answer contains if it tells of a record."""
+_NESTING = frozenset({dict, list})
 
 
 class Row(NamedTuple):
@@ -352,7 +353,7 @@ def _collect(side: str, value: Any, found: list[tuple[Any, dict[str, Any]]]) -> 
             return
         value = value.values()
     for item in value:
-        if isinstance(item, dict | list):
+        if type(item) in _NESTING:
             _collect(side, item, found)
 
 

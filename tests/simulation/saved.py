@@ -6,17 +6,26 @@ import pickle
 import random
 import sqlite3
 import threading
+from abc import ABCMeta
 from collections.abc import Sequence
+from enum import EnumType
+from http.cookiejar import DefaultCookiePolicy
 from re import Pattern
+from types import FunctionType
 from typing import Any
 
+from requests.structures import CaseInsensitiveDict
+
 from optsync.config.schema import Config
+from optsync.connect.redact import Redactor
 from optsync.sync.binding import Bound
 from optsync_bitrix24.mapping import Descriptor
 from optsync_bitrix24.mocking.catalogue import Field
+from optsync_bitrix24.mocking.methods import Methods
 from optsync_bitrix24.mocking.store import Fields
 from optsync_bitrix24.mocking.switches import Switches as SwitchesOfCrm
 from optsync_mailchimp.mocking.account import Switches as SwitchesOfPlatform
+from tests.simulation.law import Law
 from tests.simulation.line import Row
 from tests.simulation.play import Player
 from tests.simulation.script import Act, Cycle, Script
@@ -26,8 +35,10 @@ _LOCK = type(threading.RLock())
 
 
 _UNCHANGED = frozenset(
-    {Act, Bound, Config, Cycle, Descriptor, Field, Pattern, Row, Script, sqlite3.Connection}
-    | {SwitchesOfCrm, SwitchesOfPlatform}
+    {Act, Bound, Config, Cycle, Descriptor, Field, Law, Pattern, Row, Script, sqlite3.Connection}
+    | {CaseInsensitiveDict, DefaultCookiePolicy, Redactor, SwitchesOfCrm, SwitchesOfPlatform}
+    # By themselves these are looked up by name, which takes several times as long.
+    | {ABCMeta, EnumType, FunctionType, type}
 )
 """What all worlds share, or no act in a world changes."""
 
@@ -75,6 +86,8 @@ class _Pickler(pickle.Pickler):
             return random.Random, (), state
         if isinstance(value, SimStore):
             return SimStore.opened, (value._clock, value.keys, value.fate)
+        if isinstance(value, Methods):
+            return Methods, (value._portal,)
         if isinstance(value, Fields):
             # Filled before it has attributes, it would miss them.
             return Fields, (dict(value),), vars(value)
