@@ -104,7 +104,8 @@ def test_what_was_heard_of_the_record_then_or_later_is_no_news() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "settled", "ours"), [(-2, 5, True), (2, 5, True), (2.5, 5, False), (-9, -2, True), (-9, -2.5, False)]
+    ("sent", "settled", "ours"),
+    [(-2, 5, True), (32, 35, True), (32.5, 35, False), (-39, -32, True), (-39, -32.5, False)],
 )
 def test_an_administrators_out_in_the_seconds_of_our_own_write_is_ours(sent: float, settled: float, ours: bool) -> None:
     said = told(origin=Origin.ADMIN)

@@ -168,6 +168,22 @@ def test_who_had_said_no_already_is_not_asked_about(world: Make) -> None:
     assert (_questions(w), _standing(w)) == (0, "out")
 
 
+@pytest.mark.rule("every write is explained")
+@pytest.mark.parametrize("ahead", [-25, 25])
+def test_our_own_opt_out_is_nobody_elses_although_the_platforms_clock_is_a_little_wrong(
+    world: Make, ahead: float
+) -> None:
+    w = world(_consented(), esp_ahead=ahead)
+    w.sync()
+    w.crm.act("opt_out", email=ANN)
+    w.sync()
+    w.esp.act("archive", email=ANN)
+    w.sync()
+
+    assert _questions(w) == 1
+    assert [said["system"] for said in _said(w, ANN) if said["kind"] == "out"] == ["crm"]
+
+
 @pytest.mark.parametrize("was_ours", [False, True])
 def test_a_no_after_a_consent_is_heard_although_archiving_hides_it_and_the_member_was_out_before(
     world: Make, was_ours: bool

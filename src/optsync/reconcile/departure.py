@@ -8,8 +8,8 @@ from optsync.model.record import BY_THEMSELF, Origin, Record, Status
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
 from optsync.reconcile.reading import LATE, Reading
 
-_GRAIN = timedelta(seconds=2)
-"""Stamps are whole seconds, and so is the offset by which they are corrected."""
+_SLACK = timedelta(seconds=32)
+"""A clock is not corrected for half a minute that it may be off; stamps, and offsets, are whole seconds besides."""
 
 Span: TypeAlias = tuple[datetime, datetime]
 """When a write was sent and when it was answered, by our clock."""
@@ -50,7 +50,7 @@ def is_news(said: Statement, known: Iterable[Statement]) -> bool:
 
 def is_ours(said: Statement, written: Iterable[Span]) -> bool:
     """Whether an opt-out by an administrator is one that we wrote: the activity tells no program from a person."""
-    return not said.is_personal and any(sent - _GRAIN <= said.at <= settled + _GRAIN for sent, settled in written)
+    return not said.is_personal and any(sent - _SLACK <= said.at <= settled + _SLACK for sent, settled in written)
 
 
 def departed(
