@@ -38,14 +38,19 @@ def cell(value: Value, encoding: str) -> str:
     """The text of a cell that is no yes/no. Raises ``ValueRefused``."""
     if isinstance(value, tuple):
         raise ValueRefused("a cell holds one value and no list")
-    text = "" if value is None else str(value)
+    text = fitting("" if value is None else str(value), encoding)
+    if "\0" in text or len(text) > LARGEST_CELL:
+        raise ValueRefused("a cell takes no null character and at most a million others")
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def fitting(text: str, encoding: str) -> str:
+    """The text itself. Raises ``ValueRefused``: one such character would keep the whole file from being written."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
         raise ValueRefused(f"the file is {encoding}, which has no such character") from None
-    if "\0" in text or len(text) > LARGEST_CELL:
-        raise ValueRefused("a cell takes no null character and at most a million others")
-    return f"'{text}" if _FORMULA.match(text) else text
+    return text
 
 
 def addresses(table: Table, row: Row, settings: CsvSettings) -> tuple[str, ...]:

@@ -72,7 +72,8 @@ class Writer:
         if write.kind in (WriteKind.CREATE, WriteKind.RENAME):
             try:
                 normalise(write.address or "")
-            except InvalidAddress as error:
+                mapping.fitting(write.address or "", sheet.table.encoding)
+            except (InvalidAddress, ValueRefused) as error:
                 return _invalid(write, self._settings.address_columns[0], str(error))
         row = sheet.find(write.record or "")
         if row is None and write.kind is not WriteKind.CREATE:
@@ -144,11 +145,11 @@ class Writer:
         own = {self._settings.id_column, self._settings.updated_column, *self._settings.address_columns}
         if column not in sheet.table.places or column in own:
             raise _Refused(column, "there is no such column, or it is the id, an address or the time of change")
-        if isinstance(value, bool):
-            return sheet.word(column, is_yes=value)
-        if value is not None and (column in spec.flags or column in spec.topics):
+        if value is not None and not isinstance(value, bool) and (column in spec.flags or column in spec.topics):
             raise _Refused(column, "a yes/no column takes yes and no")
         try:
+            if isinstance(value, bool):
+                return mapping.fitting(sheet.word(column, is_yes=value), sheet.table.encoding)
             return mapping.cell(value, sheet.table.encoding)
         except ValueRefused as refused:
             raise _Refused(column, str(refused)) from None

@@ -95,6 +95,21 @@ def test_a_file_that_changes_all_the_time_is_given_up_with_nothing_written(tmp_p
     assert place.text() == TWO
 
 
+def test_an_address_that_the_files_encoding_lacks_keeps_no_opt_out_from_being_written(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO, encoding="cp1252")
+    new = Write(key="c", kind=WriteKind.CREATE, collection="contact", address="анна@example.com")
+    moved = Write(key="r", kind=WriteKind.RENAME, collection="contact", record="2", address="анна@example.com")
+    outcomes = place.csv.write([new, out("1"), moved, out("2")], SPEC)
+    assert [one.result for one in outcomes] == [Result.INVALID, Result.APPLIED, Result.INVALID, Result.APPLIED]
+    assert place.text() == TWO.replace("Ann,,", "Ann,yes,").replace("Ben,no,", "Ben,yes,")
+
+
+def test_a_word_for_yes_that_the_files_encoding_lacks_spoils_no_other_write(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO.replace("yes", ""), encoding="cp1252", yes="да")
+    outcomes = place.csv.write([out("1"), named("2", "Bea")], SPEC)
+    assert [one.result for one in outcomes] == [Result.INVALID, Result.APPLIED]
+
+
 def test_writing_leaves_nothing_behind_and_keeps_the_mode_and_a_link(tmp_path: Path) -> None:
     place = Place(tmp_path, TWO)
     place.path.chmod(0o640)
