@@ -18,6 +18,9 @@ from optsync_mailchimp.task import QUERY, Job, Task, address_key
 
 LARGEST = 500
 _SMALLEST = 125
+_SETTLED = frozenset({Refusal.COMPLIANCE, Refusal.FIELD})
+"""What else is refused is so for the address. That says nothing about a change of a member, which can go by the
+contact id; an opt-in is for the address."""
 
 
 class BulkWriter:
@@ -122,7 +125,8 @@ class BulkWriter:
 
     def _refused(self, task: Task, job: Job, error: Mapping[str, Any], *, is_create: bool) -> None:
         verdict = of_item(error)
-        if verdict.refusal is not Refusal.UNCLEAR:
+        is_by_address = is_create or job.write.status is Status.IN
+        if verdict.refusal in _SETTLED or (is_by_address and verdict.refusal is not Refusal.UNCLEAR):
             self._single.refuse(task, job, verdict)
         elif is_create:
             self._single.create(task, job)

@@ -105,6 +105,34 @@ def test_a_request_that_has_an_error_of_its_own_was_not_made_and_is_sent_again()
     assert (outcome.result, world.shows("new@example.org")["status"]) == (Result.APPLIED, Status.PENDING)
 
 
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("ERROR_GENERIC", f"{_A} looks fake or invalid, please enter a real email address."),
+        ("ERROR_GENERIC", f"{_A} has signed up to a lot of lists very recently"),
+        ("ERROR_GENERIC", f"{_A} was permanently deleted and cannot be re-imported."),
+        ("ERROR_CONTACT_EXISTS", f"{_A} is already a list member"),
+    ],
+)
+def test_an_opt_out_that_is_refused_in_bulk_for_its_address_goes_by_the_member(code: str, text: str) -> None:
+    world = World(numbered(2))
+    a, b = (world.records()[address] for address in (_A, _B))
+
+    def refuse(method: str, path: str, body: Any) -> Any:
+        if method != "POST":
+            return body
+        world.act("flip_in", _A)
+        kept = [member for member in body["updated_members"] if member["email_address"] != _A]
+        error = {"email_address": _A, "error": text, "error_code": code, "field": "", "field_message": ""}
+        return {**body, "updated_members": kept, "errors": [error]}
+
+    world.line.rewrite = refuse
+    outcomes = world.write(world.out(a), world.out(b))
+
+    assert [one.result for one in outcomes] == [Result.APPLIED, Result.APPLIED]
+    assert world.shows(_A)["status"] == Status.OUT
+
+
 def test_after_a_failure_of_the_system_the_rest_is_not_sent() -> None:
     world = World(numbered(3))
     a, b, c = (world.records()[address] for address in (_A, _B, _C))
