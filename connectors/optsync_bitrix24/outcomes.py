@@ -56,7 +56,7 @@ def _applied(job: Job) -> Outcome:
 def _failed(job: Job, error: VendorError, after: After, fields: Fields, retry_at: datetime) -> Outcome:
     what = meaning(error)
     # Refusals come in the portal's language; that the record is not there any more shows in every language.
-    if what is Meaning.GONE or (after.is_known and after.row is None and what is not Meaning.BUSY):
+    if what is Meaning.GONE or (after.is_known and after.row is None and what not in (Meaning.BUSY, Meaning.DENIED)):
         return refused(job.write, Fact.GONE, str(error))
     if what is Meaning.BROKEN and after.row is not None and shows(job, after, fields):
         return _applied(job)

@@ -196,3 +196,20 @@ def test_a_bounced_member_is_left_as_it_is_whatever_opt_in_arrives(world: Make) 
     assert w.esp_shows(ANN)["status"] == Status.BOUNCED
     assert esp_writes(w) == before
     w.settle()
+
+
+def test_an_opt_out_for_a_contact_that_may_not_be_seen_any_more_is_told_and_tried_again(world: Make) -> None:
+    hidden: set[int] = set()
+    w = world(person(1), person(2), portal={"can_see": lambda _, number: number not in hidden})
+    w.sync()
+    hidden.add(int(w.crm_id(ANN)))
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+
+    assert "refused" in open_issues(w)
+    hidden.clear()
+    w.sync()
+    assert w.crm_shows(ANN)["opt_out"] is True
+    w.wait(hours=30)
+    w.sync(full=True)
+    assert open_issues(w) == []
