@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from optsync.errors import SystemUnavailable
-from optsync_mailchimp.client import MailchimpClient
+from optsync_mailchimp.client import MailchimpClient, objects
 from optsync_mailchimp.mapping import parse_time
 
 _PAGE = 1000
@@ -31,7 +31,7 @@ def archived_among(
         }
         reply = client.get(f"/lists/{audience}/members", query)
         rows, total = reply.body.get("members"), reply.body.get("total_items")
-        if not reply.is_ok or not isinstance(rows, list) or not isinstance(total, int):
+        if not reply.is_ok or rows != objects(rows) or not isinstance(total, int):
             raise SystemUnavailable(client.system, f"archived members could not be listed (HTTP {reply.status})")
         found.update({str(row.get("email_address") or "").strip().lower() for row in rows} & set(addresses))
         offset += len(rows)

@@ -9,7 +9,7 @@ from optsync.errors import SystemFailure
 from optsync.model.change import Result, WriteKind
 from optsync.model.record import Status
 from optsync_mailchimp.archived import archived_among
-from optsync_mailchimp.client import MailchimpClient, Reply
+from optsync_mailchimp.client import MailchimpClient, Reply, objects
 from optsync_mailchimp.mapping import member_hash, parse_time
 from optsync_mailchimp.reading import Reader
 from optsync_mailchimp.refusals import Refusal, of_item, of_reply
@@ -181,8 +181,7 @@ def _distinct(jobs: Sequence[Job], size: int) -> tuple[list[Job], list[Job]]:
 
 
 def _by_address(reply: Reply, key: str) -> dict[str, dict[str, Any]]:
-    rows = reply.body.get(key)
-    return {address_key(row.get("email_address")): row for row in rows or () if isinstance(row, dict)}
+    return {address_key(row.get("email_address")): row for row in objects(reply.body.get(key))}
 
 
 def _is_about(member: Mapping[str, Any], job: Job) -> bool:

@@ -41,7 +41,7 @@ class Checker:
         """Every audience of the account with its merge fields and groups."""
         reply = self._client.get("/lists", {"fields": "lists.id,lists.name,total_items", "count": 1000})
         rows = reply.body.get("lists")
-        if not reply.is_ok or not isinstance(rows, list):
+        if not reply.is_ok or not isinstance(rows, list) or not all(map(_has_id, rows)):
             raise SystemUnavailable(self._client.system, f"the audiences could not be listed (HTTP {reply.status})")
         return [self._describe(row) for row in rows]
 
@@ -113,3 +113,7 @@ def _field_info(field: MergeField) -> FieldInfo:
         options=tuple((choice, choice) for choice in field.choices),
         max_bytes=MAX_TEXT_BYTES if field.type == "text" else None,
     )
+
+
+def _has_id(row: object) -> bool:
+    return isinstance(row, dict) and bool(row.get("id"))

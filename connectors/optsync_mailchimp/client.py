@@ -33,6 +33,11 @@ _ADVICE: Mapping[str, str] = {
 }
 
 
+def objects(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list in an answer; none where it is no list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """An answer to use: ``body`` is ``{}`` where there was none; ``at`` is the vendor's clock, if it said."""

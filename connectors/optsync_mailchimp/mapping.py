@@ -145,7 +145,10 @@ def parse_time(text: object) -> datetime | None:
         return None
     if moment.tzinfo is UTC:
         return moment
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except OverflowError:
+        return None
 
 
 def read_value(raw: object) -> Value:

@@ -14,7 +14,7 @@ from typing import Any
 
 from optsync.model.change import Fact, Outcome, Result
 from optsync.model.record import Record, Status
-from optsync_mailchimp.client import Reply, squeezed
+from optsync_mailchimp.client import Reply, objects, squeezed
 
 
 class Refusal(StrEnum):
@@ -70,8 +70,8 @@ def of_reply(reply: Reply) -> Verdict:
         return Verdict(refusal=Refusal.GONE, message=message)
     if known := _OF_TITLE.get(squeezed(str(reply.body.get("title") or ""))):
         return Verdict(refusal=known, message=message)
-    for fault in reply.body.get("errors") or ():
-        if isinstance(fault, dict) and (field := str(fault.get("field") or "")):
+    for fault in objects(reply.body.get("errors")):
+        if field := str(fault.get("field") or ""):
             return _of_field(field, str(fault.get("message") or message))
     return Verdict(refusal=_of_text(message) or Refusal.UNCLEAR, message=message)
 

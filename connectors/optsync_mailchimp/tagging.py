@@ -6,7 +6,7 @@ from optsync.connect.http import Effect
 from optsync.errors import SystemUnavailable
 from optsync.model.change import Outcome, Result, Write
 from optsync.model.page import ReadSpec
-from optsync_mailchimp.client import MailchimpClient, Reply
+from optsync_mailchimp.client import MailchimpClient, Reply, objects
 from optsync_mailchimp.refusals import of_reply
 from optsync_mailchimp.single import SingleWriter
 from optsync_mailchimp.task import Job, Task, address_key
@@ -55,7 +55,7 @@ class Tagger:
         reply = task.attempt(jobs, lambda: self._tags(task.spec.collection))
         if reply is None:
             return []
-        ids = {str(tag.get("name")).casefold(): tag.get("id") for tag in reply.body.get("tags") or ()}
+        ids = {str(tag.get("name")).casefold(): tag.get("id") for tag in objects(reply.body.get("tags"))}
         for name in names:
             concerned = [job for job in jobs if name in job.write.tags]
             for start in range(0, len(concerned), _LARGEST):
@@ -91,7 +91,11 @@ class Tagger:
             return {job.index: job for job in chunk}
         named = {
             address_key(address)
-            for error in reply.body.get("errors") or ()
-            for address in error.get("email_addresses") or ()
+            for error in objects(reply.body.get("errors"))
+            for address in _listed(error.get("email_addresses"))
         }
         return {job.index: job for job in chunk if job.address in named}
+
+
+def _listed(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else ()

@@ -1,5 +1,6 @@
 """Writes when answers get lost, calls are refused as a whole, or the system goes away."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -131,6 +132,43 @@ def test_an_opt_out_that_is_refused_in_bulk_for_its_address_goes_by_the_member(c
 
     assert [one.result for one in outcomes] == [Result.APPLIED, Result.APPLIED]
     assert world.shows(_A)["status"] == Status.OUT
+
+
+@pytest.mark.parametrize("part", ["members", "tags", "errors", "updated_members", "new_members", "email_addresses"])
+@pytest.mark.parametrize("shown", [7, "text", ["text"], [None, ["text"]]])
+def test_a_list_that_is_none_in_an_answer_loses_no_outcome(part: str, shown: Any) -> None:
+    world = World(numbered(2))
+    people = [world.records()[address] for address in (_A, _B)]
+    moves = [world.to(WriteKind.TAG, record, tags={"red": True}) for record in people]
+
+    def odd(_method: str, path: str, body: Any) -> Any:
+        if part == "email_addresses":
+            return {**body, "errors": [{"email_addresses": shown}]} if "/segments/" in path else body
+        return {**body, part: shown} if part in body else body
+
+    world.line.rewrite = odd
+    tried: list[Callable[[], Sequence[Outcome]]] = [
+        lambda: world.write(*map(world.out, people)),
+        lambda: world.write(world.create("new@example.org"), world.create("newer@example.org")),
+        lambda: world.connector.tag(moves, world.spec),
+    ]
+    for attempt in tried:
+        try:
+            assert len(attempt()) == 2
+        except SystemUnavailable:
+            assert part in {"members", "tags"}
+
+
+def test_a_stamp_beyond_the_calendar_is_none() -> None:
+    world = World(numbered(1))
+
+    def late(_method: str, _path: str, body: Any) -> Any:
+        for member in body.get("members", ()):
+            member["timestamp_opt"] = "9999-12-31T23:59:59-05:00"
+        return body
+
+    world.line.rewrite = late
+    assert world.records()[_A].opted_in_at is None
 
 
 def test_after_a_failure_of_the_system_the_rest_is_not_sent() -> None:
