@@ -56,12 +56,12 @@ class MailmanClient:
 
     def lists(self) -> Iterator[Mapping[str, Any]]:
         """All lists: ``list_id``, ``fqdn_listname``, ``display_name``, ``member_count``."""
-        return self._all("lists", ())
+        return self._named("list_id", self._all("lists", ()))
 
     def list_id(self, name: str) -> str | None:
         """Of the list with that list_id or posting address; None when there is none."""
         answer = self._read(f"lists/{quote(name, safe='')}")
-        return None if answer.status == 404 else str(self._object(answer)["list_id"])
+        return None if answer.status == 404 else str(self._object(answer).get("list_id", ""))
 
     def config(self, list_id: str) -> Mapping[str, Any]:
         """A list's settings."""
@@ -100,7 +100,8 @@ class MailmanClient:
 
     def requests(self, list_id: str) -> Iterator[Mapping[str, Any]]:
         """Subscriptions that wait for the person or a moderator."""
-        return self._all(f"lists/{quote(list_id, safe='')}/requests", (("request_type", "subscription"),))
+        path = f"lists/{quote(list_id, safe='')}/requests"
+        return self._named("email", self._all(path, (("request_type", "subscription"),)))
 
     def remove(self, list_id: str, emails: Sequence[str]) -> Mapping[str, bool]:
         """Ends all memberships of these addresses; says of each whether there was one."""
@@ -148,6 +149,12 @@ class MailmanClient:
             if len(rows.entries) < PAGE:
                 return
             page += 1
+
+    def _named(self, key: str, rows: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        for row in rows:
+            if not row.get(key):
+                raise SystemUnavailable(self._system, f"an answer with a row that has no {key}; nothing was inferred")
+            yield row
 
     def _rows(self, path: str, terms: Sequence[tuple[str, str]], *, page: int, count: int) -> Rows:
         # Count without page, or page without count, is answered with a 500.

@@ -128,6 +128,16 @@ def test_an_answer_without_rows_is_a_failure_and_nobody_has_left(server: respons
         list(connector().read(SPEC, None))
 
 
+def test_a_row_that_names_nobody_is_a_failure(server: responses.RequestsMock) -> None:
+    waiting(server, {"token_owner": "subscriber"})
+    has(server, enabled=[row("in@example.com")])
+    server.get(f"{BASE}/lists", json=collection([{"display_name": "News"}]))
+    with pytest.raises(SystemUnavailable):
+        list(connector().read(SPEC, None))
+    with pytest.raises(SystemUnavailable):
+        connector().describe()
+
+
 def test_a_look_up_leaves_out_who_is_not_there(server: responses.RequestsMock) -> None:
     shows(server, "in@example.com", m1="enabled")
     shows(server, "gone@example.com")
