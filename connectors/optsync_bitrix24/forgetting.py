@@ -19,7 +19,9 @@ def forget(client: Client, entity: str, record: str) -> Outcome:
     except OutcomeUnknown as error:
         return Outcome(key=record, result=Result.UNKNOWN, record_id=record, message=str(error))
     if reply.error is None:
-        return Outcome(key=record, result=Result.APPLIED, record_id=record)
+        # The portal says true where it has deleted.
+        result = Result.APPLIED if reply.result else Result.UNKNOWN
+        return Outcome(key=record, result=result, record_id=record)
     found = meaning(reply.error)
     if found is Meaning.GONE:
         return Outcome(key=record, result=Result.REFUSED, fact=Fact.GONE, record_id=record)

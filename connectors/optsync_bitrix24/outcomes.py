@@ -40,7 +40,8 @@ def _judged(
     write = job.write
     if error is not None:
         return _failed(job, error, after, fields, retry_at)
-    if result is None:
+    if not result:
+        # The portal says true where it has written.
         if after.row is not None and shows(job, after, fields):
             return _applied(job)
         return Outcome(key=write.key, result=Result.UNKNOWN, record_id=write.record, message="no answer to the command")

@@ -196,6 +196,21 @@ def test_a_command_without_an_answer_is_judged_by_the_read_back(position: int) -
     assert results == [Result.APPLIED] * 2
 
 
+@pytest.mark.parametrize("answer", [False, None, [], 0, ""])
+def test_an_update_that_the_portal_does_not_confirm_is_not_taken_for_done(answer: Any) -> None:
+    made = world(people(1))
+    (one,) = made.ids(_SPEC)
+
+    def unconfirmed(_: MockRequest, body: dict[str, Any]) -> Any:
+        body["result"]["result"]["u0"] = answer
+        body["result"]["result"]["zr"][0][OPT_OUT] = "0"
+        return body
+
+    made.spoil(unconfirmed)
+    (outcome,) = _write(made, status(one))
+    assert outcome.result is Result.UNKNOWN
+
+
 def test_a_flag_whose_field_was_deleted_meanwhile_is_not_taken_for_written() -> None:
     made = world(people(1))
     (one,) = made.ids(_SPEC)
