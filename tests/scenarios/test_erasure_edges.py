@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from optsync.model.record import Status
 from optsync.model.statement import StatementKind
 from optsync.sync import plans
 from optsync.sync.administer import opt_in
-from optsync.sync.forget import forget
+from optsync.sync.forget import forget, forget_at_vendors
 from tests.scenarios.plans import MANY, crowd, held, hold_opt_outs
 from tests.scenarios.world import START, World, person
 
@@ -187,3 +188,15 @@ def test_an_edit_of_the_contact_of_a_forgotten_person_who_signs_up_again_is_no_n
     assert not is_forgotten(w)
     assert w.esp_shows(ANN)["status"] == Status.IN
     assert w.crm_shows(ANN)["opt_in"] is True
+
+
+def test_a_record_with_a_value_that_cannot_be_used_is_deleted_as_well_and_not_told_as_gone(world: Make) -> None:
+    w = crowd(world)
+    number = int(w.crm_id(ANN))
+    rows: Any = w.crm
+    rows.portal.table("contact").rows[number].values["UF_CRM_OPT_OUT"] = "perhaps"
+    done = forget(w.engine, ANN, actor="the privacy officer")
+    done = forget_at_vendors(w.engine, done, ANN)
+
+    assert {h.outcome for h in done.holdings} == {"deleted"}
+    assert w.crm.act("view", email=ANN) is None

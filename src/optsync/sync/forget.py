@@ -11,6 +11,7 @@ import structlog
 from optsync.connect.contract import CanForget
 from optsync.errors import CommandRefused, OutcomeUnknown, SystemFailure
 from optsync.model.change import Fact, Outcome, Result
+from optsync.model.page import ReadSpec
 from optsync.model.record import Record
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
@@ -226,7 +227,8 @@ def _delete(engine: Engine, holding: Holding, address: str) -> Holding:
     connector = engine.connectors[holding.system]
     if not isinstance(connector, CanForget):
         return replace(holding, outcome="by_hand", message=f"{holding.system} cannot delete records: do it there")
-    spec = engine.bound.sources[holding.system, holding.collection].spec
+    # Whose addresses it holds, and nothing else: a value that cannot be used must not make it seem to be gone.
+    spec = ReadSpec(collection=holding.collection)
     try:
         shown = connector.read_ids(spec, [holding.record])
         if not shown:
