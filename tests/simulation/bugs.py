@@ -108,9 +108,9 @@ def _plain_complaint(put: Put) -> None:
 def _cursor_first(put: Put) -> None:
     usual = observe.Observer.take
 
-    def take(self: Any, *args: Any, then: Callable[[Any], None] = lambda _: None, **more: Any) -> Any:
+    def take(self: Any, *args: Any, then: Callable[[Any, Any], None] = lambda *_: None, **more: Any) -> Any:
         with self._engine.store.transaction() as unit:
-            then(unit)
+            then(unit, None)
         return usual(self, *args, **more)
 
     put(observe.Observer, "take", take)
