@@ -5,7 +5,7 @@ do on its own clock, so all of them are corrected by one whole number of seconds
 """
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from optsync.reconcile.reading import LATE, Jump
 from optsync.state.unit import Unit
@@ -18,9 +18,11 @@ _POSSIBLE = 100 * 365 * 86_400.0
 """Seconds: no clock is a century off. A number that says so is no time, and dates cannot be moved by any number."""
 
 
-def settled_offset(
-    unit: Unit, system: str, measured: float | None, *, now: datetime
-) -> tuple[timedelta | None, Jump | None]:
+Settled: TypeAlias = tuple[timedelta | None, Jump | None]
+"""The offset to correct by, and the last jump that the clock has made."""
+
+
+def settled_offset(unit: Unit, system: str, measured: float | None, *, now: datetime) -> Settled:
     """The offset to correct this system's times by (its clock minus ours), and the last jump that it has made.
     ``measured``: seconds, from its newest answer, None if there is none yet; one that is impossible counts as none.
 

@@ -13,7 +13,7 @@ from optsync.model.record import Record, Side, Status
 from optsync.model.statement import Statement
 from optsync.reconcile.departure import hidden_since, may_hide
 from optsync.reconcile.detect import Claim, Detected, Doubt, detect, with_restrictions
-from optsync.reconcile.reading import Jump, Reading
+from optsync.reconcile.reading import Reading
 from optsync.reconcile.representation import Representation, overlay, with_address, with_untold
 from optsync.state.codec import fingerprint_of
 from optsync.state.issues import NewIssue
@@ -22,6 +22,7 @@ from optsync.state.sources import Source
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import Carrier, Terms
+from optsync.sync.clocks import Settled
 from optsync.sync.forgotten import Screen
 from optsync.sync.nominations import Confirmed, NeedsConfirmation, Nominated, Nomination, judge_nominations
 from optsync.sync.sifting import sift, without
@@ -71,18 +72,11 @@ class Ingest:
     """Takes a page of one source inside one transaction. ``clock``: :func:`optsync.sync.clocks.settled_offset`;
     ``claims``: what came to show "in" in the page; ``faults``: its rows that cannot be used."""
 
-    def __init__(
-        self,
-        unit: Unit,
-        binding: SourceBinding,
-        source: Source,
-        circumstances: Circumstances,
-        clock: tuple[timedelta | None, Jump | None],
-    ) -> None:
+    def __init__(self, unit: Unit, binding: SourceBinding, source: Source, now: Circumstances, clock: Settled) -> None:
         self._unit = unit
         self._binding = binding
         self._source = source
-        self._now = circumstances
+        self._now = now
         self.claims: list[PendingClaim] = []
         self._points: Mapping[str, int] = {}
         """The usable addresses on the page, with their keys."""
@@ -96,7 +90,7 @@ class Ingest:
         self.screen = Screen(unit, binding)
         self._reading = Reading(
             system=binding.system,
-            seen_at=circumstances.seen_at,
+            seen_at=now.seen_at,
             offset=clock[0],
             jump=clock[1],
             is_first_run=not source.is_known,
@@ -104,9 +98,9 @@ class Ingest:
         )
         terms = Terms(
             reading=self._reading,
-            tolerance=circumstances.tolerance,
-            there=circumstances.there,
-            no_grants=circumstances.no_grants,
+            tolerance=now.tolerance,
+            there=now.there,
+            no_grants=now.no_grants,
             read_at=source.read_at,
         )
         self._carrier = Carrier(unit, binding, source.id, terms)

@@ -17,7 +17,7 @@ from optsync.sync.absence import Absences
 from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import NeedsLookUp
 from optsync.sync.claims import judge_claims
-from optsync.sync.clocks import last_jump, settled_offset, was_set_back, was_set_lately
+from optsync.sync.clocks import Settled, last_jump, settled_offset, was_set_back, was_set_lately
 from optsync.sync.engine import Engine
 from optsync.sync.ingest import Circumstances, Ingest, PendingClaim
 from optsync.sync.nominations import Confirmed, NeedsConfirmation
@@ -238,7 +238,7 @@ class Observer:
         self,
         binding: SourceBinding,
         needed: NeedsConfirmation,
-        clock: tuple[timedelta | None, Jump | None],
+        clock: Settled,
         aside: Aside | None,
     ) -> Confirmed:
         """``aside`` gets the first that cannot be read: a second one tells that it is not about that record."""
