@@ -9,7 +9,8 @@ import pytest
 from optsync.model.record import Origin, Record, Status
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
-from optsync.reconcile.detect import Claim, Detected, Doubt, Said
+from optsync.reconcile.detect import Claim, Detected, Said
+from optsync.reconcile.doubt import Doubt
 from optsync.reconcile.moments import parse_moment
 from optsync.reconcile.reading import Reading
 from optsync.reconcile.representation import Representation

@@ -5,7 +5,7 @@ an in is. What we wrote ourselves and had confirmed is part of what was observed
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from optsync.model.quick import quick_dataclass
@@ -13,6 +13,7 @@ from optsync.model.record import BY_THEMSELF, Origin, Record, Side, Status
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
 from optsync.reconcile.complaint import complaint, is_no_other
+from optsync.reconcile.doubt import Doubt
 from optsync.reconcile.moments import is_same_moment, parse_moment
 from optsync.reconcile.putback import remembered
 from optsync.reconcile.reading import Reading
@@ -40,15 +41,6 @@ class Claim:
 
     scope: str
     shows: str
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """Something a person should look at."""
-
-    kind: str
-    field: str | None
-    message: str
 
 
 @quick_dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,14 +5,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from optsync.connect.contract import Absence
-from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.masking import mask, mask_words
 from optsync.model.page import Page, RowFault
 from optsync.model.quick import quick_dataclass
 from optsync.model.record import Record, Side, Status
 from optsync.model.statement import Statement
 from optsync.reconcile.departure import hidden_since, may_hide
-from optsync.reconcile.detect import Claim, Detected, Doubt, detect, with_restrictions
+from optsync.reconcile.detect import Claim, Detected, detect, with_restrictions
+from optsync.reconcile.doubt import doubts
+from optsync.reconcile.erasure import usable
 from optsync.reconcile.reading import Reading
 from optsync.reconcile.representation import Representation, overlay, with_address, with_untold
 from optsync.state.codec import fingerprint_of
@@ -162,11 +163,11 @@ class Ingest:
         if self._source.is_known:
             before = self.screen.before(record, before, () if old is None else old.points)
         found = [self._found(before, record, old, representation) for representation in self._binding.representations]
-        points, doubts = self._addresses(record)
+        points = usable(record.addresses)
         merged = Detected(
             said=tuple(s for d in found for s in d.said),
             claims=tuple(c for d in found for c in d.claims),
-            doubts=(*doubts, *(x for d in found for x in d.doubts), *self._word_doubt(record)),
+            doubts=(*doubts(record), *(x for d in found for x in d.doubts)),
         )
         has_more = old is not None and len(points) > len(old.points)
         return _News(record=record, old=old, points=points, detected=merged, has_more=has_more)
@@ -258,23 +259,6 @@ class Ingest:
         status = None if old.unsure.status is None else Status(old.unsure.status)
         shown = overlay(old.record, status=status, topics=old.unsure.topics, fields=old.unsure.fields)
         return shown if old.unsure.address is None else with_address(shown, old.unsure.address)
-
-    def _addresses(self, record: Record) -> tuple[tuple[str, ...], tuple[Doubt, ...]]:
-        usable: dict[str, None] = {}
-        doubts: list[Doubt] = []
-        for raw in record.addresses:
-            try:
-                usable.setdefault(normalise(raw))
-            except InvalidAddress as error:
-                message = f"an address cannot be used: {error}; it is left out"
-                doubts.append(Doubt("invalid_address", "address", message))
-        return tuple(usable), tuple(doubts)
-
-    def _word_doubt(self, record: Record) -> tuple[Doubt, ...]:
-        if record.is_word_known:
-            return ()
-        message = f"the status word {record.word!r} is not known; nothing is inferred from it"
-        return (Doubt("unknown_status", None, message),)
 
     # storing
 
