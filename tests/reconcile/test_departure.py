@@ -35,8 +35,29 @@ def test_who_is_archived_may_hide_a_no_unless_it_is_known_or_nothing_has_moved(w
     assert may_hide(was, ARCHIVED) is hides
 
 
-@pytest.mark.parametrize("status", [status for status in Status if status is not Status.ARCHIVED])
-def test_who_is_not_archived_hides_nothing(status: Status) -> None:
+BOUNCED = esp(Status.BOUNCED, modified_at=RECENT)
+
+
+@pytest.mark.parametrize(
+    ("was", "hides"),
+    [
+        (None, True),
+        (esp(Status.IN), True),
+        (esp(Status.OUT, origin=Origin.ADMIN), True),
+        (esp(Status.OUT, origin=Origin.PERSON), False),
+        (BOUNCED, False),
+        (esp(Status.BOUNCED, modified_at=OLD), False),
+        (replace(BOUNCED, opted_in_at=OLD), True),
+    ],
+)
+def test_who_has_bounced_may_hide_a_no_as_who_is_archived_but_goes_on_being_written(
+    was: Record | None, hides: bool
+) -> None:
+    assert may_hide(was, BOUNCED) is hides
+
+
+@pytest.mark.parametrize("status", sorted(set(Status) - {Status.ARCHIVED, Status.BOUNCED}))
+def test_who_is_neither_archived_nor_has_bounced_hides_nothing(status: Status) -> None:
     assert not may_hide(None, esp(status))
     assert not may_hide(esp(Status.IN), esp(status))
 

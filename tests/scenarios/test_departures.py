@@ -101,6 +101,20 @@ def test_who_unsubscribes_between_our_look_and_our_archiving_is_heard(
     assert _standing(w, BEN) == "in"
 
 
+@pytest.mark.parametrize("leaving", ["unsubscribe", "admin_unsubscribe"])
+def test_who_unsubscribed_before_their_address_bounced_is_heard(world: Make, leaving: str) -> None:
+    w = world(_consented(), _consented(2))
+    w.sync()
+    w.esp.act(leaving, email=ANN)
+    w.wait(minutes=1)
+    w.esp.act("bounce", email=ANN)
+    w.esp.act("bounce", email=BEN)
+    w.settle()
+
+    assert (_standing(w), w.crm_shows(ANN)["opt_out"]) == ("out", True)
+    assert (_standing(w, BEN), w.crm_shows(BEN)["opt_out"]) == ("in", False)
+
+
 @pytest.mark.parametrize(
     ("leaving", "kind", "is_personal"),
     [

@@ -1,4 +1,5 @@
-"""Opt-outs that a record does not show any more: whoever is archived shows nothing of what they said before."""
+"""Opt-outs that a record does not show any more: whoever is archived, or bounced, shows nothing of what they said
+before."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -8,6 +9,7 @@ from optsync.model.record import BY_THEMSELF, Origin, Record, Status
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
 from optsync.reconcile.reading import LATE, Reading
 
+_HIDES = frozenset({Status.ARCHIVED, Status.BOUNCED})
 _SLACK = timedelta(seconds=32)
 """A clock is not corrected for half a minute that it may be off; stamps, and offsets, are whole seconds besides."""
 
@@ -17,17 +19,18 @@ Span: TypeAlias = tuple[datetime, datetime]
 
 def may_hide(before: Record | None, now: Record) -> bool:
     """Whether a no may have been said between two readings (``before`` None at first sight) that ``now`` does not show:
-    the record is archived, and the last that was known of it was no opt-out of the person's own, or they may have
-    signed up since. Of one that is archived as before that something has moved tells that it may have been on the list
-    in between."""
-    if now.status is not Status.ARCHIVED:
+    the record is archived or has bounced, and the last that was known of it was no opt-out of the person's own, or they
+    may have signed up since. Of one that is archived as before that something has moved tells that it may have been on
+    the list in between; of one that has bounced, whose fields go on being written, only a sign-up does."""
+    if now.status not in _HIDES:
         return False
     if before is None:
         return True
-    if before.status is Status.ARCHIVED:
-        return (now.modified_at, now.opted_in_at) != (before.modified_at, before.opted_in_at)
-    is_own = before.status is Status.OUT and before.origin in BY_THEMSELF
-    return not is_own or now.opted_in_at != before.opted_in_at
+    if now.opted_in_at != before.opted_in_at:
+        return True
+    if before.status is now.status:
+        return now.status is Status.ARCHIVED and now.modified_at != before.modified_at
+    return not (before.status is Status.OUT and before.origin in BY_THEMSELF)
 
 
 def hidden_since(before: Record | None) -> datetime | None:
