@@ -165,6 +165,8 @@ def test_a_status_word_that_nobody_mapped_is_not_taken_for_an_out() -> None:
     unmapped = esp(Status.UNKNOWN, word="snoozed", is_word_known=False, modified_at=RECENT)
 
     assert read(esp(Status.IN), unmapped, ESP).said == ()
+    assert kinds(read(unmapped, esp(Status.UNKNOWN, modified_at=RECENT), ESP)) == [OUT]
+    assert kinds(read(unmapped, replace(unmapped, word="asleep"), ESP)) == []
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,12 @@ def rows_are_missing(body: Any, _: requests.Response) -> Any:
     return None
 
 
+def strange_words(body: Any, _: requests.Response) -> Any:
+    if isinstance(body, dict) and body.get("members"):
+        return {**body, "members": [{**member, "status": "snoozed"} for member in body["members"]]}
+    return None
+
+
 def truncated(body: Any, response: requests.Response) -> bytes:
     return response.content[: len(response.content) // 2]
 
@@ -161,3 +167,27 @@ def test_the_first_sync_survives_every_hurt_too(tmp_path: Path) -> None:
         assert w.esp_shows("ann1@example.com")["status"] == Status.OUT, mutate.__name__
         assert w.crm_shows("ann2@example.com")["opt_out"] is True, mutate.__name__
         assert w.esp_shows("ann3@example.com")["status"] == Status.IN, mutate.__name__
+
+
+@pytest.mark.parametrize("is_taken_off", [True, False])
+def test_who_is_taken_off_the_list_behind_a_status_that_nobody_knows_is_out(tmp_path: Path, is_taken_off: bool) -> None:
+    email = "ann1@example.com"
+    w = World(tmp_path, [person(1), person(2)], policy={"existing": "legacy_grant"})
+    hurting = Hurting(w, ESP, strange_words)
+    w.use(hurting)
+    w.sync()
+    hurting.left = 2
+    w.esp.act("set_field", email=email, field="city", value="Oslo")
+    w.sync()
+    assert (hurting.struck, w.crm_shows(email)["opt_in"]) == (1, True)
+    hurting.left = 0
+    if is_taken_off:
+        w.esp.act("unlist", email=email)
+    else:
+        w.esp.act("set_field", email=email, field="city", value="Rome")
+    w.sync()
+
+    shows = w.crm_shows(email)
+    assert (shows["opt_out"], shows["opt_in"]) == (is_taken_off, not is_taken_off)
+    w.transport.requests = hurting.requests
+    w.settle()

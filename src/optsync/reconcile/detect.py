@@ -154,9 +154,11 @@ class _Teller:
         return self.before is not None and shown(self.before, self.rep).is_contradictory
 
     def _took_yes_back(self, was: Status | None) -> bool:
-        """Of what shows neither flag: a yes was shown before, or its proof moved after a no and it is not shown."""
+        """Of what shows neither flag: a yes was shown before, or may have been behind a word that says nothing, or its
+        proof moved after a no and it is not shown."""
         was_unseen = was is Status.OUT and self.rep.opt_in is not None and self._was_in_between()
-        return was is Status.IN or self._was_contradictory() or was_unseen
+        was_strange = self.before is not None and not self.before.is_word_known
+        return was is Status.IN or self._was_contradictory() or was_unseen or was_strange
 
     def _has_newer_event(self, view: Shown) -> bool:
         """Out already, and said again: the system names a later time or another author, or the flag that contradicts
