@@ -312,6 +312,27 @@ def test_an_opt_out_in_the_same_edit_in_which_the_address_is_deleted_reaches_the
     assert member(w, OLD)["topics"]["news"] is (what == "flag")
 
 
+@pytest.mark.parametrize("what", ["flag", "topic"])
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_an_opt_out_of_a_contact_without_an_address_reaches_its_member_unless_somebody_else_has_that_address(
+    world: Make, interest: None, what: str, is_taken: bool
+) -> None:
+    w = world(person(1, crm_topics={"news": True}, esp_topics={"news": True}), person(2))
+    w.sync()
+    row = w.crm.act("dump", id=1)["EMAIL"][0]["ID"]
+    w.crm.act("edit", id=1, fields={"EMAIL": [{"ID": row, "DELETE": "Y"}]})
+    w.sync()
+    if is_taken:
+        w.crm.act("create", email=OLD, topics={"news": True})
+        w.sync()
+    assert (member(w, OLD)["status"], member(w, OLD)["topics"]["news"]) == (Status.IN, True)
+    w.crm.act("edit", id=1, fields={"UF_CRM_OPT_OUT": 1} if what == "flag" else {"UF_CRM_TOPIC_NEWS": 0})
+    w.settle()
+
+    assert (member(w, OLD)["status"] == Status.OUT) is (what == "flag" and not is_taken)
+    assert member(w, OLD)["topics"]["news"] is (what == "flag" or is_taken)
+
+
 def test_an_address_that_is_out_is_never_given_to_a_member(world: Make, interest: None) -> None:
     w = world(person(1), person(2, addresses=(NEW,), in_esp=False, opt_out=True))
     w.sync()

@@ -174,8 +174,10 @@ class Carrier:
 
     def spoken_for(self, item: Reading, each: Said, listed: Sequence[int]) -> Sequence[int]:
         """The points about which a statement of this reading is: the primary, or all addresses, those that vanished
-        with it included, even if none is left."""
+        with it included, even if none is left; of who has had none, those of its members."""
         former = self._former(item, listed)
+        if each.for_all and not former and not listed:
+            return self._left_behind(item)
         if each.for_all:
             is_out = each.statement.kind is StatementKind.OUT
             return [*listed, *(p for p in former if is_out and p not in listed)]
@@ -184,6 +186,18 @@ class Carrier:
         if self._is_of_former(item, each.statement, listed, former):
             return former[:1]
         return listed[:1]
+
+    def _left_behind(self, item: Reading) -> Sequence[int]:
+        """The addresses of members that a record without an address is still joined with. Who else has one of them by
+        now speaks for it."""
+        if item.old is None or self._binding.side is not Side.CRM:
+            return ()
+        links, records = self._unit.links, self._unit.records
+        joined = {key for sync in self._binding.syncs for key in links.partners(sync, [item.old.key])}
+        found = [o.points[0] for o in records.load(joined) if o.points and not o.is_gone]
+        others = (o for o in records.load(records.holding(found)) if o.system == self._binding.system and not o.is_gone)
+        held = {point for other in others for point in other.points}
+        return [point for point in found if point not in held]
 
     def _is_of_former(self, item: Reading, said: Statement, listed: Sequence[int], former: Sequence[int]) -> bool:
         """A consent that a CRM dates before the change was given for the address that the record had then."""

@@ -159,7 +159,7 @@ class Ingest:
         self._look_for_hidden(record, old)
         if old is not None and self._is_as_it_was(record, old):
             return None
-        before = self._before(old)
+        before = self._before(old, record)
         if self._source.is_known:
             before = self.screen.before(record, before, () if old is None else old.points)
         found = [self._found(before, record, old, representation) for representation in self._binding.representations]
@@ -241,13 +241,13 @@ class Ingest:
     def _true_id(self, rid: str) -> str:
         return self.screen.true_ids.get(rid, rid)
 
-    def _before(self, old: Observed | None) -> Record | None:
+    def _before(self, old: Observed | None, record: Record) -> Record | None:
         if old is None or not self._source.is_known:
             return None
         if self._is_back(old):
             return None
-        # What a record without a usable address said was said of nobody.
-        return old.record if old.points else None
+        # What a record without a usable address said was said of nobody, unless it is still joined with a member.
+        return old.record if old.points or not usable(record.addresses) else None
 
     def _is_back(self, old: Observed | None) -> bool:
         """Restored, shown again or made anew under its old id: a first sight, which lifts nothing."""
