@@ -34,6 +34,34 @@ def test_leaving_the_list_does_what_the_policy_says_once(world: Make, leave: str
     w.settle()
 
 
+@pytest.mark.parametrize("side", ["crm", "esp"])
+def test_a_topic_that_is_ticked_later_out_of_the_list_is_no_disagreement(world: Make, side: str) -> None:
+    on = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
+    trust = {"grants": {"status": "evidence", "topics": "evidence"}}
+    w = world(person(1, is_client=False), person(2, **on))
+    w.reconfigure(lambda sync: sync["esp"].update(trust))
+    w.sync()
+    w.crm.act("set_topic", email=ANN, topic="news", wanted=False)
+    w.sync()
+    (w.crm if side == "crm" else w.esp).act("set_topic", email=ANN, topic="news", wanted=True)
+    w.sync()
+
+    assert (w.crm_shows(ANN)["topics"]["news"], w.esp_shows(ANN)["topics"]["news"]) == (True, True)
+    w.settle()
+
+
+def test_topics_that_disagree_out_of_the_list_when_the_second_of_both_is_first_seen_are_off(world: Make) -> None:
+    on = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
+    w = world(person(1, is_client=False, in_esp=False, crm_topics={"news": True}), person(2, **on))
+    w.sync()
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=ANN)
+    w.sync()
+
+    assert w.crm_shows(ANN)["topics"]["news"] is False
+    w.settle()
+
+
 def test_somebody_who_comes_back_loses_the_tag(world: Make) -> None:
     w = world(person(1), policy={"leave": "tag"})
     w.sync()

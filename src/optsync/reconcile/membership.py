@@ -103,9 +103,11 @@ def disagreements(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> It
     if (pair.owner.key, pair.member.key) in around.links:
         return
     names = dict(policy.esp.topics)
+    # Who does not belong to the list is joined with nobody, and is no news for it.
+    both_since = max((at for s in (pair.owner, pair.member) if (at := around.first_seen.get(s.key))), default=None)
     for scope, crm_name in policy.crm.topics:
         esp_name = names.get(scope)
-        if esp_name is None or not _only_first_sights(pair.point, scope):
+        if esp_name is None or not _only_first_sights(pair.point, scope, both_since):
             continue
         values = {
             Side.CRM: topic_shown(pair.owner.record, crm_name),
@@ -119,8 +121,11 @@ def disagreements(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> It
             yield _topic_out(scope, pair.owner if denying is Side.CRM else pair.member, around.now)
 
 
-def _only_first_sights(point: Point, scope: str) -> bool:
+def _only_first_sights(point: Point, scope: str, both_since: datetime | None) -> bool:
+    """What was said after both records were there (``both_since``, where that is asked) is no first sight."""
     said = [s for s in point.statements if s.scope == scope]
+    if both_since is not None and any(s.seen_at > both_since for s in said):
+        return False
     return all(s.kind is StatementKind.GRANT and s.strength is Strength.NOTHING for s in said)
 
 

@@ -12,7 +12,7 @@ from optsync.reconcile.asking import expired
 from optsync.reconcile.identity import together
 from optsync.reconcile.plan import decide, first_sight_statements, priority
 from optsync.reconcile.policy import Inactive, SyncPolicy
-from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Question, Seen
+from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Question, Seen, is_in_list
 from optsync.state.changes import NewChange
 from optsync.state.issues import NewIssue
 from optsync.state.records import Observed
@@ -181,7 +181,14 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
         mailed_at=_mailed(unit, engine, policy),
         left_by_self=left_by_self(unit, policy, points),
         refused_for_good=refused_for_good(unit, policy, points, esp),
+        first_seen=_first_seen(unit, seen, policy),
     )
+
+
+def _first_seen(unit: Unit, seen: Sequence[Seen], policy: SyncPolicy) -> Mapping[int, datetime]:
+    crm = (s for s in seen if s.side is Side.CRM) if policy.crm.topics and policy.has_list_scope else ()
+    outside = {s.primary for s in crm if s.primary is not None and not is_in_list(s, policy)}
+    return unit.records.first_seen({s.key for s in seen if s.primary in outside}) if outside else {}
 
 
 def bindings_by_source(unit: Unit, engine: Engine, policy: SyncPolicy) -> dict[int, SourceBinding]:
