@@ -9,6 +9,7 @@ from optsync.model.record import Status
 from optsync.model.statement import StatementKind
 from optsync.sync import issues as answers
 from optsync.sync import plans
+from optsync.sync.administer import opt_in
 from optsync.sync.word import Word
 from tests.scenarios.plans import (
     LIMIT,
@@ -182,6 +183,25 @@ def test_a_rejected_plan_puts_the_flags_back_and_never_touches_the_other_side(wo
         assert (shows["opt_out"], shows["opt_in"]) == (False, True)
     assert {email: w.esp_shows(email) for email in MANY} == touched
     assert (plan(w, uid).state, plan(w, uid).actor) == ("rejected", "boss")
+
+
+@retraction
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_a_rejected_plan_reaches_an_address_that_has_left_its_contact_since(world: Make, is_moved: bool) -> None:
+    second = "second@example.com"
+    w = crowd(world, guard=ROOM)
+    w.crm.act("add_address", email=ANN, address=second)
+    w.sync()
+    uid = hold_opt_outs(w)
+    assert not may_send(w, second)
+    if is_moved:
+        row = next(e["ID"] for e in w.crm.act("dump", id=w.crm_id(ANN))["EMAIL"] if e["VALUE"] == second)
+        w.crm.act("edit", id=w.crm_id(ANN), fields={"EMAIL": [{"ID": row, "DELETE": "Y"}]})
+        w.sync()
+    _reject(w, uid)
+    opt_in(w.engine, second, scope="acme/marketing", actor="Eve", evidence="a letter", at=START)
+
+    assert may_send(w, second)
 
 
 @retraction

@@ -208,6 +208,11 @@ class Ledger:
             found.update(_SPOKEN_OF.scalars(self._connection, points=part))
         return found
 
+    def points_with(self, uids: Collection[str]) -> set[int]:
+        """The points about which one of these statements was said, whoever has them now. Reads the whole ledger."""
+        query = sa.select(statement.c.point_id, statement.c.uid).execution_options(yield_per=1000)
+        return {point for point, uid in self._connection.execute(query) if uid in uids} if uids else set()
+
     def points_of_import(self, uid: str) -> list[int]:
         """The points about which an import said something."""
         query = (

@@ -37,8 +37,10 @@ def reject(engine: Engine, unit: Unit, plan: Plan, word: Word, *, run: str) -> N
     """
     held = unit.plans.changes_held(plan.uid)
     points = unit.plans.points_of(plan.uid)
-    about = unit.ledger.about(_with_speakers(engine, unit, points))
-    targets = _targets(about, {uid for _, _, causes in held for uid in causes}, word)
+    causes = {uid for _, _, causes in held for uid in causes}
+    # A record's flag speaks for all its addresses, those that have left it since included.
+    about = unit.ledger.about(points | unit.ledger.points_with(causes))
+    targets = _targets(about, causes, word)
     unit.ledger.append(_retractions(engine, plan, word, targets), run=run)
     unit.points.mark(engine.bound.policies, {point for point, _ in targets} | points)
     uids = frozenset(said.uid for _, said in targets)
@@ -52,22 +54,6 @@ def reject(engine: Engine, unit: Unit, plan: Plan, word: Word, *, run: str) -> N
     unit.plans.close(plan.uid, "rejected", actor=word.actor)
     if dropped:
         unit.issues.open(_issue(plan, word, len(dropped)), run=run)
-
-
-def _with_speakers(engine: Engine, unit: Unit, points: set[int]) -> set[int]:
-    """The points, and those of the records that said something there: a record's flag speaks for all its
-    addresses."""
-    sources = {(b.system, unit.sources.require(b.system, b.collection).id) for b in engine.bound.sources.values()}
-    speakers: dict[str, set[str]] = {}
-    for statements in unit.ledger.about(points).values():
-        for said in statements:
-            if said.system and said.record:
-                speakers.setdefault(said.system, set()).add(said.record)
-    found = set(points)
-    for system, source in sources:
-        records = unit.records.by_rid(source, sorted(speakers.get(system, ())))
-        found.update(p for o in records.values() for p in o.points)
-    return found
 
 
 def _targets(about: Mapping[int, Sequence[Statement]], causes: set[str], word: Word) -> list[tuple[int, Statement]]:
