@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from optsync.connect.mock import MockRequest
 from optsync.model.record import Status
 from optsync.sync.run import run_cycle
 from tests.scenarios.world import World, person
@@ -75,6 +77,33 @@ def test_an_opt_out_of_after_the_clock_was_set_back_is_heard_although_it_is_olde
     w.esp.act("unsubscribe", email=ANN)
     w.wait(minutes=5)
     w.sync()
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    calls = len(w.transport.requests)
+    w.settle()
+    assert len(w.transport.requests) - calls < 10, "read whole once, and then what has changed"
+
+
+def test_an_opt_out_of_while_the_clock_was_set_back_within_one_reading_is_heard(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = world(person(1), person(2))
+    w.settle()
+    handle, lists = type(w.esp).handle, []
+
+    def met(self: Any, request: MockRequest) -> Any:
+        if request.path.endswith("/members"):
+            lists.append(request)
+        if len(lists) == 2 and w.esp_clock.ahead:
+            w.esp.act("unsubscribe", email=ANN)
+            w.esp_clock.ahead = timedelta(0)
+        return handle(self, request)
+
+    monkeypatch.setattr(type(w.esp), "handle", met)
+    w.esp_clock.ahead = timedelta(hours=-1)
+    w.sync()
+    assert (len(lists), w.esp_clock.ahead) == (2, timedelta(0))
     w.sync()
 
     assert w.crm_shows(ANN)["opt_out"] is True

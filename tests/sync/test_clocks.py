@@ -8,7 +8,7 @@ import pytest
 from optsync.clock import ManualClock
 from optsync.reconcile.reading import Jump
 from optsync.state.store import Store
-from optsync.sync.clocks import settled_offset
+from optsync.sync.clocks import settled_offset, was_set_back
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -40,6 +40,14 @@ def test_the_last_jump_is_remembered_with_the_moment_at_which_it_was_found() -> 
     second = Jump(at=START + timedelta(minutes=5), before=timedelta(seconds=600), after=timedelta(seconds=90))
 
     assert found == [None, None, first, first, first, second]
+
+
+def test_it_is_remembered_that_a_clock_was_set_back_although_it_was_put_right_since() -> None:
+    jumps = [jump for _, jump in _settled([0.2, -3600.0, 0.2, None, 600.0])]
+    back, read = START + timedelta(minutes=1), START + timedelta(seconds=30)
+
+    assert [was_set_back(jump, since=read) for jump in jumps] == [False, True, True, True, True]
+    assert [was_set_back(jump, since=back) for jump in jumps] == [False] * 5
 
 
 def _settled(measured: Sequence[float | None]) -> list[tuple[timedelta | None, Jump | None]]:

@@ -10,11 +10,12 @@ LATE = timedelta(minutes=10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jump:
     """A system's clock was set: ``at`` that moment of ours its offset was found to be ``after`` and no longer
-    ``before``."""
+    ``before``. ``set_back_at``: when it was last found to be set back before that."""
 
     at: datetime
     before: timedelta
     after: timedelta
+    set_back_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

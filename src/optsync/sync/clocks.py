@@ -37,8 +37,10 @@ def settled_offset(unit: Unit, system: str, measured: float | None, *, now: date
     if kept is None:
         unit.meta.put(_key(system), str(found))
         return timedelta(seconds=found), None
-    unit.meta.put(_key(system), f"{found} {kept.seconds} {now.isoformat()}")
-    return None, _jump(found, kept.seconds, now)
+    back = _last_back(kept.jump)
+    moments = (now.isoformat(), *([back.isoformat()] if back else []))
+    unit.meta.put(_key(system), " ".join((str(found), str(kept.seconds), *moments)))
+    return None, _jump(found, kept.seconds, now, back)
 
 
 def last_jump(unit: Unit, system: str) -> Jump | None:
@@ -56,7 +58,14 @@ def was_set_lately(jump: Jump | None, *, now: datetime) -> bool:
 def was_set_back(jump: Jump | None, *, since: datetime | None) -> bool:
     """Whether a system's clock was found since then to be set back: what it has stamped after that, and before the
     reading that found it, is older than that reading went back."""
-    return jump is not None and since is not None and jump.at > since and jump.before - jump.after > _OVERLAP
+    back = _last_back(jump)
+    return back is not None and since is not None and back > since
+
+
+def _last_back(jump: Jump | None) -> datetime | None:
+    if jump is None:
+        return None
+    return jump.at if jump.before - jump.after > _OVERLAP else jump.set_back_at
 
 
 class _Kept(NamedTuple):
@@ -73,15 +82,16 @@ def _kept(unit: Unit, system: str) -> _Kept | None:
 
 
 def _parse(text: str | None) -> _Kept | None:
-    """What is kept: the offset, and what it was until when if it has jumped."""
+    """What is kept: the offset, and what it was until when if it has jumped, and when it was last set back before."""
     if text is None:
         return None
     found, *jumped = text.split()
     if not jumped:
         return _Kept(int(found), None)
-    before, at = jumped
-    return _Kept(int(found), _jump(int(found), int(before), datetime.fromisoformat(at)))
+    before, *moments = jumped
+    at, back = map(datetime.fromisoformat, moments[:1]), map(datetime.fromisoformat, moments[1:])
+    return _Kept(int(found), _jump(int(found), int(before), next(at), next(back, None)))
 
 
-def _jump(after: int, before: int, at: datetime) -> Jump:
-    return Jump(at=at, before=timedelta(seconds=before), after=timedelta(seconds=after))
+def _jump(after: int, before: int, at: datetime, back: datetime | None) -> Jump:
+    return Jump(at=at, before=timedelta(seconds=before), after=timedelta(seconds=after), set_back_at=back)
