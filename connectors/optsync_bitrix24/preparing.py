@@ -87,6 +87,9 @@ def _renamed(job: Job, row: Mapping[str, Any]) -> Outcome | None:
     first, others = present[0], present[1:]
     if first.value == wanted:
         return Outcome(key=job.write.key, result=Result.SAME, record_id=job.write.record)
+    if job.write.former is not None and not same_mailbox(first.value, job.write.former):
+        message = "another address has come to be the first one; nothing was overwritten"
+        return Outcome(key=job.write.key, result=Result.FAILED, record_id=job.write.record, message=message)
     changes = [{"ID": str(first.id), "VALUE": wanted, "VALUE_TYPE": first.kind or "WORK"}]
     # The record may hold the new address in second place already; twice on one record helps nobody.
     changes += [{"ID": str(one.id), "DELETE": "Y"} for one in others if same_mailbox(one.value, wanted)]

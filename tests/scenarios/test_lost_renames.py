@@ -61,6 +61,16 @@ class LosingInTheCrm(Losing):
         return str(request.url).startswith(CRM) and ".update" in text and NEW.partition("@")[0] in text
 
 
+class BetweenTheLooks(Losing):
+    """Sees the last look before a contact gets an address: at the rows of its numbers and addresses."""
+
+    @staticmethod
+    def _renames(request: requests.PreparedRequest) -> bool:
+        body = request.body or b""
+        text = body if isinstance(body, str) else body.decode()
+        return str(request.url).startswith(CRM) and "=PHONE&" in text
+
+
 def _losing(world: Make, monkeypatch: pytest.MonkeyPatch) -> tuple[World, Losing]:
     marketing = {"kind": "commercial", "basis": "legitimate_interest", "topics": ["news", "offers", "events"]}
     monkeypatch.setitem(worlds.BRANDS, "acme", {"purposes": {"marketing": marketing}})
@@ -133,3 +143,23 @@ def test_a_further_address_changed_while_the_answer_to_a_rename_is_lost_takes_it
     w.sync()
 
     assert not may_send(w, third)
+
+
+def test_an_address_that_came_to_be_a_contacts_first_one_just_before_a_rename_is_not_overwritten(world: Make) -> None:
+    third = "third@example.com"
+    w = world(person(1), person(2))
+    between = BetweenTheLooks(w)
+    w.use(between)
+    w.transport.requests = between.requests
+    w.sync()
+    w.esp.act("change_address", email=OLD, to=NEW)
+    between.before = lambda: w.crm.act("change_address", email=OLD, to=third)
+    w.sync()
+    between.before = lambda: None
+    w.sync()
+
+    assert between.renames == 1
+    assert w.crm_shows(third)["fields"]["first_name"] == "Ann1"
+    assert w.esp_shows(NEW)["status"] == Status.IN
+    with w.store.reading() as unit:
+        assert "ambiguous" in {issue.kind for issue in unit.issues.list()}

@@ -66,8 +66,8 @@ class Write:
 
     STATUS sets a subscription (``status``) or, where flags are ordinary fields, the flag ``fields`` and nothing
     else. TOPICS sets ``topics`` only, FIELDS sets ``fields`` only. CREATE makes a record that must not exist
-    yet, with ``address``, ``status``, ``topics`` and ``fields``. RENAME gives the record the ``address``.
-    TAG adds and removes ``tags``.
+    yet, with ``address``, ``status``, ``topics`` and ``fields``. RENAME gives the record the ``address`` in the place
+    of ``former``: a connector that sees another one there first leaves it (FAILED). TAG adds and removes ``tags``.
     """
 
     key: str
@@ -76,6 +76,7 @@ class Write:
     collection: str
     record: str | None = None
     address: str | None = None
+    former: str | None = None
     status: Status | None = None
     topics: Mapping[str, bool] = field(default_factory=dict)
     fields: Mapping[str, Value] = field(default_factory=dict)

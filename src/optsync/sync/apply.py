@@ -298,6 +298,7 @@ def build_write(change: Change) -> Write:
         collection=change.collection,
         record=change.record,
         address=stored["address"],
+        former=str(change.before["address"]) if change.kind is ChangeKind.RENAME else None,
         status=None if stored["status"] is None else Status(stored["status"]),
         topics=stored["topics"],
         fields=plain_values(stored["fields"]),
