@@ -30,6 +30,8 @@ def test_flags_are_remembered_as_they_were() -> None:
     assert remembered(before, CRM, SCOPE) == FLAGGED
     assert remembered(member(2).record, ESP, SCOPE) == {"shown_before": "in"}
     assert remembered(before, CRM, OFFERS) == {"shown_before": "wanted"}
+    assert remembered(before, CRM, OFFERS, "lead") == {"shown_before": "wanted", "collection": "lead"}
+    assert remembered(member(2).record, ESP, SCOPE, "audience") == {"shown_before": "in"}
 
 
 def test_only_what_the_out_has_changed_is_put_back() -> None:

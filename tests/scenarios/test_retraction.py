@@ -203,3 +203,22 @@ def test_a_mistaken_flag_that_has_reached_the_platform_is_put_back_on_both_sides
     w.sync()
 
     assert (w.crm_shows(ANN)["opt_out"], w.esp_shows(ANN)["status"]) == (False, Status.IN)
+
+
+def test_a_contact_is_not_given_the_yes_of_a_lead_that_has_the_same_number(world: Worlds) -> None:
+    w = world(*(person(n) for n in (1, 2)), guard={"opt_outs": {"max": 0, "percent": 0, "cap": 0}})
+    w.reconfigure(lambda sync: sync["crm"].update(entity=["contact", "lead"], where={}))
+    w.sync()
+    number = int(w.crm_id(ANN))
+    assert w.crm.act("create", email=ANN, crm_entity="lead", opt_in=True) == number
+    w.sync()
+    no = {"UF_CRM_OPT_OUT": 1, "UF_CRM_OPT_IN": 0}
+    w.crm.act("edit", id=number, entity="lead", fields=no)
+    held = w.sync().syncs["newsletter"].plan
+    assert held is not None
+    plans.reject(w.engine, held, actor="Eve")
+    w.settle()
+
+    contact, lead = (w.crm.act("dump", id=number, entity=entity) for entity in ("contact", "lead"))
+    shown = [[bool(row.get(name)) for name in no] for row in (contact, lead)]
+    assert shown == [[False, False], [False, True]]

@@ -348,7 +348,7 @@ class _Teller:
             kind, scope, at=at, clock=clock, source=source, strength=strength, is_personal=is_personal
         )
         if kind is StatementKind.OUT and self.before is not None:
-            statement = replace(statement, evidence=remembered(self.before, self.rep, scope))
+            statement = replace(statement, evidence=remembered(self.before, self.rep, scope, self.reading.collection))
         self.said.append(Said(statement, for_all=for_all))
 
     def _when(self, kind: StatementKind, scope: str) -> tuple[datetime, str]:

@@ -4,12 +4,13 @@ it, and those into which it was written because of it."""
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from optsync.model.record import BY_THEMSELF, Record, Status, Value
+from optsync.model.record import BY_THEMSELF, Record, Side, Status, Value
 from optsync.model.statement import Statement, StatementKind
 from optsync.reconcile.representation import Representation, shown
 from optsync.reconcile.view import Neighbourhood, Seen, Written
 
 _BEFORE = "shown_before"
+_COLLECTION = "collection"
 _WANTED = "wanted"
 _FLAGS = ("opt_out", "opt_in")
 
@@ -24,13 +25,15 @@ class PutBack:
     status: Status | None = None
 
 
-def remembered(before: Record, representation: Representation, scope: str) -> dict[str, str]:
-    """What the record showed before it came to say out, as evidence of that out."""
+def remembered(before: Record, representation: Representation, scope: str, collection: str = "") -> dict[str, str]:
+    """What the record showed before it came to say out, as evidence of that out. ``collection``: the record's, since
+    a lead may have the number of a contact."""
+    told = {_COLLECTION: collection} if collection and representation.side is Side.CRM else {}
     if scope != representation.scope:
-        return {_BEFORE: _WANTED}
+        return {_BEFORE: _WANTED, **told}
     flags = {"opt_out": representation.opt_out, "opt_in": representation.opt_in}
     values = {f"{key}_before": _yes(before.fields.get(name)) for key, name in flags.items() if name}
-    return {_BEFORE: shown(before, representation).status.value, **values}
+    return {_BEFORE: shown(before, representation).status.value, **values, **told}
 
 
 def _yes(value: Value) -> str:
@@ -98,6 +101,7 @@ def _retracted(seen: Seen, around: Neighbourhood, scope: str) -> Iterator[tuple[
     found: dict[str, tuple[Statement, str]] = {}
     for said, cause in _voided(seen, around):
         is_own = (said.system, said.record) == (seen.system, seen.record.id)
+        is_own = is_own and said.evidence.get(_COLLECTION, seen.collection) == seen.collection
         if is_own and said.kind is StatementKind.OUT and said.scope == scope:
             found[said.uid] = (said, cause)
     yield from sorted(found.values(), key=lambda pair: (pair[0].at, pair[0].uid), reverse=True)

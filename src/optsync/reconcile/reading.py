@@ -22,9 +22,10 @@ class Jump:
 class Reading:
     """``offset`` is the system's clock minus ours, None while it is unknown; ``jump`` is the newest that it has made;
     ``is_first_run`` says that the collection was never read to its end before under its present meaning,
-    ``was_read_before`` that it was under another."""
+    ``was_read_before`` that it was under another. ``collection``: which of the system's, where that is asked."""
 
     system: str
+    collection: str = ""
     seen_at: datetime
     offset: timedelta | None = timedelta(0)
     jump: Jump | None = None

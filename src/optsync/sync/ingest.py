@@ -91,6 +91,7 @@ class Ingest:
         self.screen = Screen(unit, binding)
         self._reading = Reading(
             system=binding.system,
+            collection=binding.collection,
             seen_at=now.seen_at,
             offset=clock[0],
             jump=clock[1],
