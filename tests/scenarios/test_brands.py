@@ -119,3 +119,23 @@ def test_a_process_that_reads_what_another_reads_waits_its_turn(tmp_path: Path) 
     assert two.transport.requests == []
     two.w.wait(minutes=2)
     assert run_cycle(two.engine, ["beta"]).state == "done"
+
+
+@pytest.mark.parametrize("scope", ["*", "acme"])
+def test_a_no_to_everything_writes_nothing_to_a_list_of_transactional_mail(tmp_path: Path, scope: str) -> None:
+    w = World(tmp_path, [person(1), person(2)])
+
+    def is_of_receipts(sync: dict[str, Any]) -> None:
+        sync |= {"scope": "acme/service", "opt_out": {"crm_to_esp": False, "esp_to_crm": False}}
+        sync["crm"] = {
+            name: value for name, value in sync["crm"].items() if name not in {"opt_out", "opt_in", "topics"}
+        }
+        sync["esp"] = {name: value for name, value in sync["esp"].items() if name != "topics"}
+
+    w.reconfigure(is_of_receipts)
+    w.sync()
+    opt_out(w.engine, ANN, scope=scope, actor="Kim")
+
+    assert w.sync().syncs["newsletter"].changes == []
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    w.rest()

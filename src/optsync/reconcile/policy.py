@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from optsync.model.record import Value
-from optsync.model.scope import Basis, Purpose
+from optsync.model.scope import Basis, Kind, Purpose
 from optsync.reconcile.fields import FieldRule
 from optsync.reconcile.representation import Representation
 
@@ -106,6 +106,11 @@ class SyncPolicy:
     def mapped_topics(self) -> frozenset[str]:
         """Scopes of the topics that some side shows."""
         return frozenset(scope for scope, _ in (*self.crm.topics, *self.esp.topics))
+
+    @property
+    def is_transactional(self) -> bool:
+        """Whether no wish, not even one about everything, keeps anybody from this mail."""
+        return self.purpose.kind is Kind.TRANSACTIONAL
 
     @property
     def needs_grant(self) -> bool:

@@ -65,7 +65,7 @@ def _status(
 ) -> Iterator[Intent]:
     if decided.wish is Wish.OUT:
         wanted, rule, is_needed = Status.OUT, Rule.OUT_TRAVELS, _must_go_out(seen, representation)
-        is_needed = is_needed and _may_travel(decided.decided_by, seen.side, policy)
+        is_needed = is_needed and not policy.is_transactional and _may_travel(decided.decided_by, seen.side, policy)
     elif decided.wish is Wish.IN:
         wanted, rule, is_needed = Status.IN, Rule.GRANT_TRAVELS, _must_go_in(seen, representation)
         is_needed = is_needed and not (seen.side is Side.ESP and _is_hard(point, around, policy))
