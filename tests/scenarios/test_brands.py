@@ -12,7 +12,7 @@ from optsync.config.load import load
 from optsync.connect.mock import MockRequest, MockTransport
 from optsync.connect.registry import mocks
 from optsync.model.record import Status
-from optsync.sync.administer import opt_out
+from optsync.sync.administer import opt_in, opt_out
 from optsync.sync.compose import compose
 from optsync.sync.run import run_cycle
 from tests.scenarios.states import empty_state
@@ -139,3 +139,23 @@ def test_a_no_to_everything_writes_nothing_to_a_list_of_transactional_mail(tmp_p
     assert w.sync().syncs["newsletter"].changes == []
     assert w.esp_shows(ANN)["status"] == Status.IN
     w.rest()
+
+
+@pytest.mark.rule("one outcome for each record")
+def test_a_crm_without_flags_and_without_a_status_is_asked_to_show_none(tmp_path: Path) -> None:
+    w = World(tmp_path, [person(1), person(2)])
+
+    def has_no_flags(sync: dict[str, Any]) -> None:
+        sync["opt_out"] = {"crm_to_esp": False, "esp_to_crm": False}
+        sync["crm"] = {name: sync["crm"][name] for name in ("system", "entity")}
+
+    w.reconfigure(has_no_flags)
+    w.sync()
+    opt_in(w.engine, BEN, scope="acme/marketing", actor="Kim", evidence="a signed form")
+    opt_out(w.engine, ANN, scope="acme/marketing", actor="Kim")
+    report = w.sync()
+
+    assert {change.system for change in report.syncs["newsletter"].changes} == {"esp"}
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    assert report.exit_code == 0
+    w.settle()

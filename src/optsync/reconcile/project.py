@@ -72,7 +72,7 @@ def _status(
     else:
         yield from _put_back(seen, around, point, representation, policy)
         return
-    if not is_needed:
+    if not is_needed or _has_no_place(seen, representation):
         return
     told = around.left_by_self.get(point.key)
     if wanted is Status.IN and seen.side is Side.ESP and must_confirm(point, seen.record, told, policy):
@@ -126,6 +126,11 @@ def _put_back(
     )
     if intent.fingerprint not in around.put_back:
         yield intent
+
+
+def _has_no_place(seen: Seen, representation: Representation) -> bool:
+    """Whether nothing of the record stands for the scope: the CRM knows no status, and no flag is mapped."""
+    return seen.side is Side.CRM and not representation.uses_flags and seen.record.status is None
 
 
 def _must_go_out(seen: Seen, representation: Representation) -> bool:
