@@ -9,7 +9,7 @@ from optsync.sync.administer import deliverable, opt_in, opt_out
 from tests.scenarios.two_audiences import TwoAudiences
 from tests.scenarios.world import START, person
 
-ANN, SCOPE = "ann1@example.com", "acme/marketing"
+ANN, BEN, SCOPE = "ann1@example.com", "ben@example.com", "acme/marketing"
 MARKER = "UF_CRM_EMAIL_BOUNCED"
 
 
@@ -50,4 +50,20 @@ def test_a_bounced_address_is_not_opted_in_at_another_audience_until_it_works_ag
 
     deliverable(two.engine, ANN, actor="Eve", evidence="they answered")
     two.settle()
+    assert two.other.act("view", email=ANN)["status"] == Status.IN
+
+
+@pytest.mark.rule("no opt-out is lost")
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_flag_that_two_audiences_share_shows_out_for_a_member_of_either(tmp_path: Path, is_first: bool) -> None:
+    contact, member = person(1, addresses=(ANN, BEN), in_esp=False), person(2, addresses=(BEN,), in_crm=False)
+    two = TwoAudiences(tmp_path, [contact, member] if is_first else [contact], [] if is_first else [member])
+    two.sync()
+    opt_in(two.engine, ANN, scope=SCOPE, actor="Eve", evidence="a signed form")
+    two.settle()
+    (two.w.esp if is_first else two.other).act("unsubscribe", email=BEN)
+    two.settle()
+
+    assert two.w.crm_shows(ANN)["opt_out"] is True
+    assert two.w.esp_shows(ANN)["status"] == Status.IN
     assert two.other.act("view", email=ANN)["status"] == Status.IN

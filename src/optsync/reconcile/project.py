@@ -42,7 +42,9 @@ def _deciding(seen: Seen, around: Neighbourhood, policy: SyncPolicy, scope: str)
     if own.wish is Wish.OUT or len(seen.points) == 1:
         return primary, own
     for key in seen.points[1:]:
-        is_member = any(m.side is Side.ESP and not m.is_gone for m in around.by_primary.get(key, ()))
+        is_member = key in around.members_elsewhere or any(
+            m.side is Side.ESP and not m.is_gone for m in around.by_primary.get(key, ())
+        )
         if is_member and (other := _standing(around.points[key], scope, policy)).wish is Wish.OUT:
             return around.points[key], other
     return primary, own

@@ -19,6 +19,7 @@ from optsync.state.records import Observed
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
 from optsync.sync.claims import REFUSED
+from optsync.sync.elsewhere import members_elsewhere
 from optsync.sync.engine import Engine
 from optsync.sync.held import HeldChanges
 from optsync.sync.progress import Progress
@@ -182,6 +183,7 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
         left_by_self=left_by_self(unit, policy, points),
         refused_for_good=refused_for_good(unit, policy, points, esp),
         first_seen=_first_seen(unit, seen, policy),
+        members_elsewhere=members_elsewhere(unit, engine, policy, seen),
     )
 
 
