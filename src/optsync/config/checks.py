@@ -10,6 +10,7 @@ from optsync.config.handling_checks import handling_problems
 from optsync.config.places import Path
 from optsync.config.problem import Problem
 from optsync.config.schema import Config, SyncConfig
+from optsync.config.shared_fields import shared_field_problems
 from optsync.config.sync_checks import SYNC_CHECKS
 from optsync.connect.contract import Connector
 from optsync.connect.http import is_loopback
@@ -24,6 +25,7 @@ def problems(config: Config, connectors: Connectors) -> Iterator[Problem]:
     for check in _CHECKS:
         yield from check(config)
     yield from handling_problems(config)
+    yield from shared_field_problems(config, _accounts(config))
     for sync in config.syncs.values():
         yield from _entities(sync, connectors.get(sync.crm.system))
         for sync_check in SYNC_CHECKS:

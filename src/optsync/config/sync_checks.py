@@ -22,7 +22,7 @@ def _one_schedule(sync: SyncConfig) -> Iterator[Problem]:
         yield Problem(path=_path(sync, "cron"), found="both every and cron", expected="one of them")
 
 
-def _flags(sync: SyncConfig) -> dict[Path, str]:
+def flags_of(sync: SyncConfig) -> dict[Path, str]:
     """The CRM's fields that show wishes or are written by optsync, by where they are mapped."""
     crm, consent = sync.crm, sync.crm.consent
     found: dict[Path, str | None] = {
@@ -38,7 +38,7 @@ def _flags(sync: SyncConfig) -> dict[Path, str]:
 
 def _flags_differ(sync: SyncConfig) -> Iterator[Problem]:
     seen: dict[str, Path] = {}
-    for path, field in _flags(sync).items():
+    for path, field in flags_of(sync).items():
         other = seen.setdefault(field, path)
         if other is not path:
             found = f'"{field}", which is also {".".join(map(str, other))}'
@@ -53,7 +53,7 @@ def _flags_differ(sync: SyncConfig) -> Iterator[Problem]:
 
 def _fields_are_no_flags(sync: SyncConfig) -> Iterator[Problem]:
     """Field updates can't change a wish: no flag is a field, and no proof of consent is written as one."""
-    flags = {field: path for path, field in _flags(sync).items()}
+    flags = {field: path for path, field in flags_of(sync).items()}
     for index, rule in enumerate(sync.fields):
         path = flags.get(rule.crm)
         if path is not None and (rule.to_crm or path[0] in {"opt_out", "opt_in", "topics"}):

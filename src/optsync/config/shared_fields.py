@@ -1,0 +1,66 @@
+"""CRM fields that two syncs use: what shows a wish in one of them means the same in the other and is no value there."""
+
+from collections.abc import Iterator, Mapping
+
+from optsync.config.places import Path
+from optsync.config.problem import Problem
+from optsync.config.schema import Config, SyncConfig
+from optsync.config.sync_checks import flags_of
+
+_Field = tuple[str, str, str]
+"""Account, entity and name."""
+_WANTED = "what is wanted"
+
+
+def shared_field_problems(config: Config, accounts: Mapping[str, str]) -> Iterator[Problem]:
+    """Flags that another sync takes for something else, or writes as a value. ``accounts``: by system, the first one
+    with the same settings."""
+    known: dict[_Field, dict[str, tuple[str, Path]]] = {}
+    for sync in config.syncs.values():
+        for place, name in flags_of(sync).items():
+            meaning = _meaning(place)
+            yield from _clash(sync, ("crm", *place), name, known, accounts, but=meaning)
+            for field in _fields(sync, name, accounts):
+                known.setdefault(field, {}).setdefault(meaning, (sync.name, place))
+    for sync in config.syncs.values():
+        for place, name in _values(sync):
+            yield from _clash(sync, place, name, known, accounts)
+
+
+def _meaning(place: Path) -> str:
+    """True in a topic's box says what it says in an opt-in flag; for which scope is judged elsewhere."""
+    return _WANTED if place == ("opt_in",) or place[0] == "topics" else ".".join(map(str, place))
+
+
+def _values(sync: SyncConfig) -> Iterator[tuple[Path, str]]:
+    """What is written to the CRM that stands for no wish."""
+    for index, rule in enumerate(sync.fields):
+        if rule.to_crm:
+            yield ("fields", index, "crm"), rule.crm
+    for key in ("on_opt_out", "on_opt_in"):
+        for scope, fields in getattr(sync, key).items():
+            yield from (((key, scope, name), name) for name in fields)
+    for index, entry in enumerate(sync.handlers):
+        yield from ((("handlers", index), name) for name in entry.fields)
+
+
+def _fields(sync: SyncConfig, name: str, accounts: Mapping[str, str]) -> Iterator[_Field]:
+    return ((accounts[sync.crm.system], entity, name) for entity in sync.crm.entity)
+
+
+def _clash(
+    sync: SyncConfig,
+    place: Path,
+    name: str,
+    known: Mapping[_Field, Mapping[str, tuple[str, Path]]],
+    accounts: Mapping[str, str],
+    *,
+    but: str | None = None,
+) -> Iterator[Problem]:
+    for field in _fields(sync, name, accounts):
+        for meaning, (other, mapped) in known.get(field, {}).items():
+            if meaning != but and other != sync.name:
+                found = f'"{name}", which is {".".join(map(str, mapped))} in syncs.{other}'
+                path: Path = ("syncs", sync.name, *place)
+                yield Problem(path=path, found=found, expected="a field of its own: that one stands for a wish there")
+                return
