@@ -9,7 +9,6 @@ from optsync.config.sync_checks import flags_of
 
 _Field = tuple[str, str, str]
 """Account, entity and name."""
-_WANTED = "what is wanted"
 
 
 def shared_field_problems(config: Config, accounts: Mapping[str, str]) -> Iterator[Problem]:
@@ -18,18 +17,13 @@ def shared_field_problems(config: Config, accounts: Mapping[str, str]) -> Iterat
     known: dict[_Field, dict[str, tuple[str, Path]]] = {}
     for sync in config.syncs.values():
         for place, name in flags_of(sync).items():
-            meaning = _meaning(place)
+            meaning = "topic" if place[0] == "topics" else ".".join(map(str, place))
             yield from _clash(sync, ("crm", *place), name, known, accounts, but=meaning)
             for field in _fields(sync, name, accounts):
                 known.setdefault(field, {}).setdefault(meaning, (sync.name, place))
     for sync in config.syncs.values():
         for place, name in _values(sync):
             yield from _clash(sync, place, name, known, accounts)
-
-
-def _meaning(place: Path) -> str:
-    """True in a topic's box says what it says in an opt-in flag; for which scope is judged elsewhere."""
-    return _WANTED if place == ("opt_in",) or place[0] == "topics" else ".".join(map(str, place))
 
 
 def _values(sync: SyncConfig) -> Iterator[tuple[Path, str]]:
