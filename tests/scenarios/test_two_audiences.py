@@ -6,6 +6,7 @@ import pytest
 
 from optsync.model.record import Status
 from optsync.sync.administer import deliverable, opt_in, opt_out
+from optsync.sync.permission import permissions
 from tests.scenarios.two_audiences import TwoAudiences
 from tests.scenarios.world import START, person
 
@@ -67,3 +68,25 @@ def test_a_flag_that_two_audiences_share_shows_out_for_a_member_of_either(tmp_pa
     assert two.w.crm_shows(ANN)["opt_out"] is True
     assert two.w.esp_shows(ANN)["status"] == Status.IN
     assert two.other.act("view", email=ANN)["status"] == Status.IN
+
+
+@pytest.mark.rule("nobody is opted in by accident")
+def test_an_audience_of_one_topic_takes_nobody_for_the_purpose_around_it(tmp_path: Path) -> None:
+    flags = {"system": "crm", "entity": "contact", "opt_out": "UF_CRM_NO_LETTERS"}
+    two = TwoAudiences(tmp_path, [person(1), person(2)], [], second={"scope": f"{SCOPE}/news", "crm": flags})
+    two.w.crm.act("add_field", field="UF_CRM_NO_LETTERS")
+    two.sync()
+    opt_in(two.engine, ANN, scope=SCOPE, actor="Eve", evidence="a signed form")
+    opt_in(two.engine, "ann2@example.com", scope=f"{SCOPE}/news", actor="Eve", evidence="a signed form")
+    two.settle()
+
+    assert may_send(two, ANN, f"{SCOPE}/news") is False
+    assert two.other.act("view", email=ANN) is None
+    assert may_send(two, "ann2@example.com", f"{SCOPE}/news") is True
+    assert two.other.act("view", email="ann2@example.com")["status"] == Status.IN
+
+
+def may_send(two: TwoAudiences, email: str, scope: str) -> bool:
+    with two.engine.store.reading() as unit:
+        found = permissions(two.engine).verdicts(unit, [email], scope, now=two.w.clock.now())
+    return found[email].permission.may_send

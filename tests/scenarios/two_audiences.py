@@ -1,7 +1,7 @@
 """The small world with a second audience, at another e-mail platform account, for the same contacts and scope."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,17 @@ OTHER = "http://127.0.0.1:1/other"
 
 
 class TwoAudiences:
-    """``w`` is the world of the first audience; ``other`` the second platform, with ``members`` of its own."""
+    """``w`` is the world of the first audience; ``other`` the second platform, with ``members`` of its own.
+    ``second``: keys of the second sync that differ from the first one's."""
 
-    def __init__(self, folder: Path, people: Sequence[Person], members: Sequence[Person]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        people: Sequence[Person],
+        members: Sequence[Person],
+        *,
+        second: Mapping[str, Any] | None = None,
+    ) -> None:
         self.w = World(folder, people)
         self.other: VendorMock = mocks()["mailchimp"](clock=self.w.clock, rng=random.Random(9))
         self.other.populate(members)
@@ -32,7 +40,10 @@ class TwoAudiences:
         document["syncs"]["second"] = {
             "scope": first["scope"],
             "crm": first["crm"],
-            "esp": {"system": "other", **shown.side},
+            "esp": {"system": "other", "audience": shown.side["audience"]}
+            if second
+            else {"system": "other", **shown.side},
+            **(second or {}),
         }
         path = folder / "audiences.yaml"
         path.write_text(yaml.safe_dump(document))

@@ -120,7 +120,9 @@ def _deciding(points: Sequence[Point], scope: str, policy: SyncPolicy) -> tuple[
 
 
 def _standing(said: Sequence[Statement], scope: str, policy: SyncPolicy) -> Standing:
-    is_own = policy.needs_grant and scope in policy.mapped_topics
+    is_own = policy.needs_grant and (
+        scope in policy.mapped_topics or (policy.is_mapped_topic and scope == policy.scope)
+    )
     return standing(said, scope, tolerance=policy.clock_tolerance, needs_own_grant=is_own)
 
 

@@ -68,6 +68,8 @@ class SyncPolicy:
     audience: str
     crm: Representation
     esp: Representation
+    is_mapped_topic: bool = False
+    """Whether the scope is a topic that another sync maps."""
     has_list_scope: bool = False
     outs_to_esp: bool = True
     outs_to_crm: bool = True
@@ -111,6 +113,11 @@ class SyncPolicy:
     def is_transactional(self) -> bool:
         """Whether no wish, not even one about everything, keeps anybody from this mail."""
         return self.purpose.kind is Kind.TRANSACTIONAL
+
+    @property
+    def needs_own_grant(self) -> bool:
+        """Whether a grant of the purpose does not cover the scope."""
+        return self.is_mapped_topic and self.needs_grant
 
     @property
     def needs_grant(self) -> bool:

@@ -38,7 +38,10 @@ def note_requests(unit: Unit, policy: SyncPolicy, batch: Sequence[Change], *, at
     ]
     unit.ledger.append(said, run=run)
     about = unit.ledger.about({key for key, _ in said})
-    wishes = {key: standing(known, policy.scope, tolerance=policy.clock_tolerance) for key, known in about.items()}
+    tolerance, is_own = policy.clock_tolerance, policy.needs_own_grant
+    wishes = {
+        key: standing(known, policy.scope, tolerance=tolerance, needs_own_grant=is_own) for key, known in about.items()
+    }
     unit.points.cache_standings({(key, policy.scope): found.wish.value for key, found in wishes.items()})
 
 

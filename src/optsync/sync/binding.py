@@ -76,6 +76,8 @@ def bind(config: Config, connectors: Mapping[str, type[Connector]]) -> Bound:
     """``connectors`` by system name, of every system that a sync uses."""
     capabilities = {name: connector.capabilities for name, connector in connectors.items()}
     policies = {name: _policy(sync, config, connectors) for name, sync in config.syncs.items()}
+    mapped = frozenset().union(*(policy.mapped_topics for policy in policies.values()))
+    policies = {name: replace(p, is_mapped_topic=True) if p.scope in mapped else p for name, p in policies.items()}
     wanted: dict[SourceKey, list[tuple[str, Side, ReadSpec, Representation]]] = {}
     for name, sync in config.syncs.items():
         policy = policies[name]
@@ -94,16 +96,17 @@ def bind(config: Config, connectors: Mapping[str, type[Connector]]) -> Bound:
         )
         for key, parts in wanted.items()
     }
-    decisions = {name: _decided_by(config, name) for name in config.syncs}
+    decisions = {name: _decided_by(config, name, policies[name]) for name in config.syncs}
     return Bound(policies=policies, sources=sources, purposes=config.purposes, meanings=digests, decisions=decisions)
 
 
-def _decided_by(config: Config, sync: str) -> str:
+def _decided_by(config: Config, sync: str, policy: SyncPolicy) -> str:
     parts: dict[str, Any] = {
         "version": running(),
         "sync": config.syncs[sync].model_dump(mode="json", exclude={"every", "cron", "full"}),
         "purposes": [repr(purpose) for purpose in config.purposes],
         "consent": config.consent.model_dump(mode="json"),
+        **({"is_mapped_topic": True} if policy.is_mapped_topic else {}),
     }
     return hashlib.sha256(dumps(parts).encode()).hexdigest()
 
