@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _WRITTEN = re.compile(r"(\d{1,6})\s*([smhd])")
 EXPECTED = "a length of time such as 90s, 5m, 24h or 30d"
+_LONGEST = timedelta(days=36500)
+"""Counted back from today, much more is before the beginning of the calendar."""
 
 
 def parse(value: object) -> timedelta:
@@ -25,7 +27,10 @@ def parse(value: object) -> timedelta:
     written = _WRITTEN.fullmatch(text)
     if written is None:
         raise ValueError(EXPECTED)
-    return timedelta(seconds=int(written[1]) * _SECONDS[written[2]])
+    length = timedelta(seconds=int(written[1]) * _SECONDS[written[2]])
+    if length > _LONGEST:
+        raise ValueError(f"a length of time of at most {_LONGEST.days}d")
+    return length
 
 
 def written(value: timedelta) -> str:
