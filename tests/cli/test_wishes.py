@@ -94,7 +94,7 @@ def test_a_typed_time_belongs_to_no_clock_and_a_date_is_its_first_instant(lonely
     assert document["statement"]["at"] == "2020-02-02T00:00:00+00:00"
 
 
-@pytest.mark.parametrize("time", ["yesterday", "2026-13-01", "9:14", "2999-01-01", ""])
+@pytest.mark.parametrize("time", ["yesterday", "2026-13-01", "9:14", "2999-01-01", "0001-01-01T00:00+14:00", ""])
 def test_a_time_that_is_none_or_lies_ahead_is_a_usage_error(lonely: Desk, time: str) -> None:
     answer = lonely.optsync("opt-in", "ann1@example.com", "--scope", SCOPE, *EVE, *PAPER, "--at", time)
     assert answer.code == 2

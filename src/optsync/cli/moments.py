@@ -13,13 +13,14 @@ def parse(text: str, *, option: str) -> datetime:
     """
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         moment = None
     if moment is None:
         raise ConfigError(
             f"{option}: {text!r} is no time; expected 2026-11-22, 2026-11-22T09:14 or 2026-11-22T10:14+01:00"
         )
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment
 
 
 def written(moment: datetime | str | None, *, beside: datetime | str | None = None) -> str:
