@@ -190,3 +190,12 @@ def test_issues_about_a_name_that_is_nowhere_say_which_there_are(desk: Desk) -> 
 def test_arguments_are_written_the_same_way_in_every_help(lonely: Desk, command: tuple[str, ...], usage: str) -> None:
     shown = lonely.optsync(*command, "--help").out
     assert f"[OPTIONS] {usage}\n" in shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["issues", "show", "9" * 20], ["issues", "retry", "9" * 20], ["runs", "--limit", "9" * 20]],
+)
+def test_a_number_beyond_what_a_database_counts_is_a_usage_error(lonely: Desk, arguments: list[str]) -> None:
+    answer = lonely.optsync(*arguments)
+    assert answer.code == 2

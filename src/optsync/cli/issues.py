@@ -28,8 +28,12 @@ class Which(StrEnum):
 State = Annotated[Which, typer.Option("--state", help="Which of them.")]
 Kind = Annotated[str | None, typer.Option("--kind", metavar="K", help="Only of this kind.")]
 System = Annotated[str | None, typer.Option("--system", metavar="S", help="Only about this system.")]
-Number = Annotated[int, typer.Argument(metavar="ID", help="The issue's number.")]
-Numbers = Annotated[list[int], typer.Argument(metavar="ID", help="The issues' numbers.", show_default=False)]
+_HIGHEST = 2**63 - 1
+"""A database numbers no further."""
+Number = Annotated[int, typer.Argument(metavar="ID", max=_HIGHEST, help="The issue's number.")]
+Numbers = Annotated[
+    list[int], typer.Argument(metavar="ID", max=_HIGHEST, help="The issues' numbers.", show_default=False)
+]
 
 MANY = 20
 """More than so many are counted by kind; nobody reads a longer list."""
@@ -74,7 +78,9 @@ def show(context: typer.Context, number: Number, *, as_json: AsJson = False) -> 
 @app.command("retry")
 def retry(
     context: typer.Context,
-    numbers: Annotated[list[int] | None, typer.Argument(metavar="ID", help="The issues' numbers.")] = None,
+    numbers: Annotated[
+        list[int] | None, typer.Argument(metavar="ID", max=_HIGHEST, help="The issues' numbers.")
+    ] = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="All open issues.")] = False,
     as_json: AsJson = False,

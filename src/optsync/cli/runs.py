@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from optsync.state.runs import Run
 
 app = typer.Typer(help="Show the runs so far, and what each of them changed.", rich_markup_mode=None)
-Limit = Annotated[int, typer.Option(min=1, help="How many, newest first.")]
+Limit = Annotated[int, typer.Option(min=1, max=1_000_000, help="How many, newest first.")]
 
 
 @app.callback(invoke_without_command=True)
