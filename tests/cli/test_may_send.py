@@ -140,3 +140,30 @@ def test_ten_thousand_addresses_take_seconds(lonely: Desk, tmp_path: Path) -> No
     answer = lonely.optsync("may-send", "--file", str(file), "--scope", SCOPE, "--json")
     assert len(answer.json) == 10_000
     assert clock.monotonic() - started < 15
+
+
+def test_the_column_is_found_in_a_header_with_quotes_and_another_delimiter(lonely: Desk, tmp_path: Path) -> None:
+    grant(lonely, "ann@example.com")
+    file = tmp_path / "list.csv"
+    for text in ('"Name, first",email\nAnn,ann@example.com\n', 'email;"Name, first"\nann@example.com;Ann\n'):
+        file.write_text(text, encoding="utf-8")
+        answer = lonely.optsync("may-send", "--file", str(file), "--scope", SCOPE, "--json")
+        assert [(a["email"], a["may_send"]) for a in answer.json] == [("ann@example.com", True)]
+
+
+@pytest.mark.parametrize("more", [2, 9000])
+def test_a_quote_that_takes_other_rows_along_is_a_usage_error(lonely: Desk, tmp_path: Path, more: int) -> None:
+    file = tmp_path / "list.csv"
+    rows = "".join(f"{n},ann{n}@example.com\n" for n in range(more))
+    file.write_text(f'name,email\n"Ann,ann@example.com\n{rows}', encoding="utf-8")
+    answer = lonely.optsync("may-send", "--file", str(file), "--scope", SCOPE)
+    assert answer.code == 2
+    assert "lines 2 to" in answer.err
+
+
+def test_a_row_that_is_quoted_wrongly_is_answered_with_no_and_stops_nothing(lonely: Desk, tmp_path: Path) -> None:
+    grant(lonely, "ann@example.com")
+    file = tmp_path / "list.csv"
+    file.write_text('name,email\n"Bob"y,bob@example.com\nAnn,ann@example.com\n', encoding="utf-8")
+    answer = lonely.optsync("may-send", "--file", str(file), "--scope", SCOPE, "--json")
+    assert [a["may_send"] for a in answer.json] == [False, True]

@@ -168,19 +168,36 @@ def _normalised(asked: Sequence[str]) -> tuple[dict[str, str], dict[str, tuple[b
 
 def _addresses(file: Path) -> Iterator[str]:
     """One address a line; or the column ``email`` of a CSV, told by its first line."""
-    text = _text(file)
-    first = text.lstrip("\n").partition("\n")[0]
-    delimiter = next((d for d in ",;\t" if d in first), ",")
-    columns = [name.strip().strip('"').lower() for name in first.split(delimiter)]
-    if "email" not in columns:
+    text = _text(file).lstrip("\n")
+    first = text.partition("\n")[0]
+    headers = {mark: next(csv.reader([first], delimiter=mark), []) for mark in ",;\t"}
+    columns = {mark: [name.strip().lower() for name in names] for mark, names in headers.items()}
+    delimiter = next((mark for mark, names in columns.items() if "email" in names), None)
+    if delimiter is None:
         yield from (found for line in text.splitlines() if (found := line.strip()))
         return
-    place = columns.index("email")
-    rows = csv.reader(io.StringIO(text.lstrip("\n")), delimiter=delimiter)
-    next(rows)
-    for row in rows:
+    place = columns[delimiter].index("email")
+    for row in _rows(file, text, delimiter):
         if any(cell.strip() for cell in row):
             yield row[place].strip() if len(row) > place else ""
+
+
+def _rows(file: Path, text: str, delimiter: str) -> Iterator[Sequence[str]]:
+    """Those below the header. One that is quoted wrongly holds no address; where it took others along, these would
+    get no answer."""
+    rows = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    next(rows)
+    while True:
+        first = rows.line_num + 1
+        try:
+            yield next(rows)
+        except StopIteration:
+            return
+        except csv.Error:
+            if rows.line_num > first:
+                break
+            yield ["?"]
+    raise ConfigError(f"--file: {file}: lines {first} to {rows.line_num} are one row, since a quote is not closed")
 
 
 def _text(file: Path) -> str:
