@@ -8,6 +8,7 @@ import pytest
 from optsync.model.record import Status
 from optsync.model.statement import Source, StatementKind
 from optsync.sync import importing
+from optsync.sync.forget import forget
 from optsync.sync.importing import Imported, Request, bring_in, take_back
 from optsync.sync.permission import permissions
 from optsync.sync.progress import Silent
@@ -188,4 +189,17 @@ def test_how_far_an_import_is_and_its_retraction_can_be_seen(
     take_back(w.engine, done.uid, actor="Eve", reason="the wrong file", progress=watched)
 
     assert watched.steps == [("import", 2, 4), ("import", 4, 4), ("retract", 2, 3), ("retract", 3, 3)]
+    w.sync()
+
+
+@pytest.mark.rule("nobody is opted in by accident")
+def test_a_consent_of_a_forgotten_person_is_counted_as_nothing_that_was_added(world: Worlds, tmp_path: Path) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    forget(w.engine, ANN, actor="Eve")
+    rows = [f"{each},grant,2026-01-02,,,a form on paper" for each in (ANN, "ann2@example.com")]
+    first, again = imported(w, tmp_path, *rows), imported(w, tmp_path, *rows)
+
+    assert (first.rows, first.added[StatementKind.GRANT], first.known, first.forgotten) == (2, 1, 0, 1)
+    assert (again.rows, again.added[StatementKind.GRANT], again.known, again.forgotten) == (2, 0, 1, 1)
     w.sync()

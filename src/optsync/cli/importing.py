@@ -77,6 +77,8 @@ def _answer(request: "Request", done: "Imported", *, as_json: bool) -> None:
     line(f"{request.path.name}: {done.rows} rows about {request.scope}: {counts}, {done.known} known already")
     if done.voided:
         line(f"  {done.voided} are in the ledger and were retracted: they stay so")
+    if done.forgotten:
+        line(f"  {done.forgotten} are consents of people who were forgotten: they count for nothing")
     if done.ignored:
         line(f"  columns that mean nothing here: {', '.join(done.ignored)}")
     for bad in done.shown:
@@ -102,6 +104,7 @@ def _document(request: "Request", done: "Imported") -> dict[str, Any]:
         "added": dict(done.added),
         "known": done.known,
         "retracted": done.voided,
+        "forgotten": done.forgotten,
         "refused": done.refused,
         "refusals": [asdict(bad) for bad in done.shown],
         "ignored_columns": list(done.ignored),

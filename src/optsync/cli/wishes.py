@@ -169,7 +169,7 @@ def _normalised(asked: Sequence[str]) -> tuple[dict[str, str], dict[str, tuple[b
 def _addresses(file: Path) -> Iterator[str]:
     """One address a line; or the column ``email`` of a CSV, told by its first line."""
     text = _text(file).lstrip("\n")
-    first = text.partition("\n")[0]
+    first = text.partition("\n")[0][:100_000]
     headers = {mark: next(csv.reader([first], delimiter=mark), []) for mark in ",;\t"}
     columns = {mark: [name.strip().lower() for name in names] for mark, names in headers.items()}
     delimiter = next((mark for mark, names in columns.items() if "email" in names), None)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from optsync.errors import CommandRefused
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
+from optsync.reconcile.erasure import may_be_kept
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
 from optsync.sync.import_file import ImportFile, Refused, Wish
@@ -22,8 +23,9 @@ MAX_SHOWN = 10_000
 
 @dataclass(slots=True, kw_only=True)
 class Imported:
-    """What became of a file's rows: ``rows == sum(added) + known + voided + refused``. ``voided``: rows that are in
-    the ledger already and were retracted; they stay so."""
+    """What became of a file's rows: ``rows == sum(added) + known + voided + forgotten + refused``. ``voided``: rows
+    that are in the ledger already and were retracted; they stay so. ``forgotten``: grants of forgotten people, which
+    count for nothing."""
 
     uid: str
     ignored: tuple[str, ...] = ()
@@ -31,6 +33,7 @@ class Imported:
     added: dict[StatementKind, int] = field(default_factory=lambda: {StatementKind.OUT: 0, StatementKind.GRANT: 0})
     known: int = 0
     voided: int = 0
+    forgotten: int = 0
     refused: int = 0
     shown: list[Refused] = field(default_factory=list)
 
@@ -99,12 +102,15 @@ class _Batch:
         """The statements to add, with their points; what becomes of every row is counted."""
         about = self._unit.ledger.about(points.values())
         seen: dict[str, list[Statement]] = {email: list(about[key]) for email, key in points.items()}
+        forgotten = self._unit.points.forgotten(points.values())
         news = []
         for wish in wishes:
             known = seen.setdefault(wish.email, [])
             said = self._statement(wish)
             same = next((s for s in known if self._is_same(s, said, wish)), None)
-            if same is None:
+            if same is None and points.get(wish.email) in forgotten and not may_be_kept(said):
+                self._done.forgotten += 1
+            elif same is None:
                 known.append(said)
                 self._done.added[said.kind] += 1
                 news.append((points.get(wish.email, 0), said))
