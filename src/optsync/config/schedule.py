@@ -1,9 +1,12 @@
 """When a sync runs, in the words of crontab."""
 
+from datetime import UTC, datetime
+
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 
+_ANY_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
@@ -14,9 +17,11 @@ def checked_cron(text: str) -> str:
         ValueError: it is no crontab expression of five fields.
     """
     try:
-        cron_trigger(text)
+        trigger = cron_trigger(text)
     except ValueError as error:
         raise ValueError('five crontab fields such as "*/5 * * * *"') from error
+    if trigger.get_next_fire_time(None, _ANY_DAY) is None:
+        raise ValueError("crontab fields with a day that its month has")
     return text
 
 
