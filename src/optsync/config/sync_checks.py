@@ -116,15 +116,17 @@ def _new_records_can_be_filled(sync: SyncConfig) -> Iterator[Problem]:
     if sync.policy.esp_only != "create_in_crm" or any(_filters_by_entity(sync)):
         return
     several = len(sync.crm.entity) > 1
+    permissions = {name: place for place, name in flags_of(sync).items() if place[0] in {"opt_in", "topics", "consent"}}
+    why, because = "esp_only: create_in_crm gives new records its values", (_path(sync, "policy", "esp_only"),)
     for entity, terms in sync.filters().items():
         for key, value in terms.items():
-            if _FIELD.fullmatch(key) and isinstance(value, str | int | float):
-                continue
             path = _path(sync, "crm", "where", *((entity,) if several else ()), key)
-            expected = "an equality (a field and one value): esp_only: create_in_crm gives new records its values"
-            because = (_path(sync, "policy", "esp_only"),)
-            found = f'"{key}", which is no equality'
-            yield Problem(path=path, found=found, expected=expected, because=because)
+            if not (_FIELD.fullmatch(key) and isinstance(value, str | int | float)):
+                found, expected = f'"{key}", which is no equality', f"an equality (a field and one value): {why}"
+                yield Problem(path=path, found=found, expected=expected, because=because)
+            elif (place := permissions.get(key.removeprefix("="))) is not None:
+                found = f'"{key}", which is mapped as crm.{".".join(map(str, place))}'
+                yield Problem(path=path, found=found, expected=f"a field that is no opt-in: {why}", because=because)
 
 
 SYNC_CHECKS: tuple[Callable[[SyncConfig], Iterator[Problem]], ...] = (
