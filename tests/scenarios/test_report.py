@@ -8,6 +8,7 @@ import pytest
 from optsync.model.record import Status
 from optsync.model.statement import Source, StatementKind, state
 from optsync.sync.standings import report
+from optsync.sync.status import status
 from tests.scenarios.world import World, person
 
 pytestmark = pytest.mark.rule("every write is explained")
@@ -187,3 +188,22 @@ def test_a_topic_that_is_shown_against_the_persons_word_is_a_mismatch(world: Mak
 
     assert (entry["about"], entry["system"], entry["shows"]) == ("topic", "esp", True)
     assert entry["reason"] == "opt_out.crm_to_esp: false"
+
+
+def test_the_status_tells_of_a_run_that_broke_off(world: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    w = world(person(1))
+    w.sync()
+
+    def breaks(*_: Any) -> None:
+        raise RuntimeError("a fault of its own")
+
+    monkeypatch.setattr("optsync.sync.decide.Decider.work_off", breaks)
+    with pytest.raises(RuntimeError):
+        w.sync()
+
+    told = status(w.engine)["syncs"]["newsletter"]
+    assert (told["last_state"], told["last_run_at"]) == ("failed", w.clock.now().isoformat())
+    assert told["last_ok_at"] < told["last_run_at"]
+    monkeypatch.undo()
+    w.settle()
+    assert status(w.engine)["syncs"]["newsletter"]["last_state"] == "done"

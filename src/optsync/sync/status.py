@@ -59,7 +59,7 @@ def _sync(engine: Engine, unit: Unit, name: str, runs: Sequence[Run], now: datet
     return {
         "last_run": last.uid if last else None,
         "last_run_at": _iso(last.ended_at or last.started_at) if last else None,
-        "last_state": _parts(last)[name]["state"] if last else None,
+        "last_state": _parts(last).get(name, {"state": last.state})["state"] if last else None,
         "last_ok_at": _iso(good.ended_at) if good else None,
         "next_at": _iso(_next(config, last, now)),
         "oldest_unpropagated_s": round((now - min(oldest)).total_seconds()) if oldest else None,
@@ -93,7 +93,8 @@ def _next(config: SyncConfig, last: Run | None, now: datetime) -> datetime | Non
 
 
 def _last(runs: Sequence[Run], sync: str) -> Run | None:
-    return next((r for r in runs if sync in _parts(r)), None)
+    """One that broke off tells nothing of its syncs but that it was about them."""
+    return next((r for r in runs if sync in _parts(r) or (r.state == "failed" and sync in r.syncs)), None)
 
 
 def _parts(run: Run) -> Mapping[str, Any]:
