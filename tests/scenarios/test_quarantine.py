@@ -14,8 +14,8 @@ from tests.scenarios.world import CRM, World, person
 pytestmark = pytest.mark.rule("one bad record stands alone")
 
 
-def _garbled(wanted: Callable[[str], bool]) -> Any:
-    """The portal shows a stamp that is none on the contacts with these ids."""
+def _garbled(wanted: Callable[[str], bool], *, but: str = "none") -> Any:
+    """The portal shows a stamp that is none on the records with these ids, except for those that mention ``but``."""
 
     def mutate(body: Any, _: requests.Response) -> Any:
         pages = body.get("result", {}).get("result") if isinstance(body, dict) else None
@@ -23,7 +23,9 @@ def _garbled(wanted: Callable[[str], bool]) -> Any:
             return None
         for page in pages.values():
             for row in page if isinstance(page, list) else ():
-                if isinstance(row, dict) and "DATE_MODIFY" in row and wanted(str(row.get("ID"))):
+                if not isinstance(row, dict) or but in str(row):
+                    continue
+                if "DATE_MODIFY" in row and wanted(str(row.get("ID"))):
                     row["DATE_MODIFY"] = "garbage"
         return body
 
@@ -126,3 +128,25 @@ def test_a_thousand_unreadable_records_do_not_stop_the_run(tmp_path: Path) -> No
         assert unit.issues.count_open() == 0
     w.transport.requests = hurting.requests
     w.settle()
+
+
+def test_an_unreadable_contact_keeps_no_lead_of_the_same_number_from_being_believed_deleted(tmp_path: Path) -> None:
+    lead = person(2, crm_entity="lead")
+    crm = {"system": "crm", "entity": ["contact", "lead"], "opt_out": "UF_CRM_OPT_OUT"}
+    w = World(tmp_path, [person(1), lead], changes={"crm": crm})
+    hurting = Hurting(w, CRM, _garbled(lambda rid: rid == "1", but="ann2@example.com"))
+    w.use(hurting)
+    w.sync()
+    assert w.crm_id("ann1@example.com") == w.crm_id("ann2@example.com")
+    hurting.left = 1000
+    w.sync(full=True)
+    w.crm.act("delete", email="ann2@example.com")
+    for _ in range(3):
+        w.wait(hours=2)
+        w.sync(full=True)
+
+    with w.store.reading() as unit:
+        key = unit.points.find(["ann2@example.com"])["ann2@example.com"]
+        (known,) = (o for o in unit.records.load(unit.records.holding([key])) if o.system == "crm")
+        assert [i.kind for i in unit.issues.list()] == ["quarantined_record"]
+    assert known.is_gone

@@ -58,6 +58,7 @@ RECORDS_WITH = Prepared(
     sa.select(issue.c.record).where(
         issue.c.kind == bindparam("kind"),
         issue.c.system == bindparam("system"),
+        sa.or_(issue.c.collection == bindparam("collection"), issue.c.collection.is_(None)),
         _IS_STANDING,
         issue.c.record.is_not(None),
     )

@@ -244,9 +244,11 @@ class Issues:
         """(system, record) of the issues of a kind that this run opened or met again."""
         return frozenset(sql.SUBJECTS_OF_RUN.all(self._connection, kind=kind, run=run))
 
-    def records_with(self, kind: str, system: str) -> frozenset[str]:
-        """The system's records about which an issue of that kind stands, dismissed ones included."""
-        return frozenset(sql.RECORDS_WITH.scalars(self._connection, kind=kind, system=system))
+    def records_with(self, kind: str, system: str, collection: str) -> frozenset[str]:
+        """The records of a collection about which an issue of that kind stands, dismissed ones included. In another
+        collection the same number is somebody else."""
+        given = {"kind": kind, "system": system, "collection": collection}
+        return frozenset(sql.RECORDS_WITH.scalars(self._connection, **given))
 
     def any_open(self, kind: str, system: str) -> bool:
         """Whether there is an open issue of that kind about the system."""

@@ -41,7 +41,9 @@ class Absences:
             with self._engine.store.reading() as unit:
                 keys = unit.sources.missing(self._source.id, after=last)
                 # A row that is there and cannot be used is quarantined, not absent.
-                unreadable = unit.issues.records_with("quarantined_record", self._binding.system)
+                unreadable = unit.issues.records_with(
+                    "quarantined_record", self._binding.system, self._binding.collection
+                )
                 missing = [o for o in unit.records.load(keys) if o.record.id not in unreadable]
             if not keys:
                 return

@@ -104,7 +104,8 @@ class Carrier:
 
     def _believe_gone(self, lost: Sequence[Observed]) -> None:
         """No look-up shows a row that is there and cannot be used: it may be either."""
-        unreadable = self._unit.issues.records_with("quarantined_record", self._binding.system) if lost else ()
+        of_these = ("quarantined_record", self._binding.system, self._binding.collection)
+        unreadable = self._unit.issues.records_with(*of_these) if lost else ()
         gone = [o for o in lost if o.record.id not in unreadable]
         self._unit.records.set_missing((o.key for o in gone), since=self._terms.reading.seen_at, is_gone=True)
         self._unit.points.mark(self._binding.syncs, {p for o in gone for p in o.points})

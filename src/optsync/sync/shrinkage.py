@@ -48,7 +48,7 @@ def _counts(unit: Unit, binding: SourceBinding, source: Source) -> tuple[int, in
     """Of the records known before this read: how many, and how many of them it has not shown. Rows that are there
     and cannot be used are no missing ones."""
     known, missing = unit.sources.count_missing(source.id, before=source.scan_started_at)
-    unreadable = unit.issues.records_with("quarantined_record", binding.system)
+    unreadable = unit.issues.records_with("quarantined_record", binding.system, binding.collection)
     if missing and unreadable:
         hidden = unit.records.known(source.id, sorted(unreadable))
         shown = unit.sources.shown(source.id, [k.key for k in hidden.values()])
