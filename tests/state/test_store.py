@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from optsync.clock import ManualClock
+from optsync.daemon.lanes import MOST
 from optsync.model.change import ChangeKind
 from optsync.model.link import Agreed, Link
 from optsync.state.issues import NewIssue
@@ -145,3 +146,29 @@ def test_times_of_other_zones_are_the_same_moment_and_naive_ones_are_refused(sto
         assert unit.sources.require("mc", "list").read_at == NOW
     with pytest.raises(ValueError, match="without a time zone"), store.transaction() as unit:
         unit.sources.finish_read(source.id, cursor=None, at=NOW.replace(tzinfo=None), full_at=None)
+
+
+def test_as_many_runs_as_there_are_lanes_keep_a_connection_at_hand_and_nobody_else_waits_for_one(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    store = Store(f"sqlite:///{tmp_path}/state.db", clock)
+    store.migrate()
+    at_work, is_over = threading.Barrier(MOST + 1, timeout=20), threading.Event()
+
+    def run() -> None:
+        with store.at_hand():
+            at_work.wait()
+            is_over.wait(20)
+
+    lanes = [threading.Thread(target=run) for _ in range(MOST)]
+    for lane in lanes:
+        lane.start()
+    try:
+        at_work.wait()
+        with store.transaction() as unit:
+            unit.meta.put("heard", "yes")
+    finally:
+        is_over.set()
+        for lane in lanes:
+            lane.join()
+    store.close()

@@ -227,8 +227,11 @@ class Store:
 def _pool(*, is_sqlite: bool, in_memory: bool) -> dict[str, Any]:
     if in_memory:
         return {"poolclass": StaticPool, "connect_args": {**_REMEMBERED, "check_same_thread": False}}
+    if is_sqlite:
+        # As many as are asked for: every run of a daemon keeps one at hand, and others must not wait for its end.
+        return {"connect_args": dict(_REMEMBERED), "max_overflow": -1}
     # A server that was restarted since is no news: the connection is made again before it is used.
-    return {"connect_args": dict(_REMEMBERED)} if is_sqlite else {"pool_pre_ping": True}
+    return {"pool_pre_ping": True}
 
 
 def is_lock_timeout(error: BaseException) -> bool:
