@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from optsync.clock import ManualClock
 from optsync.daemon.lanes import MOST
@@ -13,6 +14,7 @@ from optsync.model.link import Agreed, Link
 from optsync.state.issues import NewIssue
 from optsync.state.store import Store
 from optsync.state.unit import Unit
+from tests.postgresql import create_database, require_server, text_of
 from tests.state.rows import NOW, change, dump, member, out, stored
 
 
@@ -172,3 +174,18 @@ def test_as_many_runs_as_there_are_lanes_keep_a_connection_at_hand_and_nobody_el
         for lane in lanes:
             lane.join()
     store.close()
+
+
+def test_on_postgresql_tables_that_others_keep_locked_are_to_be_wiped_again(clock: ManualClock) -> None:
+    require_server()
+    url = create_database()
+    impatient = url.update_query_dict({"options": "-c lock_timeout=100"})
+    store, other = Store(text_of(impatient), clock), Store(text_of(url), clock)
+    store.migrate()
+    with other._engine.connect() as connection:
+        # As another erasure's wiping does.
+        connection.execute(sa.text("LOCK TABLE statement IN SHARE UPDATE EXCLUSIVE MODE"))
+        assert not store.wipe()
+    assert store.wipe()
+    store.close()
+    other.close()

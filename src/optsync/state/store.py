@@ -1,6 +1,5 @@
 """The state database: opening, migrating, transactions, rehearsals."""
 
-import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -217,6 +216,10 @@ class Store:
             if driver is None:
                 raise AssertionError("a connection without a driver")
             return _wipe_sqlite(driver) if self.is_sqlite else _vacuum(driver)
+        except self._engine.dialect.loaded_dbapi.OperationalError as error:
+            if self.is_sqlite or is_lock_timeout(error):
+                return False
+            raise
         finally:
             raw.close()
 
@@ -241,11 +244,8 @@ def is_lock_timeout(error: BaseException) -> bool:
 
 
 def _wipe_sqlite(connection: Any) -> bool:
-    try:
-        connection.execute("VACUUM")
-        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except sqlite3.OperationalError:
-        return False
+    connection.execute("VACUUM")
+    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy
 
 
