@@ -117,6 +117,25 @@ def test_what_is_said_while_somebody_is_forgotten_is_sealed_all_the_same(
     assert verdict.head.statements == 7
 
 
+def test_what_is_said_while_somebody_is_forgotten_keeps_nothing_that_tells_of_them(
+    store: Store, url: str, clock: ManualClock
+) -> None:
+    keys = fill(store)
+    other = Store(url, clock, keys=lambda: KEYS)
+    with ThreadPoolExecutor(1) as another:
+        with store.transaction() as unit:
+            unit.ledger.forget(keys[BEN], LAST)
+            meanwhile = another.submit(said, other, BEN, 5, record=None)
+            assert wait([meanwhile], timeout=0.3).not_done
+            unit.points.forget(BEN, at=NOW)
+        meanwhile.result()
+    other.close()
+    with store.reading() as unit:
+        about = unit.ledger.about([keys[BEN]])[keys[BEN]]
+    assert len(about) == 4
+    assert {(s.reason, bool(s.evidence)) for s in about} == {(None, False), (LAST.reason, False)}
+
+
 def test_what_stays_of_a_forgotten_persons_statements_is_still_proven(store: Store) -> None:
     keys = fill(store)
     erase(store, keys[BEN])

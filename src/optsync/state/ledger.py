@@ -94,7 +94,9 @@ class Ledger:
     ) -> list[bytes]:
         """Under the lock of the chain's head: else two writers could seal one point differently, or say the same."""
         if self._connection.dialect.name != "sqlite":
-            self._leave_out_known(news)  # whoever held the lock before may have said some of it
+            # Whoever held the lock before may have said some of it, or forgotten somebody.
+            news = {(key, s.uid): s for key, s in self._permitted([(key, s) for (key, _), s in news.items()])}
+            self._leave_out_known(news)
         return self._insert(news, run, number, chain.bonds_of({key for key, _ in news}))
 
     def _permitted(self, said: Sequence[tuple[int, Statement]]) -> Iterator[tuple[int, Statement]]:
