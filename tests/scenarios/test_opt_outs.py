@@ -34,6 +34,23 @@ def test_an_unsubscribe_at_the_esp_sets_the_flag_in_the_crm(world: Make) -> None
     w.settle()
 
 
+def test_an_unsubscribe_whose_reason_holds_a_character_that_no_database_text_takes_arrives(world: Make) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.esp.act("unsubscribe", email="ann1@example.com", reason="too many\0mails")
+    w.esp.act("unsubscribe", email="ann2@example.com")
+    w.sync()
+
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True
+    assert w.crm_shows("ann2@example.com")["opt_out"] is True
+    with w.store.reading() as unit:
+        key = unit.points.find(["ann1@example.com"])["ann1@example.com"]
+        assert "too many\ufffdmails" in {said.reason for said in unit.ledger.about([key])[key]}
+    with w.store.reading() as unit:
+        assert unit.ledger.verify([b"a secret of the tests"]).found == 0
+    w.settle()
+
+
 @pytest.mark.parametrize("opt_out", [0, 1])
 def test_an_opt_in_flag_that_is_taken_from_beside_an_opt_out_flag_counts_after_a_sign_up(
     world: Make, opt_out: int

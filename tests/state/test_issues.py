@@ -4,8 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from optsync.clock import ManualClock
+from optsync.model.change import ChangeState
+from optsync.state.changes import Settled
 from optsync.state.issues import NewIssue
 from optsync.state.store import Store
+from tests.state.rows import change
 
 FLIP = NewIssue(
     kind="refused_opt_in", message="m", sync="letter", system="mc", collection="list", record="m1", field="acme/news"
@@ -119,3 +122,16 @@ def test_what_was_put_off_blocks_until_its_time_has_come(store: Store, clock: Ma
         assert unit.issues.blocked("letter").keys() == {"f1"}
         clock.advance(3600)
         assert unit.issues.blocked("letter") == {}
+
+
+def test_words_of_others_may_hold_any_character(store: Store) -> None:
+    with store.transaction() as unit:
+        (point,) = unit.points.require(["p1@example.com"]).values()
+        unit.changes.plan("r", [change(None, point)])
+        (planned,) = unit.changes.of_run("r")
+        unit.changes.settle([Settled(id=planned.id, state=ChangeState.REFUSED, message="no\0such\nfield")])
+        for _ in range(2):
+            unit.issues.open(replace(FLIP, message="no\0such\nfield"), run="r")
+
+        assert unit.changes.of_run("r")[0].message == "no\ufffdsuch\nfield"
+        assert [i.message for i in unit.issues.list()] == ["no\ufffdsuch\nfield"]

@@ -65,6 +65,31 @@ def _from_database(value: Any) -> datetime | None:
     return None if value is None else _EPOCH + timedelta(microseconds=int(value))
 
 
+# texts of others
+
+
+def storable(text: str) -> str:
+    """Without the one character that PostgreSQL takes into no text; what SQLite has may be copied there some day."""
+    return text.replace("\0", "\ufffd")
+
+
+class Told(TypeDecorator[str]):
+    """Words of others, a vendor's for instance, which may hold any character."""
+
+    impl = Text
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> Converter:  # noqa: ARG002
+        return _to_storable
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:  # noqa: ARG002
+        return None
+
+
+def _to_storable(text: str | None) -> str | None:
+    return None if text is None else storable(text)
+
+
 # digests
 
 

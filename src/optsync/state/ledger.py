@@ -1,6 +1,7 @@
 """The ledger: statements, append-only."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from optsync.reconcile.erasure import may_be_kept, without_private_part
 from optsync.state import seal
 from optsync.state.chain import BONDS, EVIDENCE, RAW, Bond, Chain, Head, proof_of, raw, salt_for
 from optsync.state.codec import decode_evidence, dumps, encode_evidence
-from optsync.state.columns import microseconds
+from optsync.state.columns import microseconds, storable
 from optsync.state.prepared import Prepared, any_of
 from optsync.state.rows import chunks, insert_plainly, take_ids
 from optsync.state.schema import backlog, contact_point, evidence, statement
@@ -80,7 +81,7 @@ class Ledger:
         tells of them."""
         news: dict[tuple[int, str], Statement] = {}
         for key, s in self._permitted(list(said)):
-            news.setdefault((key, s.uid), s)
+            news.setdefault((key, s.uid), _storable(s))
         self._leave_out_known(news)
         if not news:
             return 0
@@ -263,6 +264,11 @@ def sealed_form(row_id: int, key: int, said: Statement, run: str | None) -> dict
         "target": said.target,
         "run": run,
     }
+
+
+def _storable(said: Statement) -> Statement:
+    """As it can be kept and sealed: a reason may be in anybody's words."""
+    return said if said.reason is None else replace(said, reason=storable(said.reason))
 
 
 def read_statement(row: Mapping[str, Any] | RowMapping) -> Statement:

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from optsync.state import columns
-from optsync.state.columns import HexText, HexTexts, Key, Moment, Word
+from optsync.state.columns import HexText, HexTexts, Key, Moment, Told, Word
 
 metadata = columns.metadata
 
@@ -194,7 +194,7 @@ change = Table(
     Column("sent_at", Moment),
     Column("settled_at", Moment),
     Column("fact", String(40)),
-    Column("message", Text),
+    Column("message", Told),
     CheckConstraint(
         "state IN ('planned','ready','sending','applied','same','refused','failed','held','superseded')", name="state"
     ),
@@ -268,7 +268,7 @@ issue = Table(
     Column("point_id", ForeignKey("contact_point.id"), index=True),
     Column("field", String(200)),
     Column("rule", String(40)),
-    Column("message", Text, nullable=False),
+    Column("message", Told, nullable=False),
     Column("values", Text),
     Column("blocks", Text),
     Column("state", String(10), nullable=False),
