@@ -1,7 +1,7 @@
 """Handlers of the tests' organisation, as a package of one's own would bring them."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint
 
 from optsync.connect.handlers import HANDLERS, OptOutEvent
@@ -11,6 +11,8 @@ CALLS: list[OptOutEvent] = []
 BROKEN: set[str] = set()
 """Names of the handlers that fail for now."""
 RELEASE = threading.Event()
+MEANWHILE: list[Callable[[], object]] = []
+"""What others do while a handler works."""
 
 
 def notify_sales(event: OptOutEvent) -> None:
@@ -28,6 +30,13 @@ def return_nonsense(event: OptOutEvent) -> Mapping[str, Value]:
     return {"UF_CRM_OPT_OUT": False}
 
 
+def take_time(event: OptOutEvent) -> Mapping[str, Value]:
+    CALLS.append(event)
+    for act in MEANWHILE:
+        act()
+    return {"UF_CRM_OWNER": f"kim of {event.address}"}
+
+
 def hang(event: OptOutEvent) -> None:
     CALLS.append(event)
     RELEASE.wait()
@@ -38,5 +47,5 @@ def leave(event: OptOutEvent) -> None:
 
 
 def installed() -> dict[str, EntryPoint]:
-    names = ("notify_sales", "set_owner", "return_nonsense", "hang", "leave")
+    names = ("notify_sales", "set_owner", "return_nonsense", "take_time", "hang", "leave")
     return {n: EntryPoint(name=n, value=f"{__name__}:{n}", group=HANDLERS) for n in names}

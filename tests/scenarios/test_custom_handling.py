@@ -12,6 +12,7 @@ from optsync.model.record import Status
 from optsync.state.issues import Issue
 from optsync.sync import handling
 from optsync.sync.administer import opt_in, opt_out
+from optsync.sync.forget import forget
 from optsync.sync.undo import undo
 from tests.scenarios import own_handlers
 from tests.scenarios.test_crashes import Killed, KillingTransport
@@ -35,6 +36,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(handlers, "installed", own_handlers.installed)
     own_handlers.CALLS.clear()
     own_handlers.BROKEN.clear()
+    own_handlers.MEANWHILE.clear()
     own_handlers.RELEASE.clear()
     yield
     own_handlers.RELEASE.set()
@@ -286,3 +288,24 @@ def test_whatever_a_handler_does_the_opt_outs_are_carried(
         assert _fields(w, email)["STAGE"] == "left by esp"
     assert {issue.values["error"] for issue in _issues(w)} == {error}
     assert len(own_handlers.CALLS) == (1 if name == "hang" else 0)
+
+
+def test_of_who_is_forgotten_while_a_handler_works_nothing_is_kept_and_nothing_is_set(world: Make) -> None:
+    w = _world(world, handlers=[{"name": "take_time", "fields": ["UF_CRM_OWNER"]}])
+    w.sync()
+    record = w.crm_id(ANN)
+    w.crm.act("edit", id=record, fields={"UF_CRM_STAGE": "quillfeather"})
+    w.sync()
+    own_handlers.MEANWHILE.append(lambda: forget(w.engine, ANN, actor="the privacy officer"))
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    assert len(own_handlers.CALLS) == 1
+
+    own_handlers.MEANWHILE.clear()
+    w.settle()
+    assert w.crm.act("dump", id=record).get("UF_CRM_OWNER") in {None, ""}
+    with w.store.reading() as unit:
+        kept = [row.before for row in unit.handled.of("newsletter", range(20)).values()]
+        changes = [(c.before, c.after) for c in unit.changes.of_points(range(20)) if c.rule.startswith("handled")]
+    assert "quillfeather" not in repr((kept, changes))
+    assert ANN not in repr((kept, changes))

@@ -86,6 +86,7 @@ class CustomHandler:
                 self._call(task)
             with self._engine.store.transaction() as unit:
                 self._guarded(unit)
+                batch = _known(unit, batch)
                 self._plan(unit, batch)
             tasks += batch
             last = keys[-1]
@@ -204,6 +205,7 @@ class CustomHandler:
         wanted = set(self._how.handlers)
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
+            tasks = _known(unit, tasks)
             about = unit.changes.of_points({point for task in tasks for point in task.seen.points})
             of_sync = [c for c in about if (c.run, c.sync) == (self._run, self._policy.name)]
             lost = {
@@ -228,6 +230,12 @@ class CustomHandler:
         """Only the sync itself marks points for its handling, under its lease: no mark can come in between."""
         queue = handling_queue(self._policy.name)
         unit.points.done(queue, unit.points.marks(queue, points))
+
+
+def _known(unit: Unit, tasks: Sequence[_Task]) -> list[_Task]:
+    """Without those about people who were forgotten since: what is in memory must not come back."""
+    forgotten = unit.points.holders({task.seen.key for task in tasks})
+    return [task for task in tasks if task.seen.key not in forgotten]
 
 
 def _event(task: _Task, sync: str) -> OptOutEvent:
