@@ -1,15 +1,19 @@
 """Somebody is forgotten while something about them is under way: held, on its way to another address, or moved."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from optsync.connect.contract import Absence
 from optsync.errors import CommandRefused
-from optsync.model.record import Status
+from optsync.model.page import ReadSpec
+from optsync.model.record import Record, Side, Status
 from optsync.model.statement import StatementKind
 from optsync.sync import plans
+from optsync.sync.absence import Absences
 from optsync.sync.administer import opt_in
 from optsync.sync.forget import forget, forget_at_vendors
 from tests.scenarios.plans import MANY, crowd, held, hold_opt_outs
@@ -200,3 +204,39 @@ def test_a_record_with_a_value_that_cannot_be_used_is_deleted_as_well_and_not_to
 
     assert {h.outcome for h in done.holdings} == {"deleted"}
     assert w.crm.act("view", email=ANN) is None
+
+
+def _stored(w: World, system: str) -> list[tuple[str, tuple[str, ...], str]]:
+    """What is stored of a system's records: id, addresses and first name."""
+    with w.store.reading() as unit:
+        return [
+            (o.record.id, o.record.addresses, str(o.record.fields.get("FNAME")))
+            for o in unit.records.load(range(20))
+            if o.system == system
+        ]
+
+
+def test_who_is_forgotten_while_a_system_says_that_they_left_does_not_come_back(world: Make) -> None:
+    w = crowd(world)
+    w.sync()
+    found = next(b for b in w.engine.bound.sources.values() if b.side is Side.ESP)
+    binding = replace(found, absence=Absence.LEFT)
+    with w.store.transaction() as unit:
+        source = unit.sources.require(binding.system, binding.collection)
+        unit.sources.clear_scan(source.id)
+
+    class Answering:
+        def read_ids(self, spec: ReadSpec, ids: Sequence[str]) -> list[Record]:
+            del spec, ids
+            erase(w)
+            return []
+
+    answering: Any = Answering()
+    engine = replace(w.engine, connectors={**w.engine.connectors, binding.system: answering})
+    Absences(engine, binding, source, "r", lambda _: None, lambda *_, **__: None).judge()
+
+    stored = _stored(w, binding.system)
+    assert BEA in {address for _, listed, _ in stored for address in listed}
+    assert ANN not in {address for _, listed, _ in stored for address in listed}
+    assert "Ann1" not in {name for _, _, name in stored}
+    assert is_proven(w)

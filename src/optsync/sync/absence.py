@@ -72,18 +72,19 @@ class Absences:
         )
         self._take(self._binding, self._source, look_up(there), keeps_lists=True)
         found = {record.id for record in there}
-        gone = [o for o in missing if o.record.id not in found]
         now = self._engine.clock.now()
         reading = Reading(system=self._binding.system, seen_at=now)
-        said = [
-            (o.points[0], each.statement)
-            for o in gone
-            if o.points
-            for representation in self._binding.representations
-            for each in left(o.record, representation, reading)
-        ]
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
+            # As they are stored now: who was forgotten while the system answered must not come back.
+            gone = unit.records.load(o.key for o in missing if o.record.id not in found)
+            said = [
+                (o.points[0], each.statement)
+                for o in gone
+                if o.points
+                for representation in self._binding.representations
+                for each in left(o.record, representation, reading)
+            ]
             unit.ledger.append(said, run=self._run)
             absent = [(o.key, replace(o.record, status=Status.ABSENT)) for o in gone]
             unit.records.replace(absent, at=now, is_gone=True)
