@@ -16,6 +16,7 @@ from optsync.sync import plans
 from optsync.sync.absence import Absences
 from optsync.sync.administer import opt_in
 from optsync.sync.forget import forget, forget_at_vendors
+from optsync.sync.forgotten import quiet
 from tests.scenarios.plans import MANY, crowd, held, hold_opt_outs
 from tests.scenarios.world import START, World, person
 
@@ -240,3 +241,20 @@ def test_who_is_forgotten_while_a_system_says_that_they_left_does_not_come_back(
     assert ANN not in {address for _, listed, _ in stored for address in listed}
     assert "Ann1" not in {name for _, _, name in stored}
     assert is_proven(w)
+
+
+def test_an_issue_about_who_is_forgotten_while_a_write_is_under_way_does_not_name_the_record_by_the_address(
+    world: Make,
+) -> None:
+    w = crowd(world)
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    report = w.sync()
+    with w.store.reading() as unit:
+        sent = [replace(c, record=ANN) for c in unit.changes.of_run(report.run) if c.email == ANN]
+    erase(w)
+
+    with w.store.reading() as unit:
+        told = [change.record for change, _ in quiet(unit, sent, {})]
+    assert told
+    assert not any("@" in str(record) for record in told)

@@ -187,7 +187,7 @@ def quiet(
     for change in changes:
         outcome = outcomes.get(str(change.id))
         if change.point_id in forgotten:
-            change = _quiet_change(change)  # noqa: PLW2901 - from here on there is no other
+            change = _quiet_change(unit, change)  # noqa: PLW2901 - from here on there is no other
             outcome = None if outcome is None else _quiet_outcome(unit, outcome)
         pairs.append((change, outcome))
     return pairs
@@ -197,10 +197,11 @@ def _forgotten(unit: Unit, points: Collection[int]) -> frozenset[int]:
     return unit.points.forgotten(points) if unit.points.has_forgotten() else frozenset()
 
 
-def _quiet_change(change: Change) -> Change:
+def _quiet_change(unit: Unit, change: Change) -> Change:
     is_wish = change.kind in {ChangeKind.OPT_OUT, ChangeKind.OPT_IN, ChangeKind.TOPIC}
     return replace(
         change,
+        record=None if change.record is None else _unnamed(unit, change.record),
         before=change.before if is_wish else {},
         after=change.after if is_wish else {},
         write=without_values(change.kind, change.write),
@@ -213,8 +214,12 @@ def _quiet_outcome(unit: Unit, outcome: Outcome) -> Outcome:
     rid = outcome.record_id or (shown.id if shown else None)
     if rid is None:
         return replace(outcome, message="")
-    stored = pseudonym(unit, rid) if "@" in rid else rid
+    stored = _unnamed(unit, rid)
     plain = Record(id=stored)
     if shown is not None:
         plain = replace(plain, status=shown.status, origin=shown.origin, word=shown.word)
     return replace(outcome, record_id=stored, record=plain, message="")
+
+
+def _unnamed(unit: Unit, rid: str) -> str:
+    return pseudonym(unit, rid) if "@" in rid else rid
