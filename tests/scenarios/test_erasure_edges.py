@@ -6,19 +6,24 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import requests
 
 from optsync.connect.contract import Absence
+from optsync.connect.mock import MockTransport
 from optsync.errors import CommandRefused
 from optsync.model.page import ReadSpec
 from optsync.model.record import Record, Side, Status
 from optsync.model.statement import StatementKind
+from optsync.reconcile.undo import Why
 from optsync.sync import plans
 from optsync.sync.absence import Absences
 from optsync.sync.administer import opt_in
 from optsync.sync.forget import forget, forget_at_vendors
 from optsync.sync.forgotten import quiet
+from optsync.sync.undo import undo
+from optsync.sync.undoing import UndoneSync
 from tests.scenarios.plans import MANY, crowd, held, hold_opt_outs
-from tests.scenarios.world import START, World, person
+from tests.scenarios.world import CRM, ESP, START, World, person
 
 pytestmark = pytest.mark.rule("forgotten stays out")
 Make = Callable[..., World]
@@ -205,6 +210,37 @@ def test_a_record_with_a_value_that_cannot_be_used_is_deleted_as_well_and_not_to
 
     assert {h.outcome for h in done.holdings} == {"deleted"}
     assert w.crm.act("view", email=ANN) is None
+
+
+class Forgetting(MockTransport):
+    """Somebody is forgotten while the first request is under way."""
+
+    def __init__(self, w: World) -> None:
+        super().__init__({CRM: w.crm, ESP: w.esp})
+        self._acts = [lambda: erase(w)]
+
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
+        while self._acts:
+            self._acts.pop()()
+        return super().send(request, *arguments, **options)
+
+
+def test_an_undo_puts_no_value_back_into_the_record_of_who_is_forgotten_meanwhile(world: Make) -> None:
+    w = crowd(world)
+    w.reconfigure(lambda sync: sync.update(fields=[{**each, "blank": "clear"} for each in sync["fields"]]))
+    w.sync()
+    w.crm.act("set_field", email=ANN, field="city", value="")
+    cleared = w.sync()
+    w.use(Forgetting(w))
+    report = undo(w.engine, cleared.run, actor="Kim")
+    part = report.syncs["newsletter"]
+
+    assert w.esp_shows(ANN)["fields"]["city"] == ""
+    assert isinstance(part, UndoneSync)
+    assert [each.why for each in part.not_undone] == [Why.FORGOTTEN]
+    with w.store.reading() as unit:
+        assert "Riga" not in repr([(c.before, c.after) for c in unit.changes.of_run(report.run)])
+    w.settle()
 
 
 def _stored(w: World, system: str) -> list[tuple[str, tuple[str, ...], str]]:

@@ -201,6 +201,10 @@ class Undoing:
             self._count(group[-1], why)
 
     def _plan(self, unit: Unit, groups: Sequence[list[Change]]) -> None:
+        # Who was forgotten since the run was looked up: its values must not come back.
+        forgotten = unit.points.forgotten(g[0].point_id for g in groups)
+        self._stay([g for g in groups if g[0].point_id in forgotten], Why.FORGOTTEN)
+        groups = [g for g in groups if g[0].point_id not in forgotten]
         observed = {o.key: o for o in unit.records.load(g[0].record_id for g in groups if g[0].record_id)}
         about = unit.ledger.about({g[0].point_id for g in groups})
         told = left_by_self(unit, self._policy, list(about))
