@@ -135,3 +135,15 @@ def test_words_of_others_may_hold_any_character(store: Store) -> None:
 
         assert unit.changes.of_run("r")[0].message == "no\ufffdsuch\nfield"
         assert [i.message for i in unit.issues.list()] == ["no\ufffdsuch\nfield"]
+
+
+def test_a_record_of_any_name_is_set_aside_and_can_be_read_again(store: Store) -> None:
+    name = "no address at all, but a note of some length; " * 9 + "\0"
+    aside = replace(FLIP, kind="quarantined_record", record=name, field=name)
+    with store.transaction() as unit:
+        assert unit.issues.open(aside, run="r")
+        assert not unit.issues.open(aside, run="r2")
+        unit.issues.resolve(
+            kind="quarantined_record", system="mc", collection="list", records=[name], reason="can be read again"
+        )
+        assert [(i.record, i.state) for i in unit.issues.list(state=None)] == [(name[:320], "resolved")]

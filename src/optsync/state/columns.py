@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, Column, Dialect, Integer, LargeBinary, MetaData, Table, Text, TypeDecorator
+from sqlalchemy import BigInteger, Column, Dialect, Integer, LargeBinary, MetaData, String, Table, Text, TypeDecorator
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -81,6 +81,24 @@ class Told(TypeDecorator[str]):
 
     def bind_processor(self, dialect: Dialect) -> Converter:  # noqa: ARG002
         return _to_storable
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:  # noqa: ARG002
+        return None
+
+
+class Named(TypeDecorator[str]):
+    """What others call something. A name that is longer than the column is cut, also where it is looked for."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def bind_processor(self, dialect: Dialect) -> Converter:  # noqa: ARG002
+        length = self.length
+        return lambda text: None if text is None else storable(text[:length])
 
     def result_processor(self, dialect: Dialect, coltype: object) -> None:  # noqa: ARG002
         return None

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from optsync.state import columns
-from optsync.state.columns import HexText, HexTexts, Key, Moment, Told, Word
+from optsync.state.columns import HexText, HexTexts, Key, Moment, Named, Told, Word
 
 metadata = columns.metadata
 
@@ -264,9 +264,9 @@ issue = Table(
     Column("sync", String(100)),
     Column("system", String(100)),
     Column("collection", String(200)),
-    Column("record", String(320)),
+    Column("record", Named(320)),
     Column("point_id", ForeignKey("contact_point.id"), index=True),
-    Column("field", String(200)),
+    Column("field", Named(200)),
     Column("rule", String(40)),
     Column("message", Told, nullable=False),
     Column("values", Text),
