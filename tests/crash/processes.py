@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-import sqlalchemy as sa
 from requests.adapters import HTTPAdapter
-from sqlalchemy import event
 
 from optsync.cli.app import run
 from optsync.clock import SystemClock
@@ -157,6 +155,7 @@ class _Observed:
         def in_transaction(store: Store) -> Iterator[Unit]:
             with transaction(store) as unit:
                 yield unit
+                self.enter(Phase.COMMITTING)
             self.enter(Phase.DECIDING)
 
         for owner, name, new in (
@@ -165,4 +164,3 @@ class _Observed:
             (Store, "transaction", in_transaction),
         ):
             setattr(owner, name, new)
-        event.listen(sa.Engine, "commit", lambda _: self.enter(Phase.COMMITTING))
