@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from optsync.model.record import Origin, Record, Status
 from optsync.model.statement import OUR_CLOCK, Source, StatementKind, Strength, state
-from optsync.reconcile.complaint import complaint, is_no_other
+from optsync.reconcile.complaint import complaint, is_no_other, with_known
 from optsync.reconcile.consent import Wish, standing
 from optsync.reconcile.reading import Jump, Reading
 from tests.reconcile.places import CRM, ESP, NOW, SCOPE, before, grant
@@ -151,3 +151,14 @@ def test_an_out_after_something_else_was_shown_is_said_beside_the_old_complaint_
     left = replace(asked, status=Status.OUT, origin=Origin.COMPLAINT, complained_at=RECENT)
 
     assert kinds(read(asked, left, ESP)) == [COMPLAINT, OUT]
+
+
+def test_an_answer_that_tells_of_no_complaint_takes_none_back() -> None:
+    known, answer = esp(Status.OUT, **BY_COMPLAINT), esp(Status.OUT, modified_at=NOW)
+
+    assert with_known(answer, known) == replace(answer, complained_at=RECENT)
+    later = replace(answer, complained_at=NOW)
+    assert with_known(later, known) == later
+    assert with_known(answer, esp(Status.OUT)) == answer
+    moved = replace(answer, addresses=("new@example.com",))
+    assert with_known(moved, known) == moved, "reports go by address: of that one nothing is known"

@@ -190,3 +190,20 @@ def test_only_an_administrator_with_evidence_lifts_a_complaint(world: Make) -> N
 
     assert explain(w.engine, ANN)["scopes"][SCOPE]["standing"] == "in"
     assert w.crm_shows(ANN)["opt_out"] is False
+
+
+@pytest.mark.rule("nothing to do, nothing written")
+def test_whom_an_administrator_lets_back_in_after_a_complaint_is_in_within_a_cycle(world: Make) -> None:
+    w = world(person(1, crm_topics={"news": True}, esp_topics={"news": True}), person(2))
+    w.sync()
+    w.esp.act("set_topic", email=ANN, topic="news", wanted=False)
+    w.esp.act("complain", email=ANN)
+    w.sync()
+    w.crm.act("set_topic", email=ANN, topic="news", wanted=True)
+    opt_in(w.engine, ANN, scope="acme/marketing/news", actor="Kim", evidence="a letter")
+    opt_in(w.engine, ANN, scope=SCOPE, actor="Kim", evidence="a letter")
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_in"] is True
+    assert w.esp_shows(ANN)["topics"]["news"] is True
+    assert w.esp_shows(ANN)["status"] == Status.PENDING

@@ -1,9 +1,19 @@
 """Complaints that a system keeps apart from the status: whoever signed up again or was archived since shows nothing of
 theirs any more, and only an administrator lifts it all the same."""
 
+from dataclasses import replace
+
 from optsync.model.record import Origin, Record, Status
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
 from optsync.reconcile.reading import LATE, Reading
+
+
+def with_known(now: Record, before: Record) -> Record:
+    """A reading with the complaint that the record, at the same address, was shown with before: nobody takes one back,
+    and the answer to a write tells of none."""
+    if now.complained_at is not None or before.complained_at is None or now.addresses != before.addresses:
+        return now
+    return replace(now, complained_at=before.complained_at)
 
 
 def complaint(before: Record | None, now: Record, scope: str, reading: Reading) -> Statement | None:

@@ -10,6 +10,7 @@ from optsync.model.page import Page, RowFault
 from optsync.model.quick import quick_dataclass
 from optsync.model.record import Record, Side, Status
 from optsync.model.statement import Statement
+from optsync.reconcile.complaint import with_known
 from optsync.reconcile.departure import hidden_since, may_hide
 from optsync.reconcile.detect import Claim, Detected, detect, with_restrictions
 from optsync.reconcile.doubt import doubts
@@ -156,7 +157,7 @@ class Ingest:
         if old is not None and self._now.keeps_lists and not record.lists and old.record.lists:
             record = replace(record, lists=old.record.lists)
         if old is not None and self._binding.side is Side.ESP:
-            record = with_untold(record, old.record)
+            record = with_known(with_untold(record, old.record), old.record)
         self._look_for_hidden(record, old)
         if old is not None and self._is_as_it_was(record, old):
             return None
