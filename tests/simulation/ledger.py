@@ -58,6 +58,10 @@ class Books:
         if not self._ask("SELECT 1 FROM change WHERE state = 'sending' LIMIT 1"):
             raise Violation(Law.INTENT, "a write goes out and no intent is committed")
 
+    def begins_anew(self) -> bool:
+        """Whether the next cycle reads some system whole, as where somebody forgotten was let back in."""
+        return bool(self._ask("SELECT 1 FROM source WHERE cursor IS NULL LIMIT 1"))
+
     def planned_under(self) -> str | None:
         """The digest of the meaning under which the sync was last planned."""
         rows = self._ask("SELECT value FROM meta WHERE key = ?", f"meaning:{SYNC}")

@@ -192,7 +192,7 @@ class Player:
         self.stage.store.fate = Fate()
         self._marks = set()
         is_well = report is not None and not report.syncs[SYNC].failures
-        self._is_rough = self._is_rough or not is_well
+        self._is_rough = self._is_rough or not is_well or self._books.begins_anew()
         self.witness.ends_cycle(is_well=is_well)
         self.coverage.note(struck)
         if is_well or self._books.planned_under() != self._planned_under:
@@ -342,7 +342,7 @@ class Player:
         for _ in range(_PATIENCE):
             writes, world = self._line.writes, sight(self.stage)
             report = self._quiet_cycle(Cycle(_QUIET))
-            # A read that broke off is ended first; what came since is read by the next one.
+            # A read that broke off, or begins anew, is ended first; what came since is read by the next one.
             is_still = self._line.writes == writes and sight(self.stage) == world and not self._is_rough
             self._is_rough = False
             if not self._is_decided() or found_gone(report):
