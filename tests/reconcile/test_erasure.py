@@ -2,12 +2,14 @@
 
 import hashlib
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
 from optsync.model.record import Origin, Record, Status, Value
 from optsync.model.statement import Source, StatementKind
 from optsync.reconcile.erasure import (
+    as_before,
     gives_away,
     guessable,
     is_owner,
@@ -17,7 +19,7 @@ from optsync.reconcile.erasure import (
     usable,
     without_private_part,
 )
-from tests.reconcile.places import CRM, ESP, NOW, grant, out, say
+from tests.reconcile.places import CRM, ESP, NOW, before, grant, out, say
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 RECORD = Record(
@@ -95,6 +97,56 @@ def test_of_their_own_record_a_consent_date_from_after_the_erasure_is_kept(date:
     record = replace(RECORD, fields={**RECORD.fields, "CONSENT": date})
 
     assert kept(record, {ANN}, [CRM, ESP], NOW).fields.get("CONSENT") == (date if is_kept else None)
+
+
+@pytest.mark.parametrize(
+    ("was", "shows", "expected"),
+    [
+        # not kept, so that it is what it was, up to the moment of the erasure
+        ({}, "2026-01-01", "2026-01-01"),
+        ({"CONSENT": None}, "2026-01-01", "2026-01-01"),
+        ({}, "2026-06-01T12:00:00Z", "2026-06-01T12:00:00Z"),
+        ({}, "soon", "soon"),
+        # from after it, or known: whatever moved is news
+        ({}, "2026-06-01T12:00:01Z", None),
+        ({"CONSENT": "2026-06-02"}, "2026-06-03", "2026-06-02"),
+        ({"CONSENT": "2026-06-02"}, "2026-01-01", "2026-06-02"),
+        ({"CONSENT": "2026-06-02"}, None, "2026-06-02"),
+        ({}, None, None),
+        ({}, 7, None),
+    ],
+)
+def test_a_consent_date_that_was_not_kept_has_not_moved(
+    was: dict[str, Value], shows: Value, expected: str | None
+) -> None:
+    old = Record(id="7", status=Status.OUT, fields={"OUT": True, "IN": None, **was}, modified_at=before(60))
+    now = replace(old, status=Status.IN, fields={"OUT": False, "IN": True, "CONSENT": shows}, modified_at=NOW)
+
+    compared = as_before(old, now, [ESP, CRM], NOW)
+    assert compared.fields.get("CONSENT") == expected
+    assert replace(compared, fields={**compared.fields, "CONSENT": None}) == replace(
+        old, fields={"OUT": True, "IN": None, "CONSENT": None}
+    )
+
+
+@pytest.mark.parametrize(
+    ("was", "shows", "expected"),
+    [
+        (None, before(60), before(60)),
+        (None, NOW, NOW),
+        (None, before(-1), None),
+        (None, None, None),
+        (before(-1), before(-2), before(-1)),
+        (before(-1), before(60), before(-1)),
+        (before(-1), None, before(-1)),
+    ],
+)
+def test_a_stamp_of_an_opt_in_that_was_not_kept_has_not_moved(
+    was: datetime | None, shows: datetime | None, expected: datetime | None
+) -> None:
+    old = Record(id="7", status=Status.OUT, opted_in_at=was)
+
+    assert as_before(old, replace(RECORD, opted_in_at=shows), [ESP], NOW) == replace(old, opted_in_at=expected)
 
 
 def test_of_somebody_elses_record_only_the_address_goes_wherever_it_is_spelled() -> None:

@@ -8,8 +8,10 @@ import pytest
 from optsync.model.change import ChangeKind
 from optsync.model.record import Origin, Status
 from optsync.model.statement import Source, Statement
+from optsync.reconcile.detect import detect
 from optsync.reconcile.plan import decide
 from optsync.reconcile.putback import PutBack, put_back, remembered
+from optsync.reconcile.reading import Reading
 from optsync.reconcile.view import Intent, Written
 from tests.reconcile.places import CRM, ESP, NOW, OFFERS, SCOPE, around, contact, grant, member, out, policy, retract
 
@@ -68,6 +70,22 @@ def test_what_another_record_said_is_not_this_records_to_put_back() -> None:
     was = said(FLAGGED, record="r9")
 
     assert intents(contact(1, fields={"OUT": True}), said=[was, retract(was)]) == []
+
+
+@pytest.mark.parametrize(("told", "count"), [({"collection": "contact"}, 1), ({}, 1), ({"collection": "lead"}, 0)])
+def test_what_a_lead_of_the_same_number_said_is_not_the_contacts_to_put_back(told: dict[str, str], count: int) -> None:
+    was = said({**FLAGGED, **told})
+
+    found = intents(contact(1, fields={"OUT": True}), said=[was, retract(was)])
+    assert [dict(i.after) for i in found] == [{"OUT": False, "IN": True}] * count
+
+
+def test_an_out_names_the_collection_that_said_it() -> None:
+    was = contact(1, fields={"IN": True}).record
+    now = contact(1, fields={"OUT": True}).record
+
+    (told,) = detect(was, now, CRM, Reading(system="crm", collection="lead", seen_at=NOW)).said
+    assert told.statement.evidence == {**FLAGGED, "collection": "lead"}
 
 
 @pytest.mark.parametrize(

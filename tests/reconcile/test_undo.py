@@ -353,6 +353,18 @@ def test_who_left_by_themself_is_not_put_back_on_the_list() -> None:
     assert why_not_return(unreached, None, None, policy(), NOW) is Why.UNDELIVERABLE
 
 
+@pytest.mark.parametrize(("ages", "is_reached"), [((10, 20), False), ((10, 90_000), True), ((10,), True)])
+def test_nobody_returns_to_the_list_whom_no_mail_has_reached_of_late(ages: tuple[float, ...], is_reached: bool) -> None:
+    bounces = [say(StatementKind.SOFT_BOUNCE, at, scope=EVERYTHING) for at in ages]
+    person, how = replace(ANN, statements=(grant(100_000), *bounces)), policy(soft_limit=2)
+    shows, link = member(2, status=Status.ARCHIVED), replace(LINK, left=True)
+
+    found = take_back(ARCHIVED, shows, [link], person, how, now=NOW)
+    assert why_not_return(person, shows.record, None, how, NOW) is (None if is_reached else Why.UNDELIVERABLE)
+    assert [each.why for each in found.stays] == ([] if is_reached else [Why.UNDELIVERABLE])
+    assert (found.intent is not None) is is_reached
+
+
 def test_only_links_of_this_member_that_were_kept_are_freed() -> None:
     links = [replace(LINK, is_kept=True), Link(crm=3, esp=2), Link(crm=3, esp=4, is_kept=True)]
     found = around(links=links)

@@ -39,6 +39,8 @@ INTENT = Intent(
             "mc|list|2|field||[('A', 'z'), ('B', 1), ('C', None)]",
         ),
         ({"kind": ChangeKind.RENAME, "causes": (), "address": "a@example.com"}, "mc|list|2|rename||a@example.com"),
+        ({"kind": ChangeKind.ARCHIVE, "causes": (), "rule": Rule.LEFT_LIST}, "mc|list|2|archive||left_list"),
+        ({"kind": ChangeKind.ARCHIVE, "causes": (), "rule": Rule.INACTIVE}, "mc|list|2|archive||inactive"),
     ],
 )
 def test_a_refused_wish_is_known_again_by_its_name_in_every_release(parts: dict[str, Any], expected: str) -> None:
