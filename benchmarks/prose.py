@@ -46,8 +46,9 @@ The state database with its write-ahead log written back: observations of both s
 the journal of every change of the first sync. A person may be on both sides or on one.""",
     "growth": """\
 The same course with ever more people. *changes* were journaled, *applied* arrived: what a portal's run time puts off
-waits as it was decided. Two parts of a first sync grow by more than the people: commits, since addresses and digests fall
-on the pages of their indexes at random, and the second decision about what waits for longer than a turn of a minute.""",
+waits as it was decided. Two parts of a first sync grow by more than the people: commits, since addresses and digests
+fall on the pages of their indexes at random, and the second decision about what waits for longer than a turn of a
+minute.""",
     "others": """\
 Reading: every tool by its own bulk method, asked for the same fields in pages of the same size, one after another
 against the same vendors without limits. None of the others keeps two systems in agreement or knows a list scope; ours
