@@ -56,6 +56,26 @@ def test_a_link_is_remembered_where_it_is_news(
     assert found.settled == ((expected,) if expected else ())
 
 
+@pytest.mark.parametrize(
+    ("was", "frozen", "expected"),
+    [
+        ({NAME.key: SAME}, (), {NAME.key: Agreed("b", "b")}),
+        ({NAME.key: Agreed("b", "b")}, (), None),
+        ({NAME.key: SAME}, (NAME.key,), None),
+        ({}, (), None),
+        ({NAME.key: SAME, CITY.key: Agreed("x", "x")}, (), {NAME.key: Agreed("b", "b"), CITY.key: Agreed("x", "x")}),
+    ],
+)
+def test_what_both_show_alike_is_agreed_on_although_the_person_is_out_and_nothing_flows(
+    was: dict[str, Agreed], frozen: tuple[str, ...], expected: dict[str, Agreed] | None
+) -> None:
+    link, gone = replace(JOINED, agreed=was, frozen=frozenset(frozen)), replace(HERE, statements=(out(),))
+    found = paired({"NAME": "b", "CITY": "y"}, {"FNAME": "b", "TOWN": "z"}, link, point=gone, **BOTH)
+
+    assert found.intents == ()
+    assert found.settled == ((replace(link, agreed=expected),) if expected else ())
+
+
 def test_what_another_holder_agreed_on_before_is_forgotten_and_nothing_else_of_it() -> None:
     moves = {NAME.key: about_to("b", "a")}
     mine = replace(JOINED, agreed={NAME.key: SAME})

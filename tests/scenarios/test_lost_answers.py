@@ -147,3 +147,24 @@ def test_an_unsubscribe_that_was_faster_than_our_own_write_is_the_persons_word(w
     said = explain(w.engine, ANN)["scopes"]["acme/marketing"]["statements"]
     assert [(s["source"], s["kind"]) for s in said if s["source"] == "esp" and s["kind"] == "out"] == [("esp", "out")]
     w.settle()
+
+
+@pytest.mark.rule("fields merge three ways")
+def test_a_value_of_ours_that_nobody_knew_of_beats_no_edit_of_somebody_who_was_out_meanwhile(world: Make) -> None:
+    w = world(person(1), person(2))
+    w.settle()
+    w.esp.act("set_field", email=ANN, field="city", value="Turin")
+    w.use(Deaf(w, lambda: w.esp.act("unsubscribe", email=ANN), sign="UF_CRM_CITY]=Turin", error=Killed))
+    with pytest.raises(Killed):
+        w.sync()
+    w.use(w.transport)
+    w.settle()
+    w.esp.act("set_field", email=ANN, field="city", value="Graz")
+    w.sync()
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=ANN)
+    w.sync()
+    w.sync()
+
+    assert w.crm_shows(ANN)["fields"]["city"] == "Graz"
+    assert w.esp_shows(ANN)["fields"]["city"] == "Graz"

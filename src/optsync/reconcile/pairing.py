@@ -25,6 +25,7 @@ def pair_fields(point: Point, owner: Seen, member: Seen, around: Neighbourhood, 
     if joined not in {None, link.point}:
         link = replace(link, point=joined)
     if not fields_flow(point, member, policy):
+        link = _renewed(link, owner, member, policy)
         return Decision(settled=() if link == known else (link,))
     merged = _merge_all(link, point, owner, member, around.now, policy)
     intents = [
@@ -35,6 +36,19 @@ def pair_fields(point: Point, owner: Seen, member: Seen, around: Neighbourhood, 
     kept = tuple(i for i in intents if i.fingerprint not in around.blocked)
     settled = () if merged.link == known else (merged.link,)
     return Decision(intents=kept, settled=(*settled, *_former(owner, member, around)), questions=merged.questions)
+
+
+def _renewed(link: Link, owner: Seen, member: Seen, policy: SyncPolicy) -> Link:
+    """With what both show alike by now instead of what they agreed on before, although nothing flows: a value of ours
+    whose arrival nobody knew of would count as a change of that side's once it does."""
+    crm, esp = owner.record.fields, member.record.fields
+    alike = {
+        rule.key: Agreed(rule.remembered(crm), esp.get(rule.esp))
+        for rule in policy.fields
+        if rule.key in link.agreed and rule.key not in link.frozen and are_equal(rule, crm, esp)
+    }
+    agreed = {**link.agreed, **alike}
+    return link if agreed == link.agreed else replace(link, agreed=agreed)
 
 
 def _former(owner: Seen, member: Seen, around: Neighbourhood) -> tuple[Link, ...]:
