@@ -47,8 +47,7 @@ def _renewed(link: Link, owner: Seen, member: Seen, policy: SyncPolicy) -> Link:
         for rule in policy.fields
         if rule.key in link.agreed and rule.key not in link.frozen and are_equal(rule, crm, esp)
     }
-    agreed = {**link.agreed, **alike}
-    return link if agreed == link.agreed else replace(link, agreed=agreed)
+    return replace(link, agreed={**link.agreed, **alike})
 
 
 def _former(owner: Seen, member: Seen, around: Neighbourhood) -> tuple[Link, ...]:
