@@ -39,7 +39,7 @@ def sync(basis: Basis = Basis.CONSENT, **how: Any) -> SyncPolicy:
 def test_a_topic_needs_a_grant_of_its_own_where_mail_needs_consent_and_somebody_maps_it(
     basis: Basis, is_mapped_topic: bool, expected: bool
 ) -> None:
-    assert sync(basis, is_mapped_topic=is_mapped_topic).needs_own_grant is expected
+    assert sync(basis, is_mapped_topic=is_mapped_topic).needs_own_grant(OFFERS) is expected
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,23 @@ from optsync.model.statement import StatementKind
 from optsync.reconcile.consent import Deliverability, Wish
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.view import Intent, Point, is_in_list, spelled
-from tests.reconcile.places import OFFERS, SCOPE, around, before, contact, grant, member, out, policy, retract, say
+from tests.reconcile.places import (
+    CRM,
+    ESP,
+    OFFERS,
+    SCOPE,
+    around,
+    before,
+    contact,
+    grant,
+    member,
+    out,
+    policy,
+    retract,
+    say,
+)
 
+UNMAPPED = policy(crm=replace(CRM, topics=()), esp=replace(ESP, topics=()))
 INTENT = Intent(
     kind=ChangeKind.OPT_OUT,
     write=WriteKind.STATUS,
@@ -60,8 +75,8 @@ def test_a_point_stands_by_the_policys_tolerance() -> None:
 
 
 def test_a_topic_inherits_its_purpose_unless_it_needs_its_own() -> None:
-    assert point(grant()).standing(OFFERS, policy()).wish is Wish.IN
-    assert point(grant()).standing(OFFERS, policy(), needs_own_grant=True).wish is Wish.UNKNOWN
+    assert point(grant()).standing(OFFERS, UNMAPPED).wish is Wish.IN
+    assert point(grant()).standing(OFFERS, policy()).wish is Wish.UNKNOWN
 
 
 def test_a_topics_own_standing_is_what_was_said_about_exactly_it() -> None:
@@ -79,8 +94,8 @@ def test_what_one_question_found_is_no_answer_to_another() -> None:
     asked = point(grant(), out(90, clock="mc"), grant(80, clock="crm"))
     wide = policy(clock_tolerance=timedelta(minutes=100))
     for _ in range(2):
-        assert asked.standing(OFFERS, policy()).wish is Wish.IN
-        assert asked.standing(OFFERS, policy(), needs_own_grant=True).wish is Wish.UNKNOWN
+        assert asked.standing(OFFERS, UNMAPPED).wish is Wish.IN
+        assert asked.standing(OFFERS, policy()).wish is Wish.UNKNOWN
         assert asked.topic_standing(OFFERS, policy()).wish is Wish.UNKNOWN
         assert asked.standing(SCOPE, policy()).wish is Wish.IN
         assert asked.standing(SCOPE, wide).wish is Wish.OUT

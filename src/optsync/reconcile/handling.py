@@ -120,9 +120,7 @@ def _deciding(points: Sequence[Point], scope: str, policy: SyncPolicy) -> tuple[
 
 
 def _standing(said: Sequence[Statement], scope: str, policy: SyncPolicy) -> Standing:
-    is_own = policy.needs_grant and (
-        scope in policy.mapped_topics or (policy.is_mapped_topic and scope == policy.scope)
-    )
+    is_own = policy.needs_own_grant(scope)
     return standing(said, scope, tolerance=policy.clock_tolerance, needs_own_grant=is_own)
 
 

@@ -115,10 +115,9 @@ class SyncPolicy:
         return self.purpose.kind is Kind.TRANSACTIONAL
 
     @property
-    def needs_own_grant(self) -> bool:
-        """Whether a grant of the purpose does not cover the scope."""
-        return self.is_mapped_topic and self.needs_grant
-
-    @property
     def needs_grant(self) -> bool:
         return self.purpose.basis is Basis.CONSENT
+
+    def needs_own_grant(self, scope: str) -> bool:
+        """Whether a grant of the purpose does not cover the scope: a topic that is mapped, here or by another sync."""
+        return self.needs_grant and (self.is_mapped_topic if scope == self.scope else scope in self.mapped_topics)

@@ -55,8 +55,8 @@ class Point:
     def __post_init__(self) -> None:
         object.__setattr__(self, "said", effective(self.statements))
 
-    def standing(self, scope: str, policy: SyncPolicy, *, needs_own_grant: bool = False) -> Standing:
-        needs_own_grant = needs_own_grant or (policy.needs_own_grant and scope == policy.scope)
+    def standing(self, scope: str, policy: SyncPolicy) -> Standing:
+        needs_own_grant = policy.needs_own_grant(scope)
         key = (scope, policy.clock_tolerance, "own grant" if needs_own_grant else "")
         found = self._found.get(key)
         if found is None:

@@ -38,7 +38,7 @@ def note_requests(unit: Unit, policy: SyncPolicy, batch: Sequence[Change], *, at
     ]
     unit.ledger.append(said, run=run)
     about = unit.ledger.about({key for key, _ in said})
-    tolerance, is_own = policy.clock_tolerance, policy.needs_own_grant
+    tolerance, is_own = policy.clock_tolerance, policy.needs_own_grant(policy.scope)
     wishes = {
         key: standing(known, policy.scope, tolerance=tolerance, needs_own_grant=is_own) for key, known in about.items()
     }

@@ -139,14 +139,9 @@ class Decider:
 
     def _cache(self, unit: Unit, around: Neighbourhood, keys: Sequence[int]) -> None:
         policy = self._policy
-        topics, needs_grant = policy.mapped_topics, policy.needs_grant
-        wishes: dict[tuple[int, str], str] = {}
-        for key in keys:
-            point = around.points[key]
-            wishes[key, policy.scope] = str(point.standing(policy.scope, policy).wish)
-            for scope in topics:
-                wishes[key, scope] = str(point.standing(scope, policy, needs_own_grant=needs_grant).wish)
-        unit.points.cache_standings(wishes)
+        scopes = (policy.scope, *policy.mapped_topics)
+        standings = ((key, scope, around.points[key].standing(scope, policy)) for key in keys for scope in scopes)
+        unit.points.cache_standings({(key, scope): found.wish.value for key, scope, found in standings})
 
 
 def handling_queue(sync: str) -> str:
