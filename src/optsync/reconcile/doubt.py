@@ -1,6 +1,6 @@
 """What a reading shows that a person should look at."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from optsync.model.contact_point import InvalidAddress, normalise
@@ -16,9 +16,10 @@ class Doubt:
     message: str
 
 
-def doubts(record: Record) -> Iterator[Doubt]:
-    """About what it is called and how it stands: addresses that are none, and a status word that nobody knows."""
-    for raw in record.addresses:
+def doubts(record: Record, usable: Collection[str]) -> Iterator[Doubt]:
+    """About what it is called and how it stands: addresses that are none (``usable``: those that are some), and a
+    status word that nobody knows."""
+    for raw in record.addresses if len(usable) < len(record.addresses) else ():
         try:
             normalise(raw)
         except InvalidAddress as error:

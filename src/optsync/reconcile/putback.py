@@ -100,8 +100,8 @@ def _retracted(seen: Seen, around: Neighbourhood, scope: str) -> Iterator[tuple[
     """Outs that this record said and an administrator voided, the newest first, each with its retraction."""
     found: dict[str, tuple[Statement, str]] = {}
     for said, cause in _voided(seen, around):
-        is_own = (said.system, said.record) == (seen.system, seen.record.id)
-        is_own = is_own and said.evidence.get(_COLLECTION, seen.collection) == seen.collection
+        told = (said.system, said.evidence.get(_COLLECTION, seen.collection), said.record)
+        is_own = told == (seen.system, seen.collection, seen.record.id)
         if is_own and said.kind is StatementKind.OUT and said.scope == scope:
             found[said.uid] = (said, cause)
     yield from sorted(found.values(), key=lambda pair: (pair[0].at, pair[0].uid), reverse=True)

@@ -89,8 +89,8 @@ def _parse(text: str | None) -> _Kept | None:
     if not jumped:
         return _Kept(int(found), None)
     before, *moments = jumped
-    at, back = map(datetime.fromisoformat, moments[:1]), map(datetime.fromisoformat, moments[1:])
-    return _Kept(int(found), _jump(int(found), int(before), next(at), next(back, None)))
+    at, *back = map(datetime.fromisoformat, moments)
+    return _Kept(int(found), _jump(int(found), int(before), at, back[0] if back else None))
 
 
 def _jump(after: int, before: int, at: datetime, back: datetime | None) -> Jump:

@@ -124,7 +124,7 @@ class Screen:
         for each in said:
             grant = each.statement
             is_strong = grant.kind is StatementKind.GRANT and grant.strength >= Strength.EVIDENCED
-            if is_strong and self._lifts(address, grant, tolerance):
+            if is_strong and _lifts(known, grant, tolerance):
                 out = standing(known, grant.scope, tolerance=tolerance).decided_by
                 found.append(
                     Return(
@@ -141,12 +141,9 @@ class Screen:
         """Whether an opt-in lifts the erasure as of when the person gave it: any program may set a later stamp."""
         if found.is_certain:
             return True
-        at = confirmed[found.statement.uid]
-        return at is not None and self._lifts(found.address, as_of(found.statement, at), tolerance)
-
-    def _lifts(self, address: str, grant: Statement, tolerance: timedelta) -> bool:
-        known = self._unit.ledger.about([self._keys[address]])[self._keys[address]]
-        return standing([*known, grant], grant.scope, tolerance=tolerance).wish is not Wish.OUT
+        at, key = confirmed[found.statement.uid], self._keys[found.address]
+        known = self._unit.ledger.about([key])[key]
+        return at is not None and _lifts(known, as_of(found.statement, at), tolerance)
 
     def let_back(self, address: str) -> None:
         """The person is a contact point again, from this reading on."""
@@ -154,6 +151,10 @@ class Screen:
         self.is_anybody_back = True
         self._keys.pop(address)
         self._by_record = {rid: left for rid, held in self._by_record.items() if (left := held - {address})}
+
+
+def _lifts(known: Sequence[Statement], grant: Statement, tolerance: timedelta) -> bool:
+    return standing([*known, grant], grant.scope, tolerance=tolerance).wish is not Wish.OUT
 
 
 def remember(unit: Unit, address: str) -> int:

@@ -169,7 +169,7 @@ class Ingest:
         merged = Detected(
             said=tuple(s for d in found for s in d.said),
             claims=tuple(c for d in found for c in d.claims),
-            doubts=(*doubts(record), *(x for d in found for x in d.doubts)),
+            doubts=(*doubts(record, points), *(x for d in found for x in d.doubts)),
         )
         has_more = old is not None and len(points) > len(old.points)
         return _News(record=record, old=old, points=points, detected=merged, has_more=has_more)

@@ -206,7 +206,7 @@ class Undoing:
         self._stay([g for g in groups if g[0].point_id in forgotten], Why.FORGOTTEN)
         groups = [g for g in groups if g[0].point_id not in forgotten]
         observed = {o.key: o for o in unit.records.load(g[0].record_id for g in groups if g[0].record_id)}
-        about = unit.ledger.about({g[0].point_id for g in groups})
+        about, now = unit.ledger.about({g[0].point_id for g in groups}), self._engine.clock.now()
         told = left_by_self(unit, self._policy, list(about))
         planned: list[NewChange] = []
         for group in groups:
@@ -216,7 +216,6 @@ class Undoing:
             members = [seen.key] if seen.side is Side.ESP else [done.counterpart or 0]
             links = list(unit.links.of(self._policy.name, members).values())
             point = Point(key=group[0].point_id, address="", statements=about[group[0].point_id])
-            now = self._engine.clock.now()
             back = take_back(done, seen, links, point, self._policy, now=now, told=told.get(point.key))
             if back.settled is not None:
                 unit.links.save(self._policy.name, [back.settled])
