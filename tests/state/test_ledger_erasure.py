@@ -96,21 +96,25 @@ def test_what_is_said_about_a_forgotten_person_is_sealed(store: Store) -> None:
     assert verify(store).found == 0
 
 
-def test_what_is_said_while_somebody_is_forgotten_is_sealed_all_the_same(
-    store: Store, url: str, clock: ManualClock
-) -> None:
-    keys = fill(store)
+def say_while_forgotten(store: Store, url: str, clock: ManualClock, key: int, **parts: Any) -> None:
+    """Somebody else says something about Ben in the moment in which he is forgotten."""
     other = Store(url, clock, keys=lambda: KEYS)
     with ThreadPoolExecutor(1) as another:
         with store.transaction() as unit:
-            unit.ledger.forget(keys[BEN], LAST)
-            meanwhile = another.submit(said, other, BEN, 5)
+            unit.ledger.forget(key, LAST)
+            meanwhile = another.submit(said, other, BEN, 5, **parts)
             # It waits for the ledger's head, or for the database as a whole.
             assert wait([meanwhile], timeout=0.3).not_done
             unit.points.forget(BEN, at=NOW)
-            unit.erasures.note(keys[BEN], actor="Eve", systems=[])
-        assert meanwhile.result() == keys[BEN]
+            unit.erasures.note(key, actor="Eve", systems=[])
+        assert meanwhile.result() == key
     other.close()
+
+
+def test_what_is_said_while_somebody_is_forgotten_is_sealed_all_the_same(
+    store: Store, url: str, clock: ManualClock
+) -> None:
+    say_while_forgotten(store, url, clock, fill(store)[BEN])
     verdict = verify(store)
     assert (verdict.findings, verdict.erased) == ([], 2)
     assert verdict.head is not None
@@ -121,15 +125,7 @@ def test_what_is_said_while_somebody_is_forgotten_keeps_nothing_that_tells_of_th
     store: Store, url: str, clock: ManualClock
 ) -> None:
     keys = fill(store)
-    other = Store(url, clock, keys=lambda: KEYS)
-    with ThreadPoolExecutor(1) as another:
-        with store.transaction() as unit:
-            unit.ledger.forget(keys[BEN], LAST)
-            meanwhile = another.submit(said, other, BEN, 5, record=None)
-            assert wait([meanwhile], timeout=0.3).not_done
-            unit.points.forget(BEN, at=NOW)
-        meanwhile.result()
-    other.close()
+    say_while_forgotten(store, url, clock, keys[BEN], record=None)
     with store.reading() as unit:
         about = unit.ledger.about([keys[BEN]])[keys[BEN]]
     assert len(about) == 4
