@@ -35,10 +35,10 @@ answers. Just putting these rows into an empty state, with nothing made or looke
 the 30 µs a record that were aimed at, and reading the vendors' answers half or more: with a state that explains itself,
 the aim is out of reach for one process, whatever the rules cost.
 
-A change costs about a millisecond from the decision to the receipt, half of it in the database: its plan, the intent
+A change costs 0.6 to 1.1 ms from the decision to the receipt, half of it in the database or more: its plan, the intent
 that is committed before the call, the outcome, and what both sides agree on since are transactions of their own. A
 hundredth of a million people on each side is some 23,000 changes, which is why that takes more than the three seconds
-aimed at. The vendors' limits and run time make any program wait ten to twenty times as long for them (*times CPU*): in
+aimed at. The vendors' limits and run time make any program wait some twenty times as long for them (*times CPU*): in
 no phase does anybody wait for the engine.""",
     "memory": "The peak of a process that does this phase and nothing else; *at rest* is before it begins.",
     "disk": """\
