@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from optsync.errors import CommandRefused
 from optsync.model.record import Status
 from optsync.sync import plans
 from optsync.sync.guard import NEW_MEANING
@@ -121,18 +122,28 @@ def test_what_comes_while_an_approved_plan_is_written_does_not_belie_the_approva
     assert w.esp_shows(FAY)["status"] == Status.IN
 
 
-def test_what_is_held_when_the_meaning_changes_is_held_anew_for_that(world: Make) -> None:
+def _hold_outs_of_the_platform(world: Make) -> tuple[World, str]:
     w = crowd(world)
     for email in MANY[:4]:
         w.esp.act("admin_unsubscribe", email=email)
     uid = part(w.sync()).plan
     assert uid is not None
+    return w, uid
 
-    def other_flag(sync: dict[str, Any]) -> None:
-        sync["crm"]["opt_out"] = sync["crm"]["topics"].pop("events")
-        del sync["esp"]["topics"]["events"]
 
-    w.reconfigure(other_flag)
+def _other_flag(w: World, topic: str) -> None:
+    """What was the box of a topic shows opt-outs from now on."""
+
+    def change(sync: dict[str, Any]) -> None:
+        sync["crm"]["opt_out"] = sync["crm"]["topics"].pop(topic)
+        del sync["esp"]["topics"][topic]
+
+    w.reconfigure(change)
+
+
+def test_what_is_held_when_the_meaning_changes_is_held_anew_for_that(world: Make) -> None:
+    w, uid = _hold_outs_of_the_platform(world)
+    _other_flag(w, "events")
     report = w.sync()
 
     assert report.exit_code == 4
@@ -141,4 +152,42 @@ def test_what_is_held_when_the_meaning_changes_is_held_anew_for_that(world: Make
     assert plan(w, uid).state == "superseded"
     assert w.sync().exit_code == 0
     _approve(w, held(w)[0].uid)
+    assert all(w.crm_shows(email)["topics"]["events"] for email in MANY[:4])
+
+
+def test_what_was_held_before_the_meaning_changed_is_not_approved_as_it_would_be_written_now(world: Make) -> None:
+    w, uid = _hold_outs_of_the_platform(world)
+    _other_flag(w, "events")
+    before = w.writes()
+    with pytest.raises(CommandRefused, match="was held before the mapping"):
+        _approve(w, uid)
+
+    assert w.writes() == before
+    anew = part(w.sync()).plan
+    assert anew is not None
+    assert [each.uid for each in held(w)] == [anew]
+    _other_flag(w, "offers")
+    with pytest.raises(CommandRefused, match="was held before the mapping"):
+        _approve(w, anew)
+    w.sync()
+    assert [each.uid for each in held(w)] != [anew]
+    _approve(w, held(w)[0].uid)
+    assert all(w.crm_shows(email)["topics"]["offers"] for email in MANY[:4])
+    assert not any(w.crm_shows(email)["topics"]["events"] for email in MANY)
+
+
+def test_what_is_held_while_a_system_cannot_be_reached_is_held_once_under_another_meaning(world: Make) -> None:
+    w, uid = _hold_outs_of_the_platform(world)
+    _other_flag(w, "events")
+    w.use(EspDown({CRM: w.crm, ESP: w.esp}))
+    w.sync()
+    (once,) = held(w)
+    w.sync()
+    assert [each.uid for each in held(w)] == [once.uid] != [uid]
+    w.use(w.transport)
+    w.sync()
+    assert once.uid in {each.uid for each in held(w)}
+    for each in held(w):
+        _approve(w, each.uid)
+
     assert all(w.crm_shows(email)["topics"]["events"] for email in MANY[:4])

@@ -15,7 +15,7 @@ from optsync.reconcile.policy import Enter, Inactive, SyncPolicy
 from optsync.state.pseudonyms import fingerprint
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
-from optsync.sync.guard import meaning_key
+from optsync.sync.guard import held_key, meaning_key
 from optsync.sync.report import Report
 from optsync.sync.run import run_cycle
 from optsync.sync.waiting import decided_key
@@ -183,7 +183,8 @@ def rebase(engine: Engine, system: str) -> None:
         for sync in engine.bound.policies:
             is_planned = unit.meta.get(meaning_key(sync)) is not None
             if is_planned and system in systems_of(engine, [sync]):
-                unit.meta.put(meaning_key(sync), f"rebased {system}")
+                for key in (meaning_key(sync), held_key(sync)):
+                    unit.meta.put(key, f"rebased {system}")
                 unit.meta.put(decided_key(sync), f"rebased {system}")  # what waits was decided about other records
         for source in unit.sources.all():
             if source.system == system:

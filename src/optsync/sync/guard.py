@@ -57,19 +57,16 @@ class Guard:
         """Takes the person's word; what it is about is looked at again in this cycle.
 
         Raises:
-            CommandRefused: the plan is not held any more.
+            CommandRefused: the plan is not held any more, or would be written otherwise by now.
         """
-        self._approving = self._approved(unit)
         self._reject(unit)
+        self._known_meaning = unit.meta.get(meaning_key(self._sync))
+        self._let_go_of_other_meanings(unit)
+        self._approving = self._approved(unit)
         for uid in self._approving:
             unit.points.mark([self._sync], unit.plans.points_of(uid))
         self._has_plans = unit.plans.has_any(self._sync)
         self._is_first = unit.meta.get(applied_key(self._sync)) is None
-        self._known_meaning = unit.meta.get(meaning_key(self._sync))
-        if self._known_meaning not in {None, self._meaning()}:
-            unit.plans.lapse_all(self._sync)  # what was approved before says nothing of what the same would come to now
-            if not self._approving:
-                self._let_go_of_volumes(unit)
         return HeldChanges(self._engine, self._sync, self._approving, has_plans=self._has_plans)
 
     def _reject(self, unit: Unit) -> None:
@@ -86,13 +83,25 @@ class Guard:
             raise CommandRefused(f"plan {uid} is not held any more; nothing was changed")
         return plan
 
-    def _let_go_of_volumes(self, unit: Unit) -> None:
-        """What was held before the meaning changed would be written otherwise now: it is held anew, and says so."""
-        for plan in unit.plans.held(self._sync):
-            if not any("reason" in each for each in plan.reasons):
-                unit.points.mark([self._sync], unit.plans.points_of(plan.uid))
-                unit.plans.close(plan.uid, "superseded")
-                unit.issues.close(HELD, sync=self._sync, blocks=plan.uid, reason=NEW_MEANING)
+    def _let_go_of_other_meanings(self, unit: Unit) -> None:
+        """What was held or approved before the meaning changed would be written otherwise now: it is approved no more,
+        and held anew."""
+        now, key = self._meaning(), held_key(self._sync)
+        known = unit.meta.get(key) or self._known_meaning
+        if known == now:
+            return
+        unit.meta.put(key, now)
+        held = unit.plans.held(self._sync) if known else []
+        if self._word and self._word.approves in {plan.uid for plan in held}:
+            raise CommandRefused(
+                f"plan {self._word.approves} was held before {NEW_MEANING}, and would be written otherwise now: nothing"
+                " was done. optsync sync holds it anew, as it is by now"
+            )
+        unit.plans.lapse_all(self._sync)
+        for plan in held:
+            unit.points.mark([self._sync], unit.plans.points_of(plan.uid))
+            unit.plans.close(plan.uid, "superseded")
+            unit.issues.close(HELD, sync=self._sync, blocks=plan.uid, reason=NEW_MEANING)
 
     def _approved(self, unit: Unit) -> tuple[str, ...]:
         word = self._word
@@ -226,6 +235,11 @@ HELD = "plan_held"
 def meaning_key(sync: str) -> str:
     """Where the digest is kept under which a sync was last planned."""
     return f"meaning:{sync}"
+
+
+def held_key(sync: str) -> str:
+    """Where the digest is kept under which all that a sync holds was decided."""
+    return f"held_under:{sync}"
 
 
 def applied_key(sync: str) -> str:

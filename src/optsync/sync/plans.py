@@ -15,7 +15,8 @@ def approve(engine: Engine, uid: str, *, actor: str, **options: Any) -> Report:
     those of :func:`optsync.sync.run.run_cycle`.
 
     Raises:
-        CommandRefused: there is no such plan, it is decided already, or nobody answers for it.
+        CommandRefused: there is no such plan, it is decided already, the mapping, list scope, scope or audience changed
+            since it was held, or nobody answers for it.
         PlanHeld: what newly arrived is too much by itself and is held as another plan; nothing of this one was
             written. StateLocked: another process works on the sync.
     """
