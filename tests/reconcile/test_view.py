@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from optsync.model.change import ChangeKind, WriteKind
+from optsync.model.scope import Kind, Purpose
 from optsync.model.statement import StatementKind
 from optsync.reconcile.consent import Deliverability, Wish
 from optsync.reconcile.rules import Rule
@@ -72,6 +73,15 @@ def test_a_point_stands_by_the_policys_tolerance() -> None:
 
     assert said.standing(SCOPE, policy()).wish is Wish.IN
     assert said.standing(SCOPE, policy(clock_tolerance=timedelta(minutes=11))).wish is Wish.OUT
+
+
+def test_a_no_to_more_than_a_transactional_purpose_does_not_count_for_it() -> None:
+    service = policy(purpose=Purpose(scope=SCOPE, kind=Kind.TRANSACTIONAL))
+    said = point(out(10, scope="*"), say(StatementKind.COMPLAINT, 10, scope="acme"), grant(60))
+
+    assert said.standing(SCOPE, policy()).wish is Wish.OUT
+    assert said.standing(SCOPE, service).wish is Wish.IN
+    assert point(out(10)).standing(SCOPE, service).wish is Wish.OUT
 
 
 def test_a_topic_inherits_its_purpose_unless_it_needs_its_own() -> None:

@@ -16,7 +16,7 @@ from optsync.sync.administer import opt_in, opt_out
 from optsync.sync.compose import compose
 from optsync.sync.run import run_cycle
 from tests.scenarios.states import empty_state
-from tests.scenarios.world import CRM, ESP, World, person
+from tests.scenarios.world import BRANDS, CRM, ESP, World, person
 
 pytestmark = pytest.mark.rule("scopes don't leak")
 
@@ -121,18 +121,16 @@ def test_a_process_that_reads_what_another_reads_waits_its_turn(tmp_path: Path) 
     assert run_cycle(two.engine, ["beta"]).state == "done"
 
 
+def _is_of_receipts(sync: dict[str, Any]) -> None:
+    sync |= {"scope": "acme/service", "opt_out": {"crm_to_esp": False, "esp_to_crm": False}}
+    sync["crm"] = {name: value for name, value in sync["crm"].items() if name not in {"opt_out", "opt_in", "topics"}}
+    sync["esp"] = {name: value for name, value in sync["esp"].items() if name != "topics"}
+
+
 @pytest.mark.parametrize("scope", ["*", "acme"])
 def test_a_no_to_everything_writes_nothing_to_a_list_of_transactional_mail(tmp_path: Path, scope: str) -> None:
     w = World(tmp_path, [person(1), person(2)])
-
-    def is_of_receipts(sync: dict[str, Any]) -> None:
-        sync |= {"scope": "acme/service", "opt_out": {"crm_to_esp": False, "esp_to_crm": False}}
-        sync["crm"] = {
-            name: value for name, value in sync["crm"].items() if name not in {"opt_out", "opt_in", "topics"}
-        }
-        sync["esp"] = {name: value for name, value in sync["esp"].items() if name != "topics"}
-
-    w.reconfigure(is_of_receipts)
+    w.reconfigure(_is_of_receipts)
     w.sync()
     opt_out(w.engine, ANN, scope=scope, actor="Kim")
 
@@ -159,3 +157,34 @@ def test_a_crm_without_flags_and_without_a_status_is_asked_to_show_none(tmp_path
     assert w.esp_shows(ANN)["status"] == Status.OUT
     assert report.exit_code == 0
     w.settle()
+
+
+@pytest.mark.parametrize("scope", ["*", "acme"])
+def test_a_no_to_everything_keeps_nothing_from_a_list_of_transactional_mail(tmp_path: Path, scope: str) -> None:
+    purposes = BRANDS["acme"]["purposes"] | {"service": {"kind": "transactional", "basis": "legitimate_interest"}}
+    w = World(tmp_path, [person(1), person(2, in_esp=False)], brands={"acme": {"purposes": purposes}})
+    w.reconfigure(_is_of_receipts)
+    for email in (ANN, BEN):
+        opt_out(w.engine, email, scope=scope, actor="Kim")
+    w.sync()
+
+    assert w.esp_shows(BEN)["status"] == Status.IN
+    w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+    w.crm.act("change_address", email=ANN, to="new@example.org")
+    w.sync()
+    w.sync()
+    assert w.esp_shows("new@example.org")["status"] == Status.IN
+    assert w.esp_shows("new@example.org")["fields"]["city"] == "Oslo"
+    assert w.esp.act("view", email=ANN) is None
+    w.rest()
+
+
+def test_who_left_a_list_of_transactional_mail_is_not_put_back_on_it(tmp_path: Path) -> None:
+    w = World(tmp_path, [person(1), person(2)], policy={"existing": "legacy_grant"})
+    w.reconfigure(_is_of_receipts)
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    w.rest()

@@ -89,6 +89,11 @@ def standing_of(
     return Standing(Wish.PENDING, request) if request else _NOTHING_SAID
 
 
+def without_wider_outs(said: Iterable[Statement], scope: str) -> tuple[Statement, ...]:
+    """Without the outs and complaints about more than ``scope``, which is a transactional purpose."""
+    return tuple(s for s in said if s.kind not in _OUTS or s.scope == scope)
+
+
 def unbeaten(statements: Iterable[Statement], *, tolerance: timedelta) -> tuple[Statement, ...]:
     """The outs and complaints that no grant lifts at their own scope."""
     said = effective(statements)

@@ -11,7 +11,14 @@ from optsync.model.link import Agreed, Link
 from optsync.model.quick import quick_dataclass
 from optsync.model.record import Record, Side, Status, Value
 from optsync.model.statement import Statement
-from optsync.reconcile.consent import Deliverability, Standing, deliverability_of, effective, standing_of
+from optsync.reconcile.consent import (
+    Deliverability,
+    Standing,
+    deliverability_of,
+    effective,
+    standing_of,
+    without_wider_outs,
+)
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.rules import Rule
 
@@ -56,12 +63,15 @@ class Point:
         object.__setattr__(self, "said", effective(self.statements))
 
     def standing(self, scope: str, policy: SyncPolicy) -> Standing:
-        needs_own_grant = policy.needs_own_grant(scope)
-        key = (scope, policy.clock_tolerance, "own grant" if needs_own_grant else "")
+        """In a list of transactional mail a no to more than that mail does not count: only what the list itself has heard
+        does, so that nobody is written over there."""
+        needs_own_grant, is_owed = policy.needs_own_grant(scope), policy.is_transactional
+        key = (scope, policy.clock_tolerance, "own grant" if needs_own_grant else "owed" if is_owed else "")
         found = self._found.get(key)
         if found is None:
+            said = without_wider_outs(self.said, scope) if is_owed else self.said
             found = self._found[key] = standing_of(
-                self.said, scope, tolerance=policy.clock_tolerance, needs_own_grant=needs_own_grant
+                said, scope, tolerance=policy.clock_tolerance, needs_own_grant=needs_own_grant
             )
         return found
 
