@@ -22,6 +22,8 @@ LONG_AGO = 40 * DAYS
 EXCLUDE: dict[str, Any] = {"inactive": Inactive.EXCLUDE}
 TAG: dict[str, Any] = {"inactive": Inactive.TAG}
 CALLED = Link(crm=1, esp=2, inactive=True)
+TAGGED = replace(CALLED, inactive_by_tag=True)
+GONE: dict[str, Any] = {"has_list_scope": True, "leave": Leave.ARCHIVE}
 
 
 def opted_in(days: float) -> list[Statement]:
@@ -129,6 +131,19 @@ ARCHIVED = member(2, (1,), Status.ARCHIVED, created_at=before(LONG_AGO))
             EXCLUDE,
             None,
         ),
+        (couple(said=opted_in(35), active=1, link=TAGGED, shows=ARCHIVED), TAG, None),
+        (
+            couple(said=opted_in(35), active=1, link=replace(CALLED, left=True, left_by_tag=True), shows=ARCHIVED),
+            EXCLUDE,
+            WriteKind.STATUS,
+        ),
+        (couple(said=opted_in(35), active=1, link=CALLED, shows=ARCHIVED), {**EXCLUDE, **GONE}, None),
+        (
+            couple(said=opted_in(35), active=1, link=CALLED, shows=ARCHIVED),
+            {**EXCLUDE, **GONE, "leave": Leave.TAG},
+            WriteKind.STATUS,
+        ),
+        (couple(said=opted_in(35), active=1, link=TAGGED), {**TAG, **GONE}, WriteKind.TAG),
         # the platform refused to take them back: they left there by themself
         (
             couple(said=opted_in(35), active=1, link=CALLED, shows=ARCHIVED, left_by_self={1: before(DAYS)}),

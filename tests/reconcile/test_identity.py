@@ -159,7 +159,7 @@ def told(found: Resolution) -> dict[str, Any]:
         (pair(of=member(2, is_gone=True)), {}, REMOVED),
         (pair(of=member(2, status=Status.ARCHIVED), link={"left": True}), {}, {}),
         (pair(of=member(2, status=Status.ARCHIVED), link={"inactive": True}), {}, {}),
-        (pair(of=member(2, status=Status.ARCHIVED), link={"left": True, "is_tag": True}), {}, REMOVED),
+        (pair(of=member(2, status=Status.ARCHIVED), link={"left": True, "left_by_tag": True}), {}, REMOVED),
         (pair(link={"left": True}), {}, MEMBER_FOLLOWS),
         (pair(record=contact(1, (5,), is_gone=True)), {}, {}),
         (pair(record=contact(1, ())), {}, {}),

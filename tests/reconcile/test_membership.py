@@ -373,7 +373,7 @@ def test_who_leaves_the_list_is_taken_off_once(
     [
         (LEFT, Status.IN, (replace(LEFT, left=False, is_kept=True),)),
         (LEFT, Status.ARCHIVED, ()),
-        (replace(LEFT, is_tag=True), Status.IN, ()),
+        (replace(LEFT, left_by_tag=True), Status.IN, ()),
         (replace(LEFT, left=False), Status.IN, ()),
     ],
 )
@@ -416,11 +416,11 @@ ARCHIVED = member(2, (1,), Status.ARCHIVED)
         (LEFT_BY_THEMSELF, member(2), {}, [(WriteKind.TAG, ChangeKind.ARCHIVE, None)]),
         ([grant(system="crm")], ARCHIVED, {"links": [replace(LEFT, left=False)]}, []),
         # who was only tagged was archived by people
-        ([grant(system="crm")], ARCHIVED, {"links": [replace(LEFT, is_tag=True)]}, []),
+        ([grant(system="crm")], ARCHIVED, {"links": [replace(LEFT, left_by_tag=True)]}, []),
         (
             [grant(system="crm")],
             member(2),
-            {"links": [replace(LEFT, is_tag=True)]},
+            {"links": [replace(LEFT, left_by_tag=True)]},
             [(WriteKind.TAG, ChangeKind.ARCHIVE, None)],
         ),
         ([grant(system="crm")], ARCHIVED, {"links": [replace(LEFT, esp=9)]}, []),

@@ -163,6 +163,45 @@ def test_who_falls_silent_is_tagged_where_somebody_else_leaves_and_is_archived(
     w.settle()
 
 
+def _move(w: World, to: str) -> None:
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"TYPE_ID": to})
+
+
+@pytest.mark.rule("list scope limits no restriction")
+@pytest.mark.parametrize("inactive", ["tag", "exclude"])
+def test_who_has_left_the_list_is_not_put_back_on_it_by_a_sign_of_life(world: Make, inactive: str) -> None:
+    w = world(granted(), granted(2), policy={"inactive": inactive, "leave": "archive"})
+    w.sync()
+    silent_for(w, 210)
+    _move(w, "SUPPLIER")
+    w.sync()
+    opt_in(w.engine, ANN, scope=SCOPE, actor="Eve", evidence="a signed form")
+    w.settle()
+
+    assert status(w) == Status.ARCHIVED
+    _move(w, "CLIENT")
+    w.sync()
+    w.settle()
+    assert (status(w), tags(w)) == (Status.IN, [])
+
+
+@pytest.mark.rule("list scope limits no restriction")
+def test_who_left_with_a_tag_and_fell_silent_gets_both_back_one_by_one(world: Make) -> None:
+    w = world(granted(), granted(2), policy={"inactive": "exclude", "leave": "tag"})
+    w.sync()
+    _move(w, "SUPPLIER")
+    w.sync()
+    silent_for(w, 210)
+    assert (status(w), tags(w)) == (Status.ARCHIVED, ["left list"])
+    _move(w, "CLIENT")
+    w.settle()
+    assert status(w) == Status.ARCHIVED
+    opt_in(w.engine, ANN, scope=SCOPE, actor="Eve", evidence="a signed form")
+    w.sync()
+    w.settle()
+    assert (status(w), tags(w)) == (Status.IN, [])
+
+
 def leaves_before(w: World, method: str, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ann uses the link of a mail right before the next request to the platform of this method and path."""
     handle, waiting = type(w.esp).handle, [ANN]

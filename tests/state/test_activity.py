@@ -75,7 +75,7 @@ def test_a_link_remembers_that_its_member_was_inactive(store: Store) -> None:
         agreements = Agreements(unit, "letter", [esp])
         agreements.set_inactive(esp, inactive=True, is_tag=True)
         agreements.save()
-        assert unit.links.of("letter", [esp]) == {(crm, esp): replace(link, inactive=True, is_tag=True)}
+        assert unit.links.of("letter", [esp]) == {(crm, esp): replace(link, inactive=True, inactive_by_tag=True)}
         unit.links.set_left("letter", esp, left=True)
         agreements = Agreements(unit, "letter", [esp])
         agreements.set_inactive(esp, inactive=False, is_tag=False)

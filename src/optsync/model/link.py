@@ -33,9 +33,9 @@ class Link:
     """A CRM record and a member that were joined in a sync; ``agreed`` and ``moves`` by field rule. A rule in
     ``frozen`` copies nothing until both sides show the same. ``left``: optsync archived or tagged the member when the
     person left the list, or the address. ``is_kept``: that was undone; it is not done again before the person belongs
-    to the list. ``inactive``: optsync did so for want of any sign of life. ``is_tag``: the last of these was a tag, so
-    that whoever is archived was archived by people. ``point``: the contact point at which both were last joined, None
-    if that was not noted."""
+    to the list. ``inactive``: optsync did so for want of any sign of life. ``left_by_tag``, ``inactive_by_tag``: that
+    was a tag, which is no reason to bring back whoever is archived. ``point``: the contact point at which both were
+    last joined, None if that was not noted."""
 
     crm: int
     esp: int
@@ -45,5 +45,11 @@ class Link:
     left: bool = False
     inactive: bool = False
     is_kept: bool = False
-    is_tag: bool = False
+    left_by_tag: bool = False
+    inactive_by_tag: bool = False
     point: int | None = None
+
+    @property
+    def is_off_list(self) -> bool:
+        """Whether optsync archived the member, as far as it remembers."""
+        return (self.left and not self.left_by_tag) or (self.inactive and not self.inactive_by_tag)

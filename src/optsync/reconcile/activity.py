@@ -9,9 +9,9 @@ from optsync.model.link import Link
 from optsync.model.record import Status
 from optsync.reconcile.consent import Wish
 from optsync.reconcile.membership import Couple, may_return
-from optsync.reconcile.policy import Inactive, SyncPolicy
+from optsync.reconcile.policy import Inactive, Leave, SyncPolicy
 from optsync.reconcile.rules import Rule
-from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Seen
+from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Seen, is_in_list
 
 INACTIVE_TAG = "inactive"
 
@@ -26,7 +26,7 @@ def attend(decision: Decision, pair: Couple, around: Neighbourhood, policy: Sync
     is_alive = _is_alive(pair.point, member, around.now, policy)
     if link.inactive and is_alive:
         if _shows_it(member, policy):
-            return replace(decision, intents=(*decision.intents, *_give_back(pair.point, member, link, around, policy)))
+            return replace(decision, intents=(*decision.intents, *_give_back(pair, member, link, around, policy)))
         return replace(decision, settled=_forgotten(decision, link))
     is_moved = any(i.record == member.key and i.left is not None for i in decision.intents)
     if link.inactive or is_alive or is_moved:
@@ -74,12 +74,14 @@ def _shows_it(member: Seen, policy: SyncPolicy) -> bool:
     return member.record.status is Status.ARCHIVED or policy.inactive is not Inactive.EXCLUDE
 
 
-def _give_back(point: Point, member: Seen, link: Link, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
-    """Who was only tagged and is archived was archived by people."""
+def _give_back(pair: Couple, member: Seen, link: Link, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
+    """Who was only tagged and is archived was archived for something else; who has left the list since waits until they
+    belong to it again."""
     is_archived = member.record.status is Status.ARCHIVED
-    if is_archived and (link.is_tag or not may_return(point, around, policy)):
+    has_left = policy.leave is Leave.ARCHIVE and pair.owner is not None and not is_in_list(pair.owner, policy)
+    if is_archived and (link.inactive_by_tag or has_left or not may_return(pair.point, around, policy)):
         return
-    intent = _intent(point, member, WriteKind.STATUS if is_archived else WriteKind.TAG, inactive=False)
+    intent = _intent(pair.point, member, WriteKind.STATUS if is_archived else WriteKind.TAG, inactive=False)
     if intent.fingerprint not in around.blocked:
         yield intent
 

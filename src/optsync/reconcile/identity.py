@@ -92,8 +92,7 @@ def _parted(around: Neighbourhood) -> list[Apart]:
 
 
 def _is_at_rest(pair: Apart) -> bool:
-    is_taken = (pair.link.left or pair.link.inactive) and not pair.link.is_tag
-    return is_taken and pair.member.record.status is Status.ARCHIVED
+    return pair.link.is_off_list and pair.member.record.status is Status.ARCHIVED
 
 
 def together(keys: Collection[int], around: Neighbourhood) -> list[int]:

@@ -290,7 +290,7 @@ def _back_by_others(member: Seen, around: Neighbourhood) -> tuple[Link, ...]:
     """The links of a member that optsync took off the list and others put back: if it is archived again, that is their
     doing as well."""
     links = around.by_member.get(member.key, ()) if member.record.status is Status.IN else ()
-    return tuple(replace(link, left=False, is_kept=True) for link in links if link.left and not link.is_tag)
+    return tuple(replace(link, left=False, is_kept=True) for link in links if link.left and not link.left_by_tag)
 
 
 def _return(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
@@ -303,7 +303,7 @@ def _return(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator
     if not left:
         return
     is_archived = member.record.status is Status.ARCHIVED
-    if is_archived and (left[0].is_tag or not may_return(pair.point, around, policy)):
+    if is_archived and (left[0].left_by_tag or not may_return(pair.point, around, policy)):
         return
     intent = _place(pair.point, member, is_archive=is_archived, left=False)
     if intent.fingerprint not in around.blocked:

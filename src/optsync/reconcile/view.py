@@ -63,8 +63,8 @@ class Point:
         object.__setattr__(self, "said", effective(self.statements))
 
     def standing(self, scope: str, policy: SyncPolicy) -> Standing:
-        """In a list of transactional mail a no to more than that mail does not count: only what the list itself has heard
-        does, so that nobody is written over there."""
+        """A no to more than a list of transactional mail does not count for it; what it has heard itself does, so
+        that nobody is written over there."""
         needs_own_grant, is_owed = policy.needs_own_grant(scope), policy.is_transactional
         key = (scope, policy.clock_tolerance, "own grant" if needs_own_grant else "owed" if is_owed else "")
         found = self._found.get(key)

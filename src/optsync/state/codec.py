@@ -234,7 +234,8 @@ class _Memory(msgspec.Struct, omit_defaults=True, frozen=True):
     inactive: bool = False
     is_kept: bool = False
     point: int | None = None
-    is_tag: bool = False
+    left_by_tag: bool = False
+    inactive_by_tag: bool = False
 
 
 _memory = msgspec.json.Decoder(_Memory)
@@ -245,7 +246,8 @@ def encode_memory(link: Link) -> str | None:
     if not (link.frozen or link.moves or link.left or link.inactive or link.is_kept or link.point):
         return None
     frozen, moves = tuple(sorted(link.frozen)), dict(link.moves)
-    return dumps(_Memory(frozen, moves, link.left, link.inactive, link.is_kept, link.point, link.is_tag))
+    by_tag = link.left_by_tag, link.inactive_by_tag
+    return dumps(_Memory(frozen, moves, link.left, link.inactive, link.is_kept, link.point, *by_tag))
 
 
 def decode_memory(link: Link, text: str | None) -> Link:
@@ -261,5 +263,6 @@ def decode_memory(link: Link, text: str | None) -> Link:
         inactive=stored.inactive,
         is_kept=stored.is_kept,
         point=stored.point,
-        is_tag=stored.is_tag,
+        left_by_tag=stored.left_by_tag,
+        inactive_by_tag=stored.inactive_by_tag,
     )

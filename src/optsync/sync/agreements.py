@@ -36,12 +36,12 @@ class Agreements:
         """Notes that the member was taken off the list, or put back, because the person left or came back; or
         because that was undone (``is_kept``). ``is_tag``: by a tag."""
         for link in self._of(esp):
-            self._change(replace(link, left=left, is_kept=is_kept, is_tag=is_tag))
+            self._change(replace(link, left=left, is_kept=is_kept, left_by_tag=left and is_tag))
 
     def set_inactive(self, esp: int, *, inactive: bool, is_tag: bool) -> None:
         """Notes that the member was tagged (``is_tag``) or archived for want of a sign of life, or given back."""
         for link in self._of(esp):
-            self._change(replace(link, inactive=inactive, is_tag=is_tag))
+            self._change(replace(link, inactive=inactive, inactive_by_tag=inactive and is_tag))
 
     def save(self) -> None:
         """Stores what was changed."""
