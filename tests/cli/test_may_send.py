@@ -161,6 +161,18 @@ def test_a_quote_that_takes_other_rows_along_is_a_usage_error(lonely: Desk, tmp_
     assert "lines 2 to" in answer.err
 
 
+def test_a_header_that_is_quoted_wrongly_stops_nothing_unless_it_takes_rows_along(lonely: Desk, tmp_path: Path) -> None:
+    grant(lonely, "ann@example.com")
+    file = tmp_path / "list.csv"
+    file.write_text('"name" ,email\nAnn,ann@example.com\n', encoding="utf-8")
+    answer = lonely.optsync("may-send", "--file", str(file), "--scope", SCOPE, "--json")
+    assert [a["may_send"] for a in answer.json] == [True]
+    file.write_text('email,"name\nann@example.com,Ann\nbob@example.com,Bob\n', encoding="utf-8")
+    answer = lonely.optsync("may-send", "--file", str(file), "--scope", SCOPE)
+    assert answer.code == 2
+    assert "lines 1 to" in answer.err
+
+
 def test_a_row_that_is_quoted_wrongly_is_answered_with_no_and_stops_nothing(lonely: Desk, tmp_path: Path) -> None:
     grant(lonely, "ann@example.com")
     file = tmp_path / "list.csv"

@@ -4,6 +4,7 @@ import csv
 import io
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -177,16 +178,15 @@ def _addresses(file: Path) -> Iterator[str]:
         yield from (found for line in text.splitlines() if (found := line.strip()))
         return
     place = columns[delimiter].index("email")
-    for row in _rows(file, text, delimiter):
+    for row in islice(_rows(file, text, delimiter), 1, None):
         if any(cell.strip() for cell in row):
             yield row[place].strip() if len(row) > place else ""
 
 
 def _rows(file: Path, text: str, delimiter: str) -> Iterator[Sequence[str]]:
-    """Those below the header. One that is quoted wrongly holds no address; where it took others along, these would
+    """The header and those below it. One that is quoted wrongly holds no address; where it took others along, these would
     get no answer."""
     rows = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-    next(rows)
     while True:
         first = rows.line_num + 1
         try:
