@@ -184,8 +184,8 @@ def _addresses(file: Path) -> Iterator[str]:
 
 
 def _rows(file: Path, text: str, delimiter: str) -> Iterator[Sequence[str]]:
-    """The header and those below it. One that is quoted wrongly holds no address; where it took others along, these would
-    get no answer."""
+    """The header and those below it. One that is quoted wrongly holds no address; where it took others along, these
+    would get no answer."""
     rows = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     while True:
         first = rows.line_num + 1
