@@ -207,6 +207,23 @@ def test_a_rejected_plan_reaches_an_address_that_has_left_its_contact_since(worl
 
 
 @retraction
+def test_a_rejected_plan_reaches_the_address_to_which_an_out_went_with_its_contact(world: Make) -> None:
+    moved, left = "new@example.org", "newer@example.org"
+    w = crowd(world, guard=ROOM)
+    uid = hold_opt_outs(w)
+    w.crm.act("change_address", email=ANN, to=moved)
+    w.sync()
+    w.crm.act("change_address", email=moved, to=left)
+    w.sync()
+    assert not may_send(w, moved)
+    _reject(w, uid)
+    for email in (moved, left):
+        opt_in(w.engine, email, scope="acme/marketing", actor="Eve", evidence="a letter", at=START)
+        assert may_send(w, email)
+    w.settle()
+
+
+@retraction
 def test_putting_back_many_is_held_itself(world: Make) -> None:
     w = crowd(world)
     report = _reject(w, hold_opt_outs(w))

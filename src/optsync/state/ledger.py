@@ -211,10 +211,12 @@ class Ledger:
             found.update(_SPOKEN_OF.scalars(self._connection, points=part))
         return found
 
-    def points_with(self, uids: Collection[str]) -> set[int]:
-        """The points about which one of these statements was said, whoever has them now. Reads the whole ledger."""
-        query = sa.select(statement.c.point_id, statement.c.uid).execution_options(yield_per=1000)
-        return {point for point, uid in self._connection.execute(query) if uid in uids} if uids else set()
+    def points_with(self, uids: Collection[str], speakers: Collection[tuple[str, str]]) -> set[int]:
+        """The points about which one of these statements was said, or about which one of these records (system and id)
+        said anything, whoever has them now. Reads the whole ledger."""
+        columns = (statement.c.point_id, statement.c.uid, statement.c.system, statement.c.record)
+        rows = self._connection.execute(sa.select(*columns).execution_options(yield_per=1000)) if uids else ()
+        return {point for point, uid, system, record in rows if uid in uids or (system, record) in speakers}
 
     def points_of_import(self, uid: str) -> list[int]:
         """The points about which an import said something."""

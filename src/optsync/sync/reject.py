@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from optsync.errors import CommandRefused
 from optsync.model.change import ChangeState
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
+from optsync.reconcile.carry import root
 from optsync.state.issues import NewIssue
 from optsync.state.plans import REJECTED, HeldChange, Plan
 from optsync.state.unit import Unit
@@ -38,8 +39,10 @@ def reject(engine: Engine, unit: Unit, plan: Plan, word: Word, *, run: str) -> N
     held = unit.plans.changes_held(plan.uid)
     points = unit.plans.points_of(plan.uid)
     causes = {uid for _, _, causes in held for uid in causes}
-    # A record's flag speaks for all its addresses, those that have left it since included.
-    about = unit.ledger.about(points | unit.ledger.points_with(causes))
+    # A record's flag speaks for all its addresses, those that have left it since included, and goes with it to others.
+    known = (said for each in unit.ledger.about(points).values() for said in each if said.uid in causes)
+    speakers = {(said.system, said.record) for said in known if said.system and said.record}
+    about = unit.ledger.about(points | unit.ledger.points_with(causes, speakers))
     targets = _targets(about, causes, word)
     unit.ledger.append(_retractions(engine, plan, word, targets), run=run)
     unit.points.mark(engine.bound.policies, {point for point, _ in targets} | points)
@@ -61,7 +64,9 @@ def _targets(about: Mapping[int, Sequence[Statement]], causes: set[str], word: W
         (point, said)
         for point, statements in about.items()
         for said in statements
-        if said.uid in causes and _is_administrative(said) and word.system in {None, said.system}
+        if (said.uid in causes or root(said) in causes)
+        and _is_administrative(said)
+        and word.system in {None, said.system}
     ]
 
 
