@@ -57,6 +57,10 @@ INTENT = Intent(
         ({"kind": ChangeKind.RENAME, "causes": (), "address": "a@example.com"}, "mc|list|2|rename||a@example.com"),
         ({"kind": ChangeKind.ARCHIVE, "causes": (), "rule": Rule.LEFT_LIST}, "mc|list|2|archive||left_list"),
         ({"kind": ChangeKind.ARCHIVE, "causes": (), "rule": Rule.INACTIVE}, "mc|list|2|archive||inactive"),
+        (
+            {"kind": ChangeKind.ARCHIVE, "write": WriteKind.TAG, "causes": (), "rule": Rule.INACTIVE},
+            "mc|list|2|archive||inactive tag",
+        ),
     ],
 )
 def test_a_refused_wish_is_known_again_by_its_name_in_every_release(parts: dict[str, Any], expected: str) -> None:

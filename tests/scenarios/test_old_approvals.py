@@ -88,6 +88,22 @@ def test_an_approval_ends_when_what_was_approved_does_not_follow_any_more(world:
     assert all(w.esp_shows(email)["status"] == Status.IN for email in MANY[:4])
 
 
+def test_what_was_approved_as_a_tag_is_not_archived_after_a_change_of_policy(world: Make) -> None:
+    w = crowd(world, policy={"leave": "tag"})
+    _move(w, MANY[:4], to="SUPPLIER")
+    uid = part(w.sync()).plan
+    assert uid is not None
+    w.reconfigure(lambda sync: sync["policy"].update(leave="archive"))
+    assert _approve(w, uid).exit_code == 4
+
+    assert all(w.esp_shows(email)["status"] == Status.IN for email in MANY[:4])
+    (anew,) = held(w)
+    assert anew.uid != uid
+    _approve(w, anew.uid)
+    assert all(w.esp_shows(email)["status"] == Status.ARCHIVED for email in MANY[:4])
+    assert not any(w.esp_shows(email)["tags"] for email in MANY)
+
+
 def test_an_approval_does_not_outlive_a_change_of_meaning(world: Make) -> None:
     w = crowd(world)
     _approve_in_vain(w, hold_opt_outs(w))

@@ -211,7 +211,8 @@ class Intent:
         if self.kind is ChangeKind.RENAME:
             values = str(self.address)
         if self.kind is ChangeKind.ARCHIVE:
-            values = str(self.rule)  # nobody's word causes it, so that only the reason tells one from another
+            # Nobody's word causes it, so that only the reason and the way tell one from another.
+            values = f"{self.rule} tag" if self.write is WriteKind.TAG else str(self.rule)
         wish = f"{self.system}|{self.collection}|{subject}|{self.kind}|{','.join(self.causes)}|{values}"
         return blake2b(wish.encode(), digest_size=16).hexdigest()
 
