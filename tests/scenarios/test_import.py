@@ -166,6 +166,24 @@ def test_a_wrong_import_can_be_taken_back_and_what_people_said_stays(world: Worl
     w.sync()
 
 
+def test_what_two_files_say_stays_when_one_of_them_is_taken_back(world: Worlds, tmp_path: Path) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    row = f"{ANN},out,2026-01-02T08:00,,,"
+    wrong = imported(w, tmp_path, row, "ann2@example.com,out,2026-01-02T08:00,,,")
+    right = imported(w, tmp_path, row)
+    again = imported(w, tmp_path, row)
+    take_back(w.engine, wrong.uid, actor="Eve", reason="somebody else's list", progress=Silent())
+    w.sync()
+
+    assert [(each.known, sum(each.added.values())) for each in (right, again)] == [(1, 0), (1, 0)]
+    assert (standing(w, ANN), standing(w, "ann2@example.com")) == ("out", "unknown")
+    assert w.crm_shows(ANN)["opt_out"] is True
+    take_back(w.engine, right.uid, actor="Eve", reason="that one, too", progress=Silent())
+    assert standing(w, ANN) == "unknown"
+    w.sync()
+
+
 class Watched(Silent):
     """Keeps what it was told."""
 

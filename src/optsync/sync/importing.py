@@ -107,25 +107,33 @@ class _Batch:
         for wish in wishes:
             known = seen.setdefault(wish.email, [])
             said = self._statement(wish)
-            same = next((s for s in known if self._is_same(s, said, wish)), None)
-            if same is None and points.get(wish.email) in forgotten and not may_be_kept(said):
-                self._done.forgotten += 1
-            elif same is None:
-                known.append(said)
-                self._done.added[said.kind] += 1
-                news.append((points.get(wish.email, 0), said))
-            elif any(s.kind is StatementKind.RETRACT and s.target == same.uid for s in known):
+            same = [s for s in known if self._is_same(s, said, wish)]
+            own = [s for s in same if self._is_of_file(s) or s.uid == said.uid]
+            voided = {s.target for s in known if s.kind is StatementKind.RETRACT}
+            if any(s.uid in voided for s in own or same):
                 self._done.voided += 1
-            else:
+                continue
+            if not own and points.get(wish.email) in forgotten and not may_be_kept(said):
+                self._done.forgotten += 1
+                continue
+            if not own:  # what another file says as well stays when one of them is taken back
+                known.append(said)
+                news.append((points.get(wish.email, 0), said))
+            if same:
                 self._done.known += 1
+            else:
+                self._done.added[said.kind] += 1
         return news
 
     def _is_same(self, known: Statement, said: Statement, wish: Wish) -> bool:
-        if wish.at is not None:
-            return known.uid == said.uid
-        # Without a time of its own it counts since it was first imported, and must not count anew each time.
-        is_like = (known.kind, known.scope, known.source) == (said.kind, said.scope, said.source)
-        return is_like and known.evidence.get("import") == self._done.uid
+        """Whether this was said before: of a row without a time, by this file."""
+        # What has no time, or no time of day, counts since it was first imported at the latest, and not anew each time.
+        at = known.seen_at if wish.at is None else min(wish.at, known.seen_at)
+        is_like = (known.kind, known.scope, known.source, known.system) == (said.kind, said.scope, said.source, None)
+        return is_like and known.at == at and (wish.at is not None or self._is_of_file(known))
+
+    def _is_of_file(self, known: Statement) -> bool:
+        return known.evidence.get("import") == self._done.uid
 
     def _statement(self, wish: Wish) -> Statement:
         request = self._request
@@ -147,6 +155,7 @@ class _Batch:
             source=request.source,
             strength=Strength.EVIDENCED if is_vouched else Strength.NOTHING,
             reason=wish.reason,
+            record=self._done.uid,
             evidence={key: value for key, value in proof.items() if value},
         )
 
