@@ -57,6 +57,38 @@ def test_an_opt_out_imported_before_the_first_sync_waits_for_the_person(world: W
     assert standing(w, "unheard@example.com") == "out"
 
 
+def test_an_opt_out_of_a_day_counts_against_a_consent_of_the_same_day(world: Worlds, tmp_path: Path) -> None:
+    w = world(person(1))
+    w.sync()
+    w.wait(hours=48)
+    w.crm.act("opt_in", email=ANN, at="2026-11-23T08:00:00+00:00")
+    w.sync()
+    row = f"{ANN},out,2026-11-23,,,"
+    imported(w, tmp_path, row)
+    w.sync()
+
+    assert standing(w, ANN) == "out"
+    assert w.crm_shows(ANN)["opt_out"] is True
+
+
+@pytest.mark.rule("order does not matter")
+def test_an_opt_out_of_today_does_not_count_anew_when_its_file_is_imported_again(world: Worlds, tmp_path: Path) -> None:
+    w = world(person(1))
+    w.sync()
+    rows = (f"{ANN},out,2026-11-22,,,", f"{ANN},out,2026-11-22,,,")
+    imported(w, tmp_path, *rows)
+    w.sync()
+    w.wait(hours=1)
+    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
+    w.sync()
+    w.wait(hours=1)
+    again = imported(w, tmp_path, *rows)
+    w.sync()
+
+    assert (again.known, sum(again.added.values())) == (2, 0)
+    assert standing(w, ANN) == "in"
+
+
 def test_a_topic_may_be_imported_alone(world: Worlds, tmp_path: Path) -> None:
     both = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
     w = world(person(1, **both))

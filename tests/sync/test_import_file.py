@@ -55,18 +55,25 @@ def test_a_spreadsheets_own_first_line_is_skipped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "at"),
     [
-        ("2026-01-02", datetime(2026, 1, 2, tzinfo=UTC)),
+        ("2026-01-02", datetime(2026, 1, 2, 23, 59, 59, 999999, tzinfo=UTC)),
+        ("2026-11-22", datetime(2026, 11, 22, 23, 59, 59, 999999, tzinfo=UTC)),
         ("2026-01-02T03:04:05.000006Z", datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)),
         ("2026-01-02 03:04", datetime(2026, 1, 2, 3, 4, tzinfo=UTC)),
         ("2026-01-02T03:04+02:00", datetime(2026, 1, 2, 1, 4, tzinfo=UTC)),
     ],
 )
-def test_times_are_utc_unless_they_say_otherwise_and_a_date_is_its_first_instant(
+def test_times_are_utc_unless_they_say_otherwise_and_an_opt_out_of_a_day_is_its_last_instant(
     tmp_path: Path, text: str, at: datetime
 ) -> None:
     found = one(tmp_path, f"a@example.com,out,{text},,,")
     assert isinstance(found, Wish)
     assert found.at == at
+
+
+def test_a_grant_of_a_day_is_its_first_instant(tmp_path: Path) -> None:
+    found = one(tmp_path, "a@example.com,grant,2026-01-02,,,a form")
+    assert isinstance(found, Wish)
+    assert found.at == datetime(2026, 1, 2, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from optsync.errors import ConfigError
@@ -27,7 +27,8 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """A row, which may span lines: ``at`` is aware UTC, None where none was given."""
+    """A row, which may span lines: ``at`` is aware UTC, None where none was given. Of a day it is the first instant for
+    a grant and the last one for an out, which may lie ahead."""
 
     line: int
     last_line: int
@@ -222,6 +223,8 @@ def _understood(lines: tuple[int, int], values: Mapping[str, str], now: datetime
             raise _Bad("at", "nothing", f"{_TIME}: a grant needs its time")
         if evidence is None:
             raise _Bad("evidence", "nothing", "how and where the person agreed: a grant needs evidence")
+    elif at is not None and _is_day(values["at"]):
+        at += timedelta(days=1, microseconds=-1)
     return Wish(
         line=lines[0],
         last_line=lines[1],
@@ -255,6 +258,15 @@ def _time(text: str, now: datetime) -> datetime | None:
     if not _OLDEST <= moment <= now:
         raise _Bad("at", _quoted(text), "a time since 1990 that is not in the future")
     return moment
+
+
+def _is_day(text: str) -> bool:
+    """Whether a time that can be used is a date alone."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _quoted(text: str) -> str:
