@@ -396,3 +396,44 @@ def test_what_was_done_for_inactivity_can_be_undone_and_is_not_done_again(world:
 
     assert (status(w), tags(w)) == (Status.IN, [])
     w.settle()
+
+
+def _move(w: World, to: str) -> None:
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"TYPE_ID": to})
+
+
+@pytest.mark.parametrize("inactive", ["tag", "exclude"])
+def test_who_was_silent_and_left_the_list_is_back_when_they_belong_to_it_again(world: Make, inactive: str) -> None:
+    w = world(granted(), granted(2), policy={"leave": "archive", "inactive": inactive})
+    w.sync()
+    silent_for(w, 210)
+    _move(w, "SUPPLIER")
+    w.settle()
+    assert status(w) == Status.ARCHIVED
+    w.esp.act("open", email=ANN)
+    writes = w.writes()
+    w.sync(full=True)
+    assert (status(w), w.writes() - writes) == (Status.ARCHIVED, 0)
+    _move(w, "CLIENT")
+    w.sync()
+    w.settle()
+
+    assert (status(w), tags(w)) == (Status.IN, [])
+
+
+def test_who_was_tagged_when_they_left_the_list_and_archived_after_silence_loses_the_tag_once_they_are_back(
+    world: Make,
+) -> None:
+    w = world(granted(), granted(2), policy={"leave": "tag", "inactive": "exclude"})
+    w.sync()
+    _move(w, "SUPPLIER")
+    w.sync()
+    silent_for(w, 210)
+    _move(w, "CLIENT")
+    w.settle()
+    assert (status(w), tags(w)) == (Status.ARCHIVED, ["left list"])
+    w.esp.act("open", email=ANN)
+    w.sync(full=True)
+    w.settle()
+
+    assert (status(w), tags(w)) == (Status.IN, [])

@@ -78,12 +78,16 @@ def _give_back(pair: Couple, member: Seen, link: Link, around: Neighbourhood, po
     """Who was only tagged and is archived was archived for something else; who has left the list since waits until they
     belong to it again."""
     is_archived = member.record.status is Status.ARCHIVED
-    has_left = policy.leave is Leave.ARCHIVE and pair.owner is not None and not is_in_list(pair.owner, policy)
-    if is_archived and (link.inactive_by_tag or has_left or not may_return(pair.point, around, policy)):
+    if is_archived and (link.inactive_by_tag or _has_left(pair, policy) or not may_return(pair.point, around, policy)):
         return
     intent = _intent(pair.point, member, WriteKind.STATUS if is_archived else WriteKind.TAG, inactive=False)
     if intent.fingerprint not in around.blocked:
         yield intent
+
+
+def _has_left(pair: Couple, policy: SyncPolicy) -> bool:
+    """Whether the member would be archived at once, since nobody who has the address belongs to the list."""
+    return policy.leave is Leave.ARCHIVE and not any(is_in_list(holder, policy) for holder in pair.holders)
 
 
 def _forgotten(decision: Decision, link: Link) -> tuple[Link, ...]:
