@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from optsync.clock import ManualClock
+from optsync.connect.mock import MockRequest
 from optsync.connect.registry import mocks
+from optsync.errors import SystemUnavailable
 from optsync.model.record import Status
 from optsync.sync.administer import opt_out
 from optsync.sync.run import run_cycle
@@ -373,3 +375,31 @@ def test_an_address_changed_at_one_platform_is_followed_by_the_other(tmp_path: P
     two.sync()
     assert two.w.esp_shows("new@example.com")["status"] == Status.OUT
     assert run_cycle(two.engine).state == "done"
+
+
+@pytest.mark.rule("one bad record stands alone")
+def test_who_cannot_be_looked_up_after_a_write_ends_no_run(world: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    w = world(person(1), person(2), person(3))
+    w.settle()
+    handle = type(w.crm).handle
+    written: list[MockRequest] = []
+
+    def met(mock: Any, request: MockRequest) -> Any:
+        if mock.is_write(request) and not written:
+            written.append(request)
+            mock.act("add_address", email=ANN, address=BEN)
+        return handle(mock, request)
+
+    def fails(*_: Any) -> Any:
+        raise SystemUnavailable("crm", "HTTP 500")
+
+    w.esp.act("unsubscribe", email=ANN)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(w.crm), "handle", met)
+        patch.setattr(w.engine.connectors["crm"], "read_ids", fails)
+        report = w.sync()
+    assert [type(failure) for failure in report.syncs["newsletter"].failures] == [SystemUnavailable]
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.esp_shows(BEN)["status"] == Status.IN

@@ -9,7 +9,7 @@ import structlog
 from optsync.connect.contract import CanArchive, CanRename, CanTag, Connector, can
 from optsync.errors import CredentialsRefused, SystemFailure
 from optsync.model.change import ChangeKind, ChangeState, GrantEvidence, Outcome, Result, Write, WriteKind
-from optsync.model.record import Side, Status
+from optsync.model.record import Record, Side, Status
 from optsync.reconcile.representation import shown
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.undo import why_not_return
@@ -114,14 +114,23 @@ class Applier:
         except SystemFailure as failure:
             self._give_up(batch, failure)
             return
-        settler = Settler(self._engine, binding, self._run, self._guarded, self._observer)
-        settler.settle(still, outcomes)
+        settler = Settler(self._engine, binding, self._run, self._guarded)
+        shown = settler.settle(still, outcomes)
+        self._hear(binding, shown)
         self.done += settler.done
         if settler.is_anything_sent_again:
             outbox.renew()
         if settler.not_before is not None and self._turn.seconds is not None:
             self.not_before[binding.system] = settler.not_before
             outbox.hold_back(binding.system)
+
+    def _hear(self, binding: SourceBinding, shown: Sequence[Record]) -> None:
+        """What somebody else did that cannot be taken now is in the next reading."""
+        try:
+            if shown:
+                self._observer.hear(binding, shown)
+        except SystemFailure as failure:
+            self._lose(failure)
 
     # before
 
@@ -131,6 +140,8 @@ class Applier:
         existing = [c for c in batch if c.record is not None and c.record_id is not None]
         self._read_again(binding, [c.record for c in existing if c.record is not None])
         unheard = self._departures.left_open(binding, {c.record_id for c in existing if c.record_id is not None})
+        aside = self._observer.left_aside(binding)
+        unheard |= {c.record_id for c in existing if c.record_id is not None and c.record in aside}
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
             observed = {o.key: o for o in unit.records.load(c.record_id for c in existing if c.record_id)}
@@ -232,10 +243,13 @@ class Applier:
         known = self._engine.true_ids.get(write.record or "")
         return write if known is None else replace(write, record=known)
 
-    def _give_up(self, batch: Sequence[Change], failure: SystemFailure) -> None:
-        """The system is out of reach: nothing of the batch is lost, the next cycle derives it again."""
+    def _lose(self, failure: SystemFailure) -> None:
         self._available.discard(failure.system)
         self.failures[failure.system] = failure
+
+    def _give_up(self, batch: Sequence[Change], failure: SystemFailure) -> None:
+        """The system is out of reach: nothing of the batch is lost, the next cycle derives it again."""
+        self._lose(failure)
         kind = "credentials refused" if isinstance(failure, CredentialsRefused) else "system unavailable"
         with self._engine.store.transaction() as unit:
             self._guarded(unit)

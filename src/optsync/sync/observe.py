@@ -1,20 +1,20 @@
 """Reading the systems: pages, resumption, what absence means."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from optsync.clock import Clock
 from optsync.connect.contract import CanConfirmOptIn, CanReadRows, can
-from optsync.errors import SystemUnavailable
+from optsync.errors import SystemFailure
 from optsync.model.page import Page, RowFault, look_up
 from optsync.model.record import Record
 from optsync.reconcile.reading import Jump, Reading
 from optsync.state.sources import Source
 from optsync.state.unit import Unit
 from optsync.sync.absence import Absences
-from optsync.sync.binding import SourceBinding
+from optsync.sync.binding import SourceBinding, SourceKey
 from optsync.sync.carrying import NeedsLookUp
 from optsync.sync.claims import judge_claims
 from optsync.sync.clocks import Settled, last_jump, settled_offset, was_set_back, was_set_lately
@@ -28,12 +28,13 @@ from optsync.sync.shrinkage import is_believed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
     """What one read of a source came to. ``source``: its key; ``quarantined``: rows that could not be used;
-    ``full_since``: when a read that has now shown everything began."""
+    ``full_since``: when a read that has now shown everything began; ``failure``: why some readings are left aside."""
 
     source: int
     quarantined: int
     is_full: bool
     full_since: datetime | None = None
+    failure: SystemFailure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,10 @@ class _Begun:
     before: str | None
 
 
-Aside: TypeAlias = dict[str, SystemUnavailable]
+Aside: TypeAlias = dict[str, SystemFailure]
 """Records whose reading cannot be taken yet, since what their system was asked about them cannot be read."""
+_ENOUGH = 2
+"""So many that cannot be read tell that it is not about them: the next ones are not asked about."""
 
 
 class _End:
@@ -67,7 +70,9 @@ class _End:
         """``jump``: the last one of the system's clock."""
         source = self._begun.source
         if not self._page.is_last:
-            unit.sources.advance(source.id, self._page.cursor)
+            # Should it break off, the next read begins no later than with the first one that is left aside.
+            if not self._aside:
+                unit.sources.advance(source.id, self._page.cursor)
             if self._page.is_full and source.scan_started_at is None:
                 # The system could not go on from the cursor and shows everything. Should that break off, the next
                 # read goes on from here, and whoever was on the pages before is not missing.
@@ -102,6 +107,7 @@ class Observer:
         self._claims: list[PendingClaim] = []
         self._anew: set[int] = set()
         """Sources in whose reading under way somebody was let back in: the rest of that person is to be read anew."""
+        self._aside: dict[SourceKey, Aside] = {}
 
     def read(
         self,
@@ -118,10 +124,9 @@ class Observer:
         counted with those of the first. ``is_sure``: it looks at no write of unknown outcome before.
 
         Raises:
-            SystemUnavailable, RateLimited, CredentialsRefused: what was read before is stored; where it is about one
-                record alone, all but that is.
+            SystemUnavailable, RateLimited, CredentialsRefused: what was read before is stored.
         """
-        aside: Aside = {}
+        aside = self._aside[binding.system, binding.collection] = {}
         begun = self._begin(binding, full=full, full_every=full_every, adds=adds, is_sure=is_sure)
         if begun is None:
             self._resolve_unsure(binding)
@@ -133,17 +138,20 @@ class Observer:
         self._anew.discard(begun.source.id)
         for page in self._pages(binding, begun.source.cursor):
             end = _End(self._run, binding, begun, page, self._engine.clock, aside)
-            found = self.take(binding, begun.source, page, then=end.note, aside=aside)
+            found = self.take(binding, begun.source, page, then=end.note)
             faults.update((f.record, f) for f in found)
             shown += page.count
             self._progress.step(f"read {binding.system}/{binding.collection}", shown, page.expected_total)
             if page.is_last:
                 if end.is_anything_missing:
                     self._judge_absences(binding, begun, end)
-                for failure in aside.values():
-                    raise failure
-                since = begun.source.scan_started_at if end.is_full else None
-                return Read(source=begun.source.id, quarantined=len(faults), is_full=end.is_full, full_since=since)
+                return Read(
+                    source=begun.source.id,
+                    quarantined=len(faults),
+                    is_full=end.is_full,
+                    full_since=begun.source.scan_started_at if end.is_full else None,
+                    failure=next(iter(aside.values()), None),
+                )
         raise AssertionError(f"{binding.system}: a read must have a last page")
 
     def _pages(self, binding: SourceBinding, cursor: str | None) -> Iterator[Page]:
@@ -157,10 +165,18 @@ class Observer:
             return {}
         connector = self._engine.connectors[binding.system]
         records = connector.read_ids(binding.spec, rids)
+        self.hear(binding, records)
+        return {record.id: record for record in records}
+
+    def hear(self, binding: SourceBinding, records: Sequence[Record]) -> None:
+        """Takes these records as readings of now."""
         with self._engine.store.reading() as unit:
             source = unit.sources.require(binding.system, binding.collection)
         self.take(binding, source, look_up(records), keeps_lists=True)
-        return {record.id: record for record in records}
+
+    def left_aside(self, binding: SourceBinding) -> Collection[str]:
+        """The records of which something was read since the last read of the source began that could not be taken."""
+        return self._aside.get((binding.system, binding.collection), {}).keys()
 
     def _resolve_unsure(self, binding: SourceBinding) -> None:
         """Looks at the records whose last write has an unknown outcome."""
@@ -183,11 +199,10 @@ class Observer:
         *,
         keeps_lists: bool = False,
         then: Callable[[Unit, Jump | None], None] = lambda *_: None,
-        aside: Aside | None = None,
     ) -> Sequence[RowFault]:
-        """Stores readings; ``then`` is called in the same transaction, after them, with the last jump of the system's
-        clock. Whatever is looked up for them is heard as well. ``aside`` gets one that cannot be taken yet, if it is
-        given. Returns the rows that cannot be used."""
+        """Stores readings, but those that are left aside; ``then`` is called in the same transaction, after them, with
+        the last jump of the system's clock. Whatever is looked up for them is heard as well. Returns the rows that
+        cannot be used."""
         looked_up: list[Record] = []
         circumstances = Circumstances(
             run=self._run,
@@ -210,9 +225,10 @@ class Observer:
                         self._anew.add(source.id)
                     self._begin_anew(unit, source.id)
             except NeedsConfirmation as needed:
-                answers = self._confirm(binding, needed, clock, aside)
+                answers = self._confirm(binding, needed, clock)
+                aside = circumstances.aside.union(n.record for n in needed.nominations if n.uid not in answers)
                 confirmed = {**circumstances.confirmed, **answers}
-                circumstances = replace(circumstances, confirmed=confirmed, aside=frozenset(aside or ()))
+                circumstances = replace(circumstances, confirmed=confirmed, aside=aside)
             except NeedsLookUp as needed:
                 found = self._engine.connectors[binding.system].read_ids(binding.spec, needed.records)
                 looked_up.extend(found)
@@ -234,27 +250,24 @@ class Observer:
                 tolerance = self._engine.config.consent.clock_tolerance
                 judge_claims(unit, claims, tolerance=tolerance, run=self._run, now=self._engine.clock.now())
 
-    def _confirm(
-        self,
-        binding: SourceBinding,
-        needed: NeedsConfirmation,
-        clock: Settled,
-        aside: Aside | None,
-    ) -> Confirmed:
-        """``aside`` gets the first that cannot be read: a second one tells that it is not about that record."""
+    def _confirm(self, binding: SourceBinding, needed: NeedsConfirmation, clock: Settled) -> Confirmed:
+        """Without those that could not be read."""
         connector = self._engine.connectors[binding.system]
         offset, jump = clock
         reading = Reading(system=binding.system, seen_at=self._engine.clock.now(), offset=offset, jump=jump)
+        aside = self._aside.setdefault((binding.system, binding.collection), {})
         answers: dict[str, datetime | None] = {}
         for nomination in needed.nominations:
             sign_up = None
+            if len(aside) >= _ENOUGH:
+                aside.setdefault(nomination.record, next(iter(aside.values())))
+            if nomination.record in aside:
+                continue
             if can(connector, CanConfirmOptIn):
                 since = nomination.since + (offset or timedelta(0))
                 try:
                     sign_up = connector.confirm_opt_in(binding.collection, nomination.record, since)
-                except SystemUnavailable as failure:
-                    if aside is None or aside:
-                        raise
+                except SystemFailure as failure:
                     aside[nomination.record] = failure
                     continue
             answers[nomination.uid] = reading.corrected(sign_up.at, permits=True) if sign_up else None

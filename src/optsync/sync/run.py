@@ -220,6 +220,9 @@ class _Cycle:
                 self._report.failures.append(failure)
                 self._report.state = "failed"
                 continue
+            if read.failure is not None:
+                self._report.failures.append(read.failure)
+                self._report.state = "failed"
             self._quarantined[binding.side] += read.quarantined
             if read.full_since is not None:
                 self._full_reads[binding.system, binding.collection] = read.full_since

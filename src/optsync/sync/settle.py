@@ -8,7 +8,6 @@ from typing import Any
 from optsync.model.change import ChangeKind, ChangeState, Fact, Outcome, Result, WriteKind
 from optsync.model.link import Agreed
 from optsync.model.masking import mask, mask_words
-from optsync.model.page import look_up
 from optsync.model.record import Record, Side, Status, Value
 from optsync.reconcile.departure import hidden_since, may_hide
 from optsync.reconcile.fields import FieldRule
@@ -24,7 +23,6 @@ from optsync.sync.creating import store_created
 from optsync.sync.effects import Effects
 from optsync.sync.engine import Engine
 from optsync.sync.forgotten import quiet
-from optsync.sync.observe import Observer
 from optsync.sync.receipts import doubt, kept, kept_otherwise, plain, receipt, usable
 from optsync.sync.refusals import AGAIN, NOT_AGAIN, NOT_MAILED_ANYWAY, RETRIED_BY_ITSELF, WHAT_HELPS
 from optsync.sync.renaming import renamed
@@ -37,19 +35,11 @@ SOON = timedelta(hours=1)
 class Settler:
     """Settles one batch of changes, all of one source."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        binding: SourceBinding,
-        run: str,
-        guarded: Callable[[Unit], None],
-        observer: Observer,
-    ) -> None:
+    def __init__(self, engine: Engine, binding: SourceBinding, run: str, guarded: Callable[[Unit], None]) -> None:
         self._engine = engine
         self._binding = binding
         self._run = run
         self._guarded = guarded
-        self._observer = observer
         self.is_anything_sent_again = False
         """Whether something was put back into the outbox."""
         self.not_before: datetime | None = None
@@ -57,8 +47,8 @@ class Settler:
         self.done = 0
         """How many changes have arrived."""
 
-    def settle(self, changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
-        """Journals each outcome; then takes what the vendor showed after the writes, done or not, as a reading, so
+    def settle(self, changes: Sequence[Change], outcomes: Sequence[Outcome]) -> Sequence[Record]:
+        """Journals each outcome. Returns what the vendor showed after the writes, done or not: that is a reading, so
         that whatever somebody else changed in between is not mistaken for ours."""
         by_key = {outcome.key: outcome for outcome in outcomes}
         with self._engine.store.transaction() as unit:
@@ -72,8 +62,7 @@ class Settler:
             for o in outcomes
             if o.record is not None
         ]
-        if readings := _newest(record for record in shown if record.status is not Status.ABSENT):
-            self._observer.take(self._binding, source, look_up(readings), keeps_lists=True)
+        return _newest(record for record in shown if record.status is not Status.ABSENT)
 
     def _settle(self, unit: Unit, source_id: int, changes: Sequence[Change], by_key: Mapping[str, Outcome]) -> None:
         """Of changes of one kind."""

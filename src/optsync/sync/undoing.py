@@ -164,7 +164,8 @@ class Undoing:
         could be read. Where one could not, archives stay, and the undo is called again."""
         for binding in self._engine.bound.sources_of(self._policy.name):
             try:
-                self._observer.read(binding, full=False)
+                if (failure := self._observer.read(binding, full=False).failure) is not None:
+                    raise failure
             except SystemFailure as failure:
                 self._report.failures.append(failure)
                 self._report.state = "failed"
