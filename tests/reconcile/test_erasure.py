@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -97,6 +97,13 @@ def test_of_their_own_record_a_consent_date_from_after_the_erasure_is_kept(date:
     record = replace(RECORD, fields={**RECORD.fields, "CONSENT": date})
 
     assert kept(record, {ANN}, [CRM, ESP], NOW).fields.get("CONSENT") == (date if is_kept else None)
+
+
+@pytest.mark.parametrize(("after", "is_kept"), [(-1, False), (0, False), (1, True)])
+def test_of_their_own_record_a_stamp_of_an_opt_in_from_after_the_erasure_is_kept(after: int, is_kept: bool) -> None:
+    stamp = NOW + timedelta(seconds=after)
+
+    assert kept(replace(RECORD, opted_in_at=stamp), {ANN}, [ESP], NOW).opted_in_at == (stamp if is_kept else None)
 
 
 @pytest.mark.parametrize(

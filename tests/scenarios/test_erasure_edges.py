@@ -200,6 +200,30 @@ def test_an_edit_of_the_contact_of_a_forgotten_person_who_signs_up_again_is_no_n
     assert w.crm_shows(ANN)["opt_in"] is True
 
 
+def test_an_edit_of_the_member_of_a_forgotten_person_whom_a_program_put_on_the_list_since_is_no_new_no(
+    world: Make,
+) -> None:
+    w = world(person(1, opt_in=True, consent_at=START), person(2))
+    w.sync()
+    erase(w)
+    w.settle()
+    w.wait(hours=1)
+    w.esp.act("archive", email=ANN)
+    w.esp.act("flip_in", email=ANN)
+    w.settle()
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    w.wait(hours=1)
+    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
+    w.wait(minutes=1)
+    w.esp.act("set_field", email=ANN, field="city", value="Oslo")
+    w.sync()
+    w.settle()
+
+    assert not is_forgotten(w)
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    assert w.crm_shows(ANN)["opt_in"] is True
+
+
 def test_a_record_with_a_value_that_cannot_be_used_is_deleted_as_well_and_not_told_as_gone(world: Make) -> None:
     w = crowd(world)
     number = int(w.crm_id(ANN))

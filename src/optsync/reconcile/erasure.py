@@ -62,13 +62,14 @@ def kept(
     record: Record, forgotten: Collection[str], representations: Collection[Representation], since: datetime | None
 ) -> Record:
     """What is stored of a record that holds forgotten addresses. ``since``: when the owner was forgotten, None if that
-    is somebody else. Consent dates from after that stay, or the next reading would take them for ones that moved."""
+    is somebody else. Proofs from after that stay, or the next reading would take them for ones that moved."""
     if since is None:
         return others_part(record, forgotten)
     own = own_part(record, forgotten, representations)
     dates = {r.consent_date: record.fields.get(r.consent_date) for r in representations if r.consent_date}
     later = {name: value for name, value in dates.items() if isinstance(value, str) and _is_after(value, since)}
-    return replace(own, fields={**own.fields, **later})
+    stamp = record.opted_in_at if record.opted_in_at is not None and record.opted_in_at > since else None
+    return replace(own, fields={**own.fields, **later}, opted_in_at=stamp)
 
 
 def as_before(old: Record, now: Record, representations: Collection[Representation], since: datetime) -> Record:
