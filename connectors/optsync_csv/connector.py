@@ -95,6 +95,7 @@ class Csv:
                 cursor=json.dumps([mark, None if end == total else end]),
                 is_last=end == total,
                 is_full=True,
+                is_complete=sheet.is_whole,
                 expected_total=total,
             )
             if end == total:

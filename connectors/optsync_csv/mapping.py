@@ -75,6 +75,8 @@ class Sheet:
         self._ids = dict(_ids(table, settings))
         self._rows = {rid: table.rows[place] for place, rid in self._ids.items()}
         self._holders: dict[str, Row] = {}
+        self.is_whole = not any(row.torn_to for row in table.rows)
+        """Whether no row can hide others, see :class:`optsync_csv.table.Row`."""
 
     def find(self, rid: str) -> Row | None:
         return self._rows.get(rid)
@@ -117,17 +119,21 @@ class Sheet:
             return None
         where, rid = f"{self._name}:{row.line}", self._ids.get(place)
         if rid is None:
-            wrong = f"{len(row.cells)} cells and {len(self.table.columns)} columns"
-            is_whole = len(row.cells) == len(self.table.columns)
-            what = "neither an id nor an address" if is_whole else wrong
             place = self.table.places.get(self._settings.id_column, len(row.cells))
             name = row.cells[place].strip() if place < len(row.cells) else ""
-            return RowFault(record=name or where, field=None, message=f"{where}: {what}; mend the line")
+            return RowFault(record=name or where, field=None, message=f"{where}{self._wrong(row)}; mend the line")
         try:
             return self.record(row, rid, spec)
         except Unreadable as fault:
             message = f"{where}: column {fault.column} is a yes/no column and says neither; write yes, no or nothing"
             return RowFault(record=rid, field=fault.column, message=message, value=fault.text)
+
+    def _wrong(self, row: Row) -> str:
+        if row.torn_to:
+            return f" to {row.torn_to}: a quotation mark is missing, and lines after the first may be other people's"
+        if len(row.cells) == len(self.table.columns):
+            return ": neither an id nor an address"
+        return f": {len(row.cells)} cells and {len(self.table.columns)} columns"
 
     def record(self, row: Row, rid: str, spec: ReadSpec) -> Record:
         """Raises ``Unreadable``."""
@@ -170,7 +176,8 @@ class Unreadable(Exception):
 def _ids(table: Table, settings: CsvSettings) -> Iterator[tuple[int, str]]:
     """An id that several rows have says nothing about which is which: then the address tells them apart, so that
     every row is seen, whatever the order in which somebody sorts them."""
-    rows = {place: row for place, row in enumerate(table.rows) if len(row.cells) == len(table.columns)}
+    width = len(table.columns)
+    rows = {place: row for place, row in enumerate(table.rows) if len(row.cells) == width and not row.torn_to}
     own = {place: table.get(row, settings.id_column).strip() for place, row in rows.items()}
     counts: dict[str, int] = {}
     for name in own.values():

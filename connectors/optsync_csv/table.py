@@ -17,11 +17,13 @@ class NotATable(Exception):
 
 @dataclass(slots=True)
 class Row:
-    """``line`` is where it begins; ``text`` as it stands in the file, None once it was changed."""
+    """``line`` is where it begins; ``text`` as it stands in the file, None once it was changed. ``torn_to``: the last
+    line of several that a missing quotation mark has made one row; 0 where none is missing."""
 
     line: int
     cells: list[str]
     text: str | None = None
+    torn_to: int = 0
 
 
 @dataclass(slots=True)
@@ -92,7 +94,7 @@ def parse(content: bytes, *, delimiter: str | None = None, encoding: str | None 
     try:
         columns = [name.strip() for name in next(reader)]
         header = lines.taken()
-        rows = list(_rows(reader, lines))
+        rows = list(_rows(reader, lines, delimiter))
     except csv.Error as error:
         raise NotATable(f"line {lines.count}: {error}; a quotation mark may be missing there or before") from None
     if doubled := sorted({name for name in columns if name and columns.count(name) > 1}):
@@ -100,11 +102,22 @@ def parse(content: bytes, *, delimiter: str | None = None, encoding: str | None 
     return Table(columns, rows, mark, encoding, delimiter, _line_end(header), header)
 
 
-def _rows(reader: Iterator[Sequence[str]], lines: "_Lines") -> Iterator[Row]:
+def _rows(reader: Iterator[Sequence[str]], lines: "_Lines", delimiter: str) -> Iterator[Row]:
     line = lines.count + 1
     for cells in reader:
-        yield Row(line=line, cells=list(cells), text=lines.taken())
-        line = lines.count + 1
+        last, text = lines.count, lines.taken()
+        # Only a quotation mark joins lines; one that was never closed, or in the midst of a cell, was not meant to.
+        torn_to = last if last > line and not _is_well_quoted(text, delimiter) else 0
+        yield Row(line=line, cells=list(cells), text=text, torn_to=torn_to)
+        line = last + 1
+
+
+def _is_well_quoted(text: str, delimiter: str) -> bool:
+    try:
+        list(csv.reader(_Lines(text), delimiter=delimiter, strict=True))
+    except csv.Error:
+        return False
+    return True
 
 
 class _Lines:

@@ -19,6 +19,7 @@ from optsync_csv.table import Row
 
 Edit = Callable[[Sheet], Outcome]
 _ROUNDS = 10
+_HIDDEN = "a quotation mark is missing in the file, and the row may be hidden behind it; mend the line"
 _KINDS = (WriteKind.STATUS, WriteKind.FIELDS, WriteKind.TOPICS, WriteKind.CREATE, WriteKind.RENAME)
 
 
@@ -40,7 +41,7 @@ class Writer:
         def delete(sheet: Sheet) -> Outcome:
             row = sheet.find(rid)
             if row is None:
-                return Outcome(key=rid, result=Result.REFUSED, fact=Fact.GONE, record_id=rid)
+                return _gone(sheet, rid, rid)
             sheet.remove(row)
             return Outcome(key=rid, result=Result.APPLIED, record_id=rid)
 
@@ -77,7 +78,7 @@ class Writer:
                 return _invalid(write, self._settings.address_columns[0], str(error))
         row = sheet.find(write.record or "")
         if row is None and write.kind is not WriteKind.CREATE:
-            return _no(write, Fact.GONE, "the row is not there any more")
+            return _gone(sheet, write.key, write.record)
         try:
             cells = self._cells(sheet, write, spec)
         except _Refused as refused:
@@ -90,6 +91,8 @@ class Writer:
         address = (write.address or "").strip()
         if sheet.holder(address) is not None:
             return _no(write, Fact.EXISTS, "a row has this address")
+        if not sheet.is_whole:
+            return _not_now(write, _HIDDEN)
         name = f"o{self._context.rng.getrandbits(48):012x}"
         row = sheet.add(name, address)
         return self._done(sheet, write, row, cells, spec, rid=sheet.name_of_new(name, address))
@@ -163,6 +166,17 @@ class _Refused(Exception):
 
 def _no(write: Write, fact: Fact, message: str) -> Outcome:
     return Outcome(key=write.key, result=Result.REFUSED, record_id=write.record, fact=fact, message=message)
+
+
+def _not_now(write: Write, message: str) -> Outcome:
+    return Outcome(key=write.key, result=Result.FAILED, record_id=write.record, message=message)
+
+
+def _gone(sheet: Sheet, key: str, rid: str | None) -> Outcome:
+    if not sheet.is_whole:
+        return Outcome(key=key, result=Result.FAILED, record_id=rid, message=_HIDDEN)
+    message = "the row is not there any more"
+    return Outcome(key=key, result=Result.REFUSED, record_id=rid, fact=Fact.GONE, message=message)
 
 
 def _invalid(write: Write, column: str, message: str) -> Outcome:

@@ -289,3 +289,32 @@ def test_a_list_scope_compares_cells(tmp_path: Path) -> None:
     spec = ReadSpec(collection="contact", lists={"one": {"remark": "a"}, "both": {"remark": ["a", "b"]}})
     (page,) = list(place.csv.read(spec, None))
     assert [sorted(record.lists) for record in page.records] == [["both", "one"], ["both"]]
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [
+        '1,ann@example.com,Ann,,yes,"a\n2,ben@example.com,Ben,yes,no,b\n',
+        '1,ann@example.com,Ann,,yes,"a\n2,ben@example.com,Ben,yes,no,"b"\n3,cleo@example.com,Cleo,,,c\n',
+        '1,ann@example.com,"Ann,,yes,a\n2,ben@example.com,Ben,yes,no,b\n',
+    ],
+    ids=["to the end", "to the next one", "with cells left over"],
+)
+def test_a_missing_quotation_mark_hides_nobody_behind_it(tmp_path: Path, torn: str) -> None:
+    """Whoever is not in a complete read is taken for deleted, and their opt-out is not seen."""
+    place = Place(tmp_path, HEADER + torn)
+    (page,) = place.pages()
+    assert not page.is_complete
+    assert [fault.record for fault in page.faults] == ["1"]
+    assert "contacts.csv:2 to 3: a quotation mark is missing" in page.faults[0].message
+    new = Write(key="c", kind=WriteKind.CREATE, collection="contact", address="new@example.com")
+    outcomes = place.csv.write([out("2"), new], SPEC)
+    assert [outcome.result for outcome in outcomes] == [Result.FAILED, Result.FAILED], "it may stand behind the mark"
+    assert place.text() == HEADER + torn
+
+
+def test_a_cell_of_several_lines_hides_nobody_and_is_read(tmp_path: Path) -> None:
+    place = Place(tmp_path, HEADER + '1,ann@example.com,"Ann\nLee ""A"" ",,yes,a\n2,ben@example.com,"Be" n,no,no,b\n')
+    (page,) = place.pages()
+    assert page.is_complete
+    assert [record.fields["name"] for record in page.records] == ['Ann\nLee "A" ', "Be n"]
