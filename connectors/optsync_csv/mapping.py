@@ -135,6 +135,14 @@ class Sheet:
             return ": neither an id nor an address"
         return f": {len(row.cells)} cells and {len(self.table.columns)} columns"
 
+    def is_unreadable(self, row: Row, column: str) -> bool:
+        """Whether this cell of a yes/no column says neither."""
+        try:
+            self._flag(row, column)
+        except Unreadable:
+            return True
+        return False
+
     def record(self, row: Row, rid: str, spec: ReadSpec) -> Record:
         """Raises ``Unreadable``."""
         table = self.table

@@ -100,10 +100,22 @@ class Writer:
     def _update(self, sheet: Sheet, write: Write, row: Row, cells: Mapping[str, str], spec: ReadSpec) -> Outcome:
         rid = write.record or ""
         table = sheet.table
+        if reason := self._why_not(sheet, write, row, cells, spec):
+            return _not_now(write, reason)
         if all(self._is_same(table.get(row, column), text, column, spec) for column, text in cells.items()):
             shown = self._shown(sheet, row, rid, spec)
             return Outcome(key=write.key, result=Result.SAME, record_id=rid, record=shown)
         return self._done(sheet, write, row, cells, spec, rid=rid)
+
+    def _why_not(self, sheet: Sheet, write: Write, row: Row, cells: Mapping[str, str], spec: ReadSpec) -> str | None:
+        if write.kind is WriteKind.RENAME:
+            now = next(iter(mapping.addresses(sheet.table, row, self._settings)), "")
+            is_another = write.former is not None and mapping.key(now) != mapping.key(write.former)
+            return "another address has come to be the first one; nothing was overwritten" if is_another else None
+        odd = [] if write.restrictive else [c for c in cells if c in spec.flags | spec.topics]
+        column = next((each for each in odd if sheet.is_unreadable(row, each)), None)
+        # It may well be a no.
+        return column and f"{column} says neither yes nor no, and was left as it is; mend line {row.line}"
 
     def _done(
         self, sheet: Sheet, write: Write, row: Row, cells: Mapping[str, str], spec: ReadSpec, *, rid: str

@@ -318,3 +318,31 @@ def test_a_cell_of_several_lines_hides_nobody_and_is_read(tmp_path: Path) -> Non
     (page,) = place.pages()
     assert page.is_complete
     assert [record.fields["name"] for record in page.records] == ['Ann\nLee "A" ', "Be n"]
+
+
+def test_nobody_is_opted_in_over_a_word_that_nobody_understands(tmp_path: Path) -> None:
+    """It may well be a no."""
+    place = Place(tmp_path, TWO.replace("Ben,no,no", "Ben,never again,not these"))
+    before = place.text()
+    into = replace(out("2"), key="in", fields={"opt_out": False}, restrictive=False)
+    tick = Write(key="t", kind=WriteKind.TOPICS, collection="contact", record="2", topics={"news": True})
+    outcomes = place.csv.write([into, tick], SPEC)
+    assert [one.result for one in outcomes] == [Result.FAILED, Result.FAILED]
+    assert "opt_out" in outcomes[0].message
+    assert place.text() == before
+
+
+def test_a_rename_leaves_an_address_that_somebody_else_has_just_written(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO.replace("ben@", "benjamin@"))
+    rename = Write(
+        key="r",
+        kind=WriteKind.RENAME,
+        collection="contact",
+        record="2",
+        address="new@example.com",
+        former="ben@example.com",
+    )
+    (outcome,) = place.csv.rename([rename], SPEC)
+    assert outcome.result is Result.FAILED
+    (outcome,) = place.csv.rename([replace(rename, former="Benjamin@example.com")], SPEC)
+    assert outcome.result is Result.APPLIED
