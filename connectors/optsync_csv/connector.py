@@ -79,7 +79,7 @@ class Csv:
         """See the contract. The last page's cursor is the file's fingerprint: while that is the same, the next read is
         one empty page, and the rows are not looked at."""
         content = self._store.read()
-        mark = fingerprint(content)
+        mark = fingerprint(content, self._settings)
         start = _row_of(cursor, mark)
         if start is None:
             yield Page(records=(), cursor=cursor, is_last=True, is_full=False)

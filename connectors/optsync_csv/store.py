@@ -8,6 +8,7 @@ import structlog
 import tenacity
 
 from optsync.connect.contract import Context
+from optsync.connect.digests import Digests
 from optsync.errors import SystemUnavailable
 from optsync_csv.disk import Disk
 from optsync_csv.mapping import Sheet
@@ -104,5 +105,6 @@ class Store:
         raise SystemUnavailable(self._context.system, message) from None
 
 
-def fingerprint(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def fingerprint(content: bytes, settings: CsvSettings) -> str:
+    """Of the file and of all else that decides what its rows mean."""
+    return Digests(settings.model_dump(mode="json")).of(hashlib.sha256(content).hexdigest()).hex()

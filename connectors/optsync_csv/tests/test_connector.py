@@ -346,3 +346,12 @@ def test_a_rename_leaves_an_address_that_somebody_else_has_just_written(tmp_path
     assert outcome.result is Result.FAILED
     (outcome,) = place.csv.rename([replace(rename, former="Benjamin@example.com")], SPEC)
     assert outcome.result is Result.APPLIED
+
+
+def test_other_words_for_yes_are_seen_in_a_file_that_did_not_change(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO.replace("Ben,no", "Ben,ja"))
+    (page,) = place.pages()
+    assert [fault.record for fault in page.faults] == ["2"]
+    later = Place(tmp_path, place.text(), yes="ja")
+    (seen,) = later.pages(page.cursor)
+    assert {record.id: record.fields["opt_out"] for record in seen.records} == {"1": None, "2": True}
