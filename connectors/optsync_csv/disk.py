@@ -21,7 +21,8 @@ class Disk:
         return self._path.read_bytes()
 
     def replace(self, content: bytes, *, before: bytes) -> None:
-        """Puts the content in the place of ``before``, at once for every reader; the mode of the file stays.
+        """Puts the content in the place of ``before``, at once for every reader. The mode of the file stays, and its
+        owner and group where the operating system lets us give files away.
 
         Raises:
             ChangedMeanwhile: somebody saved the file since; nothing was written.
@@ -33,6 +34,7 @@ class Disk:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+            _give_to_owner_of(target, name)
             shutil.copymode(target, name)
             # As late as can be: no file system compares and swaps.
             self._compare(target, before)
@@ -46,3 +48,11 @@ class Disk:
     def _compare(target: Path, before: bytes) -> None:
         if target.read_bytes() != before:
             raise ChangedMeanwhile
+
+
+def _give_to_owner_of(target: Path, name: str) -> None:
+    found = target.stat()
+    # One after the other: whoever may not change the owner may belong to the group.
+    for owner, group in ((-1, found.st_gid), (found.st_uid, -1)):
+        with suppress(PermissionError):
+            os.chown(name, owner, group)

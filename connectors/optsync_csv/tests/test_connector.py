@@ -1,5 +1,6 @@
 """What a file has that no other system has: people who save it while we write, sort it, and copy rows."""
 
+import os
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -355,3 +356,12 @@ def test_other_words_for_yes_are_seen_in_a_file_that_did_not_change(tmp_path: Pa
     later = Place(tmp_path, place.text(), yes="ja")
     (seen,) = later.pages(page.cursor)
     assert {record.id: record.fields["opt_out"] for record in seen.records} == {"1": None, "2": True}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_writing_keeps_the_owner_and_the_group(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO)
+    os.chown(place.path, 4711, 4712)
+    place.csv.write([out("1")], SPEC)
+    found = place.path.stat()
+    assert (found.st_uid, found.st_gid) == (4711, 4712)
