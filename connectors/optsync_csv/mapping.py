@@ -75,6 +75,7 @@ class Sheet:
         self._ids = dict(_ids(table, settings))
         self._rows = {rid: table.rows[place] for place, rid in self._ids.items()}
         self._holders: dict[str, Row] = {}
+        self._found_words: dict[tuple[str, bool], str] = {}
         self.is_whole = not any(row.torn_to for row in table.rows)
         """Whether no row can hide others, see :class:`optsync_csv.table.Row`."""
 
@@ -166,10 +167,12 @@ class Sheet:
 
     def word(self, column: str, *, is_yes: bool) -> str:
         """Yes or no as the column says it already."""
-        settings = self._settings
-        cells = (self.table.rows[place].cells[self.table.places[column]].strip() for place in self._ids)
-        found = (text for text in cells if settings.words.get(text.lower()) is is_yes)
-        return next(found, settings.yes if is_yes else settings.no)
+        settings, words = self._settings, self._settings.words
+        if (column, is_yes) not in self._found_words:
+            cells = (self.table.rows[place].cells[self.table.places[column]].strip() for place in self._ids)
+            found = (text for text in cells if words.get(text.lower()) is is_yes)
+            self._found_words[column, is_yes] = next(found, settings.yes if is_yes else settings.no)
+        return self._found_words[column, is_yes]
 
 
 class Unreadable(Exception):

@@ -365,3 +365,21 @@ def test_writing_keeps_the_owner_and_the_group(tmp_path: Path) -> None:
     place.csv.write([out("1")], SPEC)
     found = place.path.stat()
     assert (found.st_uid, found.st_gid) == (4711, 4712)
+
+
+def test_a_column_is_searched_for_its_word_once_however_many_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path, HEADER + "".join(f"{n},p{n}@example.com,,no,,\n" for n in range(50)))
+    looks: list[str] = []
+    words = CsvSettings.words.fget
+    assert words is not None
+
+    def counted(settings: CsvSettings) -> object:
+        looks.append("")
+        return words(settings)
+
+    monkeypatch.setattr(CsvSettings, "words", property(counted))
+    outcomes = place.csv.write([out(str(n)) for n in reversed(range(50))], SPEC)
+    assert {outcome.result for outcome in outcomes} == {Result.APPLIED}
+    assert len(looks) < 10 * 50
