@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import stat
+import threading
 from typing import Any
 
 import pytest
@@ -164,6 +166,27 @@ def test_everybody_has_a_standing_and_never_asked_is_no_answer_of_its_own(desk: 
     }
 
 
+def test_what_is_no_file_takes_the_rows_itself_and_stays_what_it_is(lonely: Desk) -> None:
+    fill(lonely)
+    pipe, real = lonely.folder / "pipe", lonely.folder / "real.csv"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text(encoding="utf-8")))
+    reader.start()
+    assert lonely.optsync("ledger", "export", "--out", str(pipe)).code == 0
+    if pipe.is_fifo():
+        reader.join()
+    assert pipe.is_fifo()
+    assert read[0].count("example.com") == 3
+
+    real.touch()
+    link = lonely.folder / "link.csv"
+    link.symlink_to(real)
+    assert lonely.optsync("ledger", "export", "--out", str(link)).code == 0
+    assert link.is_symlink()
+    assert real.read_text(encoding="utf-8").count("example.com") == 3
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -175,6 +198,7 @@ def test_everybody_has_a_standing_and_never_asked_is_no_answer_of_its_own(desk: 
         (("--standing", "--scope", "acme"), "no purpose or topic 'acme'"),
         (("--standing", "--scope", "acme/service"), "transactional"),
         (("--out", "/nowhere/at/all.csv"), "no such file"),
+        (("--out", ""), "is a directory"),
     ],
 )
 def test_a_wrong_call_is_refused(lonely: Desk, options: tuple[str, ...], words: str) -> None:

@@ -89,29 +89,39 @@ def _require_scope(engine: "Engine", scope: str, *, is_standing: bool) -> None:
 
 @contextmanager
 def _target(out: Path | None) -> Iterator[TextIO]:
-    """The file is there when it is complete, readable for its owner only; standard output gets UTF-8."""
+    """A file is there when it is complete, readable for its owner only; standard output gets UTF-8."""
     if out is None:
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", newline="")
         yield sys.stdout
         return
-    draft = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with _opened(out) as file:
+            yield file
     except OSError as error:
         reason = str(error.strerror or "cannot be written").lower()
     else:
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-                yield file
-            draft.replace(out)
-        except OSError as error:
-            reason = str(error.strerror or "cannot be written").lower()
-        else:
-            return
-        finally:
-            draft.unlink(missing_ok=True)
+        return
     raise ConfigError(f"--out: {out}: {reason}")
+
+
+@contextmanager
+def _opened(out: Path) -> Iterator[TextIO]:
+    """What is no file, such as a pipe or a device, takes the rows itself: a file in its place would take it away."""
+    if out.exists() and not out.is_file():
+        with out.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        return
+    target = out.resolve()  # a link stays a link
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with os.fdopen(
+            os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline=""
+        ) as file:
+            yield file
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> int:
