@@ -97,7 +97,8 @@ class Store:
         Raises:
             CommandRefused: the database was written by a newer optsync.
         """
-        with self._engine.connect() as connection:
+        # Only looked at: whoever just asks something must not wait for somebody else's writing to end.
+        with self._engine.connect() as connection, _begun_to_read(connection):
             before = revisions.revision_of(connection)
             if before == revisions.newest():
                 return
