@@ -1,5 +1,7 @@
 import io
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from optsync.clock import SystemClock
 from tests.cli.desk import ESP, Desk
 
 SCOPE = "acme/marketing"
+OBJECTING = {"kind": "commercial", "basis": "legitimate_interest"}
 
 
 def grant(desk: Desk, email: str, scope: str = SCOPE) -> None:
@@ -89,6 +92,17 @@ def test_bytes_that_are_no_text_spoil_only_their_line(lonely: Desk, tmp_path: Pa
     assert [a["email"] for a in answers][::2] == ["ann@example.com", "bob@example.com"]
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_list_in_another_encoding_says_yes_to_nobody_who_opted_out(lonely: Desk, encoding: str) -> None:
+    lonely.write(brands={"acme": {"purposes": {"marketing": {**OBJECTING, "topics": ["news", "offers", "events"]}}}})
+    lonely.optsync("opt-out", "jürgen@example.com", "--actor", "Eve")
+    file = lonely.folder / "list.txt"
+    file.write_bytes("jürgen@example.com\nbob@example.com\n".encode(encoding))
+    answers = lonely.optsync("may-send", "--file", str(file), "--scope", SCOPE, "--json").json
+    assert [a["may_send"] for a in answers] == [False, True]
+    assert encoding == "utf-16" or "UTF-8" in answers[0]["reason"]
+
+
 def test_a_list_may_come_from_standard_input(lonely: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ann@example.com\n")))
     answers = lonely.optsync("may-send", "--file", "-", "--scope", SCOPE, "--json").json
@@ -116,13 +130,27 @@ def test_a_question_that_cannot_be_answered_is_a_usage_error(lonely: Desk, argum
     assert lonely.optsync("may-send", "--scope", SCOPE, *arguments).code == 2
 
 
-def test_a_missing_database_is_no_permission_for_everybody(lonely: Desk) -> None:
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_a_missing_database_is_no_permission_for_everybody(lonely: Desk, is_empty: bool) -> None:
+    if is_empty:
+        lonely.database.touch()
     purposes = {"marketing": {"basis": "legitimate_interest", "topics": ["news", "offers", "events"]}}
     lonely.write(brands={"acme": {"purposes": purposes}})
     asked = ("may-send", "ann@example.com", "--scope", SCOPE, "--json")
     assert lonely.optsync(*asked).json["may_send"] is False
     lonely.optsync("opt-out", "bob@example.com", "--actor", "Eve")
     assert lonely.optsync(*asked).json["may_send"] is True
+
+
+def test_nobody_who_only_asks_waits_for_somebody_who_writes(lonely: Desk) -> None:
+    lonely.optsync("opt-out", "bob@example.com", "--actor", "Eve")
+    with closing(sqlite3.connect(lonely.database, isolation_level=None)) as writing:
+        writing.execute("BEGIN IMMEDIATE")
+        for command in (("may-send", "bob@example.com", "--scope", SCOPE), ("explain", "bob@example.com"), ("status",)):
+            clock = SystemClock()
+            began = clock.monotonic()
+            assert lonely.optsync(*command).code == 0
+            assert clock.monotonic() - began < 8
 
 
 def test_the_question_costs_no_call_and_leaves_nothing_behind(desk: Desk) -> None:

@@ -106,9 +106,9 @@ class Invocation:
 
 
 def is_blank(config: "Config") -> bool:
-    """Whether the state is a file that is not there yet."""
+    """Whether the state is a file that is not there yet, or one without a single byte."""
     file = config.state.file
-    return file is not None and not file.exists()
+    return file is not None and (not file.exists() or (file.is_file() and file.stat().st_size == 0))
 
 
 def _existing(config: "Config") -> "Store | None":

@@ -3,6 +3,7 @@
 import csv
 import io
 import sys
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -160,6 +161,10 @@ def _normalised(asked: Sequence[str]) -> tuple[dict[str, str], dict[str, tuple[b
     keys: dict[str, str] = {}
     answers: dict[str, tuple[bool, str]] = {}
     for raw in asked:
+        if "\ufffd" in raw:
+            # Normalised it would be a stranger's address, to whom nobody ever said no.
+            answers[raw] = (False, "no e-mail address: it is not in UTF-8; save the list as UTF-8")
+            continue
         try:
             keys[raw] = normalise(raw)
         except InvalidAddress as error:
@@ -207,5 +212,6 @@ def _text(file: Path) -> str:
         reason = str(error.strerror or "cannot be read").lower()
     else:
         # A stray byte spoils the line it is on, which is then no address, and not the whole list.
-        return raw.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
+        encoding = "utf-16" if raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+        return raw.decode(encoding, "replace").replace("\r\n", "\n").replace("\r", "\n")
     raise ConfigError(f"--file: {file}: {reason}")
