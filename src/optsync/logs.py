@@ -13,6 +13,7 @@ from structlog.typing import Processor
 
 from optsync.config.schema import Config
 from optsync.connect.redact import Redactor
+from optsync.errors import ConfigError
 
 Format = Literal["auto", "json", "console"]
 _PLAIN_KEYS = frozenset({"level", "timestamp", "logger"})
@@ -84,7 +85,11 @@ def _catch_libraries(shared: list[Processor], renderer: Processor, threshold: in
 
 
 def redactor_of(config: Config) -> Redactor:
-    """Knows every secret of the configuration; hashes addresses with the first secret key, as long as there is one."""
+    """Knows every secret of the configuration; hashes addresses with the first secret key, as long as there is one.
+
+    Raises:
+        ConfigError: the key file cannot be read.
+    """
     return Redactor(set(_secrets(config)), key=_hash_key(config))
 
 
@@ -94,7 +99,13 @@ def _hash_key(config: Config) -> bytes:
     database = config.state.file
     # Reading only: a command that just looks must not leave a key file behind.
     kept = Path(f"{database}.key") if database else None
-    return kept.read_bytes().strip() if kept and kept.is_file() else b""
+    if kept is None or not kept.is_file():
+        return b""
+    try:
+        return kept.read_bytes().strip()
+    except OSError as error:
+        reason = str(error.strerror).lower()
+    raise ConfigError(f"{kept}: the secret key cannot be read ({reason}); run optsync as the user that made it")
 
 
 def _secrets(config: Config) -> Iterator[str]:

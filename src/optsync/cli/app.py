@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
@@ -137,29 +138,45 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _report(error: BaseException, invocation: Invocation, *, as_json: bool) -> int:
-    failure = describe(error)
+    failure = describe(error, database=invocation.database)
     if invocation.is_verbose and failure.is_bug:
         trace = "".join(traceback.format_exception(error))
         sys.stderr.write(invocation.redactor.all(trace))
-    try:
-        if as_json:
+    with suppress(OSError):
+        if as_json and not failure.is_unwritten:
             sys.stdout.write(invocation.redactor.secrets(failure.to_json()) + "\n")
         else:
             sys.stderr.write(invocation.redactor.secrets(failure.text) + "\n")
-    except BrokenPipeError:
+    try:
+        sys.stdout.flush()
+    except OSError:
         _quiet_pipe()
     return failure.exit_code
 
 
 def _quiet_pipe() -> int:
-    """Whoever read our output has read enough; the interpreter must not complain about it at its end."""
+    """Whoever read our output has read enough, or takes no more; the interpreter must not complain about it at its
+    end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return STOPPED
+
+
+def _open_streams() -> None:
+    """A service may start us with its streams closed; what is opened next would then be taken for one of them."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 def main() -> None:
     """The entry point of ``optsync``."""
     collect_rarely()
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A terminal that knows no arrows shows a question mark instead of a fault.

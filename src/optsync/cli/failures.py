@@ -3,7 +3,7 @@
 import json
 import re
 import sqlite3
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import typer
@@ -24,6 +24,7 @@ from optsync.state.store import is_lock_timeout
 STOPPED = 130
 _PASSWORD = re.compile(r"(://[^\s:/@]*:)\S*@")
 """Of a URL that stands where none is expected."""
+_DAMAGED = ("malformed", "is not a database")
 _NAMES: dict[type[OptsyncError], str] = {
     ConfigError: "configuration",
     CommandRefused: "refused",
@@ -43,13 +44,15 @@ class Failure:
     text: str
     document: dict[str, Any]
     is_bug: bool = False
+    is_unwritten: bool = False
+    """Standard output takes nothing more."""
 
     def to_json(self) -> str:
         return json.dumps(self.document, indent=2, ensure_ascii=False)
 
 
-def describe(error: BaseException) -> Failure:
-    """Every error has an answer; what is none of ours is a bug and says so."""
+def describe(error: BaseException, *, database: str | None = None) -> Failure:
+    """Every error has an answer; what is none of ours is a bug and says so. ``database``: which one is worked on."""
     if isinstance(error, ConfigError) and error.faults:
         count = len(error.faults)
         summary = f"{count} fault{'s' if count > 1 else ''} in the configuration; nothing was started"
@@ -59,7 +62,14 @@ def describe(error: BaseException) -> Failure:
         name = next((n for kind, n in _NAMES.items() if isinstance(error, kind)), "failed")
         return _failure(error.exit_code, name, str(error))
     if isinstance(error, SQLAlchemyError | sqlite3.Error):
-        return database_failure(error)
+        return database_failure(error, database)
+    return _of_others(error)
+
+
+def _of_others(error: BaseException) -> Failure:
+    """What the machine, the person at the keyboard and the command line's parser raise; else a bug."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return _refused_by_the_machine(error)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return _failure(STOPPED, "stopped", "stopped; what was not done yet is done by the next run")
     message = getattr(error, "format_message", None)
@@ -77,16 +87,30 @@ def _usage(error: BaseException, message: str) -> str:
     return f"{message.rstrip()}\nTry: {path} --help" if "\n" not in message.strip() else message.rstrip()
 
 
-def database_failure(error: BaseException) -> Failure:
+def _refused_by_the_machine(error: OSError) -> Failure:
+    """A file that may not be read, a disk that is full."""
+    reason = str(error.strerror or "cannot be used").lower()
+    if error.filename is not None:
+        return _failure(1, "failed", f"{error.filename}: {reason}; optsync stopped there, what was done before stays")
+    text = f"the answer cannot be written: {reason}; what the command did stays done"
+    return replace(_failure(1, "failed", text), is_unwritten=True)
+
+
+def database_failure(error: BaseException, database: str | None = None) -> Failure:
     """What a database raised, told as of ``state.url``."""
     # The whole message would repeat the statement with its values.
-    cause = str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
+    cause = error if isinstance(error, sqlite3.Error) else getattr(error, "orig", None) or type(error).__name__
+    cause = str(cause).strip().partition("\n")[0]
     if is_lock_timeout(error):
         return _failure(1, "locked", "the state database is locked by another process; try again when it is done")
     if getattr(error, "connection_invalidated", False):
         text = f"state.url: the state database ended the connection ({cause}); nothing is lost, the next run goes on"
         return _failure(2, "configuration", text)
-    text = f"state.url: the state database cannot be used ({cause}); check its place, its rights and the free space"
+    hint = "check its place, its rights and the free space"
+    if any(word in cause for word in _DAMAGED):
+        hint = "it is damaged, or no database: check its place, or stop the daemon and put a backup there"
+    name = f" {database}" if database else ""
+    text = f"state.url: the state database{name} cannot be used ({cause}); {hint}"
     return _failure(2, "configuration", text)
 
 

@@ -30,6 +30,8 @@ class Invocation:
     is_verbose: bool = False
     is_daemon: bool = False
     redactor: Redactor = field(default_factory=Redactor)
+    database: str | None = None
+    """The place of the state, without a password; known when the configuration is read."""
 
     def load(self) -> "Config":
         """The configuration; logs are set up by it.
@@ -37,10 +39,12 @@ class Invocation:
         Raises:
             ConfigError: with every fault.
         """
+        from optsync.config.database_url import shown
         from optsync.config.load import load
         from optsync.logs import redactor_of
 
         config = load(self.config_path)
+        self.database = str(config.state.file or shown(config.state))
         self.redactor = redactor_of(config)
         self.set_up_logs(config.log.level, config.log.format)
         return config

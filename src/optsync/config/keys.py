@@ -146,8 +146,12 @@ def _make(file: Path) -> None:
 
 
 def _write(file: Path, key: bytes) -> None:
-    """A new file, for its owner only."""
+    """A new file, for its owner only; none is left where it cannot be written."""
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
-        handle.write(key)
-        handle.flush()
-        os.fsync(handle.fileno())
+        try:
+            handle.write(key)
+            handle.flush()
+            os.fsync(handle.fileno())
+        except OSError:
+            file.unlink(missing_ok=True)
+            raise

@@ -11,17 +11,31 @@ from dotenv import dotenv_values
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError
 
 from optsync.config.places import Document, Path
-from optsync.errors import Fault
+from optsync.errors import ConfigError, Fault
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\})?")
 _NESTED = "__"
 
 
 def variables(file: FilePath, env: Mapping[str, str] | None) -> dict[str, str]:
-    """The ``.env`` beside the file, and over it the environment (the process's own if None)."""
-    written = dotenv_values(file.parent / ".env", interpolate=False)
+    """The ``.env`` beside the file, and over it the environment (the process's own if None).
+
+    Raises:
+        ConfigError: there is one that cannot be read.
+    """
+    written = _written(file.parent / ".env")
     known = {name: value for name, value in written.items() if value is not None}
     return {**known, **(os.environ if env is None else env)}
+
+
+def _written(file: FilePath) -> Mapping[str, str | None]:
+    try:
+        return dotenv_values(file, interpolate=False)
+    except UnicodeDecodeError:
+        found, expected = "bytes that are no UTF-8", "a text file in UTF-8"
+    except OSError as error:
+        found, expected = str(error.strerror or "no file").lower(), "a file that optsync may read, or none"
+    raise ConfigError([Fault(file=str(file), line=None, key="(file)", found=found, expected=expected)])
 
 
 def expand(document: Document, known: Mapping[str, str]) -> None:

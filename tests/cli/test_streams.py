@@ -1,0 +1,122 @@
+"""Where answers go, and files that the machine does not hand out: a sentence each time, never a trace."""
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.desk import Desk
+
+FULL = Path("/dev/full")
+
+
+def started(desk: Desk, *arguments: str, before: Callable[[], object] | None = None, **streams: Any) -> tuple[int, str]:
+    """A process of its own: exit code, and what it printed on the streams that were not given."""
+    command = [sys.executable, "-m", "optsync.cli.app", "-c", str(desk.path), *arguments]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+    done = subprocess.run(command, env=environment, check=False, text=True, timeout=60, preexec_fn=before, **given)
+    return done.returncode, (done.stdout or "") + (done.stderr or "")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_an_answer_that_finds_no_room_is_one_sentence(lonely: Desk, options: list[str]) -> None:
+    with FULL.open("w") as full:
+        code, said = started(lonely, "status", *options, stdout=full)
+    assert code == 1
+    assert said == "the answer cannot be written: no space left on device; what the command did stays done\n"
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_stream_that_is_closed_takes_no_answer_and_stops_nothing(lonely: Desk, closed: int) -> None:
+    wish = ("opt-out", "ann1@example.com", "--actor", "Eve", "--json")
+    code, said = started(lonely, *wish, before=lambda: os.close(closed))
+    assert code == 0
+    assert "Traceback" not in said
+    assert lonely.optsync("explain", "ann1@example.com", "--json").json["scopes"]["acme/marketing"]["standing"] == "out"
+
+
+def test_a_reader_that_has_read_enough_is_no_fault(lonely: Desk) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    _, said = started(lonely, "schema", stdout=writing)
+    os.close(writing)
+    assert said == ""
+
+
+def test_a_backup_that_finds_no_room_leaves_nothing_behind(lonely: Desk) -> None:
+    del lonely.document["secret_keys"]
+    lonely.write()
+    lonely.optsync("opt-out", "ann1@example.com", "--actor", "Eve")
+    folder = lonely.folder / "backups"
+    folder.mkdir()
+
+    def no_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
+
+    code, said = started(lonely, "db", "backup", str(folder), before=no_room)
+    assert code == 2
+    assert "file too large" in said.lower()
+    assert list(folder.iterdir()) == []
+
+
+class Forbidden:
+    """Makes reading one file fail, as it does for another user (tests may run as root, who may read everything)."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+        read = Path.read_bytes
+
+        def refused(path: Path) -> bytes:
+            if path == file:
+                raise PermissionError(13, "Permission denied", str(path))
+            return read(path)
+
+        monkeypatch.setattr(Path, "read_bytes", refused)
+
+
+@pytest.mark.parametrize(
+    "command", [("status",), ("sync",), ("may-send", "a@example.com", "--scope", "acme/marketing")]
+)
+def test_a_key_that_may_not_be_read_is_named_with_the_way_out(
+    lonely: Desk, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    del lonely.document["secret_keys"]
+    lonely.write()
+    lonely.optsync("opt-out", "ann1@example.com", "--actor", "Eve")
+    key = lonely.folder / "optsync.db.key"
+    Forbidden(monkeypatch, key)
+    answer = lonely.optsync(*command)
+    assert answer.code == 2
+    assert answer.err.startswith(f"{key}: the secret key cannot be read (permission denied)")
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"A=\xff\n", "no UTF-8"), (None, "permission denied")])
+def test_variables_that_cannot_be_read_are_a_fault_of_the_configuration(
+    lonely: Desk, monkeypatch: pytest.MonkeyPatch, content: bytes | None, words: str
+) -> None:
+    (lonely.folder / ".env").write_bytes(content or b"A=1\n")
+    if content is None:
+
+        def refused(*_: object, **__: object) -> None:
+            raise PermissionError(13, "Permission denied", ".env")
+
+        monkeypatch.setattr("optsync.config.variables.dotenv_values", refused)
+    answer = lonely.optsync("status", "--json")
+    assert answer.code == 2
+    (fault,) = answer.json["faults"]
+    assert fault["file"].endswith(".env")
+    assert words in fault["found"]
+
+
+def test_a_database_that_cannot_be_used_is_named_and_so_is_what_ails_it(lonely: Desk) -> None:
+    lonely.database.write_bytes(b"this is a letter to my aunt" * 100)
+    for command in ("status", "plan", "sync"):
+        answer = lonely.optsync(command)
+        assert answer.code == 2
+        assert f"{lonely.database} cannot be used (file is not a database); it is damaged, or no database" in answer.err
