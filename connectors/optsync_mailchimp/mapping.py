@@ -116,7 +116,8 @@ class Members:
             reason=reason,
             opted_in_at=parse_time(member.get("timestamp_opt")),
             topics={name: _ticked(interests, topic_id) for name, topic_id in self._topics},
-            fields={tag: read_value(merge_fields.get(tag)) for tag in self._fields},
+            # A member shows every field of the audience: one that is left out is gone there, and not emptied.
+            fields={tag: read_value(merge_fields[tag]) for tag in self._fields if tag in merge_fields},
             created_at=parse_time(member.get("timestamp_signup")),
             modified_at=parse_time(member.get("last_changed")),
             word=word,

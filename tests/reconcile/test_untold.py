@@ -55,6 +55,16 @@ def test_of_who_is_not_there_no_topic_is_known(status: Status) -> None:
     assert status in IS_NOT_THERE
 
 
+@pytest.mark.parametrize("status", [None, *THERE, Status.ABSENT, Status.ARCHIVED])
+def test_a_field_that_is_not_told_is_as_it_was(status: Status | None) -> None:
+    now = replace(record(status), fields={"CITY": None, "PLAN": "Gold"})
+    before = replace(record(status), fields={"CITY": "Riga", "PLAN": "Silver", "AGE": 7, "FORMER": "x"})
+    asked = {"CITY", "PLAN", "AGE", "NEVER_SEEN"}
+
+    shown = with_untold(now, before, asked=asked)
+    assert shown == replace(now, fields={"CITY": None, "PLAN": "Gold", "AGE": 7})
+
+
 # what a tick is worth then
 
 

@@ -1,4 +1,4 @@
-"""Somebody deletes a field of the CRM: what nobody shows any more is no wish, and a write into nowhere is not done."""
+"""Somebody deletes a field: what nobody shows any more is no wish and no blank, and a write into nowhere is not done."""
 
 from collections.abc import Callable
 
@@ -57,3 +57,21 @@ def test_an_opt_out_that_a_deleted_field_does_not_take_is_not_told_as_done(world
     assert w.crm_shows(ANN)["opt_out"] is True
     assert w.crm_shows(BEA)["opt_out"] is False
     w.settle()
+
+
+def test_a_field_that_is_deleted_at_the_platform_empties_nothing_in_the_crm(world: Make) -> None:
+    fields = [{"crm": "UF_CRM_CITY", "esp": "CITY", "blank": "clear"}, {"crm": "LAST_NAME", "esp": "LNAME"}]
+    w = world(person(1), person(2), changes={"fields": fields})
+    w.settle()
+    tags = w.esp.audience.merge_fields  # type: ignore[attr-defined]
+    del tags[next(number for number, field in tags.items() if field.tag == "CITY")]
+    w.engine = w.compose()
+    w.esp.act("set_field", email=ANN, field="last_name", value="Larsen")
+    w.sync(full=True)
+
+    assert w.crm_shows(ANN)["fields"]["last_name"] == "Larsen"
+    assert [w.crm_shows(email)["fields"]["city"] for email in (ANN, BEA)] == ["Riga", "Riga"]
+    w.esp.act("unsubscribe", email=BEA)
+    w.settle()
+    assert w.crm_shows(BEA)["opt_out"] is True
+    assert w.crm_shows(BEA)["fields"]["city"] == "Riga"

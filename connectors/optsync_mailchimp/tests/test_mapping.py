@@ -54,6 +54,12 @@ def test_a_member_becomes_a_record_with_exactly_the_parts_asked_for() -> None:
     assert record.modified_at == datetime(2021, 11, 23, 22, 52, 1, tzinfo=UTC)
 
 
+def test_a_field_that_the_audience_does_not_have_is_not_told_and_an_empty_one_is() -> None:
+    record = Members(_SPEC, {}).record({**_MEMBER, "merge_fields": {"FNAME": ""}})
+
+    assert record.fields == {"FNAME": None}
+
+
 @pytest.mark.parametrize(
     ("word", "status"),
     [

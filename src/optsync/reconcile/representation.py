@@ -1,6 +1,6 @@
 """How one collection of one system represents a scope: flags, a status, topics, proof."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from optsync.model.contact_point import same_mailbox
@@ -80,14 +80,17 @@ def topic_shown(record: Record, name: str) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def with_untold(record: Record, before: Record) -> Record:
-    """The reading of an e-mail platform's record with the topics that it did not tell, as they were: their group was
-    renamed or deleted there, and nobody has said anything about them. Of who is not there nothing is known."""
-    if record.status in IS_NOT_THERE:
-        return record
+def with_untold(record: Record, before: Record, *, asked: Collection[str] = ()) -> Record:
+    """The reading of an e-mail platform's record with what it did not tell, as it was: a group or a field was renamed
+    or deleted there, and nobody has said or emptied anything. ``asked``: the fields that it was to tell. Of the topics
+    of who is not there nothing is known."""
     untold = {name for name, wanted in record.topics.items() if wanted is None}
-    known = {name: was for name, was in before.topics.items() if name in untold and was is not None}
-    return replace(record, topics={**record.topics, **known}) if known else record
+    wishes = {name: was for name, was in before.topics.items() if name in untold and was is not None}
+    values = {name: before.fields[name] for name in asked if name in before.fields and name not in record.fields}
+    if record.status in IS_NOT_THERE:
+        wishes = {}
+    known = replace(record, topics={**record.topics, **wishes}, fields={**record.fields, **values})
+    return known if wishes or values else record
 
 
 def overlay(

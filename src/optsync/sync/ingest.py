@@ -157,7 +157,8 @@ class Ingest:
         if old is not None and self._now.keeps_lists and not record.lists and old.record.lists:
             record = replace(record, lists=old.record.lists)
         if old is not None and self._binding.side is Side.ESP:
-            record = with_known(with_untold(record, old.record), old.record)
+            told = with_untold(record, old.record, asked=self._binding.spec.fields)
+            record = with_known(told, old.record)
         self._look_for_hidden(record, old)
         if old is not None and self._is_as_it_was(record, old):
             return None
