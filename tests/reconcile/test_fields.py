@@ -276,3 +276,30 @@ def test_a_difference_that_nobody_changed_stays_as_it_was_agreed() -> None:
     agreed = Agreed("b", "a")
 
     assert merge(FieldRule(crm="NAME", esp="FNAME"), {"NAME": "b"}, {"FNAME": "a"}, agreed) == Verdict(agreed=agreed)
+
+
+@pytest.mark.parametrize(
+    ("side", "names", "is_read"),
+    [
+        (Side.CRM, {"CITY"}, True),
+        (Side.CRM, {"PLAN"}, False),
+        (Side.CRM, set(), False),
+        (Side.ESP, {"TOWN"}, True),
+        (Side.ESP, {"CITY"}, False),
+    ],
+)
+def test_a_rule_reads_its_own_fields(side: Side, names: set[str], is_read: bool) -> None:
+    assert FieldRule(crm="CITY", esp="TOWN").reads(side, names) is is_read
+
+
+def test_a_rule_reads_only_what_it_copies_from() -> None:
+    assert not FieldRule(crm="CITY", esp="TOWN", to_esp=False).reads(Side.CRM, {"CITY"})
+    assert not FieldRule(crm="CITY", esp="TOWN", to_crm=False).reads(Side.ESP, {"TOWN"})
+
+
+def test_a_rule_that_joins_fields_may_read_any() -> None:
+    joins = FieldRule(crm="NAME", esp="FULL", to_crm=False, transform=chain([("join", {"with": ["LAST_NAME"]})]))
+
+    assert joins.reads(Side.CRM, {"LAST_NAME"})
+    assert not joins.reads(Side.CRM, set())
+    assert not joins.reads(Side.ESP, {"FULL"})

@@ -1,4 +1,4 @@
-"""Somebody deletes a field: what nobody shows any more is no wish and no blank, and a write into nowhere is not done."""
+"""Somebody deletes a field: what nobody shows any more is no wish and no blank, and nothing is written into it."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
 """Three-way merge of mapped fields: what each side shows now against what both last agreed on."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -35,6 +35,12 @@ class FieldRule:
     @property
     def key(self) -> str:
         return f"{self.crm}={self.esp}"
+
+    def reads(self, side: Side, names: Collection[str]) -> bool:
+        """Whether what it copies from that side may depend on one of these fields there."""
+        if side is Side.ESP:
+            return self.to_crm and self.esp in names
+        return self.to_esp and (self.crm in names or (bool(names) and self.transform.reads_others))
 
     def remembered(self, crm: Mapping[str, Value]) -> Value:
         """What ``Agreed.crm`` keeps of the CRM's values: the mapped field, or, where the transform reads other

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from optsync.model.change import WriteKind
 from optsync.model.record import Record, Value
+from optsync.reconcile.policy import SyncPolicy
 from optsync.state.changes import Change, Settled
 from optsync.state.issues import NewIssue
 from optsync.state.unit import Unit
 from optsync.state.unsure import Unsure
 from optsync.sync.agreements import Agreements
 from optsync.sync.asking import end_requests
+from optsync.sync.binding import SourceBinding
 
 
 @dataclass(slots=True, kw_only=True)
@@ -19,8 +22,9 @@ class Effects:
     what the system made of the values of a change; ``shown`` and ``gone``: what records show with our
     write in them, by key; ``certain``: records about which nothing is unsure any more; ``in_doubt``: what an earlier
     write of a record leaves unsure; ``missing``: those that the system does not have; ``again``: points to look at
-    again; ``hidden``: records that may hide an opt-out now, and since when; ``unsent`` and ``refused``: requests that
-    never left, and those that were refused, with the reason."""
+    again; ``elsewhere``: by sync, those at which a written value is to be copied on; ``hidden``: records that may hide
+    an opt-out now, and since when; ``unsent`` and ``refused``: requests that never left, and those that were refused,
+    with the reason."""
 
     sync: str
     agreements: Agreements
@@ -33,10 +37,21 @@ class Effects:
     in_doubt: dict[int, Unsure] = field(default_factory=dict)
     missing: list[int] = field(default_factory=list)
     again: set[int] = field(default_factory=set)
+    elsewhere: dict[str, set[int]] = field(default_factory=dict)
     hidden: dict[int, datetime | None] = field(default_factory=dict)
     unsent: list[Change] = field(default_factory=list)
     refused: list[tuple[Change, str]] = field(default_factory=list)
     issues: list[NewIssue] = field(default_factory=list)
+
+    def pass_on(self, change: Change, binding: SourceBinding, policies: Mapping[str, SyncPolicy]) -> None:
+        """What was written is nobody's news when it is read again, but it is to every rule that copies it from there,
+        except to the one that wrote it; and a new record is to every other sync."""
+        names, is_new = change.write["fields"].keys(), change.write["kind"] == WriteKind.CREATE
+        for sync in binding.syncs:
+            is_own = sync == change.sync
+            rules = [rule for rule in policies[sync].fields if not is_own or rule.key not in change.write["agreed"]]
+            if any(rule.reads(binding.side, names) for rule in rules) or (is_new and not is_own):
+                self.elsewhere.setdefault(sync, set()).add(change.point_id)
 
     def store(self, unit: Unit, source_id: int, *, at: datetime, run: str) -> None:
         """Stores all of it; the records are of that source."""
@@ -53,3 +68,5 @@ class Effects:
         end_requests(unit, self.unsent, self.refused, at=at, run=run)
         unit.issues.open_all(self.issues, run=run)
         unit.points.mark([self.sync], self.again)
+        for sync, points in self.elsewhere.items():
+            unit.points.mark([sync], points)

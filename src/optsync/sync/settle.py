@@ -120,6 +120,7 @@ class Settler:
             self._receipt(unit, effects, change, outcome, old)
         made = None if old else key
         effects.settled.append(Settled(id=change.id, state=state, record_id=made, message=outcome.message or None))
+        effects.pass_on(change, self._binding, self._engine.bound.policies)
         if kept := kept_otherwise(change, outcome):
             effects.kept.append((change, kept))
         if change.before.get("status") == Status.ARCHIVED:
