@@ -157,7 +157,8 @@ CONFLICT = Question(
     record=1,
     point=1,
     field="NAME",
-    message="both sides changed this field and differ; the sync asks for review: make both equal",
+    message="both sides changed this field and differ; the sync asks for review: make both equal, "
+    "or dismiss this to leave them as they are",
     values={"crm": "b", "esp": "c"},
 )
 

@@ -200,6 +200,40 @@ def test_a_value_that_the_vendor_cuts_closes_when_it_fits(world: Make) -> None:
     assert kinds(w) == []
 
 
+def test_an_edit_beyond_what_the_vendor_has_room_for_is_no_value_that_it_did_not_store(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    for text in ("Riga" * 100, "Riga" * 101):
+        w.crm.act("set_field", email=ANN, field="city", value=text)
+        w.sync()
+
+    assert kinds(w) == []
+    assert w.crm_shows(ANN)["fields"]["city"] == "Riga" * 101
+
+
+def test_a_conflict_that_was_dismissed_leaves_both_as_they_are_until_one_side_changes(world: Make) -> None:
+    w = reviewed(world)
+    w.crm.act("set_field", email=ANN, field="city", value="Tartu")
+    w.esp.act("set_field", email=ANN, field="city", value="Narva")
+    w.crm.act("set_field", email=ANN, field="last_name", value="Larsen")
+    w.sync()
+    (asked,) = issues(w)
+    w.crm.act("set_field", email=ANN, field="first_name", value="Anna")
+    dismiss(w.engine, [asked.id], actor="Eve")
+    w.settle()
+    assert (w.crm_shows(ANN)["fields"]["city"], w.esp_shows(ANN)["fields"]["city"]) == ("Tartu", "Narva")
+    assert w.esp_shows(ANN)["fields"]["first_name"] == "Anna"
+
+    w.esp.act("set_field", email=ANN, field="city", value="Oslo")
+    w.settle()
+    assert w.crm_shows(ANN)["fields"]["city"] == "Oslo"
+
+    w.crm.act("set_field", email=ANN, field="city", value="Riga")
+    w.esp.act("set_field", email=ANN, field="city", value="Parnu")
+    w.settle()
+    assert kinds(w) == ["field_conflict"]
+
+
 def test_a_dismissed_issue_stays_quiet_and_keeps_who_said_so(world: Make) -> None:
     w = world(person(1), person(2))
     w.sync()

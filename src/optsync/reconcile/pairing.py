@@ -126,7 +126,8 @@ def _field_intent(
 
 
 _QUESTIONS = {
-    "field_conflict": "both sides changed this field and differ; the sync asks for review: make both equal",
+    "field_conflict": "both sides changed this field and differ; the sync asks for review: make both equal, "
+    "or dismiss this to leave them as they are",
     "oscillation": "this value keeps bouncing between two forms: something on each side takes the other's back; it is "
     "frozen until both sides show the same",
 }

@@ -6,9 +6,9 @@ from dataclasses import replace
 import structlog
 
 from optsync.errors import CommandRefused
-from optsync.model.link import Link
+from optsync.model.link import Agreed, Link
 from optsync.model.record import Record, Side
-from optsync.reconcile.fields import FieldRule, reopened
+from optsync.reconcile.fields import FieldRule, merge, reopened
 from optsync.state.issues import Issue
 from optsync.state.plans import REJECTED
 from optsync.state.unit import Unit
@@ -18,6 +18,7 @@ from optsync.sync.reject import ISSUE as REJECTION
 
 _log = structlog.get_logger(__name__)
 BY_HAND = "tried again by hand"
+ACCEPTED = "the difference was accepted by hand"
 _OF_A_VALUE = frozenset({"quarantined_field", "field_not_kept"})
 
 
@@ -55,8 +56,8 @@ def retry_all(engine: Engine) -> int:
 
 
 def dismiss(engine: Engine, numbers: Sequence[int], *, actor: str) -> list[Issue]:
-    """Keeps the issues quiet: the same matter opens no new one, and what was refused is not tried again. All of them
-    or none.
+    """Keeps the issues quiet: the same matter opens no new one, and what was refused is not tried again. A conflict is
+    decided by it: both sides stay as they are until one of them changes. All of them or none.
 
     Raises:
         CommandRefused: there is no such issue, it is closed, or nobody answers for it.
@@ -68,6 +69,9 @@ def dismiss(engine: Engine, numbers: Sequence[int], *, actor: str) -> list[Issue
             issue = _require(unit, issue_id)
             _require_open(issue)
             unit.issues.dismiss(issue.id, actor=actor.strip())
+            if issue.kind == "field_conflict":
+                _accept(engine, unit, issue)
+                unit.issues.set_state(issue.id, "resolved", reason=ACCEPTED)
         return [_require(unit, issue_id) for issue_id in dict.fromkeys(numbers)]
 
 
@@ -91,6 +95,31 @@ def _retry(engine: Engine, unit: Unit, issue: Issue) -> None:
     _log.info("issue retried", issue=issue.id, kind=issue.kind)
 
 
+def _accept(engine: Engine, unit: Unit, issue: Issue) -> None:
+    """The two values are what both sides agreed on last: each of them, from now on, is no edit."""
+    policy = engine.bound.policies.get(issue.sync or "")
+    if policy is None or issue.point_id is None:
+        return
+    records, links = _linked(unit, policy.name, issue.point_id)
+    for rule in policy.fields if issue.system == policy.crm_system else ():
+        if rule.crm == issue.field:
+            links = [_accepted(link, rule, records) for link in links]
+    unit.links.save(policy.name, links)
+
+
+def _accepted(link: Link, rule: FieldRule, records: dict[int, Record]) -> Link:
+    crm, esp = records[link.crm].fields, records[link.esp].fields
+    if not merge(rule, crm, esp, link.agreed.get(rule.key)).is_conflict:
+        return link
+    return replace(link, agreed={**link.agreed, rule.key: Agreed(rule.remembered(crm), esp.get(rule.esp))})
+
+
+def _linked(unit: Unit, sync: str, point: int) -> tuple[dict[int, Record], list[Link]]:
+    """The records that hold the point, by key, and how they are joined with each other."""
+    records = {o.key: o.record for o in unit.records.load(unit.records.holding([point]))}
+    return records, [link for link in unit.links.of(sync, records).values() if link.crm in records]
+
+
 def _offer_again(engine: Engine, unit: Unit, issue: Issue) -> None:
     """A value that was set aside is remembered as an accepted difference, and one that keeps bouncing as frozen: both
     would stay so."""
@@ -99,9 +128,7 @@ def _offer_again(engine: Engine, unit: Unit, issue: Issue) -> None:
         return
     side = Side.ESP if issue.system == policy.esp_system else Side.CRM
     rules = [r for r in policy.fields if issue.field == (r.esp if side is Side.ESP else r.crm)]
-    observed = unit.records.load(unit.records.holding([issue.point_id]))
-    records = {o.key: o.record for o in observed}
-    links = [link for link in unit.links.of(policy.name, records).values() if link.crm in records]
+    records, links = _linked(unit, policy.name, issue.point_id)
     for rule in rules:
         links = [_reopened(link, rule, records, side, issue.kind) for link in links]
     unit.links.save(policy.name, links)

@@ -9,7 +9,7 @@ from optsync.model.change import ChangeKind, Outcome, WriteKind
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.record import BY_THEMSELF, Record, Status, Value
 from optsync.reconcile.representation import overlay, with_address
-from optsync.reconcile.transforms import same
+from optsync.reconcile.transforms import canonical, same
 from optsync.state.changes import Change
 from optsync.state.unsure import Unsure
 
@@ -61,6 +61,13 @@ def kept(outcome: Outcome, name: str, sent: Any) -> Value:
     if outcome.record is not None and name in outcome.record.fields:
         return outcome.record.fields[name]
     return plain(sent)
+
+
+def is_kept(shown: Value, sent: Value) -> bool:
+    """Whether the vendor stored the value, or the beginning of a text for all of which it has no room."""
+    one, other = canonical(shown), canonical(sent)
+    is_beginning = isinstance(one, str) and isinstance(other, str) and other.startswith(one)
+    return is_beginning or same(shown, sent)
 
 
 def plain(value: Any) -> Value:

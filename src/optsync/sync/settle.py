@@ -23,7 +23,7 @@ from optsync.sync.creating import store_created
 from optsync.sync.effects import Effects
 from optsync.sync.engine import Engine
 from optsync.sync.forgotten import quiet
-from optsync.sync.receipts import doubt, kept, kept_otherwise, plain, receipt, usable
+from optsync.sync.receipts import doubt, is_kept, kept, kept_otherwise, plain, receipt, usable
 from optsync.sync.refusals import AGAIN, NOT_AGAIN, NOT_MAILED_ANYWAY, RETRIED_BY_ITSELF, WHAT_HELPS
 from optsync.sync.renaming import renamed
 from optsync.sync.waiting import may_wait
@@ -175,7 +175,7 @@ class Settler:
 
     def _warn_if_dropped(self, effects: Effects, change: Change, name: str, shown: Value) -> None:
         sent, before = plain(change.after.get(name)), plain(change.before.get(name))
-        if same(shown, sent) or not same(shown, before) or change.record is None:
+        if is_kept(shown, sent) or not same(shown, before) or change.record is None:
             return
         self._open(
             effects,

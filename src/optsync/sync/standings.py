@@ -249,7 +249,7 @@ class _Batch:
             Cause.REFUSED: "refused: and not tried again",
             Cause.STAYS: f"opt_out.{way}: false",
             Cause.FROZEN: "frozen: the value kept bouncing",
-            Cause.REVIEW: "review: a person must make both equal",
+            Cause.REVIEW: "review: a person must make both equal, or dismiss the issue",
             Cause.DIRECTION: "direction: the field goes one way",
             Cause.BLANK: "blank: a blank value overwrites nothing",
             Cause.ACCEPTED: "accepted: the difference stays until one side changes",
