@@ -241,6 +241,13 @@ def test_a_status_that_is_about_to_change_is_told_once() -> None:
     assert [(m.seen.key, m.cause) for m in stays] == [(1, Cause.STAYS)]
 
 
+def test_what_is_about_to_change_by_an_older_word_does_not_stay() -> None:
+    said = {1: [out(70), out(50, system="mc")]}
+    found = around(contact(1, fields={"IN": True}), member(2, status=Status.OUT), said=said)
+
+    assert [(m.seen.key, m.cause) for m in found_at(found, policy(outs_to_crm=False))] == [(1, Cause.PLANNED)]
+
+
 def test_who_was_refused_because_they_left_must_confirm() -> None:
     found = around(
         contact(1, fields=SUBSCRIBED),

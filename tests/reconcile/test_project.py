@@ -117,6 +117,19 @@ def test_an_out_stays_where_it_was_said_only_if_its_way_is_closed(
         assert {i.record for i in intents if i.kind is kind} == expected
 
 
+@pytest.mark.parametrize(("scope", "kind"), [("acme/news", ChangeKind.OPT_OUT), (OFFERS, ChangeKind.TOPIC)])
+def test_an_out_that_stays_where_it_was_said_leaves_the_word_to_an_older_one(scope: str, kind: ChangeKind) -> None:
+    stays, travels = out(50, system="mc", scope=scope), out(70, scope=scope)
+    ticked = {"T_OFFERS": True}
+    found = around(contact(1, (1, 2), topics=ticked), member(2, (2,)), said={1: [stays], 2: [stays, travels]})
+    alone = around(contact(1, topics=ticked), said={1: [travels, stays]})
+
+    for seen, point in ((found, 2), (alone, 1)):
+        told = [(i.point, i.causes) for i in shown_by(seen, outs_to_crm=False) if i.kind is kind]
+        assert told == [(point, (travels.uid,))]
+    assert [i.causes for i in shown_by(alone) if i.kind is kind] == [(stays.uid,)]
+
+
 # what is left alone
 
 

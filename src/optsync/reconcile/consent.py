@@ -32,10 +32,12 @@ class Wish(StrEnum):
 
 @quick_dataclass(frozen=True, slots=True)
 class Standing:
-    """``decided_by`` is the newest unbeaten out, else the newest grant, else the open request."""
+    """``decided_by`` is the newest unbeaten out, else the newest grant, else the open request. ``outs``: all unbeaten
+    ones, the newest last."""
 
     wish: Wish
     decided_by: Statement | None = None
+    outs: tuple[Statement, ...] = ()
 
 
 _NOTHING_SAID = Standing(Wish.UNKNOWN)
@@ -81,7 +83,7 @@ def standing_of(
     grants = [s for s in said if s.kind is StatementKind.GRANT]
     unbeaten = [o for o in said if o.kind in _OUTS and not any(beats(g, o, tolerance) for g in grants)]
     if unbeaten:
-        return Standing(Wish.OUT, unbeaten[-1])
+        return Standing(Wish.OUT, unbeaten[-1], tuple(unbeaten))
     counting = [g for g in grants if g.scope == scope] if needs_own_grant else grants
     if counting:
         return Standing(Wish.IN, counting[-1])

@@ -97,7 +97,10 @@ def mismatches(seen_twice: Look) -> Iterator[Mismatch]:
     """Every disagreement at these points, each once."""
     records = {seen.key: seen for seen in (*seen_twice.around.crm, *seen_twice.around.esp)}
     keys, disputed = frozenset(seen_twice.keys), set()
-    for intent in seen_twice.wanted.intents:
+    # With nothing in the way another word may decide what is written all the same.
+    decided = {(i.record, i.kind): i for i in seen_twice.decided.intents if i.kind in _STATUS}
+    for wanted in seen_twice.wanted.intents:
+        intent = decided.get((wanted.record, wanted.kind), wanted)
         seen = records.get(intent.record) if intent.record is not None else None
         if seen is None or seen.primary not in keys:
             continue

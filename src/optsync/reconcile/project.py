@@ -1,6 +1,7 @@
 """From standings to what each record must show: status, topics, markers and proof."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from optsync.model.change import ChangeKind, GrantEvidence, WriteKind
@@ -36,22 +37,32 @@ def project(seen: Seen, around: Neighbourhood, policy: SyncPolicy) -> Iterator[I
 
 
 def _deciding(seen: Seen, around: Neighbourhood, policy: SyncPolicy, scope: str) -> tuple[Point, Standing]:
-    """The address that decides a record: its primary, or any of its addresses that is a member and is out."""
+    """The address that decides a record: its primary, or any of its addresses that is a member and is out. An out that
+    does not travel here leaves the word to another one that does."""
     primary = around.points[seen.points[0]]
-    own = _standing(primary, scope, policy)
-    if own.wish is Wish.OUT or len(seen.points) == 1:
+    own = _standing(primary, scope, seen.side, policy)
+    if len(seen.points) == 1 or _binds(own, seen.side, policy):
         return primary, own
     for key in seen.points[1:]:
         is_member = key in around.members_elsewhere or any(
             m.side is Side.ESP and not m.is_gone for m in around.by_primary.get(key, ())
         )
-        if is_member and (other := _standing(around.points[key], scope, policy)).wish is Wish.OUT:
+        if is_member and _binds(other := _standing(around.points[key], scope, seen.side, policy), seen.side, policy):
             return around.points[key], other
     return primary, own
 
 
-def _standing(point: Point, scope: str, policy: SyncPolicy) -> Standing:
-    return point.standing(scope, policy) if scope == policy.scope else point.topic_standing(scope, policy)
+def _binds(standing: Standing, target: Side, policy: SyncPolicy) -> bool:
+    return standing.wish is Wish.OUT and _may_travel(standing.decided_by, target, policy)
+
+
+def _standing(point: Point, scope: str, target: Side, policy: SyncPolicy) -> Standing:
+    """Decided by the newest out that travels to that side, if any does."""
+    found = point.standing(scope, policy) if scope == policy.scope else point.topic_standing(scope, policy)
+    if not found.outs or _may_travel(found.decided_by, target, policy):
+        return found
+    travelling = [out for out in found.outs if _may_travel(out, target, policy)]
+    return replace(found, decided_by=travelling[-1]) if travelling else found
 
 
 # status
