@@ -27,11 +27,12 @@ from optsync.model.statement import StatementKind, Strength
 from optsync.reconcile import consent, detect
 from optsync.reconcile.moments import parse_moment
 from optsync.state import points
-from optsync.sync import apply, carrying, departures, guard, holding, observe, permission, settle
+from optsync.sync import apply, carrying, departures, guard, holding, observe, permission, run, settle
 from tests.simulation.chance import make, seeds
 from tests.simulation.law import Law
 from tests.simulation.script import Script, load
 from tests.simulation.shrink import Ending, play
+from tests.simulation.twists import POLICIES
 
 Put = Callable[[Any, str, Any], None]
 """``setattr``, undone afterwards."""
@@ -39,8 +40,8 @@ Put = Callable[[Any, str, Any], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bug:
-    """``within``: worlds of the theme, from the seed ``start`` on, one of which must break a law. ``kept``: where
-    chance takes too long, the script of a world that does, in ``kept/``."""
+    """``within``: worlds of the theme or twist, from the seed ``start`` on, one of which must break a law. ``kept``:
+    where chance takes too long, the script of a world that does, in ``kept/``."""
 
     name: str
     says: str
@@ -176,6 +177,10 @@ def _never_asks(put: Put) -> None:
     put(departures.Departures, "left_open", lambda *_: set())
 
 
+def _policy_for_nobody(put: Put) -> None:
+    put(run, "is_decided_alike", lambda *_: True)
+
+
 BUGS = (
     Bug(name="future", says="a grant counts at a time in the future", plant=_future, theme="tug", start=0, within=20),
     Bug(
@@ -270,6 +275,14 @@ BUGS = (
         theme="all",
         start=0,
         within=3,
+    ),
+    Bug(
+        name="policy_for_nobody",
+        says="another policy is applied to nobody who is not read anew",
+        plant=_policy_for_nobody,
+        theme=POLICIES,
+        start=0,
+        within=20,
     ),
     Bug(
         name="cursor_first",

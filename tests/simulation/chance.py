@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from tests.simulation.drills import Chance, around, choose, drill, struck
 from tests.simulation.script import COMMITS, FAULTS, KILLS, SLOTS, Act, Cycle, Script, Step
+from tests.simulation.twists import twisted, twists
 
 Weights = Sequence[tuple[str, int]]
 PERSON: Weights = (
@@ -123,16 +124,15 @@ def theme_of(seed: int) -> str:
 
 
 def seeds(theme: str, start: int = 0) -> Iterator[int]:
-    """The seeds of the worlds with that theme, from ``start`` on."""
-    return (seed for seed in itertools.count(start) if theme_of(seed) == theme)
+    """The seeds of the worlds with that theme, or that twist, from ``start`` on."""
+    return (seed for seed in itertools.count(start) if theme in {(name := theme_of(seed)), *twists(seed, name)})
 
 
 def make(seed: int) -> Script:
     """The script of a seed."""
     eldest = _made(seed - seed % FAMILY)
-    if seed == eldest.seed:
-        return eldest
-    return replace(eldest, steps=_made(seed, people=eldest.people).steps)
+    steps = eldest.steps if seed == eldest.seed else _made(seed, people=eldest.people).steps
+    return replace(eldest, steps=twisted(seed, theme_of(seed), steps))
 
 
 def _made(seed: int, people: int | None = None) -> Script:

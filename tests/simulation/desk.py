@@ -15,6 +15,7 @@ from optsync.sync.report import Report
 from optsync.sync.word import Word
 from tests.simulation.script import SLOTS, Act, Cycle, address
 from tests.simulation.stage import PURPOSE, SYNC, Stage
+from tests.simulation.terms import CHOICES, DIRECTIONS
 from tests.simulation.witness import Witness
 from tests.simulation.words import STATUS
 
@@ -133,8 +134,14 @@ def _folder() -> str:
 
 
 def _reconfigure(world: World, act: Act) -> None:
-    world.stage.reconfigure(act.what)
+    world.stage.reconfigure(act.what, act.other)
     world.reconfigured()
+
+
+def let_travel(world: World) -> None:
+    """Opt-outs travel both ways from now on."""
+    for way in DIRECTIONS:
+        _reconfigure(world, Act("operator", way, other=1))
 
 
 _ACTS: dict[str, Any] = {
@@ -150,4 +157,5 @@ _ACTS: dict[str, Any] = {
     "import_legacy": _import,
     "remap": _reconfigure,
     "refilter": _reconfigure,
+    **dict.fromkeys((*DIRECTIONS, *CHOICES), _reconfigure),
 }

@@ -16,10 +16,13 @@ class Law(StrEnum):
 
     KEPT = "1 no opt-out is lost: it is in the ledger"
     REACHES = "1 no opt-out is lost: every system that knows the address shows it"
+    STAYS = "1 what the configuration keeps from travelling is written nowhere else"
+    ARRIVES = "1 what was kept from travelling arrives within two cycles once it may"
     MAY_SEND = "1 may-send says no as soon as something is written after a no was shown"
     NO_LIFT = "2 no opt-in is written over a no without a later, strong enough yes"
     LOOKED = "2 an opt-in is written over nothing that was not looked at in the same cycle"
     NO_ENTRY = "2 nobody enters a list who said no, nor under consent without a yes"
+    SKIPS = "2 nobody is made a member where nobody is to enter"
     NO_TICK = "2 no topic is switched on over a no to it without a later yes"
     COMPLAINT = "2 complaints and erasures are lifted by nothing but a person's or administrator's new evidence"
     SEPARATE = "3 field updates carry no status and status updates no fields"
@@ -35,6 +38,7 @@ class Law(StrEnum):
     SETTLES = "9 when the weather is fine, all is written within two cycles and nothing afterwards"
     AGREES = "9 in the end both sides agree"
     FIELDS = "9 fields converge, by the winner rule"
+    STOPS = "9 fields rest while somebody is out, or go on, as the configuration says"
     ASKED_ONCE = "9 nobody is asked for a confirmation twice for one reason"
     NO_ECHO = "10 the ledger says of a record only what people made it show"
     ONCE = "10 no statement is in the ledger twice"
@@ -75,6 +79,7 @@ class Inspector:
 
     def look(self, asked: Asked, world: Sight, *, is_turned_away: bool = False) -> None:
         """Raises :class:`Violation`."""
+        self._counts[Law.SKIPS] += not self._witness.terms.enters
         if asked.is_creating:
             self._entry(asked, is_turned_away=is_turned_away)
             return
@@ -85,6 +90,7 @@ class Inspector:
         mails = self._addresses(asked, world)
         if not mails:
             return
+        self._rests(asked, mails[0])
         if asked.status in {"subscribed", "in"}:
             self._lift(asked, mails[0], world)
         elif asked.status in {"unsubscribed", "out"}:
@@ -111,6 +117,8 @@ class Inspector:
         """A record is made: the platform's with a status, a CRM's without or with a flag that says in."""
         if asked.status == "pending" and not is_turned_away:
             self._request(asked.address)
+        if asked.side == "esp" and not self._witness.terms.enters:
+            raise Violation(Law.SKIPS, f"{asked.address} is made a member although nobody is to enter")
         if asked.side != "esp" or asked.status != "subscribed":
             return
         self._counts[Law.NO_ENTRY] += 1
@@ -144,6 +152,19 @@ class Inspector:
         self._counts[Law.TOPIC_STAYS] += any(self._witness.has_said_no(m, t) for m in mails for t in TOPICS)
         if not any(self._witness.has_said_no(mail) for mail in mails) and self._is_known(asked):
             raise Violation(Law.TOPIC_STAYS, f"{mails} is closed at {asked.side} and nobody said no to the purpose")
+        self._stays(mails, asked, STATUS)
+
+    def _stays(self, mails: Sequence[str], asked: Asked, scope: str) -> None:
+        self._counts[Law.STAYS] += bool(self._witness.terms.stays)
+        if self._witness.stays_away(mails, asked.side, scope) and self._is_known(asked):
+            raise Violation(Law.STAYS, f"{mails} is taken off {scope} at {asked.side}, where that does not travel to")
+
+    def _rests(self, asked: Asked, mail: str) -> None:
+        """A member's values, for a CRM has its reasons and markers among the fields."""
+        if asked.side == "esp" and asked.has_values and self._witness.terms.stops and not asked.is_creating:
+            self._counts[Law.STOPS] += self._witness.has_said_no(mail)
+            if self._witness.must_be_out(mail):
+                raise Violation(Law.STOPS, f"fields of {mail} are written, who is out")
 
     def _is_known(self, asked: Asked) -> bool:
         """What restricts is written without another look: nobody can tell whose record it is since an edit that no
@@ -155,6 +176,7 @@ class Inspector:
             self._counts[Law.PURPOSE_STAYS] += 1
             if not any(self._witness.has_no_topic(mail, topic) for mail in mails) and self._is_known(asked):
                 raise Violation(Law.PURPOSE_STAYS, f"{topic} is switched off for {mails} and nobody said no to it")
+            self._stays(mails, asked, topic)
             return
         self._tick(asked, mails[0], topic)
 
@@ -183,6 +205,8 @@ class Judge:
         self._witness = witness
         self._counts = counts
         self._is_in_doubt = is_in_doubt
+        self.held_up: frozenset[tuple[str, str]] = frozenset()
+        """Addresses and scopes of which a no was kept from travelling until now."""
 
     def judge(self, world: Sight, *, mapped: Collection[str]) -> None:
         """``mapped``: the topics that have a box in the CRM now; one that no configuration names is not written.
@@ -198,7 +222,8 @@ class Judge:
                 if self._witness.must_be_out(email, topic):
                     self._counts[Law.REACHES] += 1
                     self._is_off_everywhere(email, topic, world, is_mapped=topic in mapped)
-        self._agree(world)
+        if "crm" not in self._witness.terms.stays:
+            self._agree(world)
 
     def _agree(self, world: Sight) -> None:
         members = {m.address: m for m in world.esp.values()}
@@ -222,21 +247,27 @@ class Judge:
         has_proof = contact.consent is not None or member.opted_in_at is not None
         return is_ours and not has_proof and (member.address, STATUS) not in witness.yeses
 
+    def _reaches(self, email: str, scope: str) -> Law:
+        return Law.ARRIVES if (email, scope) in self.held_up else Law.REACHES
+
     def _is_out_everywhere(self, email: str, world: Sight) -> None:
-        for name, member in world.esp.items():
+        law = self._reaches(email, STATUS)
+        for name, member in world.esp.items() if self._witness.must_show(email, "esp") else ():
             if member.address == email and member.status == "subscribed":
-                raise Violation(Law.REACHES, f"{email} said no and is subscribed ({name})")
-        for key, contact in world.crm.items():
+                raise Violation(law, f"{email} said no and is subscribed ({name})")
+        for key, contact in world.crm.items() if self._witness.must_show(email, "crm") else ():
             if contact.addresses[:1] == (email,) and not contact.is_out:
-                raise Violation(Law.REACHES, f"{email} said no and contact {key} does not show it")
+                raise Violation(law, f"{email} said no and contact {key} does not show it")
 
     def _is_off_everywhere(self, email: str, topic: str, world: Sight, *, is_mapped: bool) -> None:
-        for member in world.esp.values():
+        law = self._reaches(email, topic)
+        for member in world.esp.values() if self._witness.must_show(email, "esp", topic) else ():
             if member.address == email and topic in member.topics and member.status != "archived":
-                raise Violation(Law.REACHES, f"{email} said no to {topic} and has it at the platform")
-        for key, contact in world.crm.items():
-            if is_mapped and contact.addresses[:1] == (email,) and topic in contact.topics:
-                raise Violation(Law.REACHES, f"{email} said no to {topic} and contact {key} has it")
+                raise Violation(law, f"{email} said no to {topic} and has it at the platform")
+        is_shown = is_mapped and self._witness.must_show(email, "crm", topic)
+        for key, contact in world.crm.items() if is_shown else ():
+            if contact.addresses[:1] == (email,) and topic in contact.topics:
+                raise Violation(law, f"{email} said no to {topic} and contact {key} has it")
 
 
 def unexercised(counts: Mapping[str, int]) -> list[str]:

@@ -148,13 +148,15 @@ class Books:
         for key, name in _pairs(world):
             contact, member = world.crm[key], world.esp[name]
             is_listed = contact.is_client == (self._stage.config.syncs[SYNC].crm.where == {"TYPE_ID": "CLIENT"})
-            is_stopped = contact.is_out or member.status != "subscribed"
+            is_out = contact.is_out or member.status == "unsubscribed"
+            is_stopped = (is_out and self._witness.terms.stops) or member.status not in {"subscribed", "unsubscribed"}
             has_moved = ("crm", key) in self._witness.moved or ("esp", name) in self._witness.moved
             if is_stopped or has_moved or not is_listed or not contact.city or not member.city:
                 continue
-            self._counts[Law.FIELDS] += 1
+            law = Law.STOPS if is_out else Law.FIELDS
+            self._counts[law] += 1
             if contact.city != member.city and not self._is_excused(contact.addresses[0]):
-                raise Violation(Law.FIELDS, f"contact {key} has {contact.city}, member {name} has {member.city}")
+                raise Violation(law, f"contact {key} has {contact.city}, member {name} has {member.city}")
 
     def _is_excused(self, email: str) -> bool:
         """A value that keeps bouncing is frozen, an accepted or rejected difference stays, and a person is told."""

@@ -14,11 +14,12 @@ from optsync.sync.undo import undo
 from optsync.sync.word import Word
 from optsync_mailchimp import reading
 from tests.simulation.coverage import Coverage
-from tests.simulation.desk import ACTOR, found_gone, held, operate, spoken
+from tests.simulation.desk import ACTOR, operate, spoken
 from tests.simulation.hands import carry_out, claimed, sight
 from tests.simulation.law import Inspector, Judge, Law, Violation
 from tests.simulation.ledger import Books
 from tests.simulation.line import REPLICA_LAG, Asked, Line, Row
+from tests.simulation.quiet import Quiet
 from tests.simulation.script import (
     FAULTS,
     LATE,
@@ -39,13 +40,6 @@ _MISSED_BY_DELTAS = frozenset({"delete", "merge", "forget", "let_lapse", "compla
 """What moves no stamp, or takes the record away with it: the full compare finds it."""
 CLOSING = frozenset({"out", "unsubscribed"})
 """How the two systems call it when somebody is taken off the list."""
-_GRACE = 4000
-"""Seconds between the two compares that prove a deletion."""
-_QUIET = 700
-"""Longer than a lost request may still be carried out."""
-
-_PATIENCE = 20
-"""Quiet cycles at most, with plans that are held one after another."""
 
 
 class Player:
@@ -54,7 +48,8 @@ class Player:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.stage = Stage(script)
-        self.witness = Witness(restricts_topics=script.policy.get("topics_first_sight") != "union")
+        union = script.policy.get("topics_first_sight") == "union"
+        self.witness = Witness(restricts_topics=not union, terms=self.stage.terms)
         self.counts: Counter[str] = Counter()
         self.coverage = Coverage(self.stage)
         self.trace: list[str] = []
@@ -63,24 +58,24 @@ class Player:
         self.is_approved = self.is_ordered = False
         self._meaning = self.stage.meaning
         self._planned_under: str | None = None
-        self._is_quiet = self._is_rough = False
+        self.is_quiet = self.is_rough = False
         self._marks: set[str] = set()
-        self._needs_full = False
+        self.needs_full = False
         self._closed: set[tuple[str, object]] = set()
         self._cycle_now = Cycle()
         self._must_check = False
         self._under_way: Sequence[Asked] = ()
         self.witness.begins(sight(self.stage), self.stage.clock.now())
-        self._books = Books(self.stage, self.witness, self.counts)
-        self._judge = Judge(self.witness, self.counts, self._books.is_in_doubt)
+        self.books = Books(self.stage, self.witness, self.counts)
+        self.judge = Judge(self.witness, self.counts, self.books.is_in_doubt)
         self._inspector = Inspector(
             self.witness,
             needs_consent=script.basis == "consent",
             counts=self.counts,
-            is_in_doubt=self._books.is_in_doubt,
+            is_in_doubt=self.books.is_in_doubt,
         )
-        self._line = Line(self)
-        self.stage.transport = self._line
+        self.line = Line(self)
+        self.stage.transport = self.line
         self.stage.engine = self.stage.restart()
 
     @property
@@ -98,7 +93,7 @@ class Player:
             for step in self.script.steps[steps]:
                 self._step(step)
             if is_whole:
-                self._quieten()
+                Quiet(self).fall()
 
     def _step(self, step: Act | Cycle) -> None:
         if isinstance(step, Act):
@@ -128,7 +123,7 @@ class Player:
             is_done = True
         elif act.who == "operator":
             is_done = operate(self, act)
-            self._books.is_seen_anew |= is_done and act.what in {"remap", "refilter", "forget"}
+            self.books.is_seen_anew |= is_done and act.what in {"remap", "refilter", "forget"}
         else:
             before, typed = sight(stage), claimed(act, stage)
             is_done = carry_out(stage, act)
@@ -136,9 +131,9 @@ class Player:
                 stamped = stage.clock.now() - timedelta(seconds=act.late)
                 self.witness.saw_act(act, before, sight(stage), stamped, typed)
                 # The survivor of a merge shows another consent date than before: that tells of a no.
-                self._books.is_seen_anew |= act.what == "merge"
+                self.books.is_seen_anew |= act.what == "merge"
                 self._marks |= {LATE} if act.late else set()
-                self._needs_full = self._needs_full or act.what in _MISSED_BY_DELTAS
+                self.needs_full = self.needs_full or act.what in _MISSED_BY_DELTAS
         self._tell(f"{act.who} {act.what} {act.slot} {act.other} {is_done}")
 
     # cycles
@@ -169,14 +164,14 @@ class Player:
             end = f"refused: {error}"
         self._end(report, end)
         if end == "killed":
-            self._books.release_leases()
+            self.books.release_leases()
             self.stage.engine = self.stage.restart()
         return report
 
     def _begin(self, cycle: Cycle) -> None:
         self.cycles += 1
         self._cycle_now = cycle
-        self._planned_under = self._books.planned_under()
+        self._planned_under = self.books.planned_under()
         self.stage.store.fate = Fate(cycle.faults, cycle.kill, cycle.commits)
         self._closed.clear()
         self._inspector.looked_at.clear()
@@ -192,31 +187,32 @@ class Player:
         self.stage.store.fate = Fate()
         self._marks = set()
         is_well = report is not None and not report.syncs[SYNC].failures
-        self._is_rough = self._is_rough or not is_well or self._books.begins_anew()
+        self.is_rough = self.is_rough or not is_well or self.books.begins_anew()
         self.witness.ends_cycle(is_well=is_well)
         self.coverage.note(struck)
-        if is_well or self._books.planned_under() != self._planned_under:
+        if is_well or self.books.planned_under() != self._planned_under:
             # Also where it was cut short after that: what followed from the new meaning is held, or nothing did.
             self._meaning = self.stage.meaning
-        for key, is_out, off in self._books.doubted():
+        for key, is_out, off in self.books.doubted():
             self.witness.may_have_written(key, is_out=is_out, off=off)
-        for key in self._books.closed():
+        for key in self.books.closed():
             self.witness.may_have_written(key, is_out=True, off=())
         if report is None:
-            self._books.is_anything_cut_short = True
+            self.books.is_anything_cut_short = True
             self._tell(end)
             return
         self.runs.append(report.run)
         self._note(report)
-        self._books.count(report)
+        self.books.count(report)
         if is_well:
             self.witness.is_blurred = False
-            self._books.may_send()
-            self._books.agree(sight(self.stage))
+            self.books.may_send()
+            self.books.agree(sight(self.stage))
 
     def reconfigured(self) -> None:
         """Another process begins, with what the configuration says now."""
         self.stage.engine = self.stage.restart()
+        self.witness.terms = self.stage.terms
 
     def _note(self, report: Report) -> None:
         part = report.syncs[SYNC]
@@ -231,18 +227,18 @@ class Player:
     # what goes over the line
 
     def on_write(self, asked: Sequence[Asked]) -> None:
-        self._books.expect_intent()
+        self.books.expect_intent()
         is_new = self._meaning != self.stage.meaning
         self.counts[Law.MEANING] += is_new
-        if is_new and not self._is_quiet and not self.is_ordered and not self._is_handling(asked):
+        if is_new and not self.is_quiet and not self.is_ordered and not self._is_handling(asked):
             raise Violation(Law.MEANING, f"written although the configuration means something else now: {asked}")
         if self._must_check:
             self._must_check = False
-            self._books.may_send()
+            self.books.may_send()
         self._under_way = asked
         self._overwrite()
         world = sight(self.stage)
-        self._books.covered.update(_covering(asked).intersection(self.witness.unshown))
+        self.books.covered.update(_covering(asked).intersection(self.witness.unshown))
         # Whom a firewall turns away was not asked, and everybody knows it.
         is_turned_away = self.fate.faults.get(self.fate.requests) == "forbidden"
         for each in asked:
@@ -268,7 +264,7 @@ class Player:
         self.counts[Law.VOLUME] += not self.is_approved
         if self.is_approved or count <= self.script.guard:
             return
-        if count * 100 > 20 * self._books.known(side):
+        if count * 100 > 20 * self.books.known(side):
             raise Violation(Law.VOLUME, f"{count} people are closed at {side} in one cycle, and nobody approved it")
 
     def on_shown(self, rows: Sequence[Row]) -> None:
@@ -296,7 +292,7 @@ class Player:
                 self._act(step)
                 self._overwrite()
                 # Where our write and somebody's edit meet, nobody can tell whose no it is: it counts as theirs.
-                self._books.is_seen_anew = True
+                self.books.is_seen_anew = True
         self._under_way = ()
 
     def _overwrite(self) -> None:
@@ -321,66 +317,6 @@ class Player:
             self._marks = marks | {OVERTAKEN}
             self._closed = closed
             self._inspector.looked_at = looked_at
-
-    # the end
-
-    def _quieten(self) -> None:
-        """The weather is fine, nobody does anything: both sides agree, and nothing is written any more."""
-        self._is_quiet = True
-        self._settle()
-        self._judge_all(is_compared=not self._needs_full)
-        if self._needs_full:
-            for _ in range(2):
-                self._quiet_cycle(Cycle(_GRACE, is_full=True))
-            self._settle()
-            self._judge_all(is_compared=True)
-        self._books.close()
-
-    def _settle(self) -> None:
-        """Two cycles may write after what an operator lets go or a write finds deleted, the next one must not."""
-        wrote = 0
-        for _ in range(_PATIENCE):
-            writes, world = self._line.writes, sight(self.stage)
-            report = self._quiet_cycle(Cycle(_QUIET))
-            # A read that broke off, or begins anew, is ended first; what came since is read by the next one.
-            is_still = self._line.writes == writes and sight(self.stage) == world and not self._is_rough
-            self._is_rough = False
-            if not self._is_decided() or found_gone(report):
-                wrote = 0
-            elif is_still:
-                self.counts[Law.SETTLES] += 1
-                return
-            else:
-                wrote += 1
-            if wrote > 2:
-                break
-        raise Violation(Law.SETTLES, f"it goes on writing: {report and report.to_json()}")
-
-    def _quiet_cycle(self, cycle: Cycle) -> Report | None:
-        report = self.cycle(cycle)
-        if report is None or report.syncs[SYNC].failures:
-            raise Violation(Law.SETTLES, f"a cycle failed in fine weather: {report and report.to_json()}")
-        return report
-
-    def _is_decided(self) -> bool:
-        """Approves what is held; whether nothing was."""
-        try:
-            uid, _ = held(self.stage)
-        except LookupError:
-            return True
-        self.is_approved = True
-        self.cycle(Cycle(), Word(actor=ACTOR, approves=uid))
-        return False
-
-    def _judge_all(self, *, is_compared: bool) -> None:
-        """``is_compared``: by full compares, which find who was deleted or complained; whose fields an address has
-        follows from who holds it."""
-        world = sight(self.stage)
-        self.witness.ends(world, is_compared=is_compared)
-        self._judge.judge(world, mapped=self.stage.config.syncs[SYNC].crm.topics)
-        self._books.may_send()
-        if is_compared:
-            self._books.judge_fields(world)
 
 
 def _covering(asked: Sequence[Asked]) -> set[tuple[str, Any]]:

@@ -28,6 +28,7 @@ from optsync.state.unit import Unit
 from optsync.sync.compose import compose
 from optsync.sync.engine import Engine
 from tests.simulation.script import SLOTS, Script, address
+from tests.simulation.terms import CHOICES, DIRECTIONS, Terms
 
 START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 CRM, ESP = "http://127.0.0.1:1/crm", "http://127.0.0.1:1/esp"
@@ -169,8 +170,19 @@ class Stage:
         self.meaning = f"{sorted(crm.topics)} {crm.where}"
         """What of the configuration decides what a reading means."""
 
-    def reconfigure(self, what: str) -> None:
-        """``remap``: one topic less is mapped, or again; ``refilter``: another list scope, or the first again."""
+    @property
+    def terms(self) -> Terms:
+        """What the configuration promises now."""
+        sync = self.config.syncs[SYNC]
+        return Terms(
+            stays=frozenset(side for way, side in DIRECTIONS.items() if not getattr(sync.opt_out, way)),
+            enters=sync.policy.enter != "skip",
+            stops=sync.policy.after_opt_out == "stop",
+        )
+
+    def reconfigure(self, what: str, other: int = 0) -> None:
+        """``remap``: one topic less is mapped, or again; ``refilter``: another list scope, or the first again; the name
+        of a direction: opt-outs travel that way or not, by ``other``; that of a policy: another one, chosen by it."""
         sync = self.config.syncs[SYNC]
         if what == "remap":
             topics = dict(sync.crm.topics)
@@ -178,14 +190,18 @@ class Stage:
                 del topics["offers"]
             else:
                 topics["offers"] = "UF_CRM_TOPIC_OFFERS"
-            crm = sync.crm.model_copy(update={"topics": topics})
+            self._put(sync, {"crm": sync.crm.model_copy(update={"topics": topics})})
+        elif what in DIRECTIONS:
+            self._put(sync, {"opt_out": sync.opt_out.model_copy(update={what: bool(other)})})
+        elif what in CHOICES:
+            chosen = CHOICES[what][other % len(CHOICES[what])]
+            self._put(sync, {"policy": sync.policy.model_copy(update={what: chosen})})
         else:
             where = {"TYPE_ID": "SUPPLIER" if sync.crm.where == {"TYPE_ID": "CLIENT"} else "CLIENT"}
-            crm = sync.crm.model_copy(update={"where": where})
-        self._put(sync.model_copy(update={"crm": crm}))
+            self._put(sync, {"crm": sync.crm.model_copy(update={"where": where})})
 
-    def _put(self, sync: Any) -> None:
-        self._take(self.config.model_copy(update={"syncs": {SYNC: sync.named(SYNC)}}))
+    def _put(self, sync: Any, changes: Mapping[str, Any]) -> None:
+        self._take(self.config.model_copy(update={"syncs": {SYNC: sync.model_copy(update=changes).named(SYNC)}}))
 
 
 @cache

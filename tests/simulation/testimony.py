@@ -1,9 +1,10 @@
 """What was said, and what follows from it: a naive model, kept apart from how anybody came to know."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from tests.simulation.terms import Terms
 from tests.simulation.words import APART, STATUS, No, Yes
 
 
@@ -20,6 +21,7 @@ class Testimony:
     hints: set[str] = field(default_factory=set)
     """Addresses of records that showed in with a proof, first sights included: enough where nobody said no."""
     first_hints: Counter[str] = field(default_factory=Counter)
+    terms: Terms = field(default_factory=Terms)
 
     def _grants(self, email: str, scope: str) -> list[Yes]:
         family = sorted(self.families.get(email, {email}) | {email})
@@ -54,6 +56,25 @@ class Testimony:
         under way was shown counts too."""
         said = self.nos.get((email, scope), ())
         return any((no.is_certain or (shown and no.is_shown)) and not self._may_be_beaten(no) for no in said)
+
+    def must_show(self, email: str, side: str, scope: str = STATUS) -> bool:
+        """Whether a side that knows the address must show that its last word was no. One that was said elsewhere may
+        have been kept from travelling; any other that holds beside it was not."""
+        said = (no for no in self.nos.get((email, scope), ()) if no.is_certain and not self._may_be_beaten(no))
+        return any(no.source[0] == side or no.source[0] not in self.terms.stays for no in said)
+
+    def held_up(self) -> Iterator[tuple[str, str]]:
+        """Addresses and scopes of which some side need not show the no, since it does not travel there."""
+        for email, scope in self.nos:
+            if self.must_be_out(email, scope) and not all(self.must_show(email, s, scope) for s in ("crm", "esp")):
+                yield email, scope
+
+    def stays_away(self, emails: Iterable[str], side: str, scope: str = STATUS) -> bool:
+        """Whether all that was ever said against it of these comes from a side whose opt-outs do not travel."""
+        family = set(emails).union(*(self.families.get(each, ()) for each in emails))
+        sources = {no.source[0] for each in family for no in self.nos.get((each, scope), ())}
+        is_told_otherwise = any((each, scope) in self.unticked for each in family)
+        return bool(sources) and side not in sources and sources <= self.terms.stays and not is_told_otherwise
 
     def blocks(self, email: str, scope: str = STATUS) -> No | None:
         """A no that the engine was shown and that no yes lifts."""

@@ -1,0 +1,51 @@
+"""What is done to the systems and the configuration beside all that people do: seldom, and drawn from streams of its
+own, so that every world without it stays as it is."""
+
+import random
+from collections.abc import Sequence
+
+from tests.simulation.script import Act, Step
+from tests.simulation.terms import CHOICES, DIRECTIONS
+
+POLICIES = "policies"
+"""The operator lets opt-outs travel one way or not, or chooses another policy."""
+_UNTOUCHED = frozenset({"drill", "silence"})
+"""Themes whose worlds are about something else."""
+
+
+def twists(seed: int, theme: str) -> frozenset[str]:
+    """Which of them the world of that seed has."""
+    chances = {POLICIES: 0.07}
+    rngs = {name: random.Random(f"{seed} {name}") for name in chances}
+    return frozenset(n for n, chance in chances.items() if theme not in _UNTOUCHED and rngs[n].random() < chance)
+
+
+def twisted(seed: int, theme: str, steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps of a world with what is done besides."""
+    found = twists(seed, theme)
+    if POLICIES in found:
+        steps = _with(steps, _policies(random.Random(f"{seed} {POLICIES} acts"), len(steps)))
+    return tuple(steps)
+
+
+def _policies(rng: random.Random, length: int) -> list[tuple[int, Act]]:
+    """Acts and the number of the step before which each is done."""
+    acts = []
+    if is_way := rng.random() < 0.75:
+        way = rng.choice(list(DIRECTIONS))
+        # Mostly before anything is said: what has travelled stays where it is.
+        off = rng.choice((0, 1, 1, rng.randrange(length)))
+        acts.append((off, Act("operator", way)))
+        if rng.random() < 0.5:
+            acts.append((rng.randint(off + 1, length), Act("operator", way, other=1)))
+    for _ in range(rng.choice((0, 0, 1) if is_way else (1, 2))):
+        place, name = rng.randint(1, length), rng.choice(list(CHOICES))
+        acts.append((place, Act("operator", name, other=rng.randrange(6))))
+    return acts
+
+
+def _with(steps: Sequence[Step], acts: Sequence[tuple[int, Act]]) -> list[Step]:
+    found = list(steps)
+    for place, act in sorted(acts, key=lambda each: each[0], reverse=True):
+        found.insert(place, act)
+    return found
