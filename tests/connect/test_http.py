@@ -33,6 +33,23 @@ def test_what_is_no_json_is_shown_as_text(body: bytes) -> None:
     assert answer.content == body
 
 
+@pytest.mark.parametrize("broken", [b"\\ud83d", b"\\ude00", b"\xf0\x9f", b"\xff"])
+def test_a_broken_character_spoils_no_more_than_itself(broken: bytes) -> None:
+    body = b'[{"city": "Oslo ' + broken + b'!"}, {"city": "\\ud83d\\ude00", "n": 12345678901234567890.5}]'
+    answer = session(ok(body))[0].send("GET", "x", effect=Effect.READ)
+
+    first, second = answer.body
+    assert first["city"].strip("\ufffd") in {"Oslo \ufffd!", "Oslo \ufffd\ufffd!"}
+    assert second == {"city": "😀", "n": 12345678901234567890.5}
+    assert answer.is_json
+
+
+@pytest.mark.parametrize("body", [b'{"a": "\xff"', b'{"a": NaN, "b": "\xff"}', b'{"a": "\xff' + b"[" * 100_000])
+def test_what_is_cut_off_or_no_json_is_not_mended(body: bytes) -> None:
+    answer = session(ok(body))[0].send("GET", "x", effect=Effect.READ)
+    assert (answer.body, answer.is_json) == (None, False)
+
+
 def test_json_goes_out_as_utf8_and_an_absolute_address_is_taken_as_it_is() -> None:
     http, script = session(ok())
     http.send("POST", "https://other.example/x", effect=Effect.ONCE, json={"name": "Jürgen"})

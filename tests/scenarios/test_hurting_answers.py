@@ -191,3 +191,22 @@ def test_who_is_taken_off_the_list_behind_a_status_that_nobody_knows_is_out(tmp_
     assert (shows["opt_out"], shows["opt_in"]) == (is_taken_off, not is_taken_off)
     w.transport.requests = hurting.requests
     w.settle()
+
+
+@pytest.mark.parametrize("half", [rb"\ud83d", b"\xf0\x9f\x98"])
+@pytest.mark.parametrize("side", ["crm", "esp"])
+def test_a_character_that_a_system_cut_in_half_hides_nobodys_opt_out(tmp_path: Path, side: str, half: bytes) -> None:
+    w = World(tmp_path, [person(1), person(2)])
+    w.sync()
+    changed, other = (w.crm, w.esp) if side == "crm" else (w.esp, w.crm)
+    changed.act("set_field", email="ann1@example.com", field="city", value="Riga CUT")
+    changed.act("opt_out" if side == "crm" else "unsubscribe", email="ann2@example.com")
+    cut = Hurting(w, CRM if side == "crm" else ESP, lambda _, response: response.content.replace(b"CUT", half))
+    cut.left = 1000
+    w.use(cut)
+    w.sync()
+
+    shown = other.act("view", email="ann2@example.com")
+    assert shown["status"] == Status.OUT if side == "crm" else shown["opt_out"] is True
+    assert other.act("view", email="ann1@example.com")["fields"]["city"].startswith("Riga")
+    w.rest()

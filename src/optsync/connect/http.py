@@ -1,6 +1,8 @@
 """The one way to a vendor over HTTP: timeouts always, retries with jitter and Retry-After, pacing, redaction,
 typed failures, counted calls."""
 
+import json
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +29,8 @@ from optsync.errors import OutcomeUnknown, RateLimited, SystemUnavailable
 _log = structlog.get_logger(__name__)
 _LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
 _LONGEST_WAIT = 900.0
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a character outside of the basic plane."""
 _NOTHING_SENT = ("NewConnectionError", "NameResolutionError", "SSLCertVerificationError")
 """Failures after which the request is certainly still here."""
 
@@ -329,8 +333,18 @@ def _answer(response: requests.Response) -> Answer:
     try:
         body, is_json = msgspec.json.decode(content), True
     except (msgspec.DecodeError, UnicodeDecodeError):
-        body, is_json = None, False
+        body, is_json = _mended(content)
     return Answer(response.status_code, response.headers, body, is_json, text, content)
+
+
+def _mended(content: bytes) -> tuple[Any, bool]:
+    """JSON in which single characters are broken, such as half of an emoji where a text was cut: one text of one record
+    must not hide all the others."""
+    try:
+        text = json.dumps(json.loads(content.decode("utf-8", "replace")), ensure_ascii=False, allow_nan=False)
+        return msgspec.json.decode(_HALF.sub("\N{REPLACEMENT CHARACTER}", text)), True
+    except (ValueError, RecursionError):
+        return None, False
 
 
 def _cause(error: BaseException) -> str:
