@@ -398,10 +398,6 @@ def test_what_was_done_for_inactivity_can_be_undone_and_is_not_done_again(world:
     w.settle()
 
 
-def _move(w: World, to: str) -> None:
-    w.crm.act("edit", id=w.crm_id(ANN), fields={"TYPE_ID": to})
-
-
 @pytest.mark.parametrize("inactive", ["tag", "exclude"])
 def test_who_was_silent_and_left_the_list_is_back_when_they_belong_to_it_again(world: Make, inactive: str) -> None:
     w = world(granted(), granted(2), policy={"leave": "archive", "inactive": inactive})

@@ -372,8 +372,7 @@ def test_a_column_is_searched_for_its_word_once_however_many_are_written(
 ) -> None:
     place = Place(tmp_path, HEADER + "".join(f"{n},p{n}@example.com,,no,,\n" for n in range(50)))
     looks: list[str] = []
-    words = CsvSettings.words.fget
-    assert words is not None
+    words = vars(CsvSettings)["words"].fget
 
     def counted(settings: CsvSettings) -> object:
         looks.append("")
