@@ -116,7 +116,7 @@ class SyncPolicy:
 
     @property
     def needs_grant(self) -> bool:
-        return self.purpose.basis is Basis.CONSENT
+        return self.purpose.basis is Basis.CONSENT and not self.is_transactional
 
     def needs_own_grant(self, scope: str) -> bool:
         """Whether a grant of the purpose does not cover the scope: a topic that is mapped, here or by another sync."""
