@@ -32,11 +32,16 @@ class State(Settings):
     @classmethod
     def _is_a_database(cls, value: str) -> str:
         try:
-            driver = make_url(value).drivername
+            url = make_url(value)
         except (ArgumentError, ValueError):
-            driver = ""
-        if driver not in {"sqlite", "postgresql", "postgresql+psycopg"}:
+            url = None
+        if url is None or url.drivername not in {"sqlite", "postgresql", "postgresql+psycopg"}:
             raise ValueError("sqlite:///file.db or postgresql+psycopg://user:password@host/name")
+        if url.drivername == "sqlite" and url.host:
+            raise ValueError("a file after three slashes: sqlite:///file.db")
+        if "@" in (url.host or ""):
+            # What follows the first @ would be taken for the host, and shown as such by whoever looks for it.
+            raise ValueError("a password in which / @ ? # [ ] are written as %2F %40 %3F %23 %5B %5D")
         return value.replace("postgresql://", "postgresql+psycopg://", 1)
 
     @property

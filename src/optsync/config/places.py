@@ -20,7 +20,9 @@ Path: TypeAlias = tuple[str | int, ...]
 
 _TYPED = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float")}
 _MERGE = "tag:yaml.org,2002:merge"
-_QUOTED = re.compile(r"(['\"])(?:(?!\1).){2,}\1", re.DOTALL)
+_QUOTED = re.compile(r"(['\"])(.+?)\1", re.DOTALL)
+_MARK = re.compile(r"\W|\\\w+|<[a-z ]+>")
+"""What YAML means by its own: ``','``, ``'\\t'``, ``'<stream end>'``."""
 
 
 def dotted(path: Path) -> str:
@@ -111,7 +113,9 @@ def _syntax(error: YAMLError, file: str) -> Fault:
     if not isinstance(error, MarkedYAMLError):
         return Fault(file=file, line=None, key="(file)", found="characters that YAML forbids", expected="YAML")
     mark = error.problem_mark or error.context_mark
-    problem = _QUOTED.sub("a name", str(error.problem or error.context or "a mistake"))
+    problem = _QUOTED.sub(lambda m: m[0] if _MARK.fullmatch(m[2]) else "a name", str(error.problem or error.context))
+    if r"'\t'" in problem:
+        problem += " (a tab: indent with spaces)"
     line = None if mark is None else mark.line + 1
     return Fault(file=file, line=line, key="(file)", found=f"a mistake: {problem}", expected="YAML")
 
@@ -129,8 +133,14 @@ class _Walk:
             return self._mapping(node, path)
         if isinstance(node, ScalarNode):
             self._document.texts[path] = node.value
-            return self._constructor.construct_object(node) if node.tag in _TYPED else node.value
+            return self._typed(node) if node.tag in _TYPED else node.value
         return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+
+    def _typed(self, node: ScalarNode) -> Any:
+        try:
+            return self._constructor.construct_object(node)
+        except ValueError:
+            return node.value  # a number that is too long for one, which is told of at its key
 
     def _mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -72,6 +72,7 @@ _EXPECTED: dict[str, Callable[[_Context], str]] = {
     "bool_parsing": lambda _: "true or false",
     "bool_type": lambda _: "true or false",
     "int_parsing": lambda _: "a whole number",
+    "int_parsing_size": lambda _: "a whole number that is not so long",
     "int_type": lambda _: "a whole number",
     "int_from_float": lambda _: "a whole number",
     "float_parsing": lambda _: "a number",
