@@ -109,6 +109,12 @@ def _hash_key(config: Config) -> bytes:
 
 
 def _secrets(config: Config) -> Iterator[str]:
+    """All that is secret; a word that the configuration itself calls a system by is none, wherever else it stands."""
+    names = {*config.systems, *(settings.connector for settings in config.systems.values())}
+    yield from (secret for secret in _all_secrets(config) if secret not in names)
+
+
+def _all_secrets(config: Config) -> Iterator[str]:
     for key in (*config.secret_keys, *getattr(config.web, "tokens", ())):
         yield key.get_secret_value() if isinstance(key, SecretStr) else str(key)
     for settings in config.systems.values():

@@ -166,6 +166,22 @@ def test_a_state_that_cannot_be_opened_is_a_configuration_error(lonely: Desk) ->
     assert "ann1" not in answer.out + answer.err
 
 
+def test_no_command_works_on_a_state_that_is_forgotten_when_it_ends(lonely: Desk) -> None:
+    lonely.write(state={"url": "sqlite://"})
+    answer = lonely.optsync("opt-out", "ann1@example.com", "--actor", "Eve")
+    assert answer.code == 2
+    assert "forgets every opt-out" in answer.err
+
+
+def test_a_name_that_a_person_gave_is_no_secret_although_an_address_holds_it(lonely: Desk) -> None:
+    systems = lonely.document["systems"]
+    lonely.document["syncs"]["newsletter"]["crm"]["system"] = CRM
+    lonely.write(systems={CRM: systems["crm"], "mc": systems["mc"]})
+    assert f"/{CRM}/" in systems["crm"]["webhook_url"]
+    answer = lonely.optsync("issues", "--system", "nix")
+    assert answer.err == f"there is no system 'nix'; configured: {CRM}, mc\n"
+
+
 def test_documents_of_errors_are_single_json_documents(lonely: Desk) -> None:
     answer = lonely.optsync("explain", "nobody", "--json")
     assert set(json.loads(answer.out)) == {"error", "reason"}

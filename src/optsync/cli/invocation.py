@@ -37,13 +37,18 @@ class Invocation:
         """The configuration; logs are set up by it.
 
         Raises:
-            ConfigError: with every fault.
+            ConfigError: with every fault; or the state would be forgotten at the end of the command.
         """
         from optsync.config.database_url import shown
         from optsync.config.load import load
         from optsync.logs import redactor_of
 
         config = load(self.config_path)
+        if config.state.is_sqlite and config.state.file is None:
+            raise ConfigError(
+                "state.url: a database in memory forgets every opt-out when the command ends; name a file, as in "
+                "sqlite:///optsync.db"
+            )
         self.database = str(config.state.file or shown(config.state))
         self.redactor = redactor_of(config)
         self.set_up_logs(config.log.level, config.log.format)
