@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from optsync.cli import entry
 from optsync.cli.app import run
 from tests.cli.desk import Desk
 
@@ -92,3 +93,19 @@ def test_a_terminal_of_any_encoding_gets_an_answer(lonely: Desk, encoding: str) 
     assert (done.returncode, end) == (0, ""), (out, done.stderr)
     assert "by" in explained
     assert json.loads(document)["email"] == email
+
+
+def test_a_ctrl_c_while_the_command_is_loaded_ends_in_silence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Pressed:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "optsync.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "optsync.cli.app")
+    monkeypatch.setattr(sys, "meta_path", [Pressed(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == ""

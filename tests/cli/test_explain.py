@@ -164,3 +164,10 @@ def test_a_refusal_is_told_with_the_platforms_words_and_what_comes_next() -> Non
 
     told = '2026-11-22 09:00 UTC  mc  create (banned): "not this one"; next: it is not tried again'
     assert [text for text in lines if text.strip() == told], lines
+
+
+def test_a_bounce_and_its_end_are_about_the_mailbox_and_no_scope(lonely: Desk) -> None:
+    lonely.optsync("deliverable", "ann1@example.com", "--actor", "Eve", "--evidence", "she answered")
+    said = lonely.optsync("explain", "ann1@example.com").out
+    assert "also: was reached on" in said
+    assert "for everything: was reached" not in said

@@ -8,6 +8,8 @@ import typer
 from optsync.cli.invocation import AsJson, of, require_address
 
 _SHOWN = 20
+_OF_THE_MAILBOX = frozenset({"hard_bounce", "soft_bounce", "delivered"})
+"""Whether mail arrives is no wish, and about no scope."""
 
 
 def explain(
@@ -105,7 +107,7 @@ def _refusal(refusal: Mapping[str, Any]) -> str:
 
 def _about(said: Mapping[str, Any], scope: str) -> str:
     """Names the scope of a statement that was made about more than the scope in question."""
-    if said["scope"] == scope:
+    if said["scope"] == scope or said["kind"] in _OF_THE_MAILBOX:
         return ""
     return "for everything: " if said["scope"] == "*" else f"for all of {said['scope']}: "
 
