@@ -117,6 +117,17 @@ def test_a_yes_that_was_taken_back_with_an_address_added_before_the_meaning_chan
     assert may_send(w, BEA)
 
 
+def test_a_yes_that_was_taken_back_where_the_address_is_spelled_otherwise_since_is_taken_back(world: Make) -> None:
+    w = _three(world, policy={"existing": "legacy_grant"})
+    _untick(w, CLEO)
+    w.crm.act("change_address", email=CLEO, to=CLEO.upper())
+    _without_reason(w)
+    _held(w)
+
+    assert not may_send(w, CLEO)
+    assert may_send(w, BEA)
+
+
 @pytest.mark.parametrize("side", ["crm", "esp"])
 def test_a_topic_that_was_left_before_the_meaning_changed_is_left(world: Make, side: str) -> None:
     ticked = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}

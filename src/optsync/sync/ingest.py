@@ -207,7 +207,7 @@ class Ingest:
         found = detect(before, record, representation, self._reading, unsure=unsure)
         if self._source.is_known and not self._is_back(old):
             return found
-        if old is None or not old.points or not {*old.record.addresses}.intersection(record.addresses):
+        if old is None or not old.points or not {*usable(old.record.addresses)}.intersection(usable(record.addresses)):
             return found  # the same id may be another person's in another account
         # Under its new meaning all is a first sight, as is who was believed deleted; what somebody took back since the
         # last reading is no less said.
