@@ -186,3 +186,16 @@ def test_a_contact_that_is_found_deleted_by_a_write_leaves_the_fields_to_the_oth
     w.sync()
 
     assert w.esp_shows(FAMILY)["fields"]["city"] == "Oslo"
+
+
+@pytest.mark.rule("order does not matter")
+def test_a_new_consent_that_both_contacts_of_a_person_come_with_at_once_counts(world: Make) -> None:
+    twice = {"addresses": (FAMILY,), "opt_out": True}
+    w = world(person(1, **twice), person(2, in_esp=False, **twice), person(3))
+    w.settle()
+    w.wait(hours=1)
+    w.crm.act("opt_in", email=FAMILY, at=w.clock.now().isoformat(), all=True)
+    w.settle()
+
+    assert w.crm_shows(FAMILY)["opt_out"] is False
+    assert w.esp_shows(FAMILY)["status"] == Status.IN

@@ -73,6 +73,8 @@ class Carrier:
         """By address: records that held it and were merged away."""
         self._doubtful: set[str] = set()
         """Addresses of records that come with a consent, and of others that were there before and are not any more."""
+        self._before: dict[int, Record] = {}
+        """The records of the page as they were, by key."""
 
     def find_merged(self, news: Sequence[Reading], page: Collection[str]) -> None:
         """Finds out which records are gone whose addresses appeared on others: merged away in a CRM, made anew on a
@@ -81,6 +83,7 @@ class Carrier:
         Raises:
             NeedsLookUp: see there.
         """
+        self._before = {item.old.key: item.old.record for item in news if item.old is not None}
         if self._binding.side is not Side.CRM and self._binding.absence is not Absence.DELETED:
             return
         names = {key: address for address, key in self._appeared(news).items()}
@@ -144,14 +147,14 @@ class Carrier:
         ]
 
     def _dates_elsewhere(self, item: Reading) -> set[str]:
-        """The consent dates that other records of these addresses were last seen with, of whatever kind: a lead that
-        becomes a contact leaves it its date."""
+        """The consent dates that other records of these addresses were last seen with before, of whatever kind: a lead
+        that becomes a contact leaves it its date. A date that they all come with at once is new."""
         names = {r.consent_date for r in self._binding.representations if r.consent_date}
         keys = self._unit.points.find(item.points).values()
         held = self._unit.records.load(self._unit.records.holding(keys))
         held = [o for o in held if o.system == self._binding.system]
         own = (self._source_id, item.record.id)
-        others = (o.record.fields for o in held if (o.source_id, o.record.id) != own)
+        others = (self._before.get(o.key, o.record).fields for o in held if (o.source_id, o.record.id) != own)
         return {str(fields[name]) for fields in others for name in names if fields.get(name) is not None}
 
     def _lost_to(self, item: Reading) -> Sequence[Observed]:
