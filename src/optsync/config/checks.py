@@ -117,7 +117,8 @@ def _topics_are_declared(config: Config) -> Iterator[Problem]:
 
 
 def _one_meaning_each(config: Config) -> Iterator[Problem]:
-    """An audience's status and a CRM's flag stand for one scope, whichever syncs share them."""
+    """An audience's status, a CRM's flag and a consent date stand for one scope, whichever syncs share them: a date
+    that proves an opt-in in one of them would prove it in the other."""
     meanings: dict[tuple[Any, ...], dict[str, str]] = defaultdict(dict)
     for sync in config.syncs.values():
         for thing, scope, path in _shown_by(sync, _accounts(config)):
@@ -139,11 +140,12 @@ def _shown_by(sync: SyncConfig, accounts: Mapping[str, str]) -> Iterator[tuple[t
     yield ("audience", esp, sync.esp.audience), sync.scope, (*path, "esp", "audience")
     for topic, field in sync.esp.topics.items():
         yield ("interest", esp, sync.esp.audience, field), f"{sync.scope}/{topic}", (*path, "esp", "topics", topic)
+    proof = sync.crm.consent.date
+    shows = {("opt_out",): sync.crm.opt_out, ("opt_in",): sync.crm.opt_in, ("consent", "date"): proof}
     for entity in sync.crm.entity:
-        for flag in ("opt_out", "opt_in"):
-            field = getattr(sync.crm, flag)
+        for place, field in shows.items():
             if field is not None:
-                yield ("flag", crm, entity, field), sync.scope, (*path, "crm", flag)
+                yield ("flag", crm, entity, field), sync.scope, (*path, "crm", *place)
         for topic, field in sync.crm.topics.items():
             yield ("flag", crm, entity, field), f"{sync.scope}/{topic}", (*path, "crm", "topics", topic)
 
