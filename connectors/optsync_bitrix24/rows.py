@@ -35,8 +35,11 @@ class Rows:
     def record(self, row: Mapping[str, Any], lists: frozenset[str] = frozenset()) -> Record:
         """The row as a record of these list scopes.
 
+        A plain value that does not fit its field is shown as the text that it is: it must not hide what the record
+        says besides.
+
         Raises:
-            RecordInvalid: a value does not fit its field.
+            RecordInvalid: a flag, a topic or a stamp does not fit.
         """
         name, get = "", row.get
         topics: dict[str, bool | None] = {}
@@ -48,7 +51,12 @@ class Rows:
                 topics[name] = value if isinstance(value, bool) else None
             for name, read in self._values:
                 raw = get(name)
-                values[name] = None if raw is None or raw == "" else read(raw)
+                try:
+                    values[name] = None if raw is None or raw == "" else read(raw)
+                except ValueRefused:
+                    if name in self.spec.flags:
+                        raise
+                    values[name] = str(raw)
             created_at = moment(get(name := "DATE_CREATE"), self.zone)
             modified_at = moment(get(name := "DATE_MODIFY"), self.zone)
         except ValueRefused as error:

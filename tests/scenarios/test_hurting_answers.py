@@ -210,3 +210,19 @@ def test_a_character_that_a_system_cut_in_half_hides_nobodys_opt_out(tmp_path: P
     assert shown["status"] == Status.OUT if side == "crm" else shown["opt_out"] is True
     assert other.act("view", email="ann1@example.com")["fields"]["city"].startswith("Riga")
     w.rest()
+
+
+def test_a_value_that_does_not_fit_its_field_hides_no_opt_out_of_the_same_contact(tmp_path: Path) -> None:
+    number = {"crm": "UF_CRM_SIZE", "esp": "CITY", "direction": "to_esp"}
+    w = World(tmp_path, [person(1), person(2)], changes={"fields": [number]})
+    w.crm.act("add_field", field="UF_CRM_SIZE", kind="double")
+    w.sync()
+    w.crm.act("edit", id=1, fields={"UF_CRM_SIZE": "777"})
+    w.crm.act("opt_out", email="ann1@example.com")
+    odd = Hurting(w, CRM, lambda _, response: response.content.replace(b'"777"', b'"very large"'))
+    odd.left = 1000
+    w.use(odd)
+    w.sync()
+
+    assert w.esp_shows("ann1@example.com")["status"] == Status.OUT
+    w.rest()

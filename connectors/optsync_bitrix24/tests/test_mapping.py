@@ -150,8 +150,17 @@ def test_a_record_shows_exactly_what_was_asked_for() -> None:
     assert record.created_at is None
 
 
-def test_a_value_that_does_not_fit_names_its_field() -> None:
+@pytest.mark.parametrize(
+    ("kind", "raw"), [("double", "12 apples"), ("date", "soon"), ("datetime", "soon"), ("boolean", "perhaps")]
+)
+def test_a_plain_value_that_does_not_fit_is_shown_as_it_is(kind: str, raw: str) -> None:
     spec = ReadSpec(collection="contact", fields=frozenset({"UF_CRM_X"}))
+
+    assert Rows(spec, {"UF_CRM_X": _field(kind)}).record({"ID": "5", "UF_CRM_X": raw}).fields == {"UF_CRM_X": raw}
+
+
+def test_a_flag_that_does_not_fit_names_its_field() -> None:
+    spec = ReadSpec(collection="contact", fields=frozenset({"UF_CRM_X"}), flags=frozenset({"UF_CRM_X"}))
     with pytest.raises(RecordInvalid) as caught:
         Rows(spec, {"UF_CRM_X": _field("boolean")}).record({"ID": "5", "UF_CRM_X": "perhaps"})
     assert caught.value.field == "UF_CRM_X"
