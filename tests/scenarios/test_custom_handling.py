@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 
 from optsync.connect import handlers
-from optsync.connect.mock import MockRequest
+from optsync.connect.mock import MockRequest, MockTransport
 from optsync.model.record import Status
 from optsync.state.issues import Issue
 from optsync.sync import handling
@@ -16,7 +17,7 @@ from optsync.sync.forget import forget
 from optsync.sync.undo import undo
 from tests.scenarios import own_handlers
 from tests.scenarios.test_crashes import Killed, KillingTransport
-from tests.scenarios.world import CRM, World, person
+from tests.scenarios.world import CRM, ESP, World, person
 
 pytestmark = pytest.mark.rule("custom handling blocks nothing")
 
@@ -222,6 +223,31 @@ def test_a_handler_is_told_once_and_may_set_fields(world: Make) -> None:
     assert _fields(w)["OWNER"] == "eve"
 
 
+class Refusing(MockTransport):
+    """Nobody answers to what a handler has set, for as long as ``is_on``."""
+
+    is_on = True
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        if self.is_on and "about+out" in str(request.body).replace("%20", "+").replace(" ", "+"):
+            raise requests.ConnectionError
+        return super().send(request, *args, **options)
+
+
+def test_what_a_handler_wants_set_is_set_when_the_write_failed_and_it_is_told_once(world: Make) -> None:
+    w = _world(world, handlers=[{"name": "set_owner", "fields": ["UF_CRM_OWNER"]}])
+    w.sync()
+    refusing = Refusing({CRM: w.crm, ESP: w.esp})
+    w.use(refusing)
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    assert _fields(w)["OWNER"] == ""
+    refusing.is_on = False
+    w.settle()
+    assert _fields(w)["OWNER"] == "kim, about out"
+    assert len(own_handlers.CALLS) == 1
+
+
 def test_a_handler_that_fails_keeps_nobody_waiting_and_is_called_again_until_it_works(world: Make) -> None:
     own_handlers.BROKEN.add("notify_sales")
     w = _world(world, handlers=["notify_sales"])
@@ -272,13 +298,18 @@ def test_a_handler_that_never_works_is_given_up(world: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "error"), [("return_nonsense", "UnusableAnswer"), ("leave", "SystemExit"), ("hang", "TimeoutError")]
+    ("name", "error"),
+    [
+        ("return_nonsense", "UnusableAnswer"),
+        ("leave", "SystemExit"),
+        ("hang", "TimeoutError"),
+    ],
 )
 def test_whatever_a_handler_does_the_opt_outs_are_carried(
     world: Make, monkeypatch: pytest.MonkeyPatch, name: str, error: str
 ) -> None:
     monkeypatch.setattr(handling, "PATIENCE", 0.05)
-    w = _world(world, handlers=[name])
+    w = _world(world, handlers=[{"name": name, "fields": ["UF_CRM_OWNER"]}])
     w.sync()
     w.esp.act("unsubscribe", email=ANN)
     w.esp.act("unsubscribe", email=BEN)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
@@ -21,7 +22,8 @@ _OF = Prepared(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handling:
     """One turn of a standing at a record. ``before``: what the fields showed when it was handled first; ``applied``:
-    fields that are set; ``tries``: failed calls by handler; ``ended``: handlers that are done or given up."""
+    fields that are set; ``tries``: failed calls by handler; ``ended``: handlers that are done or given up;
+    ``returned``: what those want to be set and is not set yet."""
 
     record: int
     scope: str
@@ -32,6 +34,7 @@ class Handling:
     applied: frozenset[str] = frozenset()
     tries: Mapping[str, int] = field(default_factory=dict)
     ended: frozenset[str] = frozenset()
+    returned: Mapping[str, Value] = field(default_factory=dict)
 
 
 class HandledTurns:
@@ -50,10 +53,11 @@ class HandledTurns:
                     wish=row["wish"],
                     uid=row["uid"],
                     is_done=row["is_done"],
-                    before={n: tuple(v) if isinstance(v, list) else v for n, v in data["before"].items()},
+                    before=_values(data["before"]),
                     applied=frozenset(data["applied"]),
                     tries=data["tries"],
                     ended=frozenset(data["ended"]),
+                    returned=_values(data.get("returned", {})),
                 )
         return found
 
@@ -86,9 +90,14 @@ class HandledTurns:
                         "applied": sorted(turn.applied),
                         "tries": dict(turn.tries),
                         "ended": sorted(turn.ended),
+                        "returned": dict(turn.returned),
                     }
                 ),
             }
             for turn in turns
         ]
         upsert(self._connection, handled, rows, key=("sync", "record_id", "scope"))
+
+
+def _values(stored: Mapping[str, Any]) -> dict[str, Value]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}

@@ -5,7 +5,7 @@ left to write. A place in a queue of its own, in the database, is kept until all
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -13,7 +13,6 @@ import structlog
 from optsync.connect import handlers
 from optsync.connect.handlers import HandlerBroken, HandlerFailed, OptOutEvent
 from optsync.model.change import ChangeState
-from optsync.model.record import Value
 from optsync.model.scope import contains
 from optsync.reconcile.consent import Wish
 from optsync.reconcile.handling import Handled, Past, Turn, filled, intent, turns
@@ -38,14 +37,13 @@ _THROUGH = frozenset({ChangeState.APPLIED, ChangeState.SAME, ChangeState.REFUSED
 
 @dataclass(slots=True, kw_only=True)
 class _Task:
-    """One turn at one record, and how far its handling has come. ``returned``: what handlers want to be set."""
+    """One turn at one record, and how far its handling has come."""
 
     seen: Seen
     turn: Turn
     row: Handling
     address: str
     is_again: bool
-    returned: dict[str, Value] = field(default_factory=dict)
 
 
 class CustomHandler:
@@ -155,8 +153,8 @@ class CustomHandler:
             except (HandlerFailed, HandlerBroken) as failure:
                 self._failed(task, name, failure)
             else:
-                task.returned |= answer
-                task.row = replace(task.row, ended=task.row.ended | {name})
+                returned = {**task.row.returned, **answer}
+                task.row = replace(task.row, ended=task.row.ended | {name}, returned=returned)
 
     def _concerns(self, task: _Task) -> bool:
         """Handlers hear about the sync's own scope, whatever turned it; about a topic if the wish was about that."""
@@ -192,7 +190,7 @@ class CustomHandler:
         for task in tasks:
             by_scope = self._how.on_opt_out if task.turn.wish is Wish.OUT else self._how.on_opt_in
             wanted = filled(by_scope.get(task.turn.scope, {}), task.turn.scope, task.turn.said)
-            wanted = {n: v for n, v in wanted.items() if n not in task.row.applied} | task.returned
+            wanted = {n: v for n, v in wanted.items() if n not in task.row.applied} | dict(task.row.returned)
             task.row = replace(task.row, applied=task.row.applied | wanted.keys())
             found = intent(task.seen, task.turn, wanted, task.row.before if task.is_again else None)
             if found is not None and found.fingerprint not in blocked:
@@ -219,7 +217,8 @@ class CustomHandler:
                 is_lost = (task.seen.key, (task.turn.said.uid,)) in lost
                 ended = task.row.ended if self._concerns(task) else frozenset(wanted)
                 is_done = not is_lost and wanted <= ended
-                rows.append(replace(task.row, is_done=is_done, applied=frozenset() if is_lost else task.row.applied))
+                row = replace(task.row, is_done=is_done)
+                rows.append(replace(row, applied=frozenset()) if is_lost else replace(row, returned={}))
                 if not is_done:
                     busy.update(task.seen.points)
             unit.handled.save(self._policy.name, rows)
