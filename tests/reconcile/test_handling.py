@@ -19,13 +19,19 @@ OUT, GRANT = out(30, reason="too {many}"), grant(20)
 
 
 def found(
-    said: list[Statement], *, since: float = 60, handled: Handled | None = None, first: float = 900
+    said: list[Statement],
+    *,
+    since: float = 60,
+    handled: Handled | None = None,
+    begun: Handled | None = None,
+    first: float = 900,
 ) -> list[Turn]:
     seen: Seen = contact(1)
     past = Past(
         since={SCOPE: before(since)},
         first_seen={1: before(first)},
         handled={} if handled is None else {(1, SCOPE): handled},
+        begun={} if begun is None else {(1, SCOPE): begun},
     )
     return list(turns(seen, around(seen, said={1: said}), policy(), past))
 
@@ -41,6 +47,15 @@ def test_a_standing_turns_once_for_each_stretch() -> None:
     assert wishes(found([OUT, GRANT], handled=Handled(Wish.OUT, OUT.uid))) == [Wish.IN]
     assert wishes(found([OUT, GRANT, out(5)], handled=Handled(Wish.OUT, OUT.uid))) == [Wish.OUT]
     assert found([]) == []
+
+
+def test_a_turn_whose_handling_is_under_way_goes_on_until_it_has_ended() -> None:
+    begun = Handled(Wish.OUT, OUT.uid)
+    [goes_on] = found([OUT, out(10)], begun=begun)
+    assert (goes_on.said, goes_on.wish, goes_on.point) == (OUT, Wish.OUT, 1)
+    assert [t.said for t in found([OUT, GRANT], begun=begun)] == [GRANT]
+    assert [t.said for t in found([OUT, GRANT, out(5)], begun=begun)] == [out(5)]
+    assert [t.said for t in found([out(10)], begun=begun)] == [out(10)]
 
 
 def test_what_was_said_before_handling_began_or_the_record_was_seen_is_no_turn() -> None:

@@ -248,6 +248,22 @@ def test_what_a_handler_wants_set_is_set_when_the_write_failed_and_it_is_told_on
     assert len(own_handlers.CALLS) == 1
 
 
+def test_another_opt_out_while_a_handler_is_called_again_is_no_other_turn(world: Make) -> None:
+    own_handlers.BROKEN.add("notify_sales")
+    w = _world(world, handlers=[{"name": "set_owner", "fields": ["UF_CRM_OWNER"]}, "notify_sales"])
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.sync()
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"UF_CRM_STAGE": "spoken to", "UF_CRM_OWNER": "eve"})
+    w.wait(hours=1)
+    opt_out(w.engine, ANN, scope="*", actor="Kim")
+    w.sync()
+    own_handlers.BROKEN.clear()
+    w.settle()
+    assert (_fields(w)["STAGE"], _fields(w)["OWNER"]) == ("spoken to", "eve")
+    assert len({call.uid for call in own_handlers.CALLS}) == 1
+
+
 def test_a_handler_that_fails_keeps_nobody_waiting_and_is_called_again_until_it_works(world: Make) -> None:
     own_handlers.BROKEN.add("notify_sales")
     w = _world(world, handlers=["notify_sales"])

@@ -49,11 +49,13 @@ class Turn:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
     """What is known of earlier handling. ``since``: by scope, when its handling began to count; ``first_seen``: by
-    record. What was said until then is nobody's turn: the record is left as people have made it."""
+    record. What was said until then is nobody's turn: the record is left as people have made it. ``begun``: turns whose
+    handling is under way."""
 
     since: Mapping[str, datetime]
     first_seen: Mapping[int, datetime]
     handled: Mapping[tuple[int, str], Handled] = field(default_factory=dict)
+    begun: Mapping[tuple[int, str], Handled] = field(default_factory=dict)
 
 
 def unknown_placeholders(template: str) -> tuple[str, ...]:
@@ -80,6 +82,9 @@ def turns(seen: Seen, around: Neighbourhood, policy: SyncPolicy, past: Past) -> 
     for scope in past.since:
         point, decided = _deciding(points, scope, policy)
         if decided.wish not in {Wish.OUT, Wish.IN} or decided.decided_by is None:
+            continue
+        if at := _goes_on(points, scope, policy, past.begun.get((seen.key, scope)), decided.wish):
+            yield Turn(record=seen.key, point=at[0].key, scope=scope, wish=decided.wish, said=at[1])
             continue
         known = past.handled.get((seen.key, scope)) or _before(points, seen, scope, policy, past)
         if known is None or known.wish is not decided.wish or _is_over(points, scope, policy, known):
@@ -130,6 +135,16 @@ def _before(points: Sequence[Point], seen: Seen, scope: str, policy: SyncPolicy,
     earlier = [replace(p, statements=tuple(s for s in p.statements if s.seen_at <= until)) for p in points]
     _, decided = _deciding(earlier, scope, policy)
     return Handled(decided.wish, decided.decided_by.uid) if decided.decided_by else None
+
+
+def _goes_on(
+    points: Sequence[Point], scope: str, policy: SyncPolicy, begun: Handled | None, wish: Wish
+) -> tuple[Point, Statement] | None:
+    """What decided a turn whose handling is under way and that has not ended since, whatever was said besides."""
+    if begun is None or begun.wish is not wish or _is_over(points, scope, policy, begun):
+        return None
+    found = ((point, s) for point in points for s in point.statements if s.uid == begun.uid)
+    return next(found, None)
 
 
 def _is_over(points: Sequence[Point], scope: str, policy: SyncPolicy, known: Handled) -> bool:

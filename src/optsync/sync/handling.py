@@ -115,12 +115,15 @@ class CustomHandler:
         waiting |= unit.changes.ready_at(name, around.points)
         free = [key for key in free if key not in waiting]
         # Whoever was forgotten has no address here any more, and receives nothing but outs.
-        known = [s for s in around.crm if all(around.points[p].address for p in s.points)]
-        concerned = [s for s in known if set(free).intersection(s.points)]
+        named = [s for s in around.crm if all(around.points[p].address for p in s.points)]
+        concerned = [s for s in named if set(free).intersection(s.points)]
         records = [s for s in concerned if not waiting.intersection(s.points)]
         rows = unit.handled.of(name, {s.key for s in records})
-        handled = {at: Handled(Wish(row.wish), row.uid) for at, row in rows.items() if row.is_done}
-        past = Past(since=since, first_seen=unit.records.first_seen({s.key for s in records}), handled=handled)
+        first_seen = unit.records.first_seen({s.key for s in records})
+        known = {at: Handled(Wish(row.wish), row.uid) for at, row in rows.items()}
+        handled = {at: each for at, each in known.items() if rows[at].is_done}
+        begun = {at: each for at, each in known.items() if not rows[at].is_done}
+        past = Past(since=since, first_seen=first_seen, handled=handled, begun=begun)
         found = [
             self._task(seen, turn, rows.get((seen.key, turn.scope)), around)
             for seen in records
