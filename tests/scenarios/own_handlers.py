@@ -42,10 +42,14 @@ def hang(event: OptOutEvent) -> None:
     RELEASE.wait()
 
 
+def half(event: OptOutEvent) -> Mapping[str, Value]:
+    return {"UF_CRM_OWNER": "half a character: \ud800"}
+
+
 def leave(event: OptOutEvent) -> None:
     raise SystemExit(3)
 
 
 def installed() -> dict[str, EntryPoint]:
-    names = ("notify_sales", "set_owner", "return_nonsense", "take_time", "hang", "leave")
+    names = ("notify_sales", "set_owner", "return_nonsense", "take_time", "hang", "leave", "half")
     return {n: EntryPoint(name=n, value=f"{__name__}:{n}", group=HANDLERS) for n in names}

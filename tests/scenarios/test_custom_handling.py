@@ -317,6 +317,7 @@ def test_a_handler_that_never_works_is_given_up(world: Make) -> None:
     ("name", "error"),
     [
         ("return_nonsense", "UnusableAnswer"),
+        ("half", "UnusableAnswer"),
         ("leave", "SystemExit"),
         ("hang", "TimeoutError"),
     ],

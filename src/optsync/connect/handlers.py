@@ -91,12 +91,14 @@ def call(handler: Handler, event: OptOutEvent, *, within: float, may_set: frozen
     Raises:
         HandlerFailed: see there; ``may_set`` are the fields that an answer may name.
     """
-    answers: list[Any] = []
+    answers: list[dict[str, Value]] = []
     errors: list[str] = []
 
     def work() -> None:
         try:
-            answers.append(handler(event))
+            answers.append(_usable(handler(event), may_set))
+        except HandlerFailed as failure:
+            errors.append(failure.kind)
         except BaseException as error:  # noqa: BLE001 - sys.exit() in a handler must not end optsync either
             errors.append(type(error).__name__)
 
@@ -107,7 +109,7 @@ def call(handler: Handler, event: OptOutEvent, *, within: float, may_set: frozen
         raise HandlerFailed("TimeoutError", is_late=True)
     if errors:
         raise HandlerFailed(errors[0])
-    return _usable(answers[0], may_set)
+    return answers[0]
 
 
 def _usable(answer: Any, may_set: frozenset[str]) -> dict[str, Value]:
@@ -120,5 +122,10 @@ def _usable(answer: Any, may_set: frozenset[str]) -> dict[str, Value]:
 
 def _is_value(value: Any) -> bool:
     if isinstance(value, tuple):
-        return all(isinstance(part, str) for part in value)
-    return value is None or isinstance(value, str | bool | int | float)
+        return all(isinstance(part, str) and _is_text(part) for part in value)
+    return value is None or isinstance(value, bool | int | float) or (isinstance(value, str) and _is_text(value))
+
+
+def _is_text(value: str) -> bool:
+    """Not half a character, which nothing can store or send."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
