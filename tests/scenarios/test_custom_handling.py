@@ -300,6 +300,22 @@ def test_a_failed_handler_is_no_issue_any_more_once_it_was_told(world: Make) -> 
     assert _issues(w) == []
 
 
+def test_slow_handlers_go_on_in_the_next_cycle_after_another_look_at_both_sides(world: Make) -> None:
+    emails = [f"ann{n}@example.com" for n in range(1, 6)]
+    w = _world(world, *(person(n) for n in range(1, 6)), handlers=[{"name": "take_time", "fields": ["UF_CRM_OWNER"]}])
+    w.sync()
+    own_handlers.MEANWHILE.append(lambda: w.wait(seconds=25))
+    for email in emails:
+        w.esp.act("unsubscribe", email=email)
+    w.sync()
+    assert [_fields(w, email)["STAGE"] for email in emails] == ["left by esp"] * 5
+    assert len(own_handlers.CALLS) == 3
+    w.sync()
+    assert [_fields(w, email)["OWNER"] for email in emails] == [f"kim of {email}" for email in emails]
+    assert len(own_handlers.CALLS) == 5
+    w.settle()
+
+
 def test_a_handler_that_never_works_is_given_up(world: Make) -> None:
     own_handlers.BROKEN.add("notify_sales")
     w = _world(world, handlers=["notify_sales"])

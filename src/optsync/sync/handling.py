@@ -24,6 +24,7 @@ from optsync.state.unit import Unit
 from optsync.sync.decide import handling_queue, load_around, new_change
 from optsync.sync.engine import Engine
 from optsync.sync.guard import applied_key
+from optsync.sync.turn import SECONDS
 
 _log = structlog.get_logger(__name__)
 _BATCH = 200
@@ -57,6 +58,7 @@ class CustomHandler:
         self._run = run
         self._guarded = guarded
         self._hanging: set[str] = set()
+        self._until = 0.0
 
     def begin(self, unit: Unit) -> None:
         """Notes from when on a scope's handling counts: in a sync that is at work already from now on, else when its
@@ -65,9 +67,11 @@ class CustomHandler:
             self._note_since(unit)
 
     def work_off(self, send: Callable[[], None], *, is_rehearsal: bool) -> None:
-        """Handles whoever turned and waits for nothing else; what fails is tried again in the next cycles."""
+        """Handles whoever turned and waits for nothing else; what fails is tried again in the next cycles, and there it
+        goes on where handlers take more time than anybody's opt-out may wait."""
         if not self._scopes:
             return
+        self._until = self._engine.clock.monotonic() + SECONDS
         tasks: list[_Task] = []
         last = 0
         with self._engine.store.transaction() as unit:
@@ -148,6 +152,8 @@ class CustomHandler:
         for name, further in self._how.handlers.items():
             if name in task.row.ended or name in self._hanging or not self._concerns(task):
                 continue
+            if self._engine.clock.monotonic() >= self._until:
+                return
             try:
                 allowed = self._how.fields | further
                 answer = handlers.call(
