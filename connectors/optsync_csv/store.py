@@ -59,8 +59,10 @@ class Store:
             ChangedMeanwhile: somebody saved the file since it was read; nothing was written.
             SystemUnavailable: nothing was written.
             SavedOrNot: it is not known.
+            Whatever ``Context.before_write`` raises; nothing was written since.
         """
         for _ in range(_ATTEMPTS):
+            self._context.before_write()
             try:
                 self._disk.replace(content, before=before)
             except FileNotFoundError as error:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from optsync.clock import ManualClock
 from optsync.connect.conformance.harness import START
 from optsync.connect.contract import Context
-from optsync.errors import SystemUnavailable
+from optsync.errors import StateLocked, SystemUnavailable
 from optsync.model.change import Fact, Result, Write, WriteKind
 from optsync.model.page import Page, ReadSpec
 from optsync.model.record import Record
@@ -382,3 +382,16 @@ def test_a_column_is_searched_for_its_word_once_however_many_are_written(
     outcomes = place.csv.write([out(str(n)) for n in reversed(range(50))], SPEC)
     assert {outcome.result for outcome in outcomes} == {Result.APPLIED}
     assert len(looks) < 10 * 50
+
+
+def test_whoever_lost_the_lease_writes_no_file(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO)
+
+    def lost() -> None:
+        raise StateLocked
+
+    csv = Csv(place.csv._settings, replace(place.csv._context, before_write=lost))
+    for act in (lambda: csv.write([out("1")], SPEC), lambda: csv.forget("contact", "1")):
+        with pytest.raises(StateLocked):
+            act()
+    assert place.text() == TWO
