@@ -90,7 +90,7 @@ class Reader:
         reply = self._client.get(f"/lists/{spec.collection}/members/{key}", {"fields": ",".join(wanted_keys(spec))})
         if reply.status == 404:
             return None
-        if not reply.is_ok:
+        if not reply.is_ok or not reply.body:
             raise SystemUnavailable(self._client.system, f"a member could not be read (HTTP {reply.status})")
         if is_forgotten(reply.body):
             return None

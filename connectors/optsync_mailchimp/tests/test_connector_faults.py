@@ -334,3 +334,12 @@ def _is_so(view: dict[str, Any], wish: str) -> bool:
             "new": view["word"] == "subscribed" and view["fields"]["city"] == "Bern",
         }[wish]
     )
+
+
+def test_an_empty_answer_about_a_member_is_no_answer() -> None:
+    """Taken for nobody, it would let an opt-in go out without another look at the person."""
+    world = World(numbered(1))
+    record = world.records()[_A]
+    world.line.rewrite = lambda _method, path, body: {} if "/members/" in path else body
+    with pytest.raises(SystemUnavailable):
+        world.connector.read_ids(world.spec, [record.id])
