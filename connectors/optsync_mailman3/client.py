@@ -48,11 +48,12 @@ class MailmanClient:
 
     def versions(self) -> Mapping[str, Any]:
         """``mailman_version``, ``api_version``."""
-        return self._get("system/versions")
+        return self._with("mailman_version", self._get("system/versions"))
 
     def site_owner(self) -> str:
         """Address of the installation's owner."""
-        return str(self._get("system/configuration/mailman").get("site_owner", ""))
+        # A part of the account's identity: left out, the account would seem to be another one.
+        return str(self._with("site_owner", self._get("system/configuration/mailman"))["site_owner"])
 
     def lists(self) -> Iterator[Mapping[str, Any]]:
         """All lists: ``list_id``, ``fqdn_listname``, ``display_name``, ``member_count``."""
@@ -61,7 +62,7 @@ class MailmanClient:
     def list_id(self, name: str) -> str | None:
         """Of the list with that list_id or posting address; None when there is none."""
         answer = self._read(f"lists/{quote(name, safe='')}")
-        return None if answer.status == 404 else str(self._object(answer).get("list_id", ""))
+        return None if answer.status == 404 else str(self._with("list_id", self._object(answer))["list_id"])
 
     def config(self, list_id: str) -> Mapping[str, Any]:
         """A list's settings."""
@@ -146,7 +147,8 @@ class MailmanClient:
         while True:
             rows = self._rows(path, terms, page=page, count=PAGE)
             yield from rows.entries
-            if len(rows.entries) < PAGE:
+            # Whatever gives all of its rows at once, however many are asked for, must not be asked for ever.
+            if len(rows.entries) < PAGE or page * PAGE >= rows.total:
                 return
             page += 1
 
@@ -165,6 +167,11 @@ class MailmanClient:
         if not isinstance(entries, list) or not isinstance(total, int) or not all(isinstance(e, dict) for e in entries):
             raise SystemUnavailable(self._system, "an answer without rows and their number; nothing was inferred")
         return Rows(entries=tuple(entries), total=total)
+
+    def _with(self, key: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        if key not in body:
+            raise SystemUnavailable(self._system, f"an answer without {key}; nothing was inferred. Check base_url")
+        return body
 
     def _get(self, path: str) -> Mapping[str, Any]:
         return self._object(self._read(path))

@@ -183,6 +183,31 @@ def test_a_failing_read_is_tried_again(server: responses.RequestsMock) -> None:
     assert (info.id, [field.name for field in info.fields]) == (LIST, ["display_name"])
 
 
+@pytest.mark.parametrize("empty", ["system/versions", "system/configuration/mailman", f"lists/{LIST}"])
+def test_an_empty_answer_is_neither_another_account_nor_a_list_that_is_not_there(
+    server: responses.RequestsMock, empty: str
+) -> None:
+    """A gateway whose server is being exchanged: another account would need somebody to rebase it."""
+    answers = {
+        "system/versions": {"mailman_version": "GNU Mailman 3.3.10"},
+        "system/configuration/mailman": {"site_owner": "owner@lists.example"},
+        f"lists/{LIST}": {"list_id": LIST},
+        f"lists/{LIST}/config": {"send_goodbye_message": False},
+    }
+    for path, answer in answers.items():
+        server.get(f"{BASE}/{path}", json={} if path == empty else answer)
+    with pytest.raises(SystemUnavailable):
+        connector().check([SPEC])
+
+
+def test_rows_that_all_come_with_every_page_are_read_to_an_end(
+    server: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optsync_mailman3.client.PAGE", 2)
+    server.get(f"{BASE}/lists", json=collection([{"list_id": f"l{n}.lists.example"} for n in range(3)]))
+    assert {info.id for info in connector().describe()} == {f"l{n}.lists.example" for n in range(3)}
+
+
 def test_check_names_what_does_not_fit(server: responses.RequestsMock) -> None:
     server.get(f"{BASE}/system/versions", json={"mailman_version": "GNU Mailman 3.3.10", "api_version": "3.1"})
     server.get(f"{BASE}/system/configuration/mailman", json={"site_owner": "owner@lists.example"})
