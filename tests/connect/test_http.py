@@ -154,12 +154,17 @@ def test_messages_hold_neither_secrets_nor_addresses() -> None:
 
 
 def test_the_vendors_clock_is_measured_from_its_answers() -> None:
-    http, _ = session(ok(Date=format_datetime(NOON + timedelta(seconds=90), usegmt=True)), ok(Date="yesterday"))
+    http, _ = session(
+        ok(Date=format_datetime(NOON + timedelta(seconds=90), usegmt=True)),
+        ok(Date="yesterday"),
+        ok(Date="Fri, 31 Dec 9999 23:59:59 -1400"),
+    )
     assert http.clock_offset is None
     http.send("GET", "x", effect=Effect.READ)
     assert http.clock_offset == 90
-    http.send("GET", "x", effect=Effect.READ)
-    assert http.clock_offset == 90
+    for _ in range(2):
+        http.send("GET", "x", effect=Effect.READ)
+        assert http.clock_offset == 90
 
 
 def test_a_dry_run_cannot_write() -> None:

@@ -322,9 +322,9 @@ def _moment(text: str) -> datetime | None:
     """Of a ``Date`` or ``Retry-After`` header: asked for again and again within a second."""
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
 
 
 def _answer(response: requests.Response) -> Answer:
