@@ -15,6 +15,7 @@ from optsync.connect.contract import (
     CanScanIds,
     CanTag,
     CanTellDepartures,
+    Capabilities,
     Connector,
 )
 from optsync.connect.mock import VendorMock
@@ -39,7 +40,7 @@ POWERS: dict[type, str] = {
 
 
 class ConnectorBroken(OptsyncError):
-    """An installed connector could not be imported."""
+    """An installed connector could not be imported, or is none."""
 
 
 @cache
@@ -53,7 +54,7 @@ def load(name: str) -> type[Connector]:
 
     Raises:
         KeyError: none of that name is installed.
-        ConnectorBroken: it is installed and cannot be imported; the message says why.
+        ConnectorBroken: it is installed and cannot be imported, or is no connector; the message says why.
     """
     point = installed()[name]
     try:
@@ -62,6 +63,12 @@ def load(name: str) -> type[Connector]:
         raise ConnectorBroken(
             f"connector {name} ({point.value}) cannot be imported: {error}; install its missing package"
         ) from error
+    except Exception as error:
+        # Importing somebody else's code may raise anything, and must not stop the other connectors.
+        message = f"connector {name} ({point.value}) cannot be imported: {type(error).__name__}: {error}"
+        raise ConnectorBroken(f"{message}; tell its author, or install another version") from error
+    if not isinstance(getattr(connector, "capabilities", None), Capabilities):
+        raise ConnectorBroken(f"connector {name} ({point.value}) is no connector: it has no Capabilities")
     return connector
 
 
