@@ -3,16 +3,20 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from optsync.connect.conformance import ConnectorSuite, Trouble
-from optsync.connect.contract import Departures, Health, SignUp
+from optsync.connect.conformance.desk import Desk
+from optsync.connect.contract import Context, Departures, Health, SignUp
 from optsync.errors import SystemFailure, SystemUnavailable
 from optsync.model.change import Outcome, Result, Write, WriteKind
 from optsync.model.page import Page, ReadSpec
 from optsync.model.record import Origin, Record, Status
+from optsync_csv import Csv
+from optsync_csv.tests.hands import harness as file_of
 from optsync_mailchimp import Mailchimp
 from tests.connect.test_conformance import desk_of
 
@@ -137,6 +141,51 @@ class SendsOptOutsLast(Mailchimp):
         return [done[write.key] for write in writes]
 
 
+class BlamesAnAdministrator(Mailchimp):
+    def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
+        for page in super().read(spec, cursor):
+            yield replace(page, records=tuple(replace(each, origin=Origin.ADMIN) for each in page.records))
+
+
+class MakesUpAnAddress(Mailchimp):
+    """As ``str()`` of nothing does."""
+
+    def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
+        for page in super().read(spec, cursor):
+            shown = (replace(each, addresses=each.addresses or ("None",)) for each in page.records)
+            yield replace(page, records=tuple(shown))
+
+
+class FailsForOneRow(Mailchimp):
+    def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
+        for page in super().read(spec, cursor):
+            assert all(each.addresses for each in page.records)
+            yield page
+
+
+class SubscribesEverybodyNew(Mailchimp):
+    def write(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
+        return super().write([replace(w, status=w.status and Status.IN) for w in writes], spec)
+
+
+class TicksAgain(Mailchimp):
+    def write(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
+        made = super().write(writes, spec)
+        again = [write for write, one in zip(writes, made, strict=True) if one.result is Result.UNKNOWN]
+        return super().write(again, spec) if again else made
+
+
+class AsksNobodyBeforeItWrites(Mailchimp):
+    def __init__(self, settings: Any, context: Context) -> None:
+        super().__init__(settings, replace(context, before_write=lambda: None))
+
+
+class TakesTheClocksForEqual(Mailchimp):
+    @property
+    def clock_offset(self) -> float | None:
+        return None if super().clock_offset is None else 0.0
+
+
 @dataclass(frozen=True)
 class Lie:
     kind: type[Mailchimp]
@@ -166,6 +215,17 @@ LIES = [
     ),
     Lie(CallsEveryRenameDone, SUITE.test_a_rename_to_the_address_of_somebody_else_harms_neither),
     Lie(UnticksWhatItWasNotAsked, SUITE.test_topics_are_ticked_and_unticked_one_by_one),
+    Lie(TakesSilenceForAnEmptyList, SUITE.test_a_collection_that_is_not_there_is_no_empty_one),
+    Lie(BlamesAnAdministrator, SUITE.test_whoever_left_is_not_shown_as_taken_off_by_others),
+    Lie(MakesUpAnAddress, SUITE.test_a_row_without_a_usable_address_stops_nothing, {"instead": b"null"}),
+    Lie(FailsForOneRow, SUITE.test_a_row_without_a_usable_address_stops_nothing, {"instead": b"null"}),
+    Lie(SubscribesEverybodyNew, SUITE.test_a_new_record_that_is_to_be_out_is_never_in),
+    Lie(
+        TicksAgain,
+        SUITE.test_a_tick_is_not_sent_over_an_untick_that_came_meanwhile,
+        {"loss": Trouble.DROP_AFTER},
+    ),
+    Lie(TakesTheClocksForEqual, SUITE.test_the_offset_of_its_clock_is_measured_or_unknown),
     Lie(SendsOptOutsLast, SUITE.test_what_restricts_is_sent_before_everything_else),
 ]
 
@@ -177,3 +237,29 @@ def test_a_lie_is_found_and_told_with_its_clause(lie: Lie) -> None:
     with pytest.raises(AssertionError) as failure:
         lie.case(desk_of(lie.kind), **lie.needs)
     assert "What to do: " in failure.value.__notes__[0]
+
+
+def test_a_connector_that_writes_without_its_lease_is_found() -> None:
+    SUITE.test_whoever_may_not_write_any_more_sends_nothing(desk_of(Mailchimp))
+    with pytest.raises(pytest.fail.Exception):
+        SUITE.test_whoever_may_not_write_any_more_sends_nothing(desk_of(AsksNobodyBeforeItWrites))
+
+
+class ReadsTheListScopeAlone(Csv):
+    """And not whoever left it."""
+
+    def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
+        for page in super().read(spec, cursor):
+            yield replace(page, records=tuple(each for each in page.records if each.lists or not spec.lists))
+
+
+def test_a_connector_that_reads_a_list_scope_alone_is_found(tmp_path: Path) -> None:
+    for kind, is_sound in ((Csv, True), (ReadsTheListScopeAlone, False)):
+        folder = tmp_path / kind.__name__
+        folder.mkdir()
+        desk = Desk(replace(file_of(folder), connector=kind))
+        if is_sound:
+            SUITE.test_a_list_scope_says_who_belongs_and_restricts_no_read(desk)
+        else:
+            with pytest.raises(AssertionError):
+                SUITE.test_a_list_scope_says_who_belongs_and_restricts_no_read(desk)

@@ -36,8 +36,9 @@ def test_every_block_of_code_is_a_file(package: Path) -> None:
 def test_the_connector_of_the_guide_passes_the_kit(package: Path) -> None:
     paths = [str(package), *(str(ROOT / root) for root in ("src", "connectors"))]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "tests"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-rs", "tests"]
     done = subprocess.run(command, cwd=package, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     (passed,) = re.findall(r"(\d+) passed", done.stdout)
     assert int(passed) > 150
+    assert "its settings hold no secret" not in done.stdout

@@ -98,9 +98,10 @@ class Context:
     transport: BaseAdapter | None = None
     """Replaces the network (an in-process mock); None is the real one."""
     is_read_only: bool = False
-    """Then the HTTP session refuses every request that is not a read."""
+    """Then the HTTP session refuses every request that is not a read; a connector without one does so itself."""
     before_write: Callable[[], None] = lambda: None
-    """The HTTP session calls it right before each request that is not a read; what it raises stops the request."""
+    """The HTTP session calls it right before each request that is not a read, a connector without one before each
+    attempt to write; what it raises stops that and comes out."""
 
 
 class Severity(StrEnum):

@@ -112,6 +112,18 @@ class AskingChecks:
         assert not shown[desk.topics[OTHER_TOPIC]]
         confirmed(desk, outcome)
 
+    def test_a_new_record_that_is_to_be_out_is_never_in(self, desk: Desk) -> None:
+        write = desk.create("cleo@example.com", status=Status.OUT)
+        if not desk.is_esp:
+            side = desk.harness.config.side
+            write = replace(write, fields={**write.fields, side["opt_out"]: True, side["opt_in"]: False})
+        (outcome,) = desk.write(write)
+        if outcome.result in DONE:
+            assert desk.is_out("cleo@example.com")
+            confirmed(desk, outcome)
+        else:
+            assert desk.view("cleo@example.com") is None
+
     @pytest.mark.parametrize("status", [s for s in Status if s is not Status.ABSENT])
     def test_a_create_never_changes_a_record_that_exists(self, desk: Desk, status: Status) -> None:
         desk.needs(not desk.is_esp or status in desk.harness.statuses, "nobody there has this status")

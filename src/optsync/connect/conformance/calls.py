@@ -8,7 +8,7 @@ import pytest
 
 from optsync.connect.conformance.asking import ANN, DONE
 from optsync.connect.conformance.desk import NAME, OTHER_TOPIC, TOPIC, Desk, person
-from optsync.connect.conformance.line import Trouble
+from optsync.connect.conformance.line import PASSING, Trouble
 from optsync.connect.contract import (
     CanArchive,
     CanConfirmOptIn,
@@ -27,7 +27,6 @@ from optsync.model.record import Record, Status
 
 _POWERS = {"rename": CanRename, "tag": CanTag, "archive": CanArchive, "forget": CanForget}
 _LASTING = (Trouble.DROP, Trouble.TOO_MANY, Trouble.ERROR_503, Trouble.CUT_AFTER)
-_PASSING = tuple(trouble for trouble in Trouble if trouble is not Trouble.FORBIDDEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +151,7 @@ class CallChecks:
     def test_every_reading_call_waits_passing_trouble_out(self, desk: Desk) -> None:
         desk.seed(person("ann"), person("bob"))
         for call in reads(desk):
-            for trouble in sorted(desk.line.troubles.intersection(_PASSING)):
+            for trouble in sorted(desk.line.troubles.intersection(PASSING)):
                 desk.line.trouble(trouble)
                 call.go()
                 desk.line.clear()
@@ -166,7 +165,7 @@ class CallChecks:
             desk.trouble(trouble, skip=skip, times=100_000)
             self._is_honest(desk, call, may_fail=True)
 
-    @pytest.mark.parametrize("trouble", _PASSING)
+    @pytest.mark.parametrize("trouble", PASSING)
     def test_every_writing_call_tells_the_truth_in_passing_trouble(self, desk: Desk, trouble: Trouble) -> None:
         for call in writes(desk):
             desk.trouble(trouble, is_for_writes=True)

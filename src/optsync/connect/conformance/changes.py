@@ -148,8 +148,15 @@ class ChangeChecks:
         desk.leave("p4@example.com")
         pages = list(connector.read(desk.spec, cursor))
         assert desk.shows_out(by_address(pages)["p4@example.com"])
-        assert connector.clock_offset is not None
-        assert abs(connector.clock_offset + seconds) < 60
+        if desk.capabilities.speaks_http:
+            assert connector.clock_offset is not None
+            assert abs(connector.clock_offset + seconds) < 60
+
+    def test_the_offset_of_its_clock_is_measured_or_unknown(self, desk: Desk) -> None:
+        desk.needs(desk.capabilities.speaks_http, "it declares that it sends no requests")
+        connector = desk.connect(clock=_Skewed(desk.harness.clock, 600))
+        connector.check([desk.spec])
+        assert connector.clock_offset is None or abs(connector.clock_offset + 600) < 60
 
     def test_our_own_write_is_seen_again_as_its_outcome_showed_it(self, desk: Desk) -> None:
         cursor = _start(desk)

@@ -70,6 +70,7 @@ CLAUSES = (
         "Page by a key that does not move (an id), not by number; when totals do not add up say is_complete=False.",
         (
             "an_empty_account_is_read_completely",
+            "a_collection_that_is_not_there_is_no_empty_one",
             "a_full_read_shows_everybody_over_several_pages",
             "a_read_amid_life_loses_nobody_who_was_there_all_the_time",
             "a_read_amid_edits_alone_is_complete",
@@ -103,6 +104,7 @@ CLAUSES = (
             "a_long_delta_goes_on_from_every_cursor",
             "what_happens_during_a_delta_is_shown_by_it_or_by_the_next",
             "a_wrong_clock_of_ours_hides_no_change",
+            "the_offset_of_its_clock_is_measured_or_unknown",
             "two_changes_in_one_instant_around_a_read_are_both_shown",
         ),
     ),
@@ -113,6 +115,9 @@ CLAUSES = (
         (
             "a_record_shows_exactly_what_was_asked_for",
             "every_status_is_shown_as_what_it_is",
+            "whoever_left_is_not_shown_as_taken_off_by_others",
+            "a_row_without_a_usable_address_stops_nothing",
+            "a_list_scope_says_who_belongs_and_restricts_no_read",
             "every_pair_of_flags_is_written_and_read_as_it_is",
             "a_word_that_nobody_mapped_is_unknown_and_says_so",
             "hostile_names_and_addresses_arrive_as_they_are",
@@ -192,6 +197,7 @@ CLAUSES = (
         (
             "a_new_record_has_what_it_was_made_with",
             "a_new_record_has_the_topics_it_was_made_with",
+            "a_new_record_that_is_to_be_out_is_never_in",
             "a_create_never_changes_a_record_that_exists",
             "two_creates_of_one_address_make_one_record",
         ),
@@ -211,6 +217,7 @@ CLAUSES = (
             "an_opt_out_is_repeated_after_a_lost_answer",
             "a_field_is_repeated_after_a_lost_answer",
             "a_permissive_write_is_not_sent_over_an_opt_out_that_came_meanwhile",
+            "a_tick_is_not_sent_over_an_untick_that_came_meanwhile",
             "a_lost_create_makes_one_record_and_is_never_called_failed",
             "outcomes_are_true_when_the_system_fails_for_good",
             "one_loss_at_any_request_spoils_nothing_for_good",
@@ -233,10 +240,15 @@ CLAUSES = (
         ),
     ),
     Clause(
-        "dry runs",
-        "A read-only connector reads everything and writes nothing.",
-        "Mark each request with its Effect; a reading that needs a POST is Effect.READ.",
-        ("a_read_only_connector_reads_everything_and_writes_nothing",),
+        "dry runs and leases",
+        "A read-only connector reads everything and writes nothing; Context.before_write is asked before every write, "
+        "and what it raises stops that and comes out.",
+        "Mark each request with its Effect; a reading that needs a POST is Effect.READ. Without HttpSession look at "
+        "Context.is_read_only and call Context.before_write yourself, before each attempt.",
+        (
+            "a_read_only_connector_reads_everything_and_writes_nothing",
+            "whoever_may_not_write_any_more_sends_nothing",
+        ),
     ),
     Clause(
         "echo",

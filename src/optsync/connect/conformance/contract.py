@@ -28,11 +28,12 @@ def _arguments(verb: Any) -> list[str]:
 
 
 def secrets_of(desk: Desk) -> list[str]:
-    """Every long word in the secret settings: a secret may be a part of an address."""
+    """Every long word in the secret settings, since a secret may be a part of an address; a secret without a long word
+    as a whole."""
     made = desk.harness.connector.settings.model_validate(desk.harness.config.system)
     values = [getattr(made, name) for name in type(made).model_fields]
-    words = [re.findall(r"[0-9A-Za-z]{10,}", v.get_secret_value()) for v in values if isinstance(v, SecretStr)]
-    return [word for found in words for word in found]
+    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    return [word for secret in secrets for word in re.findall(r"[0-9A-Za-z]{10,}", secret) or [secret]]
 
 
 class ContractChecks:

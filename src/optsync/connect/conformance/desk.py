@@ -1,7 +1,7 @@
 """One account under test, in neutral words: what is shown, what is true, who does what, what is to be written."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,7 +36,12 @@ class Desk:
         self.connector = self.connect()
 
     def connect(
-        self, *, clock: Clock | None = None, is_read_only: bool = False, settings: Mapping[str, Any] | None = None
+        self,
+        *,
+        clock: Clock | None = None,
+        is_read_only: bool = False,
+        settings: Mapping[str, Any] | None = None,
+        before_write: Callable[[], None] = lambda: None,
     ) -> Connector:
         """Another connector on the same account."""
         context = Context(
@@ -45,6 +50,7 @@ class Desk:
             rng=random.Random(2),
             transport=self.line if isinstance(self.line, HttpLine) else None,
             is_read_only=is_read_only,
+            before_write=before_write,
         )
         made = self.harness.connector.settings.model_validate({**self.harness.config.system, **(settings or {})})
         return self.harness.connector(made, context)

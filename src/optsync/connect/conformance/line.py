@@ -27,6 +27,17 @@ class Trouble(StrEnum):
     """Half the answer."""
     FORBIDDEN = "forbidden"
     """A page that repeats the address and headers of the request, as some proxies do."""
+    FORBIDDEN_JSON = "forbidden_json"
+    """A 403 in the words of an interface, without anything that was asked for."""
+    EMPTY = "empty"
+    """An empty JSON object with status 200, as a gateway answers whose server is being exchanged."""
+
+
+PASSING = (
+    *(Trouble.DROP, Trouble.DROP_AFTER, Trouble.TOO_MANY, Trouble.TOO_MANY_BARE),
+    *(Trouble.ERROR_502, Trouble.ERROR_503, Trouble.CUT_AFTER),
+)
+"""Those that are waited out. The others say nothing of the kind, and need only not be taken for an answer."""
 
 
 RETRY_AFTER_S = 7
@@ -36,7 +47,12 @@ _STATUSES = {
     Trouble.ERROR_502: 502,
     Trouble.ERROR_503: 503,
     Trouble.FORBIDDEN: 403,
+    Trouble.FORBIDDEN_JSON: 403,
+    Trouble.EMPTY: 200,
 }
+
+
+_IN_JSON = {Trouble.FORBIDDEN_JSON: b'{"error": "forbidden"}', Trouble.EMPTY: b"{}"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -152,6 +168,9 @@ def _page(request: requests.PreparedRequest, trouble: Trouble) -> requests.Respo
     response = requests.Response()
     response.status_code = _STATUSES[trouble]
     response.request, response.url = request, str(request.url)
+    if trouble in _IN_JSON:
+        response.headers["Content-Type"] = "application/json"
+        return _with_content(response, _IN_JSON[trouble])
     response.headers["Content-Type"] = "text/html"
     if trouble is Trouble.TOO_MANY:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)

@@ -5,14 +5,19 @@ from collections.abc import Callable
 import pytest
 
 from optsync.connect.conformance.asking import ANN, DONE
-from optsync.connect.conformance.desk import Desk, people, person
+from optsync.connect.conformance.calls import writes
+from optsync.connect.conformance.desk import TOPIC, Desk, people, person
 from optsync.connect.conformance.line import RETRY_AFTER_S, Trouble
-from optsync.errors import OptsyncError, RateLimited, SystemFailure, SystemUnavailable
+from optsync.errors import OptsyncError, RateLimited, StateLocked, SystemFailure, SystemUnavailable
 from optsync.model.change import Outcome, Result, Write
 
 _LOSSES = [Trouble.DROP, Trouble.DROP_AFTER, Trouble.CUT_AFTER]
 _PASSING = [Trouble.DROP, Trouble.TOO_MANY, Trouble.TOO_MANY_BARE, Trouble.ERROR_502, Trouble.ERROR_503]
 _LASTING = [Trouble.DROP, Trouble.TOO_MANY, Trouble.ERROR_502, Trouble.ERROR_503, Trouble.CUT_AFTER]
+
+
+def _lease_is_lost() -> None:
+    raise StateLocked
 
 
 def _attempt(desk: Desk, *writes: Write) -> list[Outcome]:
@@ -77,6 +82,31 @@ class LossChecks:
             # Where an answer is its status alone, nothing can be cut off.
             is_status_enough = loss is Trouble.CUT_AFTER and outcome.result is Result.APPLIED
             assert outcome.result is Result.UNKNOWN or is_status_enough
+
+    @pytest.mark.parametrize("loss", [Trouble.DROP_AFTER, Trouble.CUT_AFTER])
+    def test_a_tick_is_not_sent_over_an_untick_that_came_meanwhile(self, desk: Desk, loss: Trouble) -> None:
+        """A topic is a wish, too: its tick is permissive."""
+        desk.needs_topics()
+        desk.seed(person("ann"))
+        record = desk.record(ANN)
+        desk.trouble(loss, is_for_writes=True)
+        applied: list[bool] = []
+
+        def is_ticked() -> bool:
+            view = desk.view(ANN)
+            return view is not None and view["topics"][TOPIC] is True
+
+        def untick(_: object) -> None:
+            if not applied and is_ticked():
+                applied.append(True)
+                desk.act("set_topic", ANN, topic=TOPIC, wanted=False)
+
+        desk.line.after = untick
+        (outcome,) = desk.write(desk.ticked(record, **{TOPIC: True}))
+        assert applied
+        assert not is_ticked(), "the tick was sent again"
+        is_status_enough = loss is Trouble.CUT_AFTER and outcome.result is Result.APPLIED
+        assert outcome.result is Result.UNKNOWN or is_status_enough
 
     @pytest.mark.parametrize("loss", _LOSSES)
     def test_a_lost_create_makes_one_record_and_is_never_called_failed(self, desk: Desk, loss: Trouble) -> None:
@@ -193,3 +223,12 @@ class LossChecks:
                 reader.write([write], desk.spec)
         assert desk.line.writes == 0
         assert desk.view("new@example.com") is None
+
+    def test_whoever_may_not_write_any_more_sends_nothing(self, desk: Desk) -> None:
+        """A process that stood still for longer than its lease: by now another one decides."""
+        desk.connector = desk.connect(before_write=_lease_is_lost)
+        for call in writes(desk):
+            with pytest.raises(StateLocked):
+                call.go()
+            assert call.shows is None or not call.shows(), f"{call.name} did not ask Context.before_write"
+        assert desk.line.writes == 0

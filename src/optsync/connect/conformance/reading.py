@@ -1,5 +1,7 @@
 """Full reads and reads of single records."""
 
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,8 +9,9 @@ import pytest
 from optsync.connect.conformance import hostile
 from optsync.connect.conformance.desk import NAME, TOPIC, Desk, bare, by_address, people, person
 from optsync.connect.contract import Absence, CanScanIds
+from optsync.errors import SystemFailure
 from optsync.model.contact_point import normalise
-from optsync.model.record import Record, Status
+from optsync.model.record import Origin, Record, Status
 
 
 def _texts(record: Record, field: str) -> str:
@@ -41,6 +44,7 @@ class ReadingChecks:
             rest = list(crowd.connect().read(crowd.spec, pages[done - 1].cursor))
             assert set(by_address(pages[:done])) | set(by_address(rest)) == everybody, f"resumed after page {done}"
             assert (rest[-1].is_last, rest[-1].is_full, rest[-1].is_complete) == (True, True, True)
+        assert len(by_address(rest)) < len(everybody), "the last cursor begins anew: such a read may never end"
 
     def test_the_same_cursor_twice_shows_the_same(self, crowd: Desk) -> None:
         cursor = crowd.read()[0].cursor
@@ -79,6 +83,50 @@ class ReadingChecks:
         shown = [record for page in desk.read() for record in page.records]
         assert sorted(record.addresses for record in shown) == [(), both[:1], both]
         assert len({record.id for record in shown}) == 3
+
+    @pytest.mark.parametrize("instead", [b"null", b'""'])
+    def test_a_row_without_a_usable_address_stops_nothing(self, desk: Desk, instead: bytes) -> None:
+        """It is a fault, or somebody without an address; nobody else is lost with it."""
+        desk.seed(person("ann"), person("bob"), person("cleo"))
+        met: list[bool] = []
+
+        def spoil(content: bytes) -> bytes:
+            met.append(b'"bob@example.com"' in content)
+            return content.replace(b'"bob@example.com"', instead)
+
+        desk.line.rewrite = spoil
+        shown = desk.records()
+        desk.needs(any(met), "no address stands in its answers as a JSON text")
+        assert {"ann@example.com", "cleo@example.com"} <= set(shown)
+        others = [record for record in shown.values() if "@" not in "".join(record.addresses)]
+        assert [record.addresses for record in others if record.addresses] == [], "an address was made up"
+
+    def test_a_collection_that_is_not_there_is_no_empty_one(self, desk: Desk) -> None:
+        """Whoever is not in a complete read is taken for gone: everybody, if a list was deleted or renamed."""
+        desk.seed(person("ann"))
+        record = desk.record("ann@example.com")
+        spec = replace(desk.spec, collection=desk.harness.missing)
+        looks: dict[str, Callable[[], Iterable[Record]]] = {
+            "read": lambda: by_address(list(desk.connector.read(spec, None))).values(),
+            "read_ids": lambda: desk.connector.read_ids(spec, [record.id]),
+        }
+        for verb, look in looks.items():
+            try:
+                shown = {each.id for each in look()}
+            except SystemFailure:
+                continue
+            assert record.id in shown, f"{verb} shows an empty collection: raise SystemUnavailable"
+
+    def test_a_list_scope_says_who_belongs_and_restricts_no_read(self, desk: Desk) -> None:
+        desk.needs(not desk.is_esp, "it plays an ESP, which has no list scopes")
+        desk.seed(person("ann"), person("bob"))
+        spec = replace(desk.spec, lists={"anns": {desk.name_field: "Ann"}})
+        pages = list(desk.connector.read(spec, None))
+        shown = {who: set(record.lists) for who, record in by_address(pages).items()}
+        assert shown == {"ann@example.com": {"anns"}, "bob@example.com": set()}
+        desk.leave("bob@example.com")
+        later = by_address(list(desk.connector.read(spec, pages[-1].cursor)))
+        assert desk.shows_out(later["bob@example.com"]), "an opt-out outside the list scope counts, too"
 
     def test_every_status_is_shown_as_what_it_is(self, desk: Desk) -> None:
         desk.seed(*(person(str(status), status=status) for status in desk.harness.statuses))
@@ -133,3 +181,11 @@ class ReadingChecks:
         assert pages[-1].is_complete
         assert desk.shows_out(shown)
         assert shown is not None or desk.capabilities.absence is Absence.LEFT
+
+    def test_whoever_left_is_not_shown_as_taken_off_by_others(self, desk: Desk) -> None:
+        """What an administrator did can be taken back and lifted by less; what the person said cannot."""
+        desk.needs(desk.is_esp, "it plays a CRM, whose flags have no author")
+        desk.seed(*people(2))
+        desk.leave("p1@example.com")
+        shown = desk.records().get("p1@example.com")
+        assert shown is None or shown.origin is not Origin.ADMIN
