@@ -143,9 +143,9 @@ def _shown_by(sync: SyncConfig, accounts: Mapping[str, str]) -> Iterator[tuple[t
     proof = sync.crm.consent.date
     shows = {("opt_out",): sync.crm.opt_out, ("opt_in",): sync.crm.opt_in, ("consent", "date"): proof}
     for entity in sync.crm.entity:
-        for place, field in shows.items():
-            if field is not None:
-                yield ("flag", crm, entity, field), sync.scope, (*path, "crm", *place)
+        for place, name in shows.items():
+            if name is not None:
+                yield ("flag", crm, entity, name), sync.scope, (*path, "crm", *place)
         for topic, field in sync.crm.topics.items():
             yield ("flag", crm, entity, field), f"{sync.scope}/{topic}", (*path, "crm", "topics", topic)
 
