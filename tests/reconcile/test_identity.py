@@ -160,6 +160,8 @@ def told(found: Resolution) -> dict[str, Any]:
         (pair(of=member(2, status=Status.ARCHIVED), link={"left": True}), {}, {}),
         (pair(of=member(2, status=Status.ARCHIVED), link={"inactive": True}), {}, {}),
         (pair(of=member(2, status=Status.ARCHIVED), link={"left": True, "left_by_tag": True}), {}, REMOVED),
+        (pair(of=member(2, status=Status.ARCHIVED), link={"inactive": True, "inactive_by_tag": True}), {}, REMOVED),
+        (pair(of=member(2, status=Status.ARCHIVED), link={"left": True, "inactive_by_tag": True}), {}, {}),
         (pair(link={"left": True}), {}, MEMBER_FOLLOWS),
         (pair(record=contact(1, (5,), is_gone=True)), {}, {}),
         (pair(record=contact(1, ())), {}, {}),
