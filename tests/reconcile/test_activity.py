@@ -198,6 +198,16 @@ def test_what_else_is_settled_about_the_pair_and_others_stays() -> None:
     assert [(k.crm, k.esp, k.inactive, k.point) for k in decision.settled] == [(1, 2, False, 1)]
 
 
+def test_what_was_taken_is_given_back_whoever_owns_the_address_now() -> None:
+    former = replace(CALLED, crm=9)
+    found = couple(said=opted_in(35), active=1, link=former, shows=ARCHIVED)
+    assert moves(decided(found, EXCLUDE)) == [(WriteKind.STATUS, False)]
+    silent = couple(said=opted_in(35), link=former, shows=ARCHIVED)
+    assert moves(decided(silent, EXCLUDE)) == []
+    back = decided(couple(said=opted_in(35), active=1, link=former), EXCLUDE)
+    assert [k.inactive for k in back.settled if k.crm == 9] == [False]
+
+
 @pytest.mark.parametrize(("how", "shows"), [(EXCLUDE, ARCHIVED), (TAG, None)])
 def test_a_refusal_is_not_tried_again(how: dict[str, Any], shows: Seen | None) -> None:
     taken = couple(said=opted_in(35))

@@ -396,3 +396,21 @@ def test_what_was_done_for_inactivity_can_be_undone_and_is_not_done_again(world:
 
     assert (status(w), tags(w)) == (Status.IN, [])
     w.settle()
+
+
+def test_who_was_excluded_returns_although_their_contact_was_made_anew_meanwhile(world: Make) -> None:
+    w = world(granted(), granted(2), policy=EXCLUDE)
+    w.sync()
+    silent_for(w, 210)
+    w.crm.act("delete", email=ANN)
+    w.sync(full=True)
+    w.wait(hours=2)
+    w.sync(full=True)
+    w.crm.populate([replace(granted(), in_esp=False, created_at=w.clock.now())])
+    w.sync()
+    assert status(w) == Status.ARCHIVED
+    w.esp.act("open", email=ANN)
+    w.sync(full=True)
+    w.settle()
+
+    assert status(w) == Status.IN

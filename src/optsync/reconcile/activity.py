@@ -1,6 +1,6 @@
 """Members who give no sign of life: tagged or taken off the list, and given back. It is never a wish."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -18,18 +18,21 @@ INACTIVE_TAG = "inactive"
 
 def attend(decision: Decision, pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
     """The decision about one contact point, with what its member's activity adds to it. Only members that optsync
-    created or matched are touched."""
+    created or matched are touched; what was taken is given back whoever owns the address now."""
     member, owner = pair.member, pair.owner
-    link = around.links.get((owner.key, member.key)) if owner and member and not member.is_gone else None
-    if member is None or link is None or not (link.inactive or policy.inactive is not Inactive.KEEP):
+    if member is None or owner is None or member.is_gone:
+        return decision
+    called = [link for link in around.by_member.get(member.key, ()) if link.inactive]
+    is_concerned = (owner.key, member.key) in around.links and policy.inactive is not Inactive.KEEP
+    if not (called or is_concerned):
         return decision
     is_alive = _is_alive(pair.point, member, around.now, policy)
-    if link.inactive and is_alive:
+    if called and is_alive:
         if _shows_it(member, policy):
-            return replace(decision, intents=(*decision.intents, *_give_back(pair, member, link, around, policy)))
-        return replace(decision, settled=_forgotten(decision, link))
+            return replace(decision, intents=(*decision.intents, *_give_back(pair, member, called[0], around, policy)))
+        return replace(decision, settled=_forgotten(decision, called))
     is_moved = any(i.record == member.key and i.left is not None for i in decision.intents)
-    if link.inactive or is_alive or is_moved:
+    if called or is_alive or is_moved:
         return decision
     return replace(decision, intents=(*decision.intents, *_take(pair.point, member, around, policy)))
 
@@ -90,11 +93,11 @@ def _has_left(pair: Couple, policy: SyncPolicy) -> bool:
     return policy.leave is Leave.ARCHIVE and not any(is_in_list(holder, policy) for holder in pair.holders)
 
 
-def _forgotten(decision: Decision, link: Link) -> tuple[Link, ...]:
-    """The links to remember, this one without its inactivity."""
-    others = tuple(k for k in decision.settled if (k.crm, k.esp) != (link.crm, link.esp))
-    own = next((k for k in decision.settled if (k.crm, k.esp) == (link.crm, link.esp)), link)
-    return (*others, replace(own, inactive=False))
+def _forgotten(decision: Decision, called: Sequence[Link]) -> tuple[Link, ...]:
+    """The links to remember, these without their inactivity."""
+    settled = {(link.crm, link.esp): link for link in decision.settled}
+    own = {(link.crm, link.esp): settled.pop((link.crm, link.esp), link) for link in called}
+    return (*settled.values(), *(replace(link, inactive=False) for link in own.values()))
 
 
 def _intent(point: Point, member: Seen, write: WriteKind, *, inactive: bool) -> Intent:
