@@ -1,7 +1,7 @@
 """Cells and ours: pure functions."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.page import ReadSpec, RowFault
@@ -155,8 +155,17 @@ class Sheet:
                 column: self._flag(row, column) if column in spec.flags else value(table.get(row, column))
                 for column in spec.fields
             },
-            lists=frozenset(name for name, where in spec.lists.items() if _belongs(table, row, where)),
+            lists=frozenset(name for name, where in spec.lists.items() if self._belongs(row, where)),
         )
+
+    def _belongs(self, row: Row, where: Mapping[str, object]) -> bool:
+        return all(self._is_wanted(self.table.get(row, column).strip(), wanted) for column, wanted in where.items())
+
+    def _is_wanted(self, text: str, wanted: object) -> bool:
+        if isinstance(wanted, list | tuple):
+            return any(self._is_wanted(text, each) for each in wanted)
+        # In a configuration `true` is no text: it means each of the words for yes.
+        return self._settings.words.get(text.lower()) is wanted if isinstance(wanted, bool) else text == str(wanted)
 
     def _flag(self, row: Row, column: str) -> bool | None:
         text = self.table.get(row, column)
@@ -207,11 +216,3 @@ def _ids(table: Table, settings: CsvSettings) -> Iterator[tuple[int, str]]:
         if wanted:
             taken.add(rid)
             yield place, rid
-
-
-def _belongs(table: Table, row: Row, where: Mapping[str, object]) -> bool:
-    return all(table.get(row, column).strip() in _wanted(wanted) for column, wanted in where.items())
-
-
-def _wanted(wanted: object) -> Iterable[str]:
-    return [str(each) for each in wanted] if isinstance(wanted, list | tuple) else [str(wanted)]

@@ -395,3 +395,11 @@ def test_whoever_lost_the_lease_writes_no_file(tmp_path: Path) -> None:
         with pytest.raises(StateLocked):
             act()
     assert place.text() == TWO
+
+
+def test_a_list_scope_of_true_takes_every_word_for_yes(tmp_path: Path) -> None:
+    """Otherwise nobody would belong to the list, and all of its members would seem to have left it."""
+    place = Place(tmp_path, TWO + "3,cleo@example.com,Cleo,,X,c\n")
+    spec = ReadSpec(collection="contact", lists={"readers": {"news": True}, "others": {"news": [False, "X"]}})
+    (page,) = list(place.csv.read(spec, None))
+    assert [sorted(record.lists) for record in page.records] == [["readers"], ["others"], ["others", "readers"]]
