@@ -67,7 +67,8 @@ CLAUSES = (
         "complete reads",
         "A full read shows everybody who was there from its start to its end, at least once, in bounded pages, and "
         "says whether it was complete.",
-        "Page by a key that does not move (an id), not by number; when totals do not add up say is_complete=False.",
+        "Page by a key that does not move (an id), not by number; when totals do not add up say is_complete=False; "
+        "raise SystemUnavailable where the collection itself is not there.",
         (
             "an_empty_account_is_read_completely",
             "a_collection_that_is_not_there_is_no_empty_one",
@@ -110,8 +111,10 @@ CLAUSES = (
     ),
     Clause(
         "records",
-        "A record shows exactly what was asked for, in neutral words; a word that is in no mapping is unknown.",
-        "Build Record.fields from spec.fields; map status words by a table and say is_word_known=False for others.",
+        "A record shows exactly what was asked for, in neutral words; a word that is in no mapping is unknown, and a "
+        "row that cannot be used stops no other.",
+        "Build Record.fields from spec.fields; map status words by a table and say is_word_known=False for others; "
+        "make an unusable row a RowFault of its page; fill Record.lists and leave nobody out for it.",
         (
             "a_record_shows_exactly_what_was_asked_for",
             "every_status_is_shown_as_what_it_is",
@@ -230,7 +233,8 @@ CLAUSES = (
     Clause(
         "patience",
         "Passing trouble is waited out as the vendor asks; lasting trouble is a typed failure; limits are respected.",
-        "Use HttpSession with the vendor's Pace; raise TryAgain from the judge for what passes.",
+        "Use HttpSession with the vendor's Pace; raise TryAgain from the judge for what passes, and SystemUnavailable "
+        "for an answer without what was asked for.",
         (
             "passing_trouble_is_waited_out",
             "lasting_trouble_ends_a_read_with_a_typed_error",
