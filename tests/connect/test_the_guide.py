@@ -33,12 +33,29 @@ def test_every_block_of_code_is_a_file(package: Path) -> None:
     assert entry_points["optsync.connectors"] == {"postbox": "optsync_postbox:Postbox"}
 
 
+def test_the_mock_of_the_guide_takes_the_population_of_the_mock_server(package: Path) -> None:
+    """One that fails for somebody whom its vendor cannot have would stop the server for all mocks."""
+    fill = (
+        "import random; from optsync.clock import SystemClock; from optsync_mock.population import people;"
+        "from optsync_postbox.mock import PostboxMock;"
+        "mock = PostboxMock(clock=SystemClock(), rng=random.Random(1));"
+        "mock.populate(people(1, 300, SystemClock().now())); print(mock.act('count')['records'])"
+    )
+    done = _run(package, "-c", fill)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) > 100
+
+
 def test_the_connector_of_the_guide_passes_the_kit(package: Path) -> None:
-    paths = [str(package), *(str(ROOT / root) for root in ("src", "connectors"))]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-rs", "tests"]
-    done = subprocess.run(command, cwd=package, env=environment, capture_output=True, text=True, check=False)
+    done = _run(package, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-rs", "tests")
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     (passed,) = re.findall(r"(\d+) passed", done.stdout)
     assert int(passed) > 150
     assert "its settings hold no secret" not in done.stdout
+
+
+def _run(package: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    paths = [str(package), *(str(ROOT / root) for root in ("src", "connectors"))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=package, env=environment, capture_output=True, text=True, check=False)

@@ -101,7 +101,8 @@ class MockConfig:
 class VendorMock(Protocol):
     """A stateful, strict imitation of one vendor.
 
-    ``handle`` answers the vendor's API; it is called by one thread at a time and never blocks. ``act`` is what
+    ``handle`` answers the vendor's API; it is called by one thread at a time and never blocks. ``populate`` leaves out
+    whom the vendor cannot have: the mock server fills all mocks with the same people. ``act`` is what
     people, CRM users and administrators do by other ways than the API; an unknown action raises ``KeyError``.
     Every mock knows, with an ``email`` that is matched without case:
 
