@@ -333,6 +333,29 @@ def test_an_opt_out_of_a_contact_without_an_address_reaches_its_member_unless_so
     assert member(w, OLD)["topics"]["news"] is (what == "flag" or is_taken)
 
 
+@pytest.mark.parametrize("what", ["flag", "topic"])
+@pytest.mark.parametrize("to", [OLD, NEW])
+def test_a_yes_that_is_taken_back_in_the_edit_in_which_a_contact_is_given_an_address_again_is_heard(
+    world: Make, what: str, to: str
+) -> None:
+    both = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
+    w = world(person(1, opt_in=True, consent_at=worlds.START, **both), person(2, **both))
+    w.sync()
+    row = w.crm.act("dump", id=1)["EMAIL"][0]["ID"]
+    w.crm.act("edit", id=1, fields={"EMAIL": [{"ID": row, "DELETE": "Y"}]})
+    w.sync()
+    taken_back = {"UF_CRM_OPT_IN": 0} if what == "flag" else {"UF_CRM_TOPIC_NEWS": 0}
+    w.crm.act("edit", id=1, fields={**taken_back, "EMAIL": [{"VALUE": to, "VALUE_TYPE": "WORK"}]})
+    w.settle()
+
+    assert w.crm_shows(to)["opt_in"] is (what == "topic")
+    assert w.crm_shows(to)["topics"]["news"] is (what == "flag")
+    mailed = member(w, OLD) or member(w, to)
+    assert (mailed["status"], mailed["topics"]["news"]) == (
+        (Status.OUT, True) if what == "flag" else (Status.IN, False)
+    )
+
+
 def test_an_address_that_is_out_is_never_given_to_a_member(world: Make, interest: None) -> None:
     w = world(person(1), person(2, addresses=(NEW,), in_esp=False, opt_out=True))
     w.sync()

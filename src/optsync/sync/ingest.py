@@ -205,13 +205,17 @@ class Ingest:
     ) -> Detected:
         unsure = self._unsure(old)
         found = detect(before, record, representation, self._reading, unsure=unsure)
-        if self._source.is_known and not self._is_back(old):
+        if old is None or not self._is_seen_anew(old, record):
             return found
-        if old is None or not old.points or not {*usable(old.record.addresses)}.intersection(usable(record.addresses)):
-            return found  # the same id may be another person's in another account
-        # Under its new meaning all is a first sight, as is who was believed deleted; what somebody took back since the
-        # last reading is no less said.
         return with_restrictions(found, detect(old.record, record, representation, self._reading, unsure=unsure))
+
+    def _is_seen_anew(self, old: Observed, record: Record) -> bool:
+        """Under its new meaning all is a first sight, as is who was believed deleted or had no address; what somebody
+        took back since the last reading is no less said. The same id may be another person's in another account."""
+        had, has = usable(old.record.addresses), usable(record.addresses)
+        if self._source.is_known and not self._is_back(old):
+            return not old.points and bool(has)
+        return bool(old.points) and not {*had}.isdisjoint(has)
 
     def _let_back(self, news: Sequence[_News]) -> None:
         """Forgotten people who signed up again, and whose platform vouches for it, are let back in."""
