@@ -71,7 +71,7 @@ def _field_problems(spec: ReadSpec, known: Fields) -> list[Problem]:
     for name in sorted(spec.fields - spec.topics):
         where = f"{spec.collection}.{name}"
         if name not in known:
-            found.append(_missing(name, where))
+            found.append(_missing(name, where, is_flag=name in spec.flags))
         elif known[name].type == "file" or name == "EMAIL":
             found.append(_error(f"{where} cannot be mapped: files and addresses are no fields", name))
         elif name in spec.flags and known[name].nature != "boolean":
@@ -79,8 +79,9 @@ def _field_problems(spec: ReadSpec, known: Fields) -> list[Problem]:
     return found
 
 
-def _missing(name: str, where: str) -> Problem:
-    if name.startswith("UF_"):
+def _missing(name: str, where: str, *, is_flag: bool) -> Problem:
+    # Whatever it is called: of a flag that is not there no opt-out would ever be heard.
+    if is_flag or name.startswith("UF_"):
         return _error(f"{where} does not exist; create the custom field, or correct the name", name)
     # Contacts, leads and companies have different standard fields; a sync over several may map one that one lacks.
     return _warning(f"{where} does not exist; it is always empty and cannot be written", name)

@@ -400,6 +400,7 @@ def test_a_check_is_one_call_and_finds_nothing_wrong_with_a_good_configuration()
     ("spec", "field"),
     [
         (contacts("UF_CRM_NOWHERE"), "UF_CRM_NOWHERE"),
+        (ReadSpec(collection="contact", fields=frozenset({"OPT_OUT"}), flags=frozenset({"OPT_OUT"})), "OPT_OUT"),
         (contacts(topics=["UF_CRM_NOWHERE"]), "UF_CRM_NOWHERE"),
         (contacts(topics=["NAME"]), "NAME"),
         (contacts("EMAIL"), "EMAIL"),
