@@ -8,6 +8,7 @@ from optsync.errors import OptsyncError
 from optsync.model.change import Fact
 from optsync.model.statement import Source
 from optsync.sync.administer import deliverable, opt_in, opt_out
+from optsync.sync.check import check_systems
 from optsync.sync.forget import forget
 from optsync.sync.importing import Request, bring_in
 from optsync.sync.progress import Silent
@@ -136,6 +137,11 @@ def _folder() -> str:
 def _reconfigure(world: World, act: Act) -> None:
     world.stage.reconfigure(act.what, act.other)
     world.reconfigured()
+
+
+def problems(world: World) -> str:
+    """What optsync says when it is asked to check both systems."""
+    return str([result.to_json() for result in check_systems(world.stage.engine)])
 
 
 def let_travel(world: World) -> None:

@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from optsync.model.record import Status
-from tests.simulation.script import TOPICS, Act, address, primary_first
+from tests.simulation.builder import sweep, untold
+from tests.simulation.script import BOXES, TOPICS, Act, address, primary_first
 from tests.simulation.stage import Stage
 
 _IMPOSSIBLE = (KeyError, IndexError)
 """Nobody can do that now: there is no such record."""
-_BOXES = {"news": "UF_CRM_TOPIC_NEWS", "offers": "UF_CRM_TOPIC_OFFERS"}
 _CITIES = ("Riga", "Oslo", "Kyiv", "Brno")
 
 
@@ -46,7 +46,8 @@ class Sight:
 def sight(stage: Stage) -> Sight:
     crm = {row.id: _contact(row) for row in stage.crm.portal.table("contact").rows.values()}
     audience = stage.esp.audience
-    interests = {item.name.lower(): key for key, item in audience.interests().items()}
+    there = audience.interests()
+    interests = {key: topic for topic, key in stage.groups.items() if topic in TOPICS and key in there}
     esp = {m.contact_id: _member(m, interests) for m in audience.members.values()}
     return Sight(crm, esp)
 
@@ -57,7 +58,7 @@ def _contact(row: Any) -> Contact:
         primary_first([(one.value_type, one.id, one.value) for one in row.multifields if one.kind == "EMAIL"]),
         bool(values.get("UF_CRM_OPT_OUT")),
         bool(values.get("UF_CRM_OPT_IN")),
-        frozenset([topic for topic, name in _BOXES.items() if values.get(name)]),
+        frozenset([topic for topic, name in BOXES.items() if values.get(name)]),
         values.get("UF_CRM_CITY") or "",
         values.get("UF_CRM_CONSENT_DATE"),
         values.get("TYPE_ID") == "CLIENT",
@@ -69,7 +70,7 @@ def _member(member: Any, interests: Mapping[str, str]) -> Member:
         member.email.lower(),
         member.status,
         member.origin,
-        frozenset([topic for topic in TOPICS if interests[topic] in member.interests]),
+        frozenset([topic for key, topic in interests.items() if key in member.interests]),
         str(member.merge_fields.get("CITY", "")),
         member.timestamp_opt,
         len(member.tags),
@@ -86,6 +87,7 @@ def carry_out(stage: Stage, act: Act) -> bool:
         return False
     finally:
         clock.late = 0
+        sweep(stage)
     return done is not False
 
 
@@ -108,8 +110,15 @@ def _plain(stage: Stage, act: Act) -> bool:
 
 
 def _topic(stage: Stage, act: Act) -> None:
-    wanted = act.other % 4 < 2
-    _side(stage, act).act("set_topic", email=address(act.slot), topic=TOPICS[act.other % 2], wanted=wanted)
+    wanted, topic = act.other % 4 < 2, TOPICS[act.other % 2]
+    if act.who == "crm" or topic not in untold(stage):
+        _side(stage, act).act("set_topic", email=address(act.slot), topic=topic, wanted=wanted)
+    elif (key := stage.groups[topic]) in stage.esp.audience.interests():
+        # Whatever the group is called, people see its box.
+        if (member := stage.esp.audience.find(address(act.slot))) is None:
+            raise KeyError(act.slot)
+        with stage.esp.audience.edit(member, stage.esp.account.now()):
+            member.interests = member.interests | {key} if wanted else member.interests - {key}
 
 
 def _field(stage: Stage, act: Act) -> None:

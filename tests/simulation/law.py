@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 
 from tests.simulation.hands import Contact, Member, Sight
-from tests.simulation.line import Asked
+from tests.simulation.messages import Asked
 from tests.simulation.script import TOPICS
 from tests.simulation.witness import Witness
 from tests.simulation.words import STATUS
@@ -31,6 +31,7 @@ class Law(StrEnum):
     PURPOSE_STAYS = "5 a purpose's no does not switch topics off"
     SERVICE = "5 no wish blocks transactional mail"
     COUNTED = "6 every record read ends in exactly one counted outcome"
+    TOLD = "7 what is missing in a system is told"
     INTENT = "7 before a write there is a committed intent"
     OUTCOME = "7 every intent has an outcome in the journal"
     VOLUME = "8 suspicious volume stops before the first write"

@@ -13,12 +13,14 @@ from optsync.sync.run import run_cycle
 from optsync.sync.undo import undo
 from optsync.sync.word import Word
 from optsync_mailchimp import reading
+from tests.simulation.builder import build, emptied, is_of_crm
 from tests.simulation.coverage import Coverage
 from tests.simulation.desk import ACTOR, operate, spoken
 from tests.simulation.hands import carry_out, claimed, sight
 from tests.simulation.law import Inspector, Judge, Law, Violation
 from tests.simulation.ledger import Books
-from tests.simulation.line import REPLICA_LAG, Asked, Line, Row
+from tests.simulation.line import REPLICA_LAG, Line
+from tests.simulation.messages import Asked, Row
 from tests.simulation.quiet import Quiet
 from tests.simulation.script import (
     FAULTS,
@@ -58,7 +60,7 @@ class Player:
         self.is_approved = self.is_ordered = False
         self._meaning = self.stage.meaning
         self._planned_under: str | None = None
-        self.is_quiet = self.is_rough = False
+        self.is_quiet = self.is_rough = self.is_rebuilt = False
         self._marks: set[str] = set()
         self.needs_full = False
         self._closed: set[tuple[str, object]] = set()
@@ -121,6 +123,8 @@ class Player:
             self.witness.clock_was_set()
             self._marks.add(STEPPED)
             is_done = True
+        elif act.who == "builder":
+            is_done = self.rebuild(act)
         elif act.who == "operator":
             is_done = operate(self, act)
             self.books.is_seen_anew |= is_done and act.what in {"remap", "refilter", "forget"}
@@ -135,6 +139,18 @@ class Player:
                 self._marks |= {LATE} if act.late else set()
                 self.needs_full = self.needs_full or act.what in _MISSED_BY_DELTAS
         self._tell(f"{act.who} {act.what} {act.slot} {act.other} {is_done}")
+
+    def rebuild(self, act: Act) -> bool:
+        """An administrator takes away or brings back what records consist of; False where that is not possible."""
+        lost = emptied(self.stage, act)
+        if not build(self.stage, act):
+            return False
+        self.is_rebuilt = True
+        if lost:
+            self.witness.emptied(lost, sight(self.stage))
+        if not is_of_crm(act):
+            self.reconfigured()  # the platform's groups are remembered for hours
+        return True
 
     # cycles
 

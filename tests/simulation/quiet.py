@@ -5,12 +5,13 @@ from typing import Protocol
 
 from optsync.sync.report import Report
 from optsync.sync.word import Word
-from tests.simulation.desk import ACTOR, World, found_gone, held, let_travel
+from tests.simulation.builder import brought_back, is_of_crm, name_of
+from tests.simulation.desk import ACTOR, World, found_gone, held, let_travel, problems
 from tests.simulation.hands import sight
 from tests.simulation.law import Judge, Law, Violation
 from tests.simulation.ledger import Books
 from tests.simulation.line import Line
-from tests.simulation.script import Cycle
+from tests.simulation.script import Act, Cycle
 from tests.simulation.stage import SYNC
 
 _GRACE = 4000
@@ -23,7 +24,8 @@ _PATIENCE = 20
 
 class Played(World, Protocol):
     """What there is of a world when all that its script holds is done. ``needs_full``: people did what only a full
-    compare finds. ``is_rough``: the last cycle was cut short, or the next begins anew."""
+    compare finds. ``is_rough``: the last cycle was cut short, or the next begins anew. ``is_rebuilt``: what records
+    consist of was changed."""
 
     counts: Counter[str]
     books: Books
@@ -32,6 +34,9 @@ class Played(World, Protocol):
     needs_full: bool
     is_rough: bool
     is_quiet: bool
+    is_rebuilt: bool
+
+    def rebuild(self, act: Act) -> bool: ...
 
 
 class Quiet:
@@ -48,6 +53,7 @@ class Quiet:
         """
         world = self._world
         world.is_quiet = True
+        self._bring_back()
         self._settle()
         self._judge(is_compared=not world.needs_full)
         if world.needs_full:
@@ -58,6 +64,21 @@ class Quiet:
         if world.witness.terms.stays:
             self._let_travel()
         world.books.close()
+
+    def _bring_back(self) -> None:
+        """Administrators bring back what they took away, which optsync has told. That stamps no record."""
+        world = self._world
+        for act in brought_back(world.stage):
+            world.counts[Law.TOLD] += 1
+            told = [problems(world)]
+            if is_of_crm(act):
+                report = world.cycle(Cycle(_QUIET, is_full=True))
+                told.append(str(report and report.syncs[SYNC].failures))
+            if not all(name_of(act) in each for each in told):
+                raise Violation(Law.TOLD, f"nobody is told that {name_of(act)} is missing: {told}")
+            world.rebuild(act)
+        if world.is_rebuilt:
+            self._cycle(Cycle(_QUIET, is_full=True))
 
     def _let_travel(self) -> None:
         """The operator has opt-outs travel again that were held up: they arrive within two cycles."""

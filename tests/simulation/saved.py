@@ -26,7 +26,7 @@ from optsync_bitrix24.mocking.store import Fields
 from optsync_bitrix24.mocking.switches import Switches as SwitchesOfCrm
 from optsync_mailchimp.mocking.account import Switches as SwitchesOfPlatform
 from tests.simulation.law import Law
-from tests.simulation.line import Row
+from tests.simulation.messages import Row
 from tests.simulation.play import Player
 from tests.simulation.script import Act, Cycle, Script
 from tests.simulation.stage import SimStore

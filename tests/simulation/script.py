@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 SLOTS = 6
 """Addresses in a world: few, so that things collide."""
 TOPICS = ("news", "offers")
+BOXES = {"news": "UF_CRM_TOPIC_NEWS", "offers": "UF_CRM_TOPIC_OFFERS"}
+"""The CRM's fields of the topics."""
 _KINDS = ("MAILING", "WORK", "HOME", "OTHER")
 LOST_BEFORE, LOST_AFTER, TRUNCATED = "lost before", "lost after", "truncated"
 LIMIT, LIMIT_BARE, BROKEN, FORBIDDEN = "429", "429 bare", "5xx", "403"

@@ -20,7 +20,7 @@ from optsync.clock import ManualClock
 from optsync.config.load import load
 from optsync.config.parts import Guard, Policy
 from optsync.config.schema import Config
-from optsync.connect.mock import Person, VendorMock
+from optsync.connect.mock import Person
 from optsync.connect.registry import mocks
 from optsync.model.record import Origin, Status
 from optsync.state.store import Store
@@ -152,6 +152,11 @@ class Stage:
         self.crm.populate(population)
         self.esp.populate(population)
         self._take(configured(script))
+        self.known_groups = {key: group.name.lower() for key, group in self.esp.audience.interests().items()}
+        """The topic that each group of the platform stands for, also one that is not there any more."""
+        self.groups = {topic: key for key, topic in self.known_groups.items()}
+        self.away: dict[str, Any] = {}
+        """Fields and groups that administrators have taken away, with what it takes to bring them back."""
         self.store = SimStore.empty(self.clock)
         self.transport: BaseAdapter | None = None
         self.engine: Engine
@@ -205,7 +210,7 @@ class Stage:
 
 
 @cache
-def _mock(name: str) -> type[VendorMock]:
+def _mock(name: str) -> Any:
     return mocks()[name]
 
 

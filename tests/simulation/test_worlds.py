@@ -60,7 +60,8 @@ def test_the_streams_of_a_world_do_not_shift_each_other() -> None:
 
 
 def test_the_witness_knows_nothing_of_how_the_engine_decides() -> None:
-    for name in ("witness", "testimony", "terms", "ticks", "words", "law", "hands", "script", "line"):
+    of_witness = ("witness", "readings", "testimony", "ticks", "terms", "words", "messages")
+    for name in (*of_witness, "law", "hands", "script", "line"):
         tree = ast.parse((Path(witness.__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
         used = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         used |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

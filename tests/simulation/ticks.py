@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tests.simulation.hands import Member, Sight
-from tests.simulation.line import Row
+from tests.simulation.messages import Row
 from tests.simulation.words import FUTURE, Key
 
 

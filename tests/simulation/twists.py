@@ -4,20 +4,24 @@ own, so that every world without it stays as it is."""
 import random
 from collections.abc import Sequence
 
+from tests.simulation.builder import THINGS
 from tests.simulation.script import Act, Step
 from tests.simulation.terms import CHOICES, DIRECTIONS
 
 POLICIES = "policies"
 """The operator lets opt-outs travel one way or not, or chooses another policy."""
+REBUILT = "rebuilt"
+"""An administrator deletes a field or a group, or gives it another name, and makes it again."""
+_CHANCES = {POLICIES: 0.07, REBUILT: 0.06}
 _UNTOUCHED = frozenset({"drill", "silence"})
 """Themes whose worlds are about something else."""
 
 
 def twists(seed: int, theme: str) -> frozenset[str]:
     """Which of them the world of that seed has."""
-    chances = {POLICIES: 0.07}
-    rngs = {name: random.Random(f"{seed} {name}") for name in chances}
-    return frozenset(n for n, chance in chances.items() if theme not in _UNTOUCHED and rngs[n].random() < chance)
+    if theme in _UNTOUCHED:
+        return frozenset()
+    return frozenset(n for n, chance in _CHANCES.items() if random.Random(f"{seed} {n}").random() < chance)
 
 
 def twisted(seed: int, theme: str, steps: Sequence[Step]) -> tuple[Step, ...]:
@@ -25,6 +29,8 @@ def twisted(seed: int, theme: str, steps: Sequence[Step]) -> tuple[Step, ...]:
     found = twists(seed, theme)
     if POLICIES in found:
         steps = _with(steps, _policies(random.Random(f"{seed} {POLICIES} acts"), len(steps)))
+    if REBUILT in found:
+        steps = _with(steps, _rebuilt(random.Random(f"{seed} {REBUILT} acts"), len(steps)))
     return tuple(steps)
 
 
@@ -41,6 +47,16 @@ def _policies(rng: random.Random, length: int) -> list[tuple[int, Act]]:
     for _ in range(rng.choice((0, 0, 1) if is_way else (1, 2))):
         place, name = rng.randint(1, length), rng.choice(list(CHOICES))
         acts.append((place, Act("operator", name, other=rng.randrange(6))))
+    return acts
+
+
+def _rebuilt(rng: random.Random, length: int) -> list[tuple[int, Act]]:
+    """As :func:`_policies`; what is not brought back is in the end of the world."""
+    thing, taken = rng.randrange(len(THINGS)), rng.randint(1, length)
+    acts = [(taken, Act("builder", "take", slot=rng.randrange(2), other=thing))]
+    if taken < length and rng.random() < 0.7:
+        how = rng.choice(("give", "give", "renew"))
+        acts.append((rng.randint(taken + 1, length), Act("builder", how, other=thing)))
     return acts
 
 

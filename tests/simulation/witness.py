@@ -4,52 +4,34 @@ contents before and after each act and from the rows that the engine was shown.
 A *no* counts against the engine once an answer has shown it in a cycle that ended well, or when a system still shows
 it at the end: what nobody ever showed cannot be known. What is let pass besides is named where it is."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tests.simulation.hands import Contact, Member, Sight
-from tests.simulation.line import Row
+from tests.simulation.readings import Readings
 from tests.simulation.script import TOPICS, Act, address
-from tests.simulation.testimony import Testimony
-from tests.simulation.ticks import Ticks, consented
-from tests.simulation.words import FUTURE, STATUS, Key, No, Yes, covered, is_hidden, shows, still_shows
+from tests.simulation.ticks import consented
+from tests.simulation.words import FUTURE, STATUS, Key, No, Yes
 
 
 @dataclass(slots=True)
-class Witness(Testimony):
+class Witness(Readings):
     restricts_topics: bool = True
     """Whether a topic is off where the two sides disagree at first sight."""
-    known: dict[Key, Row] = field(default_factory=dict)
-    """The last row of each record that a cycle that ended well was shown."""
-    latest: dict[Key, Row] = field(default_factory=dict)
-    """The last row that any cycle was shown: one that was killed may have kept it."""
     touched: dict[Key, datetime] = field(default_factory=dict)
-    moved: dict[Key, tuple[datetime, int]] = field(default_factory=dict)
-    """When people last changed a record's addresses."""
-    shown_moved: dict[Key, int] = field(default_factory=dict)
-    """When any cycle was first shown the addresses that a record shows now."""
     put_away: set[Key] = field(default_factory=set)
     """Members that people have archived."""
     unshown: set[Key] = field(default_factory=set)
     """Records that people changed since they were last shown as they are."""
-    flagged: set[Key] = field(default_factory=set)
-    """CRM records whose opt-out flag people have set."""
-    closed_as: dict[Key, frozenset[str]] = field(default_factory=dict)
-    """The addresses that a CRM record was last shown with when its opt-out flag was written."""
-    absorbed: dict[Key, list[tuple[Contact, int, datetime]]] = field(default_factory=dict)
     spoken: set[tuple[Key, str, str]] = field(default_factory=set)
     """(record, scope, no or yes) of everything that people made a record show."""
     entered: dict[str, str] = field(default_factory=dict)
     """Addresses of which the engine made members, and with which status: it knows them by their ids, without a row that
     ever showed them."""
-    forgotten: set[str] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
-    order: int = 0
     is_blurred: bool = False
     """A clock was set and no answer has told the new time yet."""
-    _rows: list[Row] = field(default_factory=list)
-    _ticks: Ticks = field(default_factory=Ticks)
 
     # what people do
 
@@ -92,6 +74,27 @@ class Witness(Testimony):
         if act.who == "crm":
             for email, topic, at in consented(after, self.latest, now + late):
                 self.says_yes(email, topic, at, clock=None)
+
+    def emptied(self, lost: str, world: Sight) -> None:
+        """A field or group was made anew. Nobody has said anything, and what nobody had seen in it is gone; whoever was
+        seen with something in it shows the same as after taking it back."""
+        records: dict[Key, tuple[str, ...]] = {("crm", key): contact.addresses for key, contact in world.crm.items()}
+        if lost.startswith("esp"):
+            records = {("esp", key): (member.address,) for key, member in world.esp.items()}
+        topic = lost.rsplit(maxsplit=1)[-1]
+        for key, held in records.items():
+            seen = self._seen(key)
+            addresses = sorted({*held, *(each for row in seen for each in row.addresses)})
+            if lost == "out":
+                self.flagged.discard(key)
+                self._take_back(key, "out")
+            elif lost == "in" and (not seen or any(row.is_in for row in seen)):
+                self.spoken.add((key, STATUS, "no"))
+                for each in addresses:
+                    self.nos.setdefault((each, STATUS), [])
+            elif lost != "in" and (not seen or any(topic in row.topics for row in seen)):
+                self.spoken.add((key, topic, "no"))
+                self.unticked.update((each, topic) for each in addresses)
 
     def says_no(self, email: str, scope: str, now: datetime, *, is_personal: bool = False) -> None:
         """Somebody tells optsync itself; ``is_personal``: to forget them."""
@@ -154,9 +157,22 @@ class Witness(Testimony):
     def _contact(self, key: Key, was: Contact | None, now_is: Contact, now: datetime) -> None:
         self.touched[key] = now
         self.unshown.add(key)
-        addresses = tuple(dict.fromkeys((*now_is.addresses, *(was.addresses if was else ()))))
         if was and was.addresses != now_is.addresses:
             self.moved[key] = (now, self.order)
+        self._flags(key, was, now_is, now)
+        if not now_is.is_out:
+            self.flagged.discard(key)
+            self._take_back(key, "out")
+        is_told = was is not None and was.consent == now_is.consent and key in self.known
+        if now_is.consent is not None and not is_told:
+            self._hint(now_is.addresses)
+        if was is None or was.addresses != now_is.addresses:
+            self._came_without(now_is.addresses, now_is.topics)
+        for topic in sorted((was.topics if was else frozenset()) - now_is.topics):
+            self._no(now_is.addresses, topic, now, key, topic, is_personal=False)
+
+    def _flags(self, key: Key, was: Contact | None, now_is: Contact, now: datetime) -> None:
+        addresses = tuple(dict.fromkeys((*now_is.addresses, *(was.addresses if was else ()))))
         seen = self.known.get(key)
         if now_is.is_out and not (was and was.is_out):
             self.flagged.add(key)
@@ -168,16 +184,11 @@ class Witness(Testimony):
             self.spoken.add((key, STATUS, "no"))
             for email in addresses:
                 self.nos.setdefault((email, STATUS), [])
-        if not now_is.is_out:
-            self.flagged.discard(key)
-            self._take_back(key, "out")
-        is_told = was is not None and was.consent == now_is.consent and key in self.known
-        if now_is.consent is not None and not is_told:
-            self._hint(now_is.addresses)
-        if was is None or was.addresses != now_is.addresses:
-            self._came_without(now_is.addresses, now_is.topics)
-        for topic in sorted((was.topics if was else frozenset()) - now_is.topics):
-            self._no(now_is.addresses, topic, now, key, topic, is_personal=False)
+        elif was and was.is_out and not now_is.is_in and not now_is.is_out and was.consent != now_is.consent:
+            # A yes for which there is no box now looks like one that was taken back.
+            self.spoken.add((key, STATUS, "no"))
+            for email in addresses:
+                self.nos.setdefault((email, STATUS), [])
 
     def _member(self, key: Key, was: Member | None, now_is: Member, now: datetime) -> None:
         self.touched[key] = now
@@ -251,10 +262,6 @@ class Witness(Testimony):
             )
             self.nos.setdefault((email, scope), []).append(no)
 
-    def _seen(self, key: Key) -> tuple[Row, ...]:
-        """What the engine may compare the next reading of a record with."""
-        return tuple(dict.fromkeys(row for row in (self.latest.get(key), self.known.get(key)) if row))
-
     def _take_back(self, key: Key, kind: str) -> None:
         """What is taken back before any answer showed it, nobody can know, whatever the engine writes there later."""
         for said in self.nos.values():
@@ -287,114 +294,3 @@ class Witness(Testimony):
             shown = held.addresses if held else (member.address,) if member else ()
             if shown and shown != row.addresses:
                 self._same_person((*row.addresses, *shown))
-
-    # what the engine is shown
-
-    def was_shown(self, rows: Sequence[Row], *, is_whole: bool) -> None:
-        self._rows.extend(rows)
-        self._ticks.were_shown(rows)
-        for row in rows:
-            key = (row.side, row.key)
-            if key not in self.latest or self.latest[key].addresses != row.addresses:
-                self.shown_moved[key] = self.order
-            self.latest[key] = row
-        for no in self._open() if is_whole else ():  # an answer of which a part failed is asked for again
-            no.is_listed = no.is_listed or any(shows(row, no) for row in rows)
-
-    def closes(self, key: Key) -> None:
-        """The engine sets an opt-out flag."""
-        if key in self.latest:
-            self.closed_as[key] = frozenset(self.latest[key].addresses)
-
-    def overwrites(self, key: Key, *, is_out: bool, off: Iterable[str], is_proving: bool) -> None:
-        """The engine writes what somebody has just set by hand, unseen: whose it is, the value does not tell."""
-        for no in self._open():
-            if no.source == key and not no.is_listed:
-                # The platform's own users take somebody off the list with the very words of our write; a person's
-                # unsubscribe it tells apart.
-                is_covered = is_out and not (key[0] == "esp" and no.is_personal)
-                no.before = tuple(covered(seen, off, is_out=is_covered) for seen in no.before)
-                no.is_proof_ours = no.is_proof_ours or is_proving
-
-    def may_have_written(self, key: Key, *, is_out: bool, off: Iterable[str]) -> None:
-        """A cycle was cut short before the answer to a restriction, perhaps before it was sent: the engine can't know,
-        and whose it is that the record shows next, the value does not tell."""
-        for rows in (self.known, self.latest):
-            if key in rows:
-                rows[key] = covered(rows[key], off, is_out=is_out)
-
-    def complaints_shown(self, emails: Sequence[str]) -> None:
-        for no in self._open():
-            no.is_reported = no.is_reported or (no.is_complaint and no.email in emails)
-
-    def ends_cycle(self, *, is_well: bool) -> None:
-        """What was shown counts, if the cycle came to its end without a failure."""
-        if is_well:
-            for row in self._rows:
-                self._learn(row)
-        for no in self._open():
-            no.heard(self.order if is_well and no.is_shown else None)
-            no.is_listed = no.is_reported = False
-        self._rows.clear()
-
-    def pause(self) -> list[Row]:
-        """Another cycle begins inside this one."""
-        rows, self._rows = self._rows, []
-        return rows
-
-    def go_on(self, rows: list[Row]) -> None:
-        self._rows = rows
-
-    def ends(self, world: Sight, *, is_compared: bool) -> None:
-        """What is still shown at the end has been shown. ``is_compared``: by a full compare, too; without one nobody
-        need have heard of a complaint, which moves no stamp of a member who is out already."""
-        for no in self._open():
-            is_told = is_compared or not no.is_complaint
-            is_shown = still_shows(world, no) and no.is_news(self.known.get(no.source))
-            no.is_certain = is_told and (is_shown or (is_hidden(world, no) and self._can_be_asked(no)))
-
-    def _open(self) -> Iterator[No]:
-        return (no for said in self.nos.values() for no in said if not no.is_certain)
-
-    def _learn(self, row: Row) -> None:
-        key = (row.side, row.key)
-        old = self.known.get(key)
-        self.known[key] = row
-        if old is None:
-            return
-        appeared = [a for a in row.addresses if a not in old.addresses]
-        # A forgotten person's record is not read any more, whatever addresses it is given.
-        if appeared and row.is_out and key in self.flagged and not self.forgotten.intersection(old.addresses):
-            # As of when the flag was set, and not of when it came to speak for one more.
-            _, moved = self.moved.get(key, (None, None))
-            self._inherit(appeared, [n for n in self._standing(old.addresses, key) if n.order != moved], None)
-        if appeared and key in self.moved:
-            vanished = [a for a in old.addresses if a not in row.addresses]
-            # What was said of a former address after a cycle that failed had kept the change is said of that alone. So
-            # is what it gets from another record by the same act, a swap.
-            known_at, (_, moved) = self.shown_moved.get(key, self.order), self.moved[key]
-            follows = [n for n in self._standing(vanished, None) if n.order <= known_at and n.order != moved]
-            self._inherit(appeared, follows, self.moved[key])
-        for loser, order, at in self.absorbed.pop(key, ()):
-            # Of a forgotten person's record nothing is kept by which another that takes it in could be told.
-            if set(loser.addresses).intersection(appeared) - self.forgotten:
-                self._inherit(row.addresses, self._standing(loser.addresses, None, "out"), (at, order))
-
-    def _standing(self, emails: Iterable[str], source: Key | None, kind: str | None = None) -> list[No]:
-        """What must hold about these, of all scopes."""
-        return [
-            no
-            for email in emails
-            for scope in (STATUS, *TOPICS)
-            for no in self.nos.get((email, scope), ())
-            if no.is_certain and source in {None, no.source} and kind in {None, no.kind} and not self._may_be_beaten(no)
-        ]
-
-    def _inherit(self, emails: Iterable[str], nos: Sequence[No], moved: tuple[datetime, int] | None) -> None:
-        # What an address was given by a swap does not go on from it by the same swap.
-        passed_on = [no for no in nos if moved is None or no.order != moved[1]]
-        for email in emails:
-            for no in passed_on:
-                at, order = moved or (no.at, no.order)
-                said = self.nos.setdefault((email, no.scope), [])
-                said.append(replace(no, email=email, at=at, order=order, is_certain=True))

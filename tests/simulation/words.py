@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from tests.simulation.hands import Sight
-from tests.simulation.line import Row
+from tests.simulation.messages import Row
 from tests.simulation.script import TOPICS
 
 Key: TypeAlias = tuple[str, Any]
@@ -97,6 +97,14 @@ def shows(row: Row, no: No) -> bool:
         return not row.is_in and not row.is_out
     is_off = no.kind not in row.topics and no.kind not in row.untold
     return no.is_news(row) and is_off and row.status != "archived"
+
+
+def remembered(row: Row, before: Row | None) -> Row:
+    """The row as it is kept: with what was known before of the topics of a platform that nobody can tell."""
+    if row.side == "crm" or not row.untold:
+        return row
+    known = before.topics & row.untold if before else frozenset()
+    return row._replace(topics=row.topics - row.untold | known)
 
 
 def still_shows(world: Sight, no: No) -> bool:

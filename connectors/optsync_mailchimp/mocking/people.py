@@ -114,8 +114,9 @@ def _seconds(moment: datetime | None) -> int | None:
 
 
 def _interest_ids(audience: Audience) -> dict[str, str]:
+    """Of the topics whose groups still have the names that the population came with."""
     by_name = {item.name: key for key, item in audience.interests().items()}
-    return {topic: by_name[label] for topic, label in TOPICS.items()}
+    return {topic: by_name[label] for topic, label in TOPICS.items() if label in by_name}
 
 
 def _report_abuse(audience: Audience, member: Member, now: int) -> None:
