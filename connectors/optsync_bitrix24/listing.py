@@ -110,9 +110,11 @@ class Listing:
         known = self.known_fields(spec.collection)
         if self._is_sound(spec, known):
             return
-        lost = sorted(name for name in spec.fields | spec.topics if name.startswith(CUSTOM) and name not in known)
+        # A plain standard field may be one that only contacts or leads have.
+        needed = spec.flags | spec.topics | {name for name in spec.fields if name.startswith(CUSTOM)}
+        lost = sorted(needed - known.keys())
         wrong = [f"{key} {why}" for where, _ in _distinct(spec) for key, why in faults(where, known)]
-        wrong += [f"the field {name} is not there any more" for name in lost]
+        wrong += [f"the field {name} is not there" for name in lost]
         if wrong:
             self.catalog.doubt(spec.collection)  # who puts the portal right must not wait until all is asked anew
             advice = "nothing was read; correct the configuration or the portal"

@@ -198,6 +198,20 @@ def test_a_wrong_import_can_be_taken_back_and_what_people_said_stays(world: Worl
     w.sync()
 
 
+@pytest.mark.rule("no opt-out is lost")
+def test_a_corrected_file_says_anew_what_the_one_that_was_taken_back_said(world: Worlds, tmp_path: Path) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    right, wrong = f"{ANN},out,2026-01-02,,,", "ann2@example.com,out,2026-01-02,,,"
+    done = imported(w, tmp_path, right, wrong)
+    take_back(w.engine, done.uid, actor="Eve", reason="a wrong row", progress=Silent())
+    corrected = imported(w, tmp_path, right)
+    w.sync()
+
+    assert (corrected.voided, corrected.added[StatementKind.OUT]) == (0, 1)
+    assert (standing(w, ANN), standing(w, "ann2@example.com")) == ("out", "unknown")
+
+
 def test_what_two_files_say_stays_when_one_of_them_is_taken_back(world: Worlds, tmp_path: Path) -> None:
     w = world(person(1), person(2))
     w.sync()

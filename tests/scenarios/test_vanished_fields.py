@@ -40,6 +40,17 @@ def test_a_field_that_is_deleted_takes_nobodys_wish_with_it(world: Make, field: 
     assert (w.esp_shows(ANN)["status"], w.esp_shows(BEA)["status"]) == (Status.IN, Status.OUT)
 
 
+@pytest.mark.rule("no opt-out is lost")
+def test_nothing_is_read_by_an_opt_out_field_that_never_was_there_whatever_it_is_called(world: Make) -> None:
+    w = world(person(1), person(2))
+    w.reconfigure(lambda sync: sync["crm"].update(opt_out="UFCRM_OPT_OUT"))
+    report = w.sync()
+
+    assert part(report).state == "failed"
+    assert "UFCRM_OPT_OUT" in str(part(report).failures)
+    assert w.writes() == 0
+
+
 def test_an_opt_out_that_a_deleted_field_does_not_take_is_not_told_as_done(world: Make) -> None:
     w = world(person(1), person(2))
     w.sync()

@@ -24,7 +24,7 @@ MAX_SHOWN = 10_000
 @dataclass(slots=True, kw_only=True)
 class Imported:
     """What became of a file's rows: ``rows == sum(added) + known + voided + forgotten + refused``. ``voided``: rows
-    that are in the ledger already and were retracted; they stay so. ``forgotten``: grants of forgotten people, which
+    that this very file said before and that were retracted; they stay so. ``forgotten``: grants of forgotten people, which
     count for nothing."""
 
     uid: str
@@ -110,7 +110,7 @@ class _Batch:
             same = [s for s in known if self._is_same(s, said, wish)]
             own = [s for s in same if self._is_of_file(s) or s.uid == said.uid]
             voided = {s.target for s in known if s.kind is StatementKind.RETRACT}
-            if any(s.uid in voided for s in own or same):
+            if any(s.uid in voided for s in own):
                 self._done.voided += 1
                 continue
             if not own and points.get(wish.email) in forgotten and not may_be_kept(said):
@@ -119,7 +119,7 @@ class _Batch:
             if not own:  # what another file says as well stays when one of them is taken back
                 known.append(said)
                 news.append((points.get(wish.email, 0), said))
-            if same:
+            if any(s.uid not in voided for s in same):
                 self._done.known += 1
             else:
                 self._done.added[said.kind] += 1
