@@ -41,6 +41,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--worlds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0, help="of the first world; the others follow")
+    parser.add_argument("--minutes", type=float, help="no longer than this, however many worlds that are")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--show", action="store_true", help="play one seed, shortened, and tell what happened")
     parser.add_argument("--whole", action="store_true", help="with --show: do not shorten")
@@ -99,17 +100,21 @@ class _Tally:
             self.broken[seed] = ending.message
             _say(f"seed {seed}: {ending.message}", f"  python -m tests.simulation --show --seed {seed}")
 
+    def spent(self) -> float:
+        """Seconds."""
+        return time.monotonic() - self.begun
+
     def progress(self) -> str:
-        spent = time.monotonic() - self.begun
+        spent = self.spent()
         rate = self.done / spent if spent else 0.0
         left = (self.worlds - self.done) / rate if rate else 0.0
         return f"{self.done} of {self.worlds} worlds, {rate:.1f}/s, {left:.0f} s left, {len(self.broken)} violations"
 
     def to_json(self) -> dict[str, object]:
         return {
-            "worlds": self.worlds,
+            "worlds": self.done,
             "cycles": self.cycles,
-            "seconds": round(time.monotonic() - self.begun, 1),
+            "seconds": round(self.spent(), 1),
             "violations": {str(seed): message for seed, message in sorted(self.broken.items())},
             "checks": dict(sorted(self.counts.items())),
             "coverage": table(self.cells),
@@ -128,6 +133,9 @@ def _play_many(options: argparse.Namespace) -> int:
             if time.monotonic() - told > 10:
                 told = time.monotonic()
                 sys.stderr.write(f"{tally.progress()}\n")
+            if options.minutes and tally.done < tally.worlds and tally.spent() > options.minutes * 60:
+                _say(f"time is up: {tally.done} of {tally.worlds} worlds were played")
+                break
     if options.json:
         options.json.write_text(json.dumps(tally.to_json(), indent=1) + "\n", encoding="utf-8")
     if options.coverage:
@@ -136,7 +144,7 @@ def _play_many(options: argparse.Namespace) -> int:
     _say(*(f"never happened: {cell}" for cell in empty or (zeros(tally.cells) if options.coverage else ())))
     if tally.done >= 1000:
         _say(*(f"never looked at: {law}" for law in unexercised(tally.counts)))
-    _say(f"{tally.cycles / max(1, tally.done):.1f} cycles a world, {time.monotonic() - tally.begun:.0f} s")
+    _say(f"{tally.cycles / max(1, tally.done):.1f} cycles a world, {tally.spent():.0f} s")
     _say(f"{tally.done} worlds, {len(tally.broken)} violations")
     return 1 if tally.broken or empty else 0
 
