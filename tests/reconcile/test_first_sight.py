@@ -5,6 +5,7 @@ from datetime import datetime
 
 import pytest
 
+from optsync.model.link import Link
 from optsync.model.statement import Statement, StatementKind, Strength
 from optsync.reconcile.plan import first_sight_statements
 from tests.reconcile.places import EVENTS, NOW, OFFERS, around, before, contact, grant, member, out, policy
@@ -51,3 +52,34 @@ def test_a_topic_that_is_ticked_after_both_records_were_there_is_no_disagreement
 
     outs = [(key, s.kind, s.scope, s.seen_at) for key, s in first_sight_statements([1], found, policy())]
     assert outs == ([(1, StatementKind.OUT, OFFERS, NOW)] if is_out else [])
+
+
+@pytest.mark.parametrize(
+    ("said", "is_out"),
+    [
+        ([], True),
+        ([tick(10)], True),
+        ([grant(70, scope=OFFERS, strength=Strength.TRUSTED)], True),
+        ([out(70, scope=OFFERS), grant(10, scope=OFFERS, strength=Strength.TRUSTED)], True),
+        ([grant(70, scope=EVENTS)], True),
+        # proven, or out already
+        ([grant(70, scope=OFFERS)], False),
+        ([out(70, scope=OFFERS)], False),
+    ],
+)
+@pytest.mark.parametrize("first_seen", [{}, {1: before(90), 2: before(60)}])
+@pytest.mark.parametrize("links", [[], [Link(crm=1, esp=2)]])
+def test_the_boxes_of_a_topic_that_was_just_mapped_are_a_first_sight_whoever_was_joined_before(
+    said: list[Statement], is_out: bool, first_seen: Mapping[int, datetime], links: list[Link]
+) -> None:
+    found = around(
+        contact(1, topics={"T_OFFERS": True}),
+        member(2, topics={"Offers": False}),
+        said={1: said},
+        first_seen=first_seen,
+        links=links,
+        newly_mapped=frozenset({OFFERS}),
+    )
+
+    outs = [(key, s.kind, s.scope) for key, s in first_sight_statements([1], found, policy())]
+    assert outs == ([(1, StatementKind.OUT, OFFERS)] if is_out else [])

@@ -162,6 +162,79 @@ def _without_events(w: World) -> None:
     w.reconfigure(change)
 
 
+def _events(w: World) -> tuple[str, str]:
+    sync = w.document["syncs"]["newsletter"]
+    return sync["crm"]["topics"]["events"], sync["esp"]["topics"]["events"]
+
+
+def _map(w: World, names: tuple[str, str]) -> None:
+    """The topic is mapped again, to these."""
+
+    def change(sync: dict[str, Any]) -> None:
+        sync["crm"]["topics"]["events"], sync["esp"]["topics"]["events"] = names
+
+    w.reconfigure(change)
+
+
+@pytest.mark.rule("nobody is opted in by accident")
+@pytest.mark.parametrize("side", ["crm", "esp"])
+@pytest.mark.parametrize("where", [None, {"TYPE_ID": "SUPPLIER"}])
+def test_a_topic_that_is_mapped_later_is_off_where_both_sides_disagree(
+    world: Make, side: str, where: dict[str, str] | None
+) -> None:
+    on = {"crm_topics": {"events": True}, "esp_topics": {"events": True}}
+    apart: dict[str, Any] = {f"{s}_topics": {"events": s == side} for s in ("crm", "esp")}
+    w = world(person(1, **apart), person(2, **on), person(3))
+    names = _events(w)
+    _without_events(w)
+    if where:
+        w.reconfigure(lambda sync: sync["crm"].update(where=where))
+    w.sync()
+    _map(w, names)
+    _approve(w, _held(w))
+
+    assert [w.crm_shows(who)["topics"]["events"] for who in (ANN, BEA, CLEO)] == [False, True, False]
+    assert [w.esp_shows(who)["topics"]["events"] for who in (ANN, BEA, CLEO)] == [False, True, False]
+    w.crm.act("set_topic", email=CLEO, topic="events", wanted=True)
+    w.sync()
+    assert w.esp_shows(CLEO)["topics"]["events"] is True
+    w.settle()
+
+
+@pytest.mark.rule("no opt-out is lost")
+@pytest.mark.parametrize("is_back", [False, True])
+def test_a_topic_that_was_left_while_it_was_not_mapped_is_left(world: Make, is_back: bool) -> None:
+    w = world(person(1), person(2, crm_topics={"events": True}, esp_topics={"events": True}))
+    names = _events(w)
+    w.sync()
+    for wanted in (True, False, True) if is_back else (True,):
+        w.wait(hours=1)
+        w.esp.act("set_topic", email=ANN, topic="events", wanted=wanted)
+        w.sync()
+    assert w.crm_shows(ANN)["topics"]["events"] is True
+    _without_events(w)
+    w.sync()
+    w.esp.act("set_topic", email=ANN, topic="events", wanted=False)
+    w.sync()
+    _map(w, names)
+    _approve(w, _held(w))
+
+    assert w.crm_shows(ANN)["topics"]["events"] is False
+    assert w.esp_shows(ANN)["topics"]["events"] is False
+    assert w.esp_shows(BEA)["topics"]["events"] is True
+    w.settle()
+
+
+def test_a_tick_that_another_change_of_meaning_overtakes_is_no_disagreement(world: Make) -> None:
+    w = world(person(1), person(2, crm_topics={"events": True}, esp_topics={"events": True}))
+    w.sync()
+    w.crm.act("set_topic", email=ANN, topic="events", wanted=True)
+    _without_reason(w)
+    _approve(w, _held(w))
+
+    assert w.esp_shows(ANN)["topics"]["events"] is True
+
+
 @pytest.mark.rule("nobody is opted in by accident")
 def test_a_box_that_was_not_asked_for_before_lifts_nothing_when_the_first_read_misses_it(world: Make) -> None:
     offers = {"crm_topics": {"offers": True}, "esp_topics": {"offers": True, "events": True}}

@@ -94,20 +94,25 @@ def leave(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> Decision:
 
 
 def disagreements(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Statement]:
-    """Topics on which two records disagree when they are joined for the first time: they are off.
+    """Topics on which two records disagree when they are joined for the first time, or when the topic is mapped for
+    them: they are off.
 
     An unticked box counts only where somebody on that side has the topic ticked: a field that is empty on every
     record was never asked."""
     if pair.owner is None or pair.member is None or pair.member.is_gone or policy.topics_first_sight_union:
         return
-    if (pair.owner.key, pair.member.key) in around.links:
-        return
+    is_joined = (pair.owner.key, pair.member.key) in around.links
     names = dict(policy.esp.topics)
     # Who does not belong to the list is joined with nobody, and is no news for it.
     both_since = max((at for s in (pair.owner, pair.member) if (at := around.first_seen.get(s.key))), default=None)
     for scope, crm_name in policy.crm.topics:
         esp_name = names.get(scope)
-        if esp_name is None or not _only_first_sights(pair.point, scope, both_since):
+        is_new = scope in around.newly_mapped
+        if esp_name is None or (is_joined and not is_new):
+            continue
+        if not (
+            _is_unproven(pair.point, scope, policy) if is_new else _only_first_sights(pair.point, scope, both_since)
+        ):
             continue
         values = {
             Side.CRM: topic_shown(pair.owner.record, crm_name),
@@ -127,6 +132,13 @@ def _only_first_sights(point: Point, scope: str, both_since: datetime | None) ->
     if both_since is not None and any(s.seen_at > both_since for s in said):
         return False
     return all(s.kind is StatementKind.GRANT and s.strength is Strength.NOTHING for s in said)
+
+
+def _is_unproven(point: Point, scope: str, policy: SyncPolicy) -> bool:
+    """Of boxes that are seen for the first time: ticks of before tell of other boxes, or of these before they were
+    out of sight, and only a proof is more than what they show."""
+    is_proven = any(s.strength > Strength.TRUSTED for s in point.said if s.scope == scope)
+    return not is_proven and point.topic_standing(scope, policy).wish is not Wish.OUT
 
 
 def _topic_out(scope: str, denying: Seen, now: datetime) -> Statement:

@@ -145,6 +145,8 @@ class Neighbourhood:
     """Points of which the ESP takes neither opt-ins nor values: forgotten there, banned, no usable address."""
     first_seen: Mapping[int, datetime] = field(default_factory=dict)
     """When records were seen for the first time, where one of a contact point does not belong to the list."""
+    newly_mapped: frozenset[str] = frozenset()
+    """Topics whose boxes are seen for the first time, whoever was joined before."""
     members_elsewhere: frozenset[int] = frozenset()
     """Points of members of other audiences for which the same flags stand."""
     by_primary: Mapping[int, Sequence[Seen]] = field(init=False, repr=False, compare=False)

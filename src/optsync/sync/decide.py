@@ -22,6 +22,7 @@ from optsync.sync.claims import REFUSED
 from optsync.sync.elsewhere import members_elsewhere
 from optsync.sync.engine import Engine
 from optsync.sync.held import HeldChanges
+from optsync.sync.joined_topics import newly_mapped
 from optsync.sync.progress import Progress
 from optsync.sync.refusals import TIME_HAS_COME, left_by_self, refused_for_good
 from optsync.sync.reject import ISSUE as REJECTION
@@ -178,6 +179,7 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
         left_by_self=left_by_self(unit, policy, points),
         refused_for_good=refused_for_good(unit, policy, points, esp),
         first_seen=_first_seen(unit, seen, policy),
+        newly_mapped=newly_mapped(unit, policy),
         members_elsewhere=members_elsewhere(unit, engine, policy, seen),
     )
 

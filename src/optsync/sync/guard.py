@@ -13,6 +13,7 @@ from optsync.state.plans import Plan
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
 from optsync.sync.held import HeldChanges
+from optsync.sync.joined_topics import is_noted, note_joined
 from optsync.sync.reject import reject
 from optsync.sync.word import Word
 
@@ -62,6 +63,9 @@ class Guard:
         self._reject(unit)
         self._known_meaning = unit.meta.get(meaning_key(self._sync))
         self._let_go_of_other_meanings(unit)
+        policy = self._engine.bound.policies[self._sync]
+        if self._known_meaning == self._meaning() and not is_noted(unit, policy):
+            note_joined(unit, policy)  # everybody was looked at by a version that did not note it
         self._approving = self._approved(unit)
         for uid in self._approving:
             unit.points.mark([self._sync], unit.plans.points_of(uid))
@@ -130,6 +134,7 @@ class Guard:
                 self.released = self.released if reasons else {**self.released, **counts}
             if is_new_meaning:
                 unit.meta.put(meaning_key(self._sync), self._meaning())
+                note_joined(unit, self._engine.bound.policies[self._sync])
             if is_rehearsal:
                 self.plan = None
                 return
