@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from optsync.model.statement import OUR_CLOCK, Source, StatementKind, Strength, state
+from optsync.model.statement import OUR_CLOCK, Source, StatementKind, Strength, counted_from, state
 
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = datetime(2026, 1, 2, tzinfo=UTC)
@@ -64,3 +64,17 @@ def test_a_statement_keeps_every_part_of_what_was_said() -> None:
     said = state(**parts)
 
     assert {name: getattr(said, name) for name in parts} == parts
+
+
+@pytest.mark.parametrize("kind", [StatementKind.OUT, StatementKind.COMPLAINT])
+@pytest.mark.parametrize("clock", ["mc", OUR_CLOCK])
+def test_a_no_from_before_our_clock_was_set_back_counts_from_then(kind: StatementKind, clock: str) -> None:
+    moment = datetime(2026, 1, 3, tzinfo=UTC)
+    parts = {**SAID, "kind": kind, "clock": clock, "reason": "r", "record": "7", "evidence": {"ip": "::1"}}
+    assert counted_from(state(**parts), moment) == state(**{**parts, "at": moment, "seen_at": moment})
+
+
+@pytest.mark.parametrize("other", [{"kind": StatementKind.GRANT}, {"kind": StatementKind.RETRACT}, {"clock": None}])
+def test_a_yes_and_a_typed_time_stay_where_they_are(other: dict[str, Any]) -> None:
+    said = state(**{**SAID, **other})
+    assert counted_from(said, datetime(2026, 1, 3, tzinfo=UTC)) == said

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, fields
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
@@ -123,3 +123,12 @@ def state(  # noqa: PLR0913 - a statement has this many parts, and one place com
         target=target,
         evidence=dict(evidence) if evidence else {},
     )
+
+
+def counted_from(said: Statement, moment: datetime) -> Statement:
+    """The same, said at ``moment`` if it is a no: our clock told that moment before it told those of the statement, so
+    it was set back in between. A typed time belongs to no clock and stays, and so does whatever is no no."""
+    if said.kind not in {StatementKind.OUT, StatementKind.COMPLAINT} or said.clock is None:
+        return said
+    parts = {part.name: getattr(said, part.name) for part in fields(said) if part.name != "uid"}
+    return state(**{**parts, "at": moment, "seen_at": moment})

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection, RowMapping
 
-from optsync.model.statement import Source, Statement, StatementKind, Strength
+from optsync.clock import Clock
+from optsync.model.statement import Source, Statement, StatementKind, Strength, counted_from
 from optsync.reconcile.erasure import may_be_kept, without_private_part
 from optsync.state import seal
 from optsync.state.chain import BONDS, EVIDENCE, RAW, Bond, Chain, Head, proof_of, raw, salt_for
@@ -46,7 +47,11 @@ _HAS_FORGOTTEN = Prepared(sa.select(contact_point.c.id).where(contact_point.c.ha
 _FORGOTTEN = Prepared(
     sa.select(contact_point.c.id).where(contact_point.c.id.in_(any_of("points")), contact_point.c.email.is_(None))
 )
-_KNOWN = Prepared(sa.select(statement.c.point_id, statement.c.uid).where(statement.c.point_id.in_(any_of("points"))))
+_KNOWN = Prepared(
+    sa.select(statement.c.point_id, statement.c.uid, statement.c.kind, statement.c.seen_at).where(
+        statement.c.point_id.in_(any_of("points"))
+    )
+)
 _TOLD = (*(statement.c[name] for name in PARTS), *EVIDENCE)
 _ABOUT = Prepared(
     sa.select(statement.c.point_id, *_TOLD)
@@ -70,15 +75,16 @@ _SPOKEN_OF = Prepared(sa.select(statement.c.point_id).where(statement.c.point_id
 
 
 class Ledger:
-    def __init__(self, connection: Connection, chain: Chain | None) -> None:
+    def __init__(self, connection: Connection, chain: Chain | None, clock: Clock) -> None:
         """``chain`` is None where nothing lasts, as in a rehearsal: nothing is sealed then."""
         self._connection = connection
         self._chain = chain
+        self._clock = clock
 
     def append(self, said: Iterable[tuple[int, Statement]], *, run: str | None) -> int:
         """Adds statements to points and seals them; one that is there already stays as it is, evidence included.
         Returns how many were new. About forgotten people only what counts without a grant is added, and nothing that
-        tells of them."""
+        tells of them. A no that comes after our clock was set back counts from the newest yes that it came after."""
         news: dict[tuple[int, str], Statement] = {}
         for key, s in self._permitted(list(said)):
             news.setdefault((key, s.uid), _storable(s))
@@ -161,9 +167,20 @@ class Ledger:
         return Verification(self._connection, keys).run(written_down=written_down, step=step)
 
     def _leave_out_known(self, news: dict[tuple[int, str], Statement]) -> None:
+        now = self._clock.now()
+        known: set[tuple[int, str]] = set()
+        ahead: dict[int, datetime] = {}
         for part in chunks(sorted({key for key, _ in news})):
-            for known in _KNOWN.all(self._connection, points=part):
-                news.pop(known, None)
+            for point, uid, kind, seen_at in _KNOWN.all(self._connection, points=part):
+                known.add((point, uid))
+                if kind == StatementKind.GRANT and seen_at > now:
+                    ahead[point] = max(seen_at, ahead.get(point, seen_at))
+        for key in known.intersection(news):
+            del news[key]
+        for point, uid in [key for key in news if key[0] in ahead]:
+            said = counted_from(news.pop((point, uid)), ahead[point])
+            if (point, said.uid) not in known:
+                news[point, said.uid] = said
 
     def _insert(
         self, news: Mapping[tuple[int, str], Statement], run: str | None, number: int | None, bonds: Mapping[int, Bond]

@@ -84,7 +84,7 @@ class Unit:
 
     @_Noun
     def ledger(self) -> Ledger:
-        return Ledger(self._connection, self._chain)
+        return Ledger(self._connection, self._chain, self._clock)
 
     @_Noun
     def events(self) -> Events:
