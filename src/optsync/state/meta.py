@@ -1,5 +1,7 @@
 """Facts about the database and the systems it belongs to."""
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
@@ -18,6 +20,11 @@ class Meta:
     def get(self, key: str) -> str | None:
         value: str | None = _VALUE.scalar(self._connection, of=key)
         return value
+
+    def beginning(self, prefix: str) -> Sequence[str]:
+        """The keys that begin so."""
+        query = sa.select(meta.c.key).where(meta.c.key.startswith(prefix, autoescape=True)).order_by(meta.c.key)
+        return self._connection.execute(query).scalars().all()
 
     def put(self, key: str, value: str) -> None:
         upsert(self._connection, meta, [{"key": key, "value": value}], key=("key",))

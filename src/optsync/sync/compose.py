@@ -15,6 +15,7 @@ from optsync.state.store import Store
 from optsync.sync.binding import bind
 from optsync.sync.engine import Engine
 from optsync.sync.gate import WriteGate
+from optsync.sync.waiting import note_unheard
 
 
 def compose(
@@ -55,6 +56,7 @@ def compose(
     if not is_read_only:
         with store.transaction() as unit:
             unit.ledger.catch_up()
+            note_unheard(unit, bound.policies)
     return Engine(
         config=config,
         store=store,

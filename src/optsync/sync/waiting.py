@@ -5,7 +5,7 @@ would cost the square of the people. What restricts never waits like this; a run
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,6 +46,14 @@ def is_decided_alike(unit: Unit, engine: Engine, sync: str) -> bool:
         sources = (unit.sources.require(b.system, b.collection) for b in engine.bound.sources_of(sync))
         unit.points.mark_everybody(sync, [source.id for source in sources])
     return known == now
+
+
+def note_unheard(unit: Unit, syncs: Collection[str]) -> None:
+    """Nothing that is said from now on comes onto the backlog of a sync other than these: they are the ones that are
+    configured. When another one is configured again, everybody is looked at."""
+    for key in unit.meta.beginning(decided_key("")):
+        if key.removeprefix(decided_key("")) not in syncs and unit.meta.get(key):
+            unit.meta.put(key, "")
 
 
 def still_follow(unit: Unit, engine: Engine, changes: Sequence[Change], *, run: str) -> set[int]:
