@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
@@ -124,9 +124,9 @@ class Client:
             started_at=_started_at(body.get("time")),
         )
 
-    def wait_before(self, method: str, *, restrictive: bool) -> float:
-        """Seconds that a batch of that method would wait for run time."""
-        return self.budget.wait_before({method, "batch"}, restrictive=restrictive)
+    def wait_before(self, methods: Iterable[str], *, restrictive: bool) -> float:
+        """Seconds that a batch of those methods would wait for run time."""
+        return self.budget.wait_before({*methods, "batch"}, restrictive=restrictive)
 
     def wait_after_limit(self, method: str) -> float:
         """Seconds until a method that was refused inside a batch may be called again."""

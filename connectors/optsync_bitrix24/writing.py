@@ -157,7 +157,8 @@ class Updater:
         reply = self._client.call(command.method, command.params, effect=effect, restrictive=restrictive)
         look_up = self._look_up([job], spec)
         try:
-            is_known = look_up.take(self._client.batch(look_up.commands(), effect=Effect.READ))
+            shown = self._client.batch(look_up.commands(), effect=Effect.READ, restrictive=restrictive)
+            is_known = look_up.take(shown)
         except SystemFailure:
             # The write is done; that it could not be looked at again must not hide that.
             is_known = False
@@ -191,13 +192,14 @@ class Updater:
 
 
 def must_wait(jobs: Sequence[Job], outcomes: Outcomes, listing: Listing, *, now: datetime, verb: str) -> bool:
-    """Holds ordinary writes back while the portal's run time is short.
+    """Holds ordinary writes back while the portal's run time for them, or for reading them back, is short.
 
     Waiting for it here could keep an opt-out of the next cycle waiting behind them.
     """
     if not jobs or all(job.write.restrictive for job in jobs):
         return False
-    wait = listing.client.wait_before(f"crm.{jobs[0].write.collection}.{verb}", restrictive=False)
+    methods = [f"crm.{jobs[0].write.collection}.{one}" for one in (verb, "list")]
+    wait = listing.client.wait_before(methods, restrictive=False)
     if wait <= _LONGEST_WAIT_S:
         return False
     message = "the portal's run time is nearly used up; the rest is kept for opt-outs and this goes on later"

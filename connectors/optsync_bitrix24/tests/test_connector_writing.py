@@ -316,3 +316,14 @@ def test_opt_outs_still_go_when_the_run_time_for_fields_is_used_up(charge: str) 
     ]
     made.clock.advance(600)
     assert [one.result for one in _write(made, _fields(ids[0], NAME="Bo"))] == [Result.APPLIED]
+
+
+def test_fields_wait_for_the_run_time_of_their_read_back_too_and_hold_up_no_opt_out_meanwhile() -> None:
+    made = world(people(2), read_cost=45.0)
+    first, second = made.ids(_SPEC)
+    begun = made.clock.now()
+    outcomes = _write(made, _fields(first, NAME="Bo"), status(second))
+
+    assert [one.result for one in outcomes] == [Result.FAILED, Result.APPLIED]
+    assert outcomes[0].retry_at is not None
+    assert (made.clock.now() - begun).total_seconds() < 10
