@@ -12,7 +12,7 @@ from optsync_mailchimp.archived import archived_among
 from optsync_mailchimp.client import MailchimpClient, Reply, objects
 from optsync_mailchimp.mapping import member_hash, parse_time
 from optsync_mailchimp.reading import Reader
-from optsync_mailchimp.refusals import Refusal, of_item, of_reply
+from optsync_mailchimp.refusals import Refusal, Verdict, of_item, of_reply
 from optsync_mailchimp.single import SingleWriter
 from optsync_mailchimp.task import QUERY, Job, Task, address_key
 
@@ -67,7 +67,7 @@ class BulkWriter:
         elif reply.is_ok:
             self._sort_out(task, chunk, reply, is_create=is_create)
         else:
-            self._narrow_down(task, chunk, reply)
+            self._narrow_down(task, chunk, reply, is_create=is_create)
 
     def _after_silence(self, task: Task, chunk: Sequence[Job], *, is_create: bool) -> None:
         """A call that ran into the time limit is likely to do so again: smaller ones from now on."""
@@ -83,7 +83,7 @@ class BulkWriter:
             if job.write.status is Status.PENDING:
                 self._single.recognise(task, job)
 
-    def _narrow_down(self, task: Task, chunk: Sequence[Job], reply: Reply) -> None:
+    def _narrow_down(self, task: Task, chunk: Sequence[Job], reply: Reply, *, is_create: bool) -> None:
         """The call as a whole was refused: by halves down to the item that it is about."""
         if reply.status == 404:
             task.failure = f"{self._client.system}: audience {task.spec.collection} is not there; check `audience:`"
@@ -94,7 +94,7 @@ class BulkWriter:
             self._send(task, chunk[:middle])
             self._send(task, chunk[middle:])
         else:
-            self._single.refuse(task, chunk[0], of_reply(reply))
+            self._refused(task, chunk[0], of_reply(reply), is_create=is_create)
 
     def _sort_out(self, task: Task, chunk: Sequence[Job], reply: Reply, *, is_create: bool) -> None:
         created, updated = _by_address(reply, "new_members"), _by_address(reply, "updated_members")
@@ -103,7 +103,7 @@ class BulkWriter:
             created = self._with_ids(task, created)
         for job in chunk:
             if job.address in errors:
-                self._refused(task, job, errors[job.address], is_create=is_create)
+                self._refused(task, job, of_item(errors[job.address]), is_create=is_create)
             elif is_create and job.address in created:
                 self._single.applied(task, job, created[job.address])
             elif not is_create and job.address in updated and _is_about(updated[job.address], job):
@@ -123,10 +123,12 @@ class BulkWriter:
         else:
             self._single.create(task, job)
 
-    def _refused(self, task: Task, job: Job, error: Mapping[str, Any], *, is_create: bool) -> None:
-        verdict = of_item(error)
+    def _refused(self, task: Task, job: Job, verdict: Verdict, *, is_create: bool) -> None:
         is_by_address = is_create or job.write.status is Status.IN
-        if verdict.refusal in _SETTLED or (is_by_address and verdict.refusal is not Refusal.UNCLEAR):
+        # An opt-out is nothing but the status: whatever the call has against the item is not about that.
+        is_out = job.write.kind is WriteKind.STATUS and job.write.status is Status.OUT
+        is_settled = verdict.refusal in _SETTLED and not is_out
+        if is_settled or (is_by_address and verdict.refusal is not Refusal.UNCLEAR):
             self._single.refuse(task, job, verdict)
         elif is_create:
             self._single.create(task, job)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -259,6 +260,25 @@ def test_a_bulk_call_refused_as_a_whole_is_narrowed_down_to_its_items() -> None:
         (Result.INVALID, "CITY"),
         (Result.APPLIED, None),
     ]
+
+
+@pytest.mark.parametrize("field", ["", "members.item:0.email_address", "members.item:0.status", "ADDRESS"])
+def test_opt_outs_go_by_the_member_where_the_call_is_refused_as_a_whole(field: str) -> None:
+    world = World(numbered(3))
+    records = list(world.records().values())
+    errors = [{"field": field, "message": "Data did not match any of the schemas described in anyOf."}]
+    refusal = {"title": "Invalid Resource", "status": 400, "detail": "", "errors": errors if field else []}
+
+    def refuse(method: str, path: str, body: Any) -> Any:
+        if method != "POST" or not path.endswith(world.spec.collection):
+            return body
+        for item in msgspec.json.decode(world.line.requests[-1].body)["members"]:
+            world.act("flip_in", item["email_address"])
+        return refusal
+
+    world.line.rewrite = refuse
+    assert _results(world.write(*map(world.out, records))) == {(Result.APPLIED, None)}
+    assert {world.shows(record.addresses[0])["status"] for record in records} == {Status.OUT}
 
 
 def test_no_outcome_of_a_failing_system_holds_the_key() -> None:
