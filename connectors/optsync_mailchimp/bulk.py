@@ -112,6 +112,9 @@ class BulkWriter:
                 # Not a word about it, or in a spelling of the vendor's: the address itself tells.
                 task.repeated.add(job.index)
                 self._unmentioned(task, job)
+            elif job.effect is Effect.ONCE and job.address not in created and job.address not in updated:
+                # It may have been carried out, and is not sent again: the person may have said no since.
+                task.fail(job, "the answer says nothing about it", result=Result.UNKNOWN)
             else:
                 self._misplaced(task, job, is_new=job.address in created)
 

@@ -281,6 +281,22 @@ def test_opt_outs_go_by_the_member_where_the_call_is_refused_as_a_whole(field: s
     assert {world.shows(record.addresses[0])["status"] for record in records} == {Status.OUT}
 
 
+@pytest.mark.parametrize("is_tick", [False, True])
+def test_what_permits_and_is_left_out_of_the_answer_is_unknown_and_never_sent_again(is_tick: bool) -> None:
+    world = World(numbered(4, Status.UNKNOWN))
+    records = list(world.records().values())
+
+    def leave_out(method: str, path: str, body: Any) -> Any:
+        return {**body, "updated_members": body["updated_members"][1:]} if method == "POST" else body
+
+    world.line.rewrite = leave_out
+    ticks = [world.to(WriteKind.TOPICS, record, topics={NEWS: True}) for record in records]
+    outcomes = world.write(*(ticks if is_tick else map(world.into, records)))
+
+    assert [o.result for o in outcomes] == [Result.UNKNOWN, Result.APPLIED, Result.APPLIED, Result.APPLIED]
+    assert (world.calls("POST"), world.calls("PATCH")) == (1, 0)
+
+
 def test_no_outcome_of_a_failing_system_holds_the_key() -> None:
     world = World(numbered(1))
     record = world.records()[_A]
