@@ -141,11 +141,14 @@ class BulkWriter:
     def _misplaced(self, task: Task, job: Job, *, is_new: bool) -> None:
         """The address is no longer this record's, so the write met another member, or made one.
 
-        A member made by an opt-out stays: it keeps an address out that said no. One made by an opt-in is
-        archived again. Restrictive and neutral writes then go to the record by its id.
+        A member made by an opt-out stays: it keeps an address out that said no. So does one made by an opt-in
+        whose record is gone, which it stands in for; where the record has another address, it is archived again.
+        Restrictive and neutral writes then go to the record by its id.
         """
         if job.write.status not in (Status.IN, Status.PENDING):
             self._single.patch(task, job)
+            return
+        if is_new and self._single.is_gone(task, job):
             return
         if is_new:
             path = f"{task.members}/{member_hash(job.write.address or '')}"

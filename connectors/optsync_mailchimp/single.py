@@ -101,6 +101,15 @@ class SingleWriter:
         else:
             self._look_and_refuse(task, job, verdict)
 
+    def is_gone(self, task: Task, job: Job) -> bool:
+        """Whether the record is not there any more, which then is its outcome."""
+        own = task.look(lambda: self._reader.read_one(task.spec, str(job.write.record)))
+        if own is not None or task.failure is not None:
+            return False
+        message = "the member is not there any more"
+        task.put(job, refused(job.write.key, Fact.GONE, id_=job.write.record, message=message))
+        return True
+
     def _send(self, task: Task, job: Job, method: str, path: str, body: dict[str, Any]) -> None:
         reply = task.attempt([job], lambda: self._client.send(method, path, body, effect=job.effect, params=QUERY))
         if reply is not None:

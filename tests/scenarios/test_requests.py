@@ -108,6 +108,27 @@ def test_a_request_that_lapses_is_no_opt_out_and_is_not_repeated(world: Make) ->
     w.settle()
 
 
+@pytest.mark.parametrize("many", [1, 5])
+def test_whose_request_lapsed_and_who_consents_then_is_subscribed_however_many_do(world: Make, many: int) -> None:
+    """The platform makes new members of those who are written in one call."""
+    people = [person(number, in_esp=False) for number in range(1, many + 1)]
+    addresses = [each.addresses[0] for each in people]
+    w = world(*people, policy=ASKING)
+    w.sync()
+    for address in addresses:
+        w.esp.act("let_lapse", email=address)
+    w.wait(hours=1)
+    for address in addresses:
+        w.crm.act("opt_in", email=address, at=w.clock.now().isoformat())
+    w.sync()
+    w.sync()
+
+    assert {w.esp_shows(address)["status"] for address in addresses} == {Status.IN}
+    assert {w.esp_shows(address)["fields"]["city"] for address in addresses} == {"Riga"}
+    assert {asked(w, address) for address in addresses} == {1}
+    w.settle()
+
+
 @pytest.mark.parametrize("ending", ["archive", "non_subscribed"])
 def test_a_pending_member_who_is_taken_off_the_list_has_given_no_answer(world: Make, ending: str) -> None:
     w = world(person(1, in_esp=False), policy=ASKING)
