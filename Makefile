@@ -59,8 +59,8 @@ architecture: setup ## Which part may know which, sizes, vendor words.
 	$(BIN)/lint-imports
 	$(PYTEST) tests/architecture
 
-simulate: setup ## Plays seeded worlds (WORLDS=n SEED=s MINUTES=m): people act, the weather is bad, the process dies; checks every rule.
-	@$(BIN)/python -m tests.simulation --worlds $(or $(WORLDS),200) --seed $(or $(SEED),0) $(if $(MINUTES),--minutes $(MINUTES))
+simulate: setup ## Plays seeded worlds (WORLDS=n SEED=s WITHIN=seconds): people act, the weather is bad, the process dies; checks every rule.
+	@$(BIN)/python -m tests.simulation --worlds $(or $(WORLDS),200) --seed $(or $(SEED),0) $(if $(WITHIN),--within $(WITHIN))
 
 fuzz: setup ## Plays worlds whose vendors answer in wrong shapes (WORLDS=n SEED=s).
 	@$(BIN)/python -m tests.fuzz --worlds $(or $(WORLDS),500) --seed $(or $(SEED),0)

@@ -41,7 +41,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--worlds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0, help="of the first world; the others follow")
-    parser.add_argument("--minutes", type=float, help="no longer than this, however many worlds that are")
+    parser.add_argument("--within", type=int, metavar="SECONDS", help="no longer, however many worlds that are")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--show", action="store_true", help="play one seed, shortened, and tell what happened")
     parser.add_argument("--whole", action="store_true", help="with --show: do not shorten")
@@ -133,7 +133,7 @@ def _play_many(options: argparse.Namespace) -> int:
             if time.monotonic() - told > 10:
                 told = time.monotonic()
                 sys.stderr.write(f"{tally.progress()}\n")
-            if options.minutes and tally.done < tally.worlds and tally.spent() > options.minutes * 60:
+            if options.within and tally.done < tally.worlds and tally.spent() > options.within:
                 _say(f"time is up: {tally.done} of {tally.worlds} worlds were played")
                 break
     if options.json:
