@@ -339,6 +339,29 @@ def test_topics_switched_off_by_mistake_are_on_again_after_a_rejection(world: Ma
     assert all(w.esp_shows(email)["topics"]["news"] is True for email in MANY[:4])
 
 
+@pytest.mark.rule("nobody is opted in by accident")
+@pytest.mark.parametrize("unites", [False, True])
+def test_topics_that_are_off_since_both_sides_disagree_are_left_as_shown_by_a_rejection(
+    world: Make, unites: bool
+) -> None:
+    apart = {"crm_topics": {"news": True}, "esp_topics": {"news": False}}
+    w = world(*(person(n, **apart) for n in range(1, 5)), person(5, **TOPIC), guard=ROOM)
+    uid = part(w.sync()).plan
+    assert uid is not None
+    if unites:
+        w.reconfigure(lambda sync: sync["policy"].update(topics_first_sight="union"))
+    _reject(w, uid)
+    w.rest()
+
+    assert (w.crm_shows(ANN)["topics"]["news"], w.esp_shows(ANN)["topics"]["news"]) == (True, unites)
+    if unites:
+        return
+    (issue,) = issues(w, "plan_rejected")
+    answers.retry(w.engine, [issue.id])
+    _approve(w, str(part(w.sync()).plan))
+    assert w.crm_shows(ANN)["topics"]["news"] is False
+
+
 def test_rejected_field_changes_wait_until_their_issue_is_retried(world: Make) -> None:
     w = crowd(world, guard={"updates": LIMIT})
     for email in MANY[:4]:

@@ -7,6 +7,7 @@ from optsync.errors import CommandRefused
 from optsync.model.change import ChangeState
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
 from optsync.reconcile.carry import root
+from optsync.reconcile.rules import DISAGREED
 from optsync.state.issues import NewIssue
 from optsync.state.plans import REJECTED, HeldChange, Plan
 from optsync.state.unit import Unit
@@ -30,8 +31,10 @@ class _Part:
 
 def reject(engine: Engine, unit: Unit, plan: Plan, word: Word, *, run: str) -> None:
     """Voids every administrative statement among the causes of the plan's changes (with ``word.system``: only what
-    that system said). What a person said stays and is planned anew; changes that no statement caused are not planned
-    again until the issue that is opened about them is retried.
+    that system said). What a person said stays and is planned anew; changes that nobody's word caused are not planned
+    again until the issue that is opened about them is retried. That two sides disagreed at first sight is nobody's
+    word: without it, what one of them shows would be written over what the other does. Where the policy unites them
+    by now, that is what is asked for.
 
     Raises:
         CommandRefused: nothing of the plan came from ``word.system``.
@@ -43,12 +46,14 @@ def reject(engine: Engine, unit: Unit, plan: Plan, word: Word, *, run: str) -> N
     known = (said for each in unit.ledger.about(points).values() for said in each if said.uid in causes)
     speakers = {(said.system, said.record) for said in known if said.system and said.record}
     about = unit.ledger.about(points | unit.ledger.points_with(causes, speakers))
-    targets = _targets(about, causes, word)
+    unites = engine.bound.policies[plan.sync].topics_first_sight_union
+    heard = {key: [s for s in said if unites or s.reason != DISAGREED] for key, said in about.items()}
+    targets = _targets(heard, causes, word)
     unit.ledger.append(_retractions(engine, plan, word, targets), run=run)
     unit.points.mark(engine.bound.policies, {point for point, _ in targets} | points)
     uids = frozenset(said.uid for _, said in targets)
     parts = [_Part(change, system, causes, uids.intersection(causes)) for change, system, causes in held]
-    dropped = [p for p in parts if not p.retracted and _is_dropped(p, word, _wishes(about))]
+    dropped = [p for p in parts if not p.retracted and _is_dropped(p, word, _wishes(heard))]
     if word.system is not None and not targets and not dropped:
         raise CommandRefused(f"nothing that plan {plan.uid} holds was said in {word.system}; it stays held")
     now = engine.clock.now()
