@@ -66,3 +66,16 @@ def test_who_is_forgotten_after_our_clock_was_set_back_is_out(world: Make) -> No
     assert not verdict.permission.may_send
     w.sync()
     assert w.esp_shows(ANN)["status"] == Status.OUT
+
+
+@pytest.mark.rule("no opt-out is lost")
+def test_a_full_compare_is_due_although_the_last_one_was_noted_by_a_clock_that_was_far_ahead(world: Make) -> None:
+    w = world(person(1), person(2))
+    host = _on_a_clock_of_its_own(w)
+    host.ahead = timedelta(days=400)
+    w.sync()
+    host.ahead = timedelta(0)
+    w.sync()
+
+    with w.store.reading() as unit:
+        assert all(source.full_at and source.full_at <= host.now() for source in unit.sources.all())

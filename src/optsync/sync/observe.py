@@ -291,7 +291,8 @@ class Observer:
                 return _Begun(source, None)
             if not adds:
                 unit.sources.clear_scan(source.id)
-            is_due = full_every is not None and (source.full_at is None or now - source.full_at >= full_every)
+            # A time far ahead was told by a clock that was set back since.
+            is_due = full_every is not None and (source.full_at is None or abs(now - source.full_at) >= full_every)
             starts_over = full or is_due or is_new_meaning or source.cursor is None
             begun = replace(
                 source,
