@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -99,3 +100,9 @@ def test_a_run_beats_its_lease_and_a_rehearsal_or_a_run_in_virtual_time_does_not
     assert (virtual.seen, rehearsal.seen, real.seen) == (set(), set(), {"heartbeat sync newsletter"})
     assert beating() == []
     world.engine.close()
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="there is one such clock on this system")
+def test_what_tells_that_a_lease_is_over_goes_on_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "clock_gettime", float)
+    assert SystemClock().monotonic() == time.CLOCK_BOOTTIME
