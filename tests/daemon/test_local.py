@@ -220,3 +220,17 @@ def test_a_scheduler_that_gets_round_to_nothing_is_not_alive_until_it_does_again
         setting.clock.ahead = 90
         assert not dispatcher.is_alive()
         wait_for(dispatcher.is_alive, "its next pulse", within=10)
+
+
+def test_syncs_run_although_the_clock_was_set_back_after_their_next_time_was_noted() -> None:
+    runs = Runs()
+    setting = Setting(runs, {"a": 0})
+    with setting.started() as dispatcher:
+        wait_for(lambda: bool(runs.ended), "the first run", within=6)
+        for job in dispatcher._scheduler.get_jobs():  # type: ignore[attr-defined]
+            job.modify(next_run_time=job.next_run_time + timedelta(hours=24))
+        done = len(runs.ended)
+        setting.clock.ahead = 90
+        assert not dispatcher.is_alive()
+        wait_for(lambda: len(runs.ended) >= done + 3, "further runs", within=15)
+        wait_for(dispatcher.is_alive, "a pulse", within=10)

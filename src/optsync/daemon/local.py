@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, timedelta
 
 import structlog
@@ -29,6 +30,8 @@ _log = structlog.get_logger(__name__)
 _PULSE = "scheduler pulse"
 _PULSE_EVERY = 5
 _PULSE_LASTS = 60.0
+_LATER = timedelta(seconds=90)
+"""More than chance adds to a sync's interval, twice."""
 _FIRST_WITHIN = 5.0
 """Seconds."""
 _JOBS = {
@@ -65,6 +68,7 @@ class LocalDispatcher:
         self._running: set[str] = set()
         self._changed = threading.Condition()
         self._is_stopping = False
+        self._is_over = threading.Event()
         self._pulse_at = 0.0
         self._scheduler = self._build()
 
@@ -82,8 +86,10 @@ class LocalDispatcher:
             )
         self._pulse()
         self._scheduler.start()
+        threading.Thread(target=self._watch, name=_PULSE, daemon=True).start()
 
     def stop(self, seconds: float) -> bool:
+        self._is_over.set()
         with self._changed:
             self._is_stopping = True
         if self._scheduler.running:
@@ -100,8 +106,7 @@ class LocalDispatcher:
         self._run_soon(sync)
 
     def is_alive(self) -> bool:
-        """Whether the scheduler's thread still gets round to things. It goes by the wall clock: set back by an
-        hour, it would wait for an hour, which this notices."""
+        """Whether the scheduler's thread still gets round to things."""
         is_late = self._clock.monotonic() - self._pulse_at > _PULSE_LASTS
         return bool(self._scheduler.running) and not self._is_stopping and not is_late
 
@@ -149,6 +154,21 @@ class LocalDispatcher:
 
     def _pulse(self) -> None:
         self._pulse_at = self._clock.monotonic()
+
+    def _watch(self) -> None:
+        while not self._is_over.wait(_PULSE_EVERY):
+            self._bring_forward()
+
+    def _bring_forward(self) -> None:
+        """The scheduler goes by the wall clock: once that was set back, it would start nothing until it is as late as
+        it was."""
+        now = self._clock.now()
+        for job in self._scheduler.get_jobs():
+            due = job.trigger.get_next_fire_time(now, now)
+            if due and job.next_run_time and job.next_run_time - due > _LATER:
+                _log.warning("the clock was set back", job=job.id, instead_of=job.next_run_time.isoformat())
+                with suppress(JobLookupError):
+                    self._scheduler.modify_job(job.id, next_run_time=due)
 
     # what the scheduler says
 
