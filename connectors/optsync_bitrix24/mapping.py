@@ -4,6 +4,7 @@ Sources: Bitrix24 REST documentation, CRM data types, fields of contacts, leads 
 (checked August 2026).
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ _NATURES = {
     "datetime": "datetime",
     "enumeration": "choice",
 }
-_LINKS = frozenset({"crm_company", "crm_contact", "crm_lead", "crm", "user", "employee"})
+_IDS = frozenset({"crm_company", "crm_contact", "crm_lead", "user", "employee"})
+_LINKS = _IDS | {"crm"}
 _UNMAPPABLE = frozenset({"file", "location", "resourcebooking"})
 _TRUE = ("1", "y", "true")
 _FALSE = ("0", "n", "false")
@@ -43,7 +45,9 @@ _PLAIN_TRUTHS = {"1": True, "Y": True, "0": False, "N": False}
 _FIRST_OF_FOUR_DIGITS = 1000
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _END = datetime.max.replace(microsecond=0, tzinfo=UTC)
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+"""What PHP reads as that number. Of anything else it takes the beginning, or zero."""
 _FLAGS = ("isRequired", "isReadOnly", "isMultiple", "isDynamic")
 
 
@@ -249,11 +253,10 @@ def _unless_zero(text: str) -> str | None:
 
 
 def _number(text: str, field: Descriptor) -> int | float:
-    try:
-        number = float(text)
-        return int(text) if field.type == "integer" and text.lstrip("+-").isdigit() else number
-    except ValueError:
-        raise ValueRefused("expected a number") from None
+    number = float(text) if _NUMBER.fullmatch(text) else math.nan
+    if not math.isfinite(number):
+        raise ValueRefused("expected a number")
+    return int(text) if field.type == "integer" and text.lstrip("+-").isdigit() else number
 
 
 def encoded(value: Value, field: Descriptor | None) -> Any:
@@ -300,14 +303,16 @@ def _encoded_single(value: str | bool | float, field: Descriptor) -> str:
         _known_option(text, field)
     elif field.type == "date":
         # The portal drops what it cannot parse without a word.
-        if not _DATE.match(text):
+        if not _DATE.match(text) or moment(text) is None:
             raise ValueRefused("expected a date as YYYY-MM-DD")
         return text[:10]
     elif field.type == "datetime":
         when = moment(text)
         return when.strftime("%Y-%m-%dT%H:%M:%S+00:00") if when else ""
-    elif field.nature == "number":
-        _number(text, field)
+    elif field.nature == "number" or field.type in _IDS:
+        number = _number(text, field)
+        if field.type != "double" and not float(number).is_integer():
+            raise ValueRefused("expected a whole number")
     return text
 
 

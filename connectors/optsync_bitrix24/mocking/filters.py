@@ -9,7 +9,7 @@ from typing import Any
 
 from optsync_bitrix24.mocking.catalogue import MULTIFIELDS, Field
 from optsync_bitrix24.mocking.moments import Moments
-from optsync_bitrix24.mocking.php import elements, is_array, is_blank, php_int, php_text
+from optsync_bitrix24.mocking.php import elements, is_array, is_blank, php_float, php_int, php_text
 from optsync_bitrix24.mocking.store import Row, Table
 from optsync_bitrix24.mocking.values import WHOLE
 
@@ -119,7 +119,7 @@ class Filters:
         if one.type in WHOLE or one.type in ("boolean", "enumeration"):
             return php_int(raw)
         if one.type == "double":
-            return float(php_int(raw)) if not isinstance(raw, float) else raw
+            return php_float(raw)
         return php_text(raw).casefold()
 
 

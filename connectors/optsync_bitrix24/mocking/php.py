@@ -14,7 +14,8 @@ from optsync.connect.mock import MockRequest
 Params = dict[str, Any]
 
 _KEYS = re.compile(r"\[([^\]]*)\]")
-_LEADING_INT = re.compile(r"\s*[+-]?\d+")
+_LEADING_INT = re.compile(r"\s*[+-]?\d+", re.ASCII)
+_LEADING_FLOAT = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 def parse_str(text: str) -> Params:
@@ -170,6 +171,14 @@ def php_int(value: Any) -> int:
         return int(value)
     match = _LEADING_INT.match(value) if isinstance(value, str) else None
     return int(match[0]) if match else 0
+
+
+def php_float(value: Any) -> float:
+    """PHP's cast to float: a leading number counts, rubbish is 0."""
+    if not isinstance(value, str):
+        return float(value) if isinstance(value, (bool, int, float)) else float(bool(value))
+    match = _LEADING_FLOAT.match(value)
+    return float(match[0]) if match else 0.0
 
 
 def php_text(value: Any) -> str:

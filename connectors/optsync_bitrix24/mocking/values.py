@@ -4,7 +4,7 @@ from typing import Any
 
 from optsync_bitrix24.mocking.catalogue import Field
 from optsync_bitrix24.mocking.moments import Moments
-from optsync_bitrix24.mocking.php import elements, is_array, is_blank, php_int, php_text
+from optsync_bitrix24.mocking.php import elements, is_array, is_blank, php_float, php_int, php_text
 
 DROPPED = object()
 """A value that Bitrix24 ignores without a word."""
@@ -53,7 +53,7 @@ class Values:
         if field.type in WHOLE:
             return php_int(raw)
         if field.type == "double":
-            return _number(text)
+            return php_float(raw)
         if field.type == "enumeration":
             return php_int(raw) if php_int(raw) in field.options else ""
         return DROPPED if field.type == "file" else text
@@ -84,7 +84,7 @@ class Values:
         if field.type == "enumeration" and field.is_multiple:
             return stored
         if field.type == "double":
-            return f"{stored:g}"
+            return str(int(stored)) if stored.is_integer() else str(stored)
         return str(stored)
 
     def show_typed(self, field: Field, stored: Any) -> Any:
@@ -100,10 +100,3 @@ class Values:
         if field.type in WHOLE or field.type in ("double", "enumeration"):
             return stored
         return self._show_one(field, stored)
-
-
-def _number(text: str) -> Any:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0

@@ -240,6 +240,9 @@ def test_a_value_that_the_portal_dropped_without_a_word_is_invalid() -> None:
         ({"UF_CRM_PLAN": "Gold"}, "UF_CRM_PLAN"),
         ({"EMAIL": "new@example.com"}, "EMAIL"),
         ({OPT_OUT: "yes"}, OPT_OUT),
+        ({"BIRTHDATE": "2001-02-30"}, "BIRTHDATE"),
+        ({"ADDRESS_LOC_ADDR_ID": "12.5"}, "ADDRESS_LOC_ADDR_ID"),
+        ({"ASSIGNED_BY_ID": "Ann"}, "ASSIGNED_BY_ID"),
     ],
 )
 def test_what_the_portal_would_ignore_is_not_sent(values: dict[str, Value], field: str) -> None:
