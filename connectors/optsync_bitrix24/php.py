@@ -1,6 +1,7 @@
 """The PHP shapes of the REST API: queries as ``parse_str`` reads them, maps and lists that look alike when empty."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -42,6 +43,9 @@ def _encode(name: str, value: Any, parts: list[str]) -> None:
         parts.append(f"{_key(name)}={'1' if value else '0'}")
     elif isinstance(value, int):
         parts.append(f"{_key(name)}={value}")
+    elif isinstance(value, date):
+        # As YAML reads a date without quotes; Python's own text of one has a space where the portal wants a T.
+        parts.append(f"{_key(name)}={quote(value.isoformat(), safe='')}")
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             _encode(f"{name}[{key}]", inner, parts)

@@ -6,13 +6,15 @@ The portal silently drops a key it does not know and answers with the whole tabl
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from optsync_bitrix24.mapping import MULTIFIELDS, Descriptor, Fields
 from optsync_bitrix24.php import holds_reference
 
 _KEY = re.compile(r"(?P<operator>!=%|!%=|!%|!=|!@|>=|<=|=%|%=|[!=><@%]?)(?P<name>[A-Za-z][A-Za-z0-9_]*)")
+_WHEN = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?| \d\d:\d\d:\d\d)?", re.ASCII)
+"""Of all that Python takes for ISO 8601, what the portal is known to read."""
 _LIKE = frozenset({"%", "=%", "%=", "!%", "!=%", "!%="})
 _LISTS = frozenset({"@", "!@"})
 _RESERVED = frozenset({"ID", "DATE_MODIFY"})
@@ -89,10 +91,14 @@ def _value_fault(operator: str, value: Any, field: Descriptor) -> str | None:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
     return ("1" if value else "0") if isinstance(value, bool) else str(value)
 
 
 def _is_date(text: str) -> bool:
+    if not _WHEN.fullmatch(text):
+        return False
     try:
         datetime.fromisoformat(text)
     except ValueError:

@@ -309,6 +309,12 @@ def test_a_filter_that_the_portal_would_ignore_stops_the_read(where: dict[str, A
         world(people(3)).read(contacts("NAME", clients=where))
 
 
+def test_a_date_that_stands_in_the_configuration_without_quotes_leaves_out_who_is_older() -> None:
+    made = world([*people(1, created_at=_LONG_AGO), *people(2)])
+    spec = contacts("NAME", new={">=DATE_CREATE": datetime(2026, 11, 1, tzinfo=UTC)})
+    assert [record.lists for record in made.records(spec).values()] == [set(), {"new"}, {"new"}]
+
+
 def test_a_custom_field_that_is_there_again_is_seen_by_the_next_read() -> None:
     made = world(people(2))
 
