@@ -72,10 +72,12 @@ def _field_problems(spec: ReadSpec, known: Fields) -> list[Problem]:
         where = f"{spec.collection}.{name}"
         if name not in known:
             found.append(_missing(name, where, is_flag=name in spec.flags))
-        elif known[name].type == "file" or name == "EMAIL":
-            found.append(_error(f"{where} cannot be mapped: files and addresses are no fields", name))
+        elif not known[name].is_mappable:
+            found.append(_error(f"{where} cannot be mapped: it is never shown as a value of its record", name))
         elif name in spec.flags and known[name].nature != "boolean":
             found.append(_error(f"{where} must be a yes/no field; it is of type {known[name].type}", name))
+        elif name in spec.flags and known[name].is_read_only:
+            found.append(_error(f"{where} is read-only; a flag must be writable", name))
     return found
 
 

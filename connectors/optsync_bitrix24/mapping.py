@@ -39,6 +39,8 @@ _NATURES = {
 _IDS = frozenset({"crm_company", "crm_contact", "crm_lead", "user", "employee"})
 _LINKS = _IDS | {"crm"}
 _UNMAPPABLE = frozenset({"file", "location", "resourcebooking"})
+_NEVER_SHOWN = frozenset({"COMPANY_IDS", "CONTACT_IDS"})
+"""Lists and ``get`` leave them out: what is written there replaces links that nobody has seen."""
 _TRUE = ("1", "y", "true")
 _FALSE = ("0", "n", "false")
 _PLAIN_TRUTHS = {"1": True, "Y": True, "0": False, "N": False}
@@ -73,6 +75,11 @@ class Descriptor:
         """In the words of :class:`FieldInfo`."""
         kind = _NATURES.get(self.type, "text")
         return "choices" if self.is_multiple and self.name not in MULTIFIELDS else kind
+
+    @property
+    def is_mappable(self) -> bool:
+        """Addresses are no fields, and what is not shown as a value cannot be compared."""
+        return self.type not in _UNMAPPABLE and self.name != "EMAIL" and self.name not in _NEVER_SHOWN
 
 
 Fields = Mapping[str, Descriptor]
@@ -118,7 +125,7 @@ def _described(
 
 
 def field_infos(fields: Fields) -> tuple[FieldInfo, ...]:
-    """What can be mapped; addresses are no fields, and files cannot be compared."""
+    """What can be mapped."""
     return tuple(
         FieldInfo(
             name=one.name,
@@ -129,7 +136,7 @@ def field_infos(fields: Fields) -> tuple[FieldInfo, ...]:
             options=tuple((one.options or {}).items()),
         )
         for one in fields.values()
-        if one.type not in _UNMAPPABLE and one.name != "EMAIL"
+        if one.is_mappable
     )
 
 
@@ -267,7 +274,7 @@ def encoded(value: Value, field: Descriptor | None) -> Any:
     """
     if field is None:
         raise ValueRefused("the portal has no such field")
-    if field.is_read_only or field.name == "EMAIL":
+    if field.is_read_only or not field.is_mappable:
         raise ValueRefused("the field cannot be written")
     if field.is_multiple and field.name not in MULTIFIELDS:
         return _encoded_list(value, field)

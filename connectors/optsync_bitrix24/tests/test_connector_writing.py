@@ -239,6 +239,8 @@ def test_a_value_that_the_portal_dropped_without_a_word_is_invalid() -> None:
         ({"DATE_MODIFY": "2026-01-01T00:00:00Z"}, "DATE_MODIFY"),
         ({"UF_CRM_PLAN": "Gold"}, "UF_CRM_PLAN"),
         ({"EMAIL": "new@example.com"}, "EMAIL"),
+        ({"COMPANY_IDS": ("5",)}, "COMPANY_IDS"),
+        ({"PHOTO": "x"}, "PHOTO"),
         ({OPT_OUT: "yes"}, OPT_OUT),
         ({"BIRTHDATE": "2001-02-30"}, "BIRTHDATE"),
         ({"ADDRESS_LOC_ADDR_ID": "12.5"}, "ADDRESS_LOC_ADDR_ID"),
