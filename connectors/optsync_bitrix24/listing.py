@@ -18,7 +18,7 @@ from optsync_bitrix24.client import BatchReply, Client, Command
 from optsync_bitrix24.mapping import CUSTOM, ENTITIES, Fields, is_wanted, select_for
 from optsync_bitrix24.refusals import Meaning, VendorError, meaning
 from optsync_bitrix24.rows import Rows
-from optsync_bitrix24.where import as_filter, faults
+from optsync_bitrix24.where import as_filter, faults, needs_types
 
 _log = structlog.get_logger(__name__)
 BATCH = 50
@@ -93,9 +93,9 @@ class Listing:
     def filters(self, spec: ReadSpec) -> list[tuple[Filter, tuple[str, ...]]]:
         """The different filters, ready to send, and the names of the list scopes that use each."""
         distinct = _distinct(spec)
-        needs_types = any(isinstance(value, bool) for where, _ in distinct for value in where.values())
         # Yes and no are sent differently for different types; everything else can be checked with the answer.
-        known = self.fields(spec.collection) if needs_types else self.catalog.get(spec.collection)
+        is_typed = any(needs_types(where) for where, _ in distinct)
+        known = self.fields(spec.collection) if is_typed else self.catalog.get(spec.collection)
         # A faulty filter would match everybody: a read is refused for it, and a read-back goes without it.
         is_sound = known is None or self._is_sound(spec, known)
         usable = [(where, names) for where, names in distinct if is_sound or not faults(where, known or {})]

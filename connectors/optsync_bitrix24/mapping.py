@@ -48,7 +48,7 @@ _FIRST_OF_FOUR_DIGITS = 1000
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _END = datetime.max.replace(microsecond=0, tzinfo=UTC)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 """What PHP reads as that number. Of anything else it takes the beginning, or zero."""
 _FLAGS = ("isRequired", "isReadOnly", "isMultiple", "isDynamic")
 
@@ -75,6 +75,11 @@ class Descriptor:
         """In the words of :class:`FieldInfo`."""
         kind = _NATURES.get(self.type, "text")
         return "choices" if self.is_multiple and self.name not in MULTIFIELDS else kind
+
+    @property
+    def holds_number(self) -> bool:
+        """A number or the id of something."""
+        return not self.is_multiple and (self.nature == "number" or self.type in _IDS)
 
     @property
     def is_mappable(self) -> bool:
@@ -260,7 +265,7 @@ def _unless_zero(text: str) -> str | None:
 
 
 def _number(text: str, field: Descriptor) -> int | float:
-    number = float(text) if _NUMBER.fullmatch(text) else math.nan
+    number = float(text) if NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(number):
         raise ValueRefused("expected a number")
     return int(text) if field.type == "integer" and text.lstrip("+-").isdigit() else number
@@ -316,7 +321,7 @@ def _encoded_single(value: str | bool | float, field: Descriptor) -> str:
     elif field.type == "datetime":
         when = moment(text)
         return when.strftime("%Y-%m-%dT%H:%M:%S+00:00") if when else ""
-    elif field.nature == "number" or field.type in _IDS:
+    elif field.holds_number:
         number = _number(text, field)
         if field.type != "double" and not float(number).is_integer():
             raise ValueRefused("expected a whole number")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from optsync_bitrix24.mapping import MULTIFIELDS, Descriptor, Fields
+from optsync_bitrix24.mapping import MULTIFIELDS, NUMBER, Descriptor, Fields
 from optsync_bitrix24.php import holds_reference
 
 _KEY = re.compile(r"(?P<operator>!=%|!%=|!%|!=|!@|>=|<=|=%|%=|[!=><@%]?)(?P<name>[A-Za-z][A-Za-z0-9_]*)")
@@ -78,15 +78,23 @@ def _value_fault(operator: str, value: Any, field: Descriptor) -> str | None:
     for one in value if isinstance(value, list | tuple) else (value,):
         if one is None or isinstance(one, list | tuple | Mapping):
             return "has a list with something in it that is no plain value"
-        text = _plain(one)
-        if text == "":
-            continue
-        if field.type == "boolean" and text not in ("0", "1"):
-            return "is yes or no: expected true, false, 1 or 0"
-        if field.type in ("date", "datetime") and not _is_date(text):
-            return "needs a date or date-time in ISO 8601; the portal would drop any other"
-        if field.type == "enumeration" and operator not in _LIKE and text not in (field.options or {text: ""}):
-            return "names an option that the field does not have; options are given by their id"
+        if _plain(one) and (message := _type_fault(operator, one, field)):
+            return message
+    return None
+
+
+def _type_fault(operator: str, value: Any, field: Descriptor) -> str | None:
+    text = _plain(value)
+    if field.type == "boolean" and text not in ("0", "1"):
+        return "is yes or no: expected true, false, 1 or 0"
+    if field.type == "char" and not isinstance(value, bool) and text not in ("Y", "N"):
+        return "is yes or no: expected true, false, Y or N"
+    if field.holds_number and not NUMBER.fullmatch(text):
+        return "is a number or an id; the portal would take any other text for zero"
+    if field.type in ("date", "datetime") and not _is_date(text):
+        return "needs a date or date-time in ISO 8601; the portal would drop any other"
+    if field.type == "enumeration" and operator not in _LIKE and text not in (field.options or {text: ""}):
+        return "names an option that the field does not have; options are given by their id"
     return None
 
 
@@ -108,11 +116,26 @@ def _is_date(text: str) -> bool:
 
 def as_filter(where: Mapping[str, Any], fields: Fields | None) -> dict[str, Any]:
     """The filter as it is sent: yes and no as the field's type wants them (custom ones are filtered by 1 and 0)."""
-    sent = {}
+    sent: dict[str, Any] = {}
     for key, value in where.items():
         field = (fields or {}).get(parted(str(key))[1])
-        if isinstance(value, bool) and field is not None and field.type == "char":
-            sent[str(key)] = "Y" if value else "N"
-        else:
+        if field is None or field.type != "char":
             sent[str(key)] = value
+        elif isinstance(value, list | tuple):
+            sent[str(key)] = [_letter(one) for one in value]
+        else:
+            sent[str(key)] = _letter(value)
     return sent
+
+
+def needs_types(where: Mapping[str, Any]) -> bool:
+    """Whether it holds a yes or no, which is sent in different ways to fields of different types."""
+    return any(
+        isinstance(one, bool)
+        for value in where.values()
+        for one in (value if isinstance(value, list | tuple) else (value,))
+    )
+
+
+def _letter(value: Any) -> Any:
+    return ("Y" if value else "N") if isinstance(value, bool) else value

@@ -227,6 +227,7 @@ _FIELDS = {
         _field("date", "BIRTHDATE"),
         _field("enumeration", "UF_CRM_P", options=_PLAN),
         _field("integer", "ID"),
+        _field("user", "ASSIGNED_BY_ID"),
         _field("datetime", "DATE_MODIFY"),
     )
 }
@@ -241,6 +242,10 @@ _FIELDS = {
         {"UF_CRM_B": True},
         {"UF_CRM_B": 0},
         {"OPENED": "Y"},
+        {"!@OPENED": [True, "N"]},
+        {"ASSIGNED_BY_ID": 7},
+        {"@ASSIGNED_BY_ID": ["7", 8]},
+        {"!=ASSIGNED_BY_ID": ""},
         {">=BIRTHDATE": "2000-01-01"},
         {">=BIRTHDATE": "2000-01-01 10:00:00"},
         {">=BIRTHDATE": "2000-01-01T10:00:00+02:00"},
@@ -269,6 +274,9 @@ def test_filters_that_the_portal_understands_pass(where: dict[str, Any]) -> None
         {"=EMAIL": "ann@example.com"},
         {"EMAIL": ["ann@example.com"]},
         {"UF_CRM_B": "Y"},
+        {"OPENED": "yes"},
+        {"OPENED": 1},
+        {"ASSIGNED_BY_ID": "Ann"},
         {">BIRTHDATE": "yesterday"},
         {">BIRTHDATE": "20000101"},
         {">BIRTHDATE": "2000-W01-1"},
@@ -287,4 +295,5 @@ def test_filters_that_would_be_dropped_or_misread_are_named(where: dict[str, Any
 
 def test_yes_and_no_are_filtered_as_their_field_wants() -> None:
     assert as_filter({"UF_CRM_B": True, "OPENED": True}, _FIELDS) == {"UF_CRM_B": True, "OPENED": "Y"}
+    assert as_filter({"@OPENED": [True, "N"]}, _FIELDS) == {"@OPENED": ["Y", "N"]}
     assert command("m", as_filter({"UF_CRM_B": True}, _FIELDS)) == "m?UF_CRM_B=1"
