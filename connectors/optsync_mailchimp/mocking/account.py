@@ -23,6 +23,10 @@ class Switches:
     """Whether an archived contact who had opted out can be written back to subscribed."""
     archived_editable: bool = False
     """Whether fields of an archived contact can be written without a status."""
+    bulk_needs_status: bool = False
+    """Whether a bulk item without a status is an error for a contact that exists, too."""
+    api_sign_up_in_feed: bool = True
+    """Whether a subscription by the API leaves an item in the contact's activity, as one by a form does."""
     bulk_refusal_is_error: bool = True
     """Else a bulk item that compliance forbids is left out of the answer's errors and the contact unchanged."""
     cleaned_to_pending: bool = True

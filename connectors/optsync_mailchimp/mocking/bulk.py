@@ -10,7 +10,7 @@ from optsync_mailchimp.mocking.showing import LEFT_OUT_OF_BULK, show_member
 from optsync_mailchimp.mocking.status import WRITABLE, check_word
 from optsync_mailchimp.mocking.store import Audience, Member
 from optsync_mailchimp.mocking.tagging import put_on_named
-from optsync_mailchimp.mocking.writing import create, update
+from optsync_mailchimp.mocking.writing import check_address, create, update
 
 LARGEST = 500
 
@@ -68,15 +68,18 @@ def _take(account: Account, audience: Audience, call: Call, item: Json, results:
 
 
 def _write(account: Account, audience: Audience, call: Call, item: Json) -> tuple[Member, bool]:
-    address = item.get("email_address")
+    # Of a contact that exists, too: the call does not look whether the address is a new one.
+    address = check_address(account, item.get("email_address"))
     status = check_word(item["status"], WRITABLE) if "status" in item else None
-    member = audience.find(address) if isinstance(address, str) and "@" in address else None
+    member = audience.find(address)
     plain = {key: value for key, value in item.items() if key != "marketing_permissions"}
     skip = call.flag("skip_merge_validation")
     if member is None:
         if status is None:
             raise invalid_fields(("status", "This value should not be blank."))
         return create(account, audience, address, status, plain, skip_merge=skip, call=call), True
+    if status is None and account.switches.bulk_needs_status:
+        raise invalid_fields(("status", "This value should not be blank."))
     was_archived = member.status == "archived"
     if not call.body.get("update_existing") and not was_archived:
         raise _Exists

@@ -7,6 +7,13 @@ from optsync_mailchimp.mocking.routing import Route
 
 _LATEST = 50
 _LONGEST_NOTE = 1000
+_FEED_KINDS = frozenset(
+    (
+        *("bounce", "click", "conversation", "ecommerce_signup", "event", "web_engagement", "generic_signup"),
+        *("landing_page_signup", "marketing_permission", "note", "open", "order", "postcard_sent", "sent", "signup"),
+        *("squatter_signup", "unsub", "website_signup", "survey_response", "sms_bulk_sent", "inbox_thread"),
+    )
+)
 
 
 def _activity(account: Account, call: Call, params: Params) -> Json:
@@ -20,6 +27,8 @@ def _activity(account: Account, call: Call, params: Params) -> Json:
 def _feed(account: Account, call: Call, params: Params) -> Json:
     audience, member = account.contact(params["list"], params["key"])
     wanted = {name for name in call.query.get("activity_filters", "").split(",") if name}
+    if not wanted <= _FEED_KINDS:
+        raise invalid_fields(("activity_filters", "Data did not match any of the schemas described in anyOf."))
     items = audience.feed.get(member.contact_id, [])[::-1]
     shown = [item for item in items if not wanted or item["activity_type"] in wanted]
     return call.collection("activity", shown, email_id=member.id, list_id=audience.id)

@@ -16,6 +16,7 @@ from optsync_mailchimp.mocking.status import (
     archive,
     check_move,
     move,
+    note_subscription,
     opt_out,
     record,
     sign_up,
@@ -229,8 +230,9 @@ class Hands:
         )
         record(self._audience, member, "bounce", now, None, type="hard")
 
-    def resubscribe(self, email: str) -> None:
-        """The contact fills in a sign-up form again; works in every state, forgotten and unknown included."""
+    def resubscribe(self, email: str, kind: str = "signup", **detail: str) -> None:
+        """The contact fills in a sign-up form again; works in every state, forgotten and unknown included. ``kind`` and
+        ``detail`` as :func:`sign_up`: ``landing_page_signup`` has a ``landing_page_title``."""
         address, now = email.strip(), self._account.now()
         member = self._audience.find(address)
         if member is None:
@@ -246,7 +248,7 @@ class Hands:
             )
             self._audience.add(member)
         with self._audience.edit(member, now):
-            sign_up(self._audience, member, now, _VISITOR)
+            sign_up(self._audience, member, now, _VISITOR, kind=kind, detail=detail)
 
     def confirm(self, email: str) -> None:
         """The contact clicks the link of the confirmation mail; without effect unless pending."""
@@ -266,6 +268,8 @@ class Hands:
         except Problem:
             if not force:
                 return False
+        if self._account.switches.api_sign_up_in_feed and member.status != "subscribed":
+            note_subscription(self._audience, member, now)
         with self._audience.edit(member, now):
             move(self._audience, member, "subscribed", now)
         return True

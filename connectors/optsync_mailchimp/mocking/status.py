@@ -4,6 +4,8 @@ Rules: Mailchimp, "The Importance of Contact Status" and the API's answers. An o
 bounce, puts her in a compliance state that only her own sign-up ends; the API cannot write ``subscribed`` over it.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from optsync_mailchimp.mocking.account import Switches
@@ -15,6 +17,7 @@ WRITABLE = ("subscribed", "unsubscribed", "cleaned", "pending", "transactional")
 PATCHABLE = ("subscribed", "unsubscribed", "cleaned", "pending")
 BY_ADMIN = "N/A (Unsubscribed by admin)"
 NONE_GIVEN = "None given"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 UI_NAME = {
     "subscribed": "Subscribed",
     "unsubscribed": "Unsubscribed",
@@ -102,8 +105,11 @@ def record(
     )
 
 
-def sign_up(audience: Audience, member: Member, now: int, ip: str) -> None:
-    """The contact opts in by a form or by the link of a confirmation mail, inside ``Audience.edit``."""
+def sign_up(
+    audience: Audience, member: Member, now: int, ip: str, *, kind: str = "signup", detail: Mapping[str, str] = NOTHING
+) -> None:
+    """The contact opts in by a form or by the link of a confirmation mail, inside ``Audience.edit``. ``kind`` is the
+    type of the activity, ``detail`` what it tells besides: the title of a landing page, the category of a form."""
     member.status = "subscribed"
     member.in_compliance = False
     member.origin = member.unsubscribe_reason = member.pre_archive_status = ""
@@ -111,7 +117,14 @@ def sign_up(audience: Audience, member: Member, now: int, ip: str) -> None:
     member.timestamp_opt = now
     member.ip_opt = ip
     audience.feed.setdefault(member.contact_id, []).append(
-        {"activity_type": "signup", "created_at_timestamp": show_time(now)}
+        {"activity_type": kind, "created_at_timestamp": show_time(now), **detail}
+    )
+
+
+def note_subscription(audience: Audience, member: Member, now: int) -> None:
+    """What the contact's activity tells of a subscription by the API."""
+    audience.feed.setdefault(member.contact_id, []).append(
+        {"activity_type": "generic_signup", "created_at_timestamp": show_time(now), "signup_category": "API"}
     )
 
 

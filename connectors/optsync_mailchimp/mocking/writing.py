@@ -14,7 +14,7 @@ from optsync_mailchimp.mocking.problems import (
     invalid_fields,
     not_active,
 )
-from optsync_mailchimp.mocking.status import UI_NAME, check_move, move
+from optsync_mailchimp.mocking.status import UI_NAME, check_move, move, note_subscription
 from optsync_mailchimp.mocking.store import Audience, Member, member_hash
 from optsync_mailchimp.mocking.tagging import put_on_named
 
@@ -48,11 +48,16 @@ def check_address(account: Account, address: object) -> str:
         switches.example_is_fake and domain == "example.com"
     ):
         raise invalid(f"{address} looks fake or invalid, please enter a real email address.")
+    check_throttle(account, address)
+    return address
+
+
+def check_throttle(account: Account, address: str) -> None:
+    """Raises ``Problem`` for an address that may not be signed up for now."""
     if address.lower() in account.throttled:
         raise invalid(
             f"{address} has signed up to a lot of lists very recently; we're not allowing more signups for now"
         )
-    return address
 
 
 def check_body(account: Account, audience: Audience, member: Member | None, body: Json, *, skip_merge: bool) -> Checked:
@@ -161,6 +166,7 @@ def create(
         last_changed=now,
     )
     member.language = call.language
+    _note(account, audience, member, status, now)
     move(audience, member, status, now)
     write_checked(member, checked)
     if status == "subscribed" and not member.ip_opt:
@@ -197,13 +203,21 @@ def update(
     checked = check_body(account, audience, member, body, skip_merge=skip_merge)
     if status is not None:
         check_move(member, status, account.switches)
+        if status != member.status and status in {"subscribed", "pending"}:
+            check_throttle(account, member.email)
     now = account.now()
     with audience.edit(member, now):
         if status is not None:
+            _note(account, audience, member, status, now)
             move(audience, member, status, now)
         write_checked(member, checked)
         if renamed is not None:
             audience.rename(member, renamed)
+
+
+def _note(account: Account, audience: Audience, member: Member, status: str, now: int) -> None:
+    if account.switches.api_sign_up_in_feed and status == "subscribed" != member.status:
+        note_subscription(audience, member, now)
 
 
 def check_rename(account: Account, audience: Audience, member: Member, address: object) -> str | None:

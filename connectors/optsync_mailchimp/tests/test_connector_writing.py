@@ -233,6 +233,16 @@ def test_one_bad_value_stops_its_own_record_only() -> None:
     assert world.shows(_B)["fields"]["city"] == "Genève"
 
 
+def test_an_account_that_wants_a_status_in_every_item_gets_fields_and_topics_member_by_member() -> None:
+    world = World(numbered(2), bulk_needs_status=True)
+    a, b = world.records().values()
+    world.write(*(world.to(WriteKind.FIELDS, r, fields={"CITY": "Bern"}) for r in (a, b)))
+    world.write(*(world.to(WriteKind.TOPICS, r, topics={NEWS: True}) for r in (a, b)))
+
+    shown = [world.shows(r.addresses[0]) for r in (a, b)]
+    assert [(s["word"], s["fields"]["city"], s["topics"]["news"]) for s in shown] == [("subscribed", "Bern", True)] * 2
+
+
 def test_text_is_cut_before_it_is_sent_and_shown_as_cut() -> None:
     world = World(numbered(1))
     record = world.records()[_A]

@@ -48,6 +48,23 @@ def test_existing_contacts_are_errors_unless_updates_are_allowed(api: Api) -> No
     assert answer["updated_members"][0]["merge_fields"]["FNAME"] == "Ann"
 
 
+def test_an_address_is_refused_for_a_contact_that_exists_as_well(api: Api) -> None:
+    api.add("busy@example.com")
+    api.act("throttle", email="busy@example.com")
+    for status in ("unsubscribed", "subscribed", None):
+        (error,) = bulk(api, item("busy", status, merge_fields={"FNAME": "Ann"}))["errors"]
+        assert "signed up to a lot of lists" in error["error"]
+    shown = api.call("GET", api.member("busy@example.com")).body
+    assert (shown["status"], shown["merge_fields"]["FNAME"]) == ("subscribed", "")
+
+
+def test_accounts_differ_in_whether_an_item_needs_a_status() -> None:
+    api = Api(bulk_needs_status=True)
+    api.add("a@example.com")
+    (error,) = bulk(api, item("a", None, merge_fields={"FNAME": "Ann"}))["errors"]
+    assert error["field"] == "status"
+
+
 def test_silent_accounts_leave_a_refused_contact_unchanged_without_an_error() -> None:
     api = Api(bulk_refusal_is_error=False)
     api.add("own@example.com")

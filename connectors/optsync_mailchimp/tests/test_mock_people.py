@@ -80,6 +80,18 @@ def test_an_evidenced_opt_in_has_its_stamp_and_its_sign_up(api: Api) -> None:
     assert item["activity_type"] == "signup"
 
 
+def test_an_activity_tells_by_what_the_contact_signed_up(api: Api) -> None:
+    email = "ann@example.com"
+    api.mock.populate([person("ann", Status.OUT, Origin.ADMIN)])
+    assert api.act("flip_in", email=email)
+    api.act("resubscribe", email=email, kind="landing_page_signup", landing_page_title="Spring")
+    path = f"{api.member(email)}/activity-feed"
+    kinds = "generic_signup,landing_page_signup"
+    page, program = api.call("GET", path, activity_filters=kinds).body["activity"]
+    assert (page["landing_page_title"], program["signup_category"]) == ("Spring", "API")
+    assert api.call("GET", path, activity_filters="signup,nonsense").status == 400
+
+
 def test_people_change_their_own_data(api: Api) -> None:
     api.mock.populate([person("ann")])
     email = "ann@example.com"

@@ -141,6 +141,15 @@ def test_a_confirmed_request_is_a_sign_up_with_its_own_time(api: Api) -> None:
     assert [item["created_at_timestamp"] for item in items] == [shown["timestamp_opt"]]
 
 
+@pytest.mark.parametrize(("status", "expected"), [("subscribed", 400), ("pending", 400), ("unsubscribed", 200)])
+def test_who_signed_up_too_often_is_signed_up_by_no_verb(api: Api, status: str, expected: int) -> None:
+    in_state(api, "transactional")
+    api.act("throttle", email=ANN)
+    assert put(api, status).status == expected
+    assert api.call("PATCH", api.member(ANN), {"status": status}).status == expected
+    assert api.call("PATCH", api.member(ANN), {"merge_fields": {"FNAME": "Ann"}}).status == 200
+
+
 @pytest.mark.parametrize("status", ["subscribed", "unsubscribed", "transactional"])
 def test_delete_archives(api: Api, status: str) -> None:
     in_state(api, status)
