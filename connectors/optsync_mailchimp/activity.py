@@ -10,12 +10,13 @@ from optsync.errors import SystemUnavailable
 from optsync_mailchimp.client import MailchimpClient
 from optsync_mailchimp.mapping import parse_time
 
+_ON_A_PAGE = ("landing_page_signup", "website_signup", "squatter_signup")
 # Sign-ups through forms and pages. A shop's is left out: it writes consent as a side effect of an order.
-BY_PERSON = ("signup", "landing_page_signup", "website_signup", "squatter_signup")
+BY_PERSON = ("signup", *_ON_A_PAGE)
 UNSURE = "generic_signup"
 _NOT_BY_PERSON = ("api", "import", "admin")
 _AS_WORDS = re.compile(rf"(?<![^\W\d_])(?:{'|'.join(_NOT_BY_PERSON)})(?![^\W\d_])")
-"""Where the kind of sign-up is a person's, what is told besides may be a title: "Important news", "The capital"."""
+"""Where the kind of sign-up is a person's, what is told besides may be a name: "Important news", "The capital"."""
 
 
 def confirm_opt_in(client: MailchimpClient, audience: str, record: str, since: datetime) -> SignUp | None:
@@ -43,10 +44,17 @@ def sign_up(item: Mapping[str, Any], since: datetime) -> SignUp | None:
         return None
     detail = {key: value for key, value in item.items() if isinstance(value, str) and value}
     told = " ".join(value.casefold() for key, value in detail.items() if key != "activity_type")
-    if _AS_WORDS.search(told) if kind != UNSURE else any(word in told for word in _NOT_BY_PERSON):
+    if _tells_otherwise(str(kind), told):
         return None
     # A generic one counts only if it names where the person signed up.
     is_sourced = any(key not in ("activity_type", "created_at_timestamp") for key in detail)
     if kind == UNSURE and not is_sourced:
         return None
     return SignUp(at=at, detail=detail)
+
+
+def _tells_otherwise(kind: str, told: str) -> bool:
+    """Whether the rest of the item says that no person did it. A page has people only, whatever its title."""
+    if kind in _ON_A_PAGE:
+        return False
+    return _AS_WORDS.search(told) is not None if kind != UNSURE else any(word in told for word in _NOT_BY_PERSON)

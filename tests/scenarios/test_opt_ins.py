@@ -111,6 +111,32 @@ def test_a_sign_up_by_the_person_herself_lifts_her_opt_out_in_the_crm(world: Mak
     w.settle()
 
 
+@pytest.mark.parametrize(
+    ("kind", "detail", "counts"),
+    [
+        ("landing_page_signup", {"landing_page_title": "News of our API"}, True),
+        ("generic_signup", {"signup_category": "Pop-up form"}, True),
+        ("generic_signup", {"signup_category": "API"}, False),
+        ("generic_signup", {}, False),
+        ("ecommerce_signup", {"store_name": "Shop"}, False),
+    ],
+)
+def test_what_a_sign_up_went_through_tells_whether_the_person_made_it(
+    world: Make, kind: str, detail: dict[str, str], counts: bool
+) -> None:
+    w = world(person(1))
+    w.sync()
+    w.crm.act("opt_out", email=ANN)
+    w.sync()
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=ANN, kind=kind, **detail)
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == (Status.IN if counts else Status.OUT)
+    assert w.crm_shows(ANN)["opt_out"] is not counts
+    w.settle()
+
+
 def test_unknown_is_not_consent_and_the_first_sync_sets_nothing(world: Make) -> None:
     w = world(
         person(1, in_esp=False),

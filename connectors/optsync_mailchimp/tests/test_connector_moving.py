@@ -176,6 +176,8 @@ def test_a_subscription_written_by_another_program_is_no_sign_up() -> None:
         ({"activity_type": "landing_page_signup", "landing_page_title": "Spring"}, True),
         ({"activity_type": "landing_page_signup", "landing_page_title": "Important news"}, True),
         ({"activity_type": "landing_page_signup", "landing_page_title": "Therapists of the capital"}, True),
+        ({"activity_type": "landing_page_signup", "landing_page_title": "News of our API"}, True),
+        ({"activity_type": "website_signup", "title": "Import and export"}, True),
         ({"activity_type": "signup", "source": "API - Generic"}, False),
         ({"activity_type": "signup", "source": "list_import"}, False),
         ({"activity_type": "ecommerce_signup"}, False),
