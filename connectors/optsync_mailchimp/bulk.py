@@ -20,7 +20,7 @@ LARGEST = 500
 _SMALLEST = 125
 _SETTLED = frozenset({Refusal.COMPLIANCE, Refusal.FIELD})
 """What else is refused is so for the address. That says nothing about a change of a member, which can go by the
-contact id; an opt-in is for the address."""
+contact id: the call looks at the address before it looks whether that is a member's."""
 
 
 class BulkWriter:
@@ -127,11 +127,7 @@ class BulkWriter:
             self._single.create(task, job)
 
     def _refused(self, task: Task, job: Job, verdict: Verdict, *, is_create: bool) -> None:
-        is_by_address = is_create or job.write.status is Status.IN
-        # An opt-out is nothing but the status: whatever the call has against the item is not about that.
-        is_out = job.write.kind is WriteKind.STATUS and job.write.status is Status.OUT
-        is_settled = verdict.refusal in _SETTLED and not is_out
-        if is_settled or (is_by_address and verdict.refusal is not Refusal.UNCLEAR):
+        if _is_settled(job, verdict.refusal, is_create=is_create):
             self._single.refuse(task, job, verdict)
         elif is_create:
             self._single.create(task, job)
@@ -172,6 +168,16 @@ class BulkWriter:
             if address in nameless and contact_id:
                 members[address] = {**members[address], "contact_id": contact_id}
         return members
+
+
+def _is_settled(job: Job, refusal: Refusal, *, is_create: bool) -> bool:
+    if is_create:
+        return refusal is not Refusal.UNCLEAR
+    if job.write.kind is WriteKind.STATUS and job.write.status is Status.OUT:
+        # It is nothing but the status: whatever the call has against the item is not about that.
+        return False
+    # A forgotten address is nobody's: the record that had it has another one, which nobody opted in, or is gone.
+    return refusal in _SETTLED or (refusal is Refusal.FORGOTTEN and job.write.status is Status.IN)
 
 
 def _distinct(jobs: Sequence[Job], size: int) -> tuple[list[Job], list[Job]]:

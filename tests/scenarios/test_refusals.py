@@ -149,6 +149,52 @@ def test_a_vendor_that_takes_a_sign_up_later_gets_it_later(world: Make) -> None:
     w.settle()
 
 
+@pytest.mark.parametrize("many", [1, 5])
+def test_members_at_addresses_that_look_fake_come_back_however_many_do(world: Make, many: int) -> None:
+    people = [
+        person(number, addresses=(f"ann{number}@gmail.con",), status=Status.OUT, origin=Origin.ADMIN)
+        for number in range(1, many + 1)
+    ]
+    addresses = [each.addresses[0] for each in people]
+    w = world(*people)
+    w.sync()
+    w.wait(hours=1)
+    for address in addresses:
+        w.crm.act("opt_in", email=address, at=w.clock.now().isoformat())
+    w.sync()
+
+    assert {w.esp_shows(address)["status"] for address in addresses} == {Status.IN}
+    assert open_issues(w) == []
+    w.settle()
+
+
+@pytest.mark.parametrize("many", [1, 5])
+def test_members_who_signed_up_too_often_elsewhere_come_back_later_and_leave_at_once(world: Make, many: int) -> None:
+    people = [person(number, status=Status.OUT, origin=Origin.ADMIN) for number in range(1, many + 1)]
+    leaving = [person(number) for number in range(11, 11 + many)]
+    w = world(*people, *leaving)
+    w.sync()
+    for each in (*people, *leaving):
+        w.esp.act("throttle", email=each.addresses[0])
+    w.wait(hours=1)
+    for each in people:
+        w.crm.act("opt_in", email=each.addresses[0], at=w.clock.now().isoformat())
+    for each in leaving:
+        w.crm.act("opt_out", email=each.addresses[0])
+    w.sync()
+    assert {w.esp_shows(each.addresses[0])["status"] for each in (*people, *leaving)} == {Status.OUT}
+    assert open_issues(w) == ["put_off"] * many
+    w.settle()
+
+    for each in people:
+        w.esp.act("throttle", email=each.addresses[0], on=False)
+    w.wait(hours=25)
+    w.sync()
+    assert {w.esp_shows(each.addresses[0])["status"] for each in people} == {Status.IN}
+    assert open_issues(w) == []
+    w.settle()
+
+
 def test_a_request_that_the_vendor_puts_off_is_made_later_and_once(world: Make) -> None:
     w = world(person(1, in_esp=False), policy={"enter": "request"})
     w.esp.act("throttle", email=ANN)
