@@ -37,6 +37,7 @@ class Law(StrEnum):
     VOLUME = "8 suspicious volume stops before the first write"
     MEANING = "8 after a change of meaning nothing is written before somebody looks"
     SETTLES = "9 when the weather is fine, all is written within two cycles and nothing afterwards"
+    HEALS = "9 after a damaged answer and a full compare all holds as ever"
     AGREES = "9 in the end both sides agree"
     FIELDS = "9 fields converge, by the winner rule"
     STOPS = "9 fields rest while somebody is out, or go on, as the configuration says"

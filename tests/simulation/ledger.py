@@ -38,6 +38,7 @@ class Books:
         self.covered: set[tuple[str, Any]] = set()
         """Records on which we wrote a restriction over an edit that no answer had shown: theirs or ours, nobody can
         tell."""
+        self.is_any_answer_damaged = False
         self.is_anything_cut_short = False
         """Whether a run was killed, or its database failed. One that is under way has no end either."""
         self._driver = stage.store.driver
@@ -210,8 +211,9 @@ class Books:
                 raise Violation(Law.NO_ECHO, f"the ledger says that {key} said no to {name}, and nobody did")
 
     def is_in_doubt(self) -> bool:
-        """Whether the answer to some write was lost, or a run was cut short."""
-        return self.is_anything_cut_short or bool(self._ask("SELECT 1 FROM change WHERE state = 'failed' LIMIT 1"))
+        """Whether the answer to some write was lost, some answer damaged, or a run cut short."""
+        is_unsure = self.is_anything_cut_short or self.is_any_answer_damaged
+        return is_unsure or bool(self._ask("SELECT 1 FROM change WHERE state = 'failed' LIMIT 1"))
 
     def _must_verify(self) -> None:
         store = self._stage.store

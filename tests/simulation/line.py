@@ -1,6 +1,7 @@
 """The line between the engine and the mocks: weather strikes, things happen while a request is on its way, every
 write is looked at before the vendor sees it, and every answer that arrives is noted as what the engine was shown."""
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -15,6 +16,7 @@ from tests.simulation.messages import (
     Row,
     collect,
     content,
+    damaged,
     just_made,
     key_of,
     of_crm,
@@ -24,7 +26,7 @@ from tests.simulation.messages import (
     with_answer,
     with_body,
 )
-from tests.simulation.script import FAULTS, PARTIAL, STALE
+from tests.simulation.script import DAMAGED, FAULTS, PARTIAL, STALE
 from tests.simulation.stage import CRM, ESP, Fate, Killed, Stage
 
 REPLICA_LAG = 60
@@ -45,6 +47,8 @@ class Watcher(Protocol):
     def on_put_off(self, asked: Sequence[Asked]) -> None: ...
 
     def on_shown(self, rows: Sequence[Row]) -> None: ...
+
+    def on_damaged(self) -> None: ...
 
     def on_complaints_shown(self, addresses: Sequence[str]) -> None: ...
 
@@ -86,20 +90,23 @@ class Line(MockTransport):
             watcher.on_write(asked)
         watcher.on_the_way(number)
         kind = fate.faults.get(number)
-        if kind is not None and FAULTS[kind] not in {PARTIAL, STALE}:
+        if kind is not None and FAULTS.get(kind, STALE) not in {PARTIAL, STALE}:
             fate.struck.add(FAULTS[kind])
         answer = self._struck(kind, base, request, is_write=is_write)
         if not_done := asked if answer.status == 429 else refused(answer, asked):
             watcher.on_put_off(not_done)
         if fate.kills("after request", number):
             raise Killed
+        is_damaged = kind is not None and kind.startswith(DAMAGED) and bool(answer.body)
+        if is_damaged:
+            watcher.on_damaged()
         if answer.status == 200:
             self._note(base, request, answer)
-        return answer
+        return damaged(answer, random.Random(kind)) if is_damaged else answer
 
     def _struck(self, kind: str | None, base: str, request: MockRequest, *, is_write: bool) -> MockResponse:
         mock = self._inner[base]
-        if kind is None or (kind == "stale" and is_write):
+        if kind is None or kind.startswith(DAMAGED) or (kind == "stale" and is_write):
             return mock.handle(request)
         if kind == "stale":
             return self._stale(base, request, mock.handle(request))

@@ -1,5 +1,7 @@
 """What a request asks for and an answer shows, taken apart."""
 
+import json
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -8,6 +10,7 @@ from urllib.parse import parse_qsl, unquote_plus
 import msgspec
 
 from optsync.connect.mock import MockRequest, MockResponse
+from tests.fuzz.shapes import spoiled
 from tests.simulation.script import BOXES, primary_first
 
 FLAGS = frozenset({"UF_CRM_OPT_OUT", "UF_CRM_OPT_IN"})
@@ -169,3 +172,14 @@ def with_body(request: MockRequest, body: Mapping[str, Any]) -> MockRequest:
 
 def with_answer(answer: MockResponse, body: Mapping[str, Any]) -> MockResponse:
     return replace(answer, body=msgspec.json.encode(body))
+
+
+def damaged(answer: MockResponse, rng: random.Random) -> MockResponse:
+    """With one to three places of a wrong shape. Nothing that is put there would be right in its place."""
+    try:
+        body = json.loads(answer.body)
+    except ValueError:
+        return answer
+    for _ in range(rng.choice([1, 1, 2, 3])):
+        body, _ = spoiled(body, rng)
+    return replace(answer, body=json.dumps(body).encode())

@@ -60,7 +60,7 @@ class Player:
         self.is_approved = self.is_ordered = False
         self._meaning = self.stage.meaning
         self._planned_under: str | None = None
-        self.is_quiet = self.is_rough = self.is_rebuilt = False
+        self.is_quiet = self.is_rough = self.needs_look = False
         self._marks: set[str] = set()
         self.needs_full = False
         self._closed: set[tuple[str, object]] = set()
@@ -145,7 +145,7 @@ class Player:
         lost = emptied(self.stage, act)
         if not build(self.stage, act):
             return False
-        self.is_rebuilt = True
+        self.needs_look = True
         if lost:
             self.witness.emptied(lost, sight(self.stage))
         if not is_of_crm(act):
@@ -285,11 +285,15 @@ class Player:
 
     def on_shown(self, rows: Sequence[Row]) -> None:
         fault = self.fate.faults.get(self.fate.requests)
-        self.witness.was_shown(rows, is_whole=fault is None or FAULTS[fault] != PARTIAL)
+        self.witness.was_shown(rows, is_whole=fault is None or FAULTS.get(fault) != PARTIAL)
         is_stale = fault == "stale"
         fresh = {(r.side, r.key) for r in rows if not (is_stale and self.changed_within(r.side, r.key, REPLICA_LAG))}
         self.witness.unshown -= fresh
         self._inspector.looked_at.update((row.side, row.key) for row in rows)
+
+    def on_damaged(self) -> None:
+        self.witness.spoils()
+        self.books.is_any_answer_damaged = self.needs_look = True
 
     def on_complaints_shown(self, addresses: Sequence[str]) -> None:
         self.witness.complaints_shown(addresses)

@@ -24,8 +24,8 @@ _PATIENCE = 20
 
 class Played(World, Protocol):
     """What there is of a world when all that its script holds is done. ``needs_full``: people did what only a full
-    compare finds. ``is_rough``: the last cycle was cut short, or the next begins anew. ``is_rebuilt``: what records
-    consist of was changed."""
+    compare finds. ``is_rough``: the last cycle was cut short, or the next begins anew. ``needs_look``: what records
+    consist of was changed, or an answer was damaged: no stamp tells of what has not been shown."""
 
     counts: Counter[str]
     books: Books
@@ -34,7 +34,7 @@ class Played(World, Protocol):
     needs_full: bool
     is_rough: bool
     is_quiet: bool
-    is_rebuilt: bool
+    needs_look: bool
 
     def rebuild(self, act: Act) -> bool: ...
 
@@ -64,6 +64,7 @@ class Quiet:
         if world.witness.terms.stays:
             self._let_travel()
         world.books.close()
+        world.counts[Law.HEALS] += world.books.is_any_answer_damaged
 
     def _bring_back(self) -> None:
         """Administrators bring back what they took away, which optsync has told. That stamps no record."""
@@ -77,7 +78,7 @@ class Quiet:
             if not all(name_of(act) in each for each in told):
                 raise Violation(Law.TOLD, f"nobody is told that {name_of(act)} is missing: {told}")
             world.rebuild(act)
-        if world.is_rebuilt:
+        if world.needs_look:
             self._cycle(Cycle(_QUIET, is_full=True))
 
     def _let_travel(self) -> None:

@@ -29,6 +29,8 @@ class Readings(Testimony):
     absorbed: dict[Key, list[tuple[Contact, int, datetime]]] = field(default_factory=dict)
     forgotten: set[str] = field(default_factory=set)
     order: int = 0
+    is_spoiled: bool = False
+    """An answer of the cycle under way was damaged: what it was shown besides may count for nothing."""
     _rows: list[Row] = field(default_factory=list)
     _ticks: Ticks = field(default_factory=Ticks)
 
@@ -41,8 +43,15 @@ class Readings(Testimony):
             if key not in self.latest or self.latest[key].addresses != row.addresses:
                 self.shown_moved[key] = self.order
             self.latest[key] = kept
-        for no in self._open() if is_whole else ():  # an answer of which a part failed is asked for again
+        # An answer of which a part failed is asked for again.
+        for no in self._open() if is_whole and not self.is_spoiled else ():
             no.is_listed = no.is_listed or any(shows(row, no) for row in rows)
+
+    def spoils(self) -> None:
+        """An answer was damaged on its way: which of it the engine took, and for what, nobody can tell."""
+        self.is_spoiled = True
+        for no in self._open():
+            no.is_listed = no.is_reported = False
 
     def closes(self, key: Key) -> None:
         """The engine sets an opt-out flag."""
@@ -67,11 +76,13 @@ class Readings(Testimony):
                 rows[key] = covered(rows[key], off, is_out=is_out)
 
     def complaints_shown(self, emails: Sequence[str]) -> None:
-        for no in self._open():
+        for no in self._open() if not self.is_spoiled else ():
             no.is_reported = no.is_reported or (no.is_complaint and no.email in emails)
 
     def ends_cycle(self, *, is_well: bool) -> None:
         """What was shown counts, if the cycle came to its end without a failure."""
+        is_well = is_well and not self.is_spoiled
+        self.is_spoiled = False
         if is_well:
             for row in self._rows:
                 self._learn(row)
@@ -80,13 +91,13 @@ class Readings(Testimony):
             no.is_listed = no.is_reported = False
         self._rows.clear()
 
-    def pause(self) -> list[Row]:
+    def pause(self) -> tuple[list[Row], bool]:
         """Another cycle begins inside this one."""
-        rows, self._rows = self._rows, []
-        return rows
+        paused, self._rows, self.is_spoiled = (self._rows, self.is_spoiled), [], False
+        return paused
 
-    def go_on(self, rows: list[Row]) -> None:
-        self._rows = rows
+    def go_on(self, paused: tuple[list[Row], bool]) -> None:
+        self._rows, self.is_spoiled = paused
 
     def ends(self, world: Sight, *, is_compared: bool) -> None:
         """What is still shown at the end has been shown. ``is_compared``: by a full compare, too; without one nobody

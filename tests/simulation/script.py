@@ -33,6 +33,8 @@ FAULTS: Mapping[str, str] = {
     "stale": STALE,
 }
 """What can happen to one request -> the class that it is counted under."""
+DAMAGED = "damaged"
+"""How the faults begin whose answer is JSON of a wrong shape; the rest tells one from another."""
 KILLED, BUSY, IN_DOUBT, OVERTAKEN, MEANWHILE = "killed", "database busy", "commit in doubt", "two daemons", "meanwhile"
 LATE, SKEWED, STEPPED, PAGED, CALM = "visible late", "clock skew", "clock stepped", "small pages", "calm"
 CLASSES = (

@@ -3,16 +3,19 @@ own, so that every world without it stays as it is."""
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tests.simulation.builder import THINGS
-from tests.simulation.script import Act, Step
+from tests.simulation.script import DAMAGED, Act, Cycle, Step
 from tests.simulation.terms import CHOICES, DIRECTIONS
 
 POLICIES = "policies"
 """The operator lets opt-outs travel one way or not, or chooses another policy."""
 REBUILT = "rebuilt"
 """An administrator deletes a field or a group, or gives it another name, and makes it again."""
-_CHANCES = {POLICIES: 0.07, REBUILT: 0.06}
+ODD_ANSWERS = "odd answers"
+"""Some answers are JSON of a wrong shape."""
+_CHANCES = {POLICIES: 0.07, REBUILT: 0.06, ODD_ANSWERS: 0.05}
 _UNTOUCHED = frozenset({"drill", "silence"})
 """Themes whose worlds are about something else."""
 
@@ -31,6 +34,8 @@ def twisted(seed: int, theme: str, steps: Sequence[Step]) -> tuple[Step, ...]:
         steps = _with(steps, _policies(random.Random(f"{seed} {POLICIES} acts"), len(steps)))
     if REBUILT in found:
         steps = _with(steps, _rebuilt(random.Random(f"{seed} {REBUILT} acts"), len(steps)))
+    if ODD_ANSWERS in found:
+        steps = _damaged(steps, random.Random(f"{seed} {ODD_ANSWERS} where"))
     return tuple(steps)
 
 
@@ -58,6 +63,18 @@ def _rebuilt(rng: random.Random, length: int) -> list[tuple[int, Act]]:
         how = rng.choice(("give", "give", "renew"))
         acts.append((rng.randint(taken + 1, length), Act("builder", how, other=thing)))
     return acts
+
+
+def _damaged(steps: Sequence[Step], rng: random.Random) -> list[Step]:
+    """One or two answers in each of one or two cycles."""
+    found = list(steps)
+    places = [place for place, step in enumerate(found) if isinstance(step, Cycle)]
+    for place in rng.sample(places, min(len(places), rng.choice((1, 1, 2)))):
+        cycle = found[place]
+        assert isinstance(cycle, Cycle)
+        faults = {rng.randint(1, 9): f"{DAMAGED} {rng.randrange(10**6)}" for _ in range(rng.choice((1, 1, 2)))}
+        found[place] = replace(cycle, faults={**cycle.faults, **faults})
+    return found
 
 
 def _with(steps: Sequence[Step], acts: Sequence[tuple[int, Act]]) -> list[Step]:
