@@ -24,8 +24,8 @@ MAX_SHOWN = 10_000
 @dataclass(slots=True, kw_only=True)
 class Imported:
     """What became of a file's rows: ``rows == sum(added) + known + voided + forgotten + refused``. ``voided``: rows
-    that this very file said before and that were retracted; they stay so. ``forgotten``: grants of forgotten people, which
-    count for nothing."""
+    that this very file said before and that were retracted; they stay so. ``forgotten``: grants of forgotten people,
+    which count for nothing."""
 
     uid: str
     ignored: tuple[str, ...] = ()
