@@ -70,6 +70,18 @@ def _scopes(config: Config) -> Iterator[Problem]:
             yield from _cannot_opt_out(sync)
         else:
             yield from _status_is_mapped(sync)
+            if topic is not None:
+                yield from _topic_has_none(sync)
+
+
+def _topic_has_none(sync: SyncConfig) -> Iterator[Problem]:
+    """Nothing lies below a topic: what is said there would count for no scope that anybody can ask about."""
+    path: Path = ("syncs", sync.name)
+    for side in ("crm", "esp"):
+        if names := getattr(sync, side).topics:
+            expected = "nothing: its scope is a topic, and topics have none of their own"
+            found, because = ", ".join(sorted(names)), ((*path, "scope"),)
+            yield Problem(path=(*path, side, "topics"), found=found, expected=expected, because=because)
 
 
 def _cannot_opt_out(sync: SyncConfig) -> Iterator[Problem]:
