@@ -276,6 +276,23 @@ def test_a_direction_that_is_switched_off_stops_only_that_way(world: Make, direc
     w.settle()
 
 
+@pytest.mark.rule("restrictive wins")
+@pytest.mark.parametrize("direction", ["crm_to_esp", "esp_to_crm"])
+def test_nothing_is_said_to_be_put_back_where_no_opt_out_travels(world: Make, direction: str) -> None:
+    w = world(person(1), changes={"opt_out": {direction: False}})
+    w.sync()
+    w.crm.act("opt_out", email="ann1@example.com")
+    w.esp.act("archive", email="ann1@example.com")
+    w.sync()
+    w.esp.act("flip_in", email="ann1@example.com", force=True)
+    w.sync()
+
+    is_put_back = direction != "crm_to_esp"
+    assert (w.esp_shows("ann1@example.com")["status"] == Status.OUT) is is_put_back
+    with w.store.reading() as unit:
+        assert [i.kind for i in unit.issues.list()] == (["refused_opt_in"] if is_put_back else [])
+
+
 @pytest.mark.rule("one outcome for each record")
 def test_a_record_without_an_address_is_counted_and_left_alone(world: Make) -> None:
     nameless: Person = person(1, addresses=(), in_esp=False)

@@ -53,15 +53,15 @@ def _deciding(seen: Seen, around: Neighbourhood, policy: SyncPolicy, scope: str)
 
 
 def _binds(standing: Standing, target: Side, policy: SyncPolicy) -> bool:
-    return standing.wish is Wish.OUT and _may_travel(standing.decided_by, target, policy)
+    return standing.wish is Wish.OUT and may_travel(standing.decided_by, target, policy)
 
 
 def _standing(point: Point, scope: str, target: Side, policy: SyncPolicy) -> Standing:
     """Decided by the newest out that travels to that side, if any does."""
     found = point.standing(scope, policy) if scope == policy.scope else point.topic_standing(scope, policy)
-    if not found.outs or _may_travel(found.decided_by, target, policy):
+    if not found.outs or may_travel(found.decided_by, target, policy):
         return found
-    travelling = [out for out in found.outs if _may_travel(out, target, policy)]
+    travelling = [out for out in found.outs if may_travel(out, target, policy)]
     return replace(found, decided_by=travelling[-1]) if travelling else found
 
 
@@ -78,7 +78,7 @@ def _status(
 ) -> Iterator[Intent]:
     if decided.wish is Wish.OUT:
         wanted, rule, is_needed = Status.OUT, Rule.OUT_TRAVELS, _must_go_out(seen, representation)
-        is_needed = is_needed and not policy.is_transactional and _may_travel(decided.decided_by, seen.side, policy)
+        is_needed = is_needed and not policy.is_transactional and may_travel(decided.decided_by, seen.side, policy)
     elif decided.wish is Wish.IN:
         wanted, rule, is_needed = Status.IN, Rule.GRANT_TRAVELS, _must_go_in(seen, representation)
         is_needed = is_needed and not (seen.side is Side.ESP and _is_hard(point, around, policy))
@@ -161,8 +161,9 @@ def _must_go_in(seen: Seen, representation: Representation) -> bool:
     return status not in _LEFT_ALONE_WHEN_IN and seen.record.is_word_known
 
 
-def _may_travel(decided_by: Statement | None, target: Side, policy: SyncPolicy) -> bool:
-    """``opt_out: {crm_to_esp: false}`` keeps what the CRM said from the ESP, and the other way round."""
+def may_travel(decided_by: Statement | None, target: Side, policy: SyncPolicy) -> bool:
+    """Whether an out goes to that side: ``opt_out: {crm_to_esp: false}`` keeps what the CRM said from the ESP, and the
+    other way round."""
     if decided_by is None or decided_by.system is None:
         return True
     if target is Side.ESP:
@@ -205,7 +206,7 @@ def _topics(
         if value is not True and status.wish is Wish.OUT:
             continue
         point, decided = _deciding(seen, around, policy, scope)
-        if decided.wish is Wish.OUT and value is True and _may_travel(decided.decided_by, seen.side, policy):
+        if decided.wish is Wish.OUT and value is True and may_travel(decided.decided_by, seen.side, policy):
             off[name] = point
             causes[False].extend(_causes(decided))
             if decided.decided_by is None or decided.decided_by.reason != DISAGREED:

@@ -7,6 +7,8 @@ from typing import Any
 
 from optsync.reconcile.consent import Standing, Wish, standing
 from optsync.reconcile.matters import QUIET
+from optsync.reconcile.policy import SyncPolicy
+from optsync.reconcile.project import may_travel
 from optsync.reconcile.rules import Rule
 from optsync.state.issues import Issue, NewIssue
 from optsync.state.unit import Unit
@@ -36,20 +38,35 @@ class _Flip:
         return _refused(self.pending, self.decided, self.times)
 
 
-def judge_claims(unit: Unit, claims: Sequence[PendingClaim], *, tolerance: timedelta, run: str, now: datetime) -> None:
-    """Opens an issue for every claim that no statement supports: one for each record, or one for the system where
-    the same is done again and again or to many. It is called when all sides of a sync were read, so that an out
-    which is read after the claim counts as well."""
+def judge_claims(
+    unit: Unit,
+    claims: Sequence[PendingClaim],
+    *,
+    policies: Mapping[str, SyncPolicy],
+    tolerance: timedelta,
+    run: str,
+    now: datetime,
+) -> None:
+    """Opens an issue for every claim that no statement supports and that is put back: one for each record, or one for
+    the system where the same is done again and again or to many. It is called when all sides of a sync were read, so
+    that an out which is read after the claim counts as well. ``policies``: by sync."""
     about = unit.ledger.about({c.point for c in claims})
     groups: dict[tuple[str, str, str], dict[str, tuple[PendingClaim, Standing]]] = {}
     for pending in claims:
         decided = standing(about[pending.point], pending.claim.scope, tolerance=tolerance)
-        if decided.wish is Wish.OUT:
+        if decided.wish is Wish.OUT and _is_put_back(pending, decided, policies):
             key = (pending.binding.system, pending.binding.collection, pending.claim.scope)
             # Syncs that share the audience see the same flip: it is one.
             groups.setdefault(key, {})[pending.record.id] = (pending, decided)
     for group in groups.values():
         _judge(unit, _with_times(unit, list(group.values()), now), run=run, now=now)
+
+
+def _is_put_back(pending: PendingClaim, decided: Standing, policies: Mapping[str, SyncPolicy]) -> bool:
+    """Whether some sync takes one of the outs to that side."""
+    scope, side = pending.claim.scope, pending.binding.side
+    about = [p for p in (policies[name] for name in pending.binding.syncs) if scope in {p.scope, *p.mapped_topics}]
+    return any(not p.is_transactional and any(may_travel(out, side, p) for out in decided.outs) for p in about)
 
 
 def _with_times(unit: Unit, found: Sequence[tuple[PendingClaim, Standing]], now: datetime) -> list[_Flip]:

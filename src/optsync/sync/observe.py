@@ -247,8 +247,14 @@ class Observer:
         if claims:
             with self._engine.store.transaction() as unit:
                 self._guarded(unit)
-                tolerance = self._engine.config.consent.clock_tolerance
-                judge_claims(unit, claims, tolerance=tolerance, run=self._run, now=self._engine.clock.now())
+                judge_claims(
+                    unit,
+                    claims,
+                    policies=self._engine.bound.policies,
+                    tolerance=self._engine.config.consent.clock_tolerance,
+                    run=self._run,
+                    now=self._engine.clock.now(),
+                )
 
     def _confirm(self, binding: SourceBinding, needed: NeedsConfirmation, clock: Settled) -> Confirmed:
         """Without those that could not be read."""
