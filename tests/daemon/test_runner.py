@@ -67,6 +67,19 @@ def test_a_sync_that_another_process_works_on_is_left_to_it(tmp_path: Path) -> N
     assert world.transport.requests == []
 
 
+def test_a_state_that_another_optsync_has_upgraded_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    world = World(tmp_path, [person(1)])
+    metrics = metrics_of(world)
+    with world.store._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with capture_logs() as logs:
+        assert Runner(world.engine, metrics, lambda: False).run("newsletter") is False
+    (refusal,) = (entry["reason"] for entry in logs if entry["event"] == "sync refused")
+    assert "schema 9999" in refusal
+    assert count(metrics, "optsync_runs_total", sync="newsletter", state="crashed") == 1
+    assert world.transport.requests == []
+
+
 def test_an_opt_out_that_waits_for_a_system_shows_its_age(tmp_path: Path) -> None:
     world = World(tmp_path, [person(1)])
     metrics = metrics_of(world)

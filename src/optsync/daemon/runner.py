@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
+from optsync.errors import CommandRefused
 from optsync.metrics import Metrics, is_locked
 from optsync.sync.check import AnotherAccount, run_on_known_accounts
 from optsync.sync.engine import Engine
@@ -33,7 +34,8 @@ class Runner:
         self._note(sync)
         try:
             report = run_on_known_accounts(self._engine, [sync], one_turn=True, progress=watch, stopping=self._stopping)
-        except AnotherAccount as refusal:
+        except (AnotherAccount, CommandRefused) as refusal:
+            self._metrics.crashed(sync)
             _log.error("sync refused", sync=sync, reason=str(refusal))
             return False
         finally:

@@ -12,8 +12,9 @@ from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
 from optsync.clock import Clock
-from optsync.errors import StateLocked
+from optsync.errors import CommandRefused, StateLocked
 from optsync.state.prepared import Prepared, any_of
+from optsync.state.revisions import VERSION_TABLE, newest
 from optsync.state.rows import insert_new
 from optsync.state.schema import lease
 
@@ -47,6 +48,7 @@ _BEAT = Prepared(sa.update(lease).where(lease.c.name.in_(any_of("names"))).value
 _GIVE_BACK = Prepared(
     sa.update(lease).where(lease.c.name == bindparam("of"), lease.c.fence == bindparam("taken")).values(holder=None)
 )
+_SCHEMA = Prepared(sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,9 @@ class Leases:
 
         Raises:
             StateLocked: somebody else holds one; the message says which, who and since when.
+            CommandRefused: another optsync has brought the database to another schema since this process began.
         """
+        self._require_schema()
         now = self._clock.now()
         found = self._locked(names)
         if unknown := sorted(set(names) - found.keys()):
@@ -112,6 +116,14 @@ class Leases:
         """Who works on what at this moment: a clause for each lease that is not free."""
         now = self._clock.now()
         return [_told(row) for row in _ALL.dicts(self._connection) if _is_held(row, now)]
+
+    def _require_schema(self) -> None:
+        found = _SCHEMA.scalar(self._connection)
+        if found != newest():
+            raise CommandRefused(
+                f"another optsync has brought the state database to schema {found}, and this process works with "
+                f"{newest()}: start it again, with the optsync that did so"
+            )
 
     def _prove(self, held: Sequence[Lease]) -> datetime:
         """Returns the oldest of the last beats."""
