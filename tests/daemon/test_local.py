@@ -23,8 +23,8 @@ from tests.daemon.world import wait_for
 class Runs:
     """Remembers what ran, and whether two runs of one sync or of one lane ever met."""
 
-    def __init__(self, *, seconds: float = 0.0, fails: str = "", more: int = 0) -> None:
-        """``more``: runs of each sync that leave something to be done at once."""
+    def __init__(self, *, seconds: float = 0.0, fails: str = "", more: int = 0, within: float = 0.0) -> None:
+        """``more``: runs of each sync after which another one is to begin, ``within`` so many seconds."""
         self.started: list[str] = []
         self.ended: list[str] = []
         self.together: set[frozenset[str]] = set()
@@ -33,10 +33,11 @@ class Runs:
         self._seconds = seconds
         self._fails = fails
         self._more = more
+        self._within = within
         self._now: list[str] = []
         self._lock = threading.Lock()
 
-    def __call__(self, sync: str) -> bool:
+    def __call__(self, sync: str) -> float | None:
         with self._lock:
             self.started.append(sync)
             self.together |= {frozenset((sync, other)) for other in self._now}
@@ -48,7 +49,7 @@ class Runs:
             self.ended.append(sync)
         if sync == self._fails:
             raise RuntimeError("a bug")
-        return self.ended.count(sync) <= self._more
+        return self._within if self.ended.count(sync) <= self._more else None
 
 
 class Jumping(SystemClock):
@@ -61,7 +62,7 @@ class Jumping(SystemClock):
 
 
 class Setting:
-    def __init__(self, runs: Callable[[str], bool], lanes: dict[str, int], **options: Any) -> None:
+    def __init__(self, runs: Callable[[str], float | None], lanes: dict[str, int], **options: Any) -> None:
         self.clock = clock = Jumping()
         syncs = {name: _sync(**options).named(name) for name in lanes}
         self.metrics = Metrics(Store("sqlite://", clock), clock, syncs, ())
@@ -112,6 +113,17 @@ def test_a_run_that_leaves_something_to_be_done_is_followed_by_another_and_other
         SystemClock().sleep(1.2)
     assert sorted(runs.ended) == ["a"] * 4 + ["b"] * 4
     assert runs.together == set()
+
+
+def test_a_run_that_found_others_at_work_is_followed_by_another_long_before_its_time() -> None:
+    runs = Runs(more=1, within=1.0)
+    with Setting(runs, {"a": 0}, every=None, cron="0 0 29 2 *").started():
+        wait_for(lambda: runs.ended == ["a"], "the first run", within=6)
+        SystemClock().sleep(0.5)
+        assert runs.started == ["a"]
+        wait_for(lambda: runs.ended == ["a", "a"], "another one", within=5)
+        SystemClock().sleep(1.2)
+        assert runs.started == ["a", "a"]
 
 
 def test_a_run_that_ends_before_the_scheduler_has_noted_its_start_is_followed_by_another_all_the_same(

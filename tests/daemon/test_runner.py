@@ -60,7 +60,8 @@ def test_a_sync_that_another_process_works_on_is_left_to_it(tmp_path: Path) -> N
     with world.store.transaction() as unit:
         unit.leases.take("sync newsletter", holder="somebody else")
     with capture_logs() as logs:
-        Runner(world.engine, metrics, lambda: False).run("newsletter")
+        again = Runner(world.engine, metrics, lambda: False).run("newsletter")
+    assert again == 60, "as soon as that may be over, whatever the schedule says"
     assert {entry["log_level"] for entry in logs} == {"info"}, "no alarm"
     assert count(metrics, "optsync_runs_total", sync="newsletter", state="locked") == 1
     assert count(metrics, "optsync_runs_total", sync="newsletter", state="failed") == 0
@@ -73,7 +74,7 @@ def test_a_state_that_another_optsync_has_upgraded_meanwhile_is_left_alone(tmp_p
     with world.store._engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with capture_logs() as logs:
-        assert Runner(world.engine, metrics, lambda: False).run("newsletter") is False
+        assert Runner(world.engine, metrics, lambda: False).run("newsletter") is None
     (refusal,) = (entry["reason"] for entry in logs if entry["event"] == "sync refused")
     assert "schema 9999" in refusal
     assert count(metrics, "optsync_runs_total", sync="newsletter", state="crashed") == 1

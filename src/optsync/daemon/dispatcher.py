@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-RunSync = Callable[[str], bool]
-"""Runs one cycle of the named sync to its end; whether the next one is to begin at once. What it raises is counted and
-logged, and stops nothing else."""
+RunSync = Callable[[str], float | None]
+"""Runs one cycle of the named sync to its end; after how many seconds the next one is to begin at the latest, None: by
+its schedule. What it raises is counted and logged, and stops nothing else."""
 
 
 class Dispatcher(Protocol):

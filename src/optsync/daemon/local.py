@@ -65,6 +65,8 @@ class LocalDispatcher:
         self._rng = rng
         self._lanes = lanes
         self._asked: set[str] = set()
+        self._within: dict[str, float] = {}
+        """What the runs that have just ended said about the next ones."""
         self._running: set[str] = set()
         self._changed = threading.Condition()
         self._is_stopping = False
@@ -136,21 +138,25 @@ class LocalDispatcher:
                 return
             self._asked.discard(sync)
             self._running.add(sync)
-        is_more = False
+        within = None
         try:
-            is_more = self._run(sync)
+            within = self._run(sync)
         finally:
             with self._changed:
-                if is_more:
-                    self._asked.add(sync)  # in its turn: others of its lane that are due go first
+                if within is not None:
+                    self._within[sync] = within  # in its turn: others of its lane that are due go first
                 self._running.discard(sync)
                 self._changed.notify_all()
 
-    def _run_soon(self, sync: str) -> None:
-        try:
-            self._scheduler.modify_job(sync, next_run_time=self._clock.now())
-        except JobLookupError:
+    def _run_soon(self, sync: str, *, within: float = 0.0) -> None:
+        job = self._scheduler.get_job(sync)
+        if job is None:
             _log.warning("not scheduled any more", sync=sync)
+            return
+        at = self._clock.now() + timedelta(seconds=within)
+        if within == 0 or job.next_run_time is None or job.next_run_time > at:
+            with suppress(JobLookupError):
+                job.modify(next_run_time=at)
 
     def _pulse(self) -> None:
         self._pulse_at = self._clock.monotonic()
@@ -179,16 +185,17 @@ class LocalDispatcher:
             self._metrics.crashed(event.job_id)
             _log.error("run broke off", sync=event.job_id, exc_info=event.exception)
         with self._changed:
-            is_asked = event.job_id in self._asked
-        if is_asked and not self._is_stopping:
-            self._run_soon(event.job_id)
+            within = 0.0 if event.job_id in self._asked else self._within.get(event.job_id)
+            self._within.pop(event.job_id, None)
+        if within is not None and not self._is_stopping:
+            self._run_soon(event.job_id, within=within)
 
     def _skipped(self, event: JobEvent) -> None:
         if event.job_id == _PULSE:
             return
         cause = "running" if event.code == EVENT_JOB_MAX_INSTANCES else "late"
         with self._changed:
-            is_kept = event.job_id in self._asked
+            is_kept = event.job_id in self._asked or event.job_id in self._within
         if not is_kept:
             self._metrics.missed(event.job_id, cause)
             _log.info("due run skipped", sync=event.job_id, cause=cause)

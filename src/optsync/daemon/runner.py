@@ -7,6 +7,7 @@ import structlog
 
 from optsync.errors import CommandRefused
 from optsync.metrics import Metrics, is_locked
+from optsync.state.leases import FREE_AFTER
 from optsync.sync.check import AnotherAccount, run_on_known_accounts
 from optsync.sync.engine import Engine
 from optsync.sync.report import SyncReport
@@ -26,9 +27,10 @@ class Runner:
         self._steps: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def run(self, sync: str) -> bool:
-        """Runs one cycle, with one turn of ordinary writes; whether more of them could be sent at once. Systems that
-        fail are in the log and in the metrics, and the next run tries again: the schedule is the backoff."""
+    def run(self, sync: str) -> float | None:
+        """Runs one cycle, with one turn of ordinary writes; when the next one is to begin at the latest, where more of
+        them could be sent at once, or others worked on it. Systems that fail are in the log and in the metrics, and the
+        next run tries again: the schedule is the backoff."""
         watch = _Watch(lambda: self._note(sync))
         started = self._engine.clock.monotonic()
         self._note(sync)
@@ -37,14 +39,16 @@ class Runner:
         except (AnotherAccount, CommandRefused) as refusal:
             self._metrics.crashed(sync)
             _log.error("sync refused", sync=sync, reason=str(refusal))
-            return False
+            return None
         finally:
             with self._lock:
                 del self._steps[sync]
         result = report.syncs[sync]
         self._metrics.ran(sync, result, seconds=self._engine.clock.monotonic() - started)
         _say(sync, report.run, result)
-        return result.has_more
+        if is_locked(result):
+            return FREE_AFTER.total_seconds()
+        return 0.0 if result.has_more else None
 
     def stuck(self) -> list[str]:
         """Syncs whose run has come no further for two hours."""
