@@ -3,6 +3,7 @@
 from optsync.connect.http import Effect
 from optsync.errors import OutcomeUnknown
 from optsync.model.change import Fact, Outcome, Result
+from optsync_bitrix24.absence import why_absent
 from optsync_bitrix24.client import Client
 from optsync_bitrix24.refusals import Meaning, meaning
 
@@ -23,6 +24,8 @@ def forget(client: Client, entity: str, record: str) -> Outcome:
         result = Result.APPLIED if reply.result else Result.UNKNOWN
         return Outcome(key=record, result=result, record_id=record)
     found = meaning(reply.error)
+    if found in {Meaning.INVALID, Meaning.OTHER}:  # perhaps in another language
+        found = why_absent(client, entity, [record], restrictive=False).get(record, found)
     if found is Meaning.GONE:
         return Outcome(key=record, result=Result.REFUSED, fact=Fact.GONE, record_id=record)
     words = _WORDS.get(found, str(reply.error))

@@ -17,9 +17,11 @@ _DROPPED_SILENTLY = frozenset({"number", "date", "datetime", "choice"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class After:
-    """The record as it was read back: ``is_known`` is False where the read-back itself failed."""
+    """The record as it was read back: ``is_known`` is False where the read-back itself failed, ``is_hidden`` says that
+    it is not shown to the webhook's owner although it is there."""
 
     is_known: bool
+    is_hidden: bool = False
     row: Mapping[str, Any] | None = None
     record: Record | None = None
     zone: tzinfo = UTC
@@ -56,12 +58,19 @@ def _applied(job: Job) -> Outcome:
 
 def _failed(job: Job, error: VendorError, after: After, fields: Fields, retry_at: datetime) -> Outcome:
     what = meaning(error)
+    if after.is_hidden:
+        return refused(job.write, Fact.NOT_ALLOWED, str(error))
     # Refusals come in the portal's language; that the record is not there any more shows in every language.
-    if what is Meaning.GONE or (after.is_known and after.row is None and what not in (Meaning.BUSY, Meaning.DENIED)):
+    if what is Meaning.GONE or (after.is_known and after.row is None and leaves_open(error)):
         return refused(job.write, Fact.GONE, str(error))
     if what is Meaning.BROKEN and after.row is not None and shows(job, after, fields):
         return _applied(job)
     return refusal_of(job, error, fields, retry_at)
+
+
+def leaves_open(error: VendorError) -> bool:
+    """Whether the refusal of a write may be one of a record that is gone, or one of a record that may not be seen."""
+    return meaning(error) not in (Meaning.GONE, Meaning.BUSY, Meaning.DENIED)
 
 
 def refusal_of(job: Job, error: VendorError, fields: Fields, retry_at: datetime) -> Outcome:

@@ -10,11 +10,12 @@ from optsync.connect.http import Effect
 from optsync.errors import OutcomeUnknown, SystemFailure
 from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
 from optsync.model.page import ReadSpec
+from optsync_bitrix24.absence import why_absent
 from optsync_bitrix24.joining import Parcel, joined
 from optsync_bitrix24.listing import Listing, is_whole
 from optsync_bitrix24.looking_up import LookUp, look_ups, record_of
 from optsync_bitrix24.mapping import MULTIFIELDS, Fields
-from optsync_bitrix24.outcomes import After, outcome_of, soon
+from optsync_bitrix24.outcomes import After, leaves_open, outcome_of, soon
 from optsync_bitrix24.preparing import Job, in_queues, prepared, refused, with_rows
 from optsync_bitrix24.refusals import Meaning, VendorError, meaning
 
@@ -114,11 +115,11 @@ class Updater:
             # No more than is needed here: an opt-out that this showed would be seen and not heard.
             found = look_ups(self._listing, spec, ids, ("ID", *MULTIFIELDS))
             rows = {number: row for one in found for number, row in one.rows.items()}
+            hidden = self._hidden([job for job in asked if str(job.write.record) not in rows])
             settled = {}
             for job in asked:
                 row = rows.get(str(job.write.record))
-                gone = refused(job.write, Fact.GONE, "the record is not there any more")
-                outcome = gone if row is None else with_rows(job, row)
+                outcome = _not_shown(job, hidden) if row is None else with_rows(job, row)
                 if outcome is not None:
                     settled[job.place] = outcome
                 else:
@@ -140,6 +141,7 @@ class Updater:
         self._listing.learn(spec.collection, reply)
         self._listing.written[spec.collection] += len(parcels)
         shown = look_up if look_up.take(reply) else None
+        hidden = self._hidden([job for p in parcels for job in p.jobs if _is_open(job, reply.errors.get(p.key), shown)])
         made: dict[int, Outcome] = {}
         for parcel in parcels:
             result, error = reply.results.get(parcel.key), reply.errors.get(parcel.key)
@@ -147,8 +149,17 @@ class Updater:
                 apart.extend(parcel.apart())
                 continue
             for job in parcel.jobs:
-                made[job.place] = self._outcome(job, result=result, error=error, look_up=shown)
+                made[job.place] = self._outcome(job, result=result, error=error, look_up=shown, hidden=hidden)
         return made
+
+    def _hidden(self, jobs: Sequence[Job]) -> frozenset[str]:
+        """The records of those jobs, none of which is shown, that are there all the same."""
+        if not jobs:
+            return frozenset()
+        ids = dict.fromkeys(str(job.write.record) for job in jobs)
+        is_restrictive = all(job.write.restrictive for job in jobs)
+        why = why_absent(self._client, jobs[0].write.collection, ids, restrictive=is_restrictive)
+        return frozenset(one for one, what in why.items() if what is Meaning.DENIED)
 
     def _send_alone(self, job: Job, spec: ReadSpec) -> dict[int, Outcome]:
         command = Parcel([job]).command
@@ -162,7 +173,9 @@ class Updater:
         except SystemFailure:
             # The write is done; that it could not be looked at again must not hide that.
             is_known = False
-        made = self._outcome(job, result=reply.result, error=reply.error, look_up=look_up if is_known else None)
+        known = look_up if is_known else None
+        hidden = self._hidden([job] if _is_open(job, reply.error, known) else [])
+        made = self._outcome(job, result=reply.result, error=reply.error, look_up=known, hidden=hidden)
         return {job.place: made}
 
     def _look_up(self, jobs: Sequence[Job], spec: ReadSpec) -> LookUp:
@@ -170,14 +183,16 @@ class Updater:
         select = [*self._listing.selected(spec), *(name for job in jobs for name in job.values)]
         return LookUp(spec=spec, ids=ids, select=select, prefix="z")
 
-    def _outcome(self, job: Job, *, result: object, error: VendorError | None, look_up: LookUp | None) -> Outcome:
+    def _outcome(
+        self, job: Job, *, result: object, error: VendorError | None, look_up: LookUp | None, hidden: frozenset[str]
+    ) -> Outcome:
         after = After(is_known=False)
         if look_up is not None:
             record = str(job.write.record)
             row = look_up.rows.get(record)
             # A field that is gone must not read as one that was taken back.
             shown = record_of(self._listing, look_up, record) if row and is_whole(row, look_up.select) else None
-            after = After(is_known=True, row=row, record=shown, zone=self._listing.zone)
+            after = After(is_known=True, is_hidden=record in hidden, row=row, record=shown, zone=self._listing.zone)
         wait = 2.0
         if error is not None and error.is_operating:
             wait = self._client.wait_after_limit(f"crm.{job.write.collection}.update")
@@ -205,6 +220,18 @@ def must_wait(jobs: Sequence[Job], outcomes: Outcomes, listing: Listing, *, now:
     message = "the portal's run time is nearly used up; the rest is kept for opt-outs and this goes on later"
     outcomes.hold_back(jobs, message, soon(now, wait))
     return True
+
+
+def _is_open(job: Job, error: VendorError | None, look_up: LookUp | None) -> bool:
+    """Whether a write was refused, perhaps because its record is gone, perhaps because it may not be seen."""
+    is_shown = look_up is None or str(job.write.record) in look_up.rows
+    return error is not None and not is_shown and leaves_open(error)
+
+
+def _not_shown(job: Job, hidden: frozenset[str]) -> Outcome:
+    if str(job.write.record) in hidden:
+        return refused(job.write, Fact.NOT_ALLOWED, "the webhook's owner may not see the record")
+    return refused(job.write, Fact.GONE, "the record is not there any more")
 
 
 def _jobs(parcels: Sequence[Parcel]) -> list[Job]:

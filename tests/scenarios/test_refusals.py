@@ -244,9 +244,13 @@ def test_a_bounced_member_is_left_as_it_is_whatever_opt_in_arrives(world: Make) 
     w.settle()
 
 
-def test_an_opt_out_for_a_contact_that_may_not_be_seen_any_more_is_told_and_tried_again(world: Make) -> None:
+@pytest.mark.parametrize("language", ["english", "other"])
+def test_an_opt_out_for_a_contact_that_may_not_be_seen_any_more_is_told_and_tried_again(
+    world: Make, language: str
+) -> None:
     hidden: set[int] = set()
-    w = world(person(1), person(2), portal={"can_see": lambda _, number: number not in hidden})
+    portal = {"can_see": lambda _, number: number not in hidden, "language": language}
+    w = world(person(1), person(2), portal=portal)
     w.sync()
     hidden.add(int(w.crm_id(ANN)))
     w.esp.act("unsubscribe", email=ANN)

@@ -19,6 +19,7 @@ _APPLICATION_ONLY = words(
     "event.offline.error placement.bind placement.unbind placement.get placement.list crm.automation.trigger.add "
     "crm.automation.trigger.list crm.automation.trigger.execute crm.automation.trigger.delete"
 )
+_FOREIGN = "Die Aktion ist fehlgeschlagen.<br>"
 _WRITES = ("add", "update", "delete", "mergebatch", "import", "batchimport")
 
 
@@ -73,7 +74,12 @@ class Methods:
         if method.scope and method.scope not in self._portal.switches.scopes:
             text = "The request requires higher privileges than provided by the webhook token"
             raise RestError("insufficient_scope", text, status=self._portal.switches.missing_scope_status)
-        return method.run(call)
+        try:
+            return method.run(call)
+        except RestError as error:
+            if self._portal.switches.language != "english":
+                error.text = _FOREIGN
+            raise
 
     def _offer(self, prefix: str, owner: object, verbs: str) -> None:
         for verb in verbs.split():

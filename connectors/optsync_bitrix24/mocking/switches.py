@@ -45,5 +45,7 @@ class Switches:
     """How classic answers show boolean custom fields: "1"/"0"/null, or true/false."""
     long_batch: Literal["commands", "request"] = "commands"
     """Whether more than 50 commands fail one by one or all together."""
+    language: Literal["english", "other"] = "english"
+    """Of the texts of refusals; codes are the same in all."""
     can_see: Callable[[str, int], bool] | None = None
     """The webhook owner's read permission, by entity and id."""

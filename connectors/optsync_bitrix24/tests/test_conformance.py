@@ -15,6 +15,7 @@ class TestBitrix24(ConnectorSuite):
             Bitrix24Mock,
             refused={"webhook_url": "http://127.0.0.1/vendor/rest/7/0123456789abcdef/"},
             pages={"optsync_bitrix24.reading.BATCH": 3},
+            switches={"language": "other"},
             crowd=330,
             missing="UF_CRM_NO_SUCH_9",
         )

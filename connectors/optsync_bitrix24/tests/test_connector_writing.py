@@ -332,3 +332,34 @@ def test_fields_wait_for_the_run_time_of_their_read_back_too_and_hold_up_no_opt_
     assert [one.result for one in outcomes] == [Result.FAILED, Result.APPLIED]
     assert outcomes[0].retry_at is not None
     assert (made.clock.now() - begun).total_seconds() < 10
+
+
+def test_in_any_language_a_record_that_may_not_be_seen_is_told_from_one_that_is_gone() -> None:
+    hidden: set[int] = set()
+    made = world(people(3), language="other", can_see=lambda _, number: number not in hidden)
+    first, gone, third = made.ids(_SPEC)
+    hidden.update((int(first), int(third)))
+    made.mock.act("delete", email="ann1@example.com")
+    outcomes = _write(
+        made,
+        *[status(one) for one in (first, gone)],
+        *[_fields(one, key=one, PHONE="+3712") for one in (gone, third)],
+        status(third, value=False),
+    )
+
+    kept, lost = Fact.NOT_ALLOWED, Fact.GONE
+    assert [one.fact for one in outcomes] == [kept, lost, lost, kept, kept]
+    assert [one.result for one in outcomes] == [Result.REFUSED] * 5
+    assert made.calls(lambda: _write(made, status(first), status(third))) == 2
+
+
+def test_in_any_language_who_is_deleted_already_is_gone() -> None:
+    hidden: set[int] = set()
+    made = world(people(2), language="other", can_see=lambda _, number: number not in hidden)
+    first, second = made.ids(_SPEC)
+    hidden.add(int(second))
+    assert made.connector.forget("contact", first).result is Result.APPLIED
+    assert made.connector.forget("contact", first).fact is Fact.GONE
+    refused = made.connector.forget("contact", second)
+    assert (refused.result, refused.fact) == (Result.REFUSED, None)
+    assert "may not" in (refused.message or "")
