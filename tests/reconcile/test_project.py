@@ -130,6 +130,15 @@ def test_an_out_that_stays_where_it_was_said_leaves_the_word_to_an_older_one(sco
     assert [i.causes for i in shown_by(alone) if i.kind is kind] == [(stays.uid,)]
 
 
+@pytest.mark.parametrize(("key", "system", "how"), [(1, "mc", "outs_to_crm"), (2, "crm", "outs_to_esp")])
+def test_what_does_not_travel_to_one_side_hides_no_older_out_from_it(key: int, system: str, how: str) -> None:
+    stays, travels = out(50, system=system), out(70)
+    found = around(contact(1), member(2), said={1: [travels, stays]})
+
+    causes = [i.causes for i in shown_by(found, key, **{how: False}) if i.kind is ChangeKind.OPT_OUT]
+    assert causes == [(travels.uid,)]
+
+
 # what is left alone
 
 

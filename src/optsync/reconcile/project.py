@@ -59,8 +59,6 @@ def _binds(standing: Standing, target: Side, policy: SyncPolicy) -> bool:
 def _standing(point: Point, scope: str, target: Side, policy: SyncPolicy) -> Standing:
     """Decided by the newest out that travels to that side, if any does."""
     found = point.standing(scope, policy) if scope == policy.scope else point.topic_standing(scope, policy)
-    if not found.outs or may_travel(found.decided_by, target, policy):
-        return found
     travelling = [out for out in found.outs if may_travel(out, target, policy)]
     return replace(found, decided_by=travelling[-1]) if travelling else found
 
