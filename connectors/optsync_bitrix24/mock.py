@@ -17,7 +17,7 @@ from optsync_bitrix24.mocking import batch, people
 from optsync_bitrix24.mocking.answers import RestError, Result
 from optsync_bitrix24.mocking.faults import Fault, Faults, Kind
 from optsync_bitrix24.mocking.hands import Hands
-from optsync_bitrix24.mocking.limits import LeakyBucket, OperatingTime
+from optsync_bitrix24.mocking.limits import LEAST_IN_BATCH, LeakyBucket, OperatingTime, TookTooLong
 from optsync_bitrix24.mocking.methods import Methods, is_writing
 from optsync_bitrix24.mocking.moments import http_date
 from optsync_bitrix24.mocking.php import Params, ShownMap, decode_request, php_json, php_text
@@ -84,6 +84,8 @@ class Bitrix24Mock:
             result, spent = self._execute(name, call, begun, payer=name)
         except RestError as error:
             return self._json(error.status, error.body())
+        except TookTooLong:
+            return self._html(504, "504 Gateway Time-out")
         return self._json(200, {**_body(result), "time": spent})
 
     def _demand_https(self, request: MockRequest) -> None:
@@ -108,13 +110,21 @@ class Bitrix24Mock:
         if is_outer_charged:
             self._operating.check(_credential(call), "batch", begun)
         self._faults.error("batch")
+        took = 0.0
 
         def execute(name: str, params: Params) -> tuple[Result, dict[str, Any]]:
+            nonlocal took
+            if took > self.switches.longest_request:
+                raise TookTooLong
             inner = Call(params=params, user=call.user, is_webhook=call.is_webhook)
-            return self._execute(name, inner, begun, payer="batch" if is_outer_charged else name)
+            made = self._execute(name, inner, begun, payer="batch" if is_outer_charged else name)
+            took += made[1]["duration"]
+            return made
 
         fails_together = self.switches.long_batch == "request"
         answer = batch.run(call.params, execute, fails_together=fails_together)
+        if took > self.switches.longest_request:
+            raise TookTooLong
         spent = self._time(begun, 0.0, self._operating.charge(_credential(call), "batch", 0.0, begun))
         return self._json(200, {"result": answer, "time": spent})
 
@@ -124,6 +134,8 @@ class Bitrix24Mock:
         self._faults.error(name)
         result = self._methods.run(name, call)
         cost = self.switches.write_cost if is_writing(name) else self.switches.read_cost
+        if payer == "batch":
+            cost = max(cost, LEAST_IN_BATCH)
         return result, self._time(begun, cost, self._operating.charge(credential, payer, cost, begun))
 
     def _time(self, begun: float, cost: float, operating: tuple[float, int]) -> dict[str, Any]:

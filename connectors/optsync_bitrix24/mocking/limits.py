@@ -8,6 +8,12 @@ from optsync_bitrix24.mocking.answers import RestError
 from optsync_bitrix24.mocking.switches import Switches
 
 _WINDOW = 600.0
+LEAST_IN_BATCH = 0.1
+"""Seconds that a portal which charges a batch for its commands takes for each of them at least."""
+
+
+class TookTooLong(Exception):
+    """The request was cut off; what it had done by then is done."""
 
 
 class LeakyBucket:

@@ -32,6 +32,8 @@ class Switches:
     read_cost: float = 0.01
     write_cost: float = 0.03
     """Seconds of execution of one call, of a small portal. On a large one a page takes 0.07 and an update 0.4."""
+    longest_request: float = 60.0
+    """Seconds of execution, all commands of a batch together, after which the cloud cuts a request off."""
     operating_charge: Literal["inner", "batch"] = "inner"
     """Whose name pays for the commands of a batch."""
     shows_operating: bool = True

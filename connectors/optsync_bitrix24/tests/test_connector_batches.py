@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from optsync.connect.mock import MockRequest
-from optsync.model.change import Write, WriteKind
-from optsync_bitrix24.tests.world import World, contacts, people, world
+from optsync.model.change import Result, Write, WriteKind
+from optsync_bitrix24.tests.world import OPT_OUT, World, contacts, people, status, world
 
 
 def _commands_sent(made: World) -> list[int]:
@@ -63,3 +63,16 @@ def test_a_delta_after_many_writes_asks_for_those_at_once() -> None:
     made.clock.advance(600)
     assert made.read(spec, made.read(spec)[-1].cursor)[-1].is_last
     assert _commands_sent(made)[-1] == 3
+
+
+def test_opt_outs_that_take_longer_than_a_request_may_are_told_as_open_and_then_go_in_smaller_batches() -> None:
+    made = world(people(60), write_cost=2.0, has_operating_limit=False)
+    spec = contacts(OPT_OUT)
+    ids = made.ids(spec)
+    outcomes = made.connector.write([status(one) for one in ids], spec)
+    assert {one.result for one in outcomes} == {Result.UNKNOWN, Result.APPLIED}
+    left = [one.id for one in made.records(spec).values() if not one.fields[OPT_OUT]]
+    again = made.connector.write([status(one) for one in left], spec)
+
+    assert {one.result for one in again} == {Result.APPLIED}
+    assert all(one.fields[OPT_OUT] for one in made.records(spec).values())

@@ -324,7 +324,7 @@ def test_opt_outs_still_go_when_the_run_time_for_fields_is_used_up(charge: str) 
 
 
 def test_fields_wait_for_the_run_time_of_their_read_back_too_and_hold_up_no_opt_out_meanwhile() -> None:
-    made = world(people(2), read_cost=45.0)
+    made = world(people(2), settings={"operating_limit": 48}, operating_budget=48.0, read_cost=4.5)
     first, second = made.ids(_SPEC)
     begun = made.clock.now()
     outcomes = _write(made, _fields(first, NAME="Bo"), status(second))

@@ -101,3 +101,13 @@ def test_a_limit_may_strike_inside_a_batch() -> None:
     assert answer["result_error"]["b"]["error"] == "OPERATION_TIME_LIMIT"
     portal.mock.act("fault", method="crm.lead.fields", status=503, code="QUERY_LIMIT_EXCEEDED", text="Too many")
     assert portal.batch(a="crm.lead.fields")["result_error"]["a"]["error"] == "QUERY_LIMIT_EXCEEDED"
+
+
+def test_a_batch_that_takes_longer_than_a_request_may_is_cut_off_and_half_done() -> None:
+    portal = Portal(*(person(i, f"p{i}@example.com") for i in range(1, 41)), write_cost=2.0)
+    commands = {f"c{i}": f"crm.contact.update?id={i}&fields[POST]=x" for i in range(1, 41)}
+    answer = portal.send(portal.base + "batch.json", msgspec.json.encode({"cmd": commands}))
+
+    assert (answer.status, answer.headers["Content-Type"]) == (504, "text/html; charset=UTF-8")
+    done = [portal.contact(i)["POST"] for i in range(1, 41)]
+    assert (done.count("x"), done.count(None)) == (31, 9)
