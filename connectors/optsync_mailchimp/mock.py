@@ -34,9 +34,10 @@ class MailchimpMock:
     """One account with the audience ``Newsletter``.
 
     ``switches`` are the fields of :class:`Switches`. Further actions of :meth:`act`: ``archive``, ``forget``,
-    ``let_lapse(email)`` (of a pending one), ``unlist(email)`` (to non-subscribed), ``asked(email)`` -> number of
-    confirmation mails, ``throttle(email)``, ``account(state)`` with a name of ``problems.NAMED`` or empty,
-    ``fail(kind, times)`` for the next calls with a name of ``problems.NAMED``, of ``faults.EDGE``, or ``lost_answer``.
+    ``let_lapse(email)`` (of a pending one), ``unlist(email)`` (to non-subscribed), ``ask(email)`` (by another program),
+    ``asked(email)`` -> number of confirmation mails, ``throttle(email)``, ``account(state)`` with a name of
+    ``problems.NAMED`` or empty, ``fail(kind, times)`` for the next calls with a name of ``problems.NAMED``, of
+    ``faults.EDGE``, or ``lost_answer``.
     ``delete(email)`` archives, as the web interface does. What is mailed and what becomes of it: :class:`Mailer`.
     """
 

@@ -35,9 +35,7 @@ def test_who_is_archived_may_hide_a_no_unless_it_is_known_or_nothing_has_moved(w
     assert may_hide(was, ARCHIVED) is hides
 
 
-BOUNCED = esp(Status.BOUNCED, modified_at=RECENT)
-
-
+@pytest.mark.parametrize("now", [Status.BOUNCED, Status.PENDING])
 @pytest.mark.parametrize(
     ("was", "hides"),
     [
@@ -45,19 +43,24 @@ BOUNCED = esp(Status.BOUNCED, modified_at=RECENT)
         (esp(Status.IN), True),
         (esp(Status.OUT, origin=Origin.ADMIN), True),
         (esp(Status.OUT, origin=Origin.PERSON), False),
-        (BOUNCED, False),
-        (esp(Status.BOUNCED, modified_at=OLD), False),
-        (replace(BOUNCED, opted_in_at=OLD), True),
     ],
 )
-def test_who_has_bounced_may_hide_a_no_as_who_is_archived_but_goes_on_being_written(
-    was: Record | None, hides: bool
+def test_who_has_bounced_or_is_to_confirm_may_hide_a_no_as_who_is_archived(
+    now: Status, was: Record | None, hides: bool
 ) -> None:
-    assert may_hide(was, BOUNCED) is hides
+    assert may_hide(was, esp(now, modified_at=RECENT)) is hides
 
 
-@pytest.mark.parametrize("status", sorted(set(Status) - {Status.ARCHIVED, Status.BOUNCED}))
-def test_who_is_neither_archived_nor_has_bounced_hides_nothing(status: Status) -> None:
+@pytest.mark.parametrize("status", [Status.BOUNCED, Status.PENDING])
+def test_their_fields_go_on_being_written_and_only_a_sign_up_tells_that_something_may_be_hidden(status: Status) -> None:
+    now = esp(status, modified_at=RECENT)
+    assert not may_hide(now, now)
+    assert not may_hide(replace(now, modified_at=OLD), now)
+    assert may_hide(replace(now, opted_in_at=OLD), now)
+
+
+@pytest.mark.parametrize("status", sorted(set(Status) - {Status.ARCHIVED, Status.BOUNCED, Status.PENDING}))
+def test_who_is_none_of_these_hides_nothing(status: Status) -> None:
     assert not may_hide(None, esp(status))
     assert not may_hide(esp(Status.IN), esp(status))
 

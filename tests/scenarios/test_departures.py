@@ -86,6 +86,31 @@ def _consented(number: int = 1, **details: Any) -> Any:
     return person(number, opt_in=True, consent_at=START, **details)
 
 
+@pytest.mark.parametrize(("leaving", "is_out"), [("unsubscribe", True), ("admin_unsubscribe", True), (None, False)])
+def test_who_left_and_was_sent_a_request_by_another_program_before_any_reading_is_heard(
+    world: Make, leaving: str | None, is_out: bool
+) -> None:
+    """A form that asks for a confirmation makes a member wait for it, whatever they said before."""
+    w = world(_consented())
+    w.settle()
+    w.wait(hours=1)
+    if leaving:
+        w.esp.act(leaving, email=ANN)
+    w.esp.act("ask", email=ANN)
+    w.sync()
+    w.sync()
+
+    assert _standing(w) == ("out" if is_out else "in")
+    assert w.crm_shows(ANN)["opt_out"] is is_out
+    assert w.esp_shows(ANN)["status"] == (Status.PENDING if is_out else Status.IN)
+    w.settle()
+
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=ANN)
+    w.sync()
+    assert (_standing(w), w.crm_shows(ANN)["opt_out"]) == ("in", False)
+
+
 @pytest.mark.parametrize("leaving", ["unsubscribe", "admin_unsubscribe"])
 def test_who_unsubscribes_between_our_look_and_our_archiving_is_heard(
     world: Make, leaving: str, monkeypatch: pytest.MonkeyPatch

@@ -161,6 +161,7 @@ class Hands:
             "throttle": self.throttle,
             "let_lapse": self.let_lapse,
             "unlist": self.unlist,
+            "ask": self.ask,
             "asked": self.asked,
         }
 
@@ -285,6 +286,12 @@ class Hands:
         member = self._member(email)
         with self._audience.edit(member, self._account.now()):
             move(self._audience, member, "transactional", self._account.now())
+
+    def ask(self, email: str) -> None:
+        """Another integration has the contact confirm a subscription."""
+        member = self._member(email)
+        with self._audience.edit(member, self._account.now()):
+            move(self._audience, member, "pending", self._account.now())
 
     def asked(self, email: str) -> int:
         """How many confirmation mails the address was sent so far."""

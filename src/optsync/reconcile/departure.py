@@ -1,5 +1,5 @@
-"""Opt-outs that a record does not show any more: whoever is archived, or bounced, shows nothing of what they said
-before."""
+"""Opt-outs that a record does not show any more: whoever is archived, has bounced, or is waited for to confirm shows
+nothing of what they said before."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from optsync.model.record import BY_THEMSELF, Origin, Record, Status
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
 from optsync.reconcile.reading import LATE, Reading
 
-_HIDES = frozenset({Status.ARCHIVED, Status.BOUNCED})
+_HIDES = frozenset({Status.ARCHIVED, Status.BOUNCED, Status.PENDING})
 _SLACK = timedelta(seconds=32)
 """A clock is not corrected for half a minute that it may be off; stamps, and offsets, are whole seconds besides."""
 
@@ -19,9 +19,9 @@ Span: TypeAlias = tuple[datetime, datetime]
 
 def may_hide(before: Record | None, now: Record) -> bool:
     """Whether a no may have been said between two readings (``before`` None at first sight) that ``now`` does not show:
-    the record is archived or has bounced, and the last that was known of it was no opt-out of the person's own, or they
-    may have signed up since. Of one that is archived as before that something has moved tells that it may have been on
-    the list in between; of one that has bounced, whose fields go on being written, only a sign-up does."""
+    the record is archived, has bounced or is to be confirmed, and the last that was known of it was no opt-out of the
+    person's own, or they may have signed up since. Of one that is archived as before that something has moved tells
+    that it may have been on the list in between; of the others, whose fields go on being written, only a sign-up."""
     if now.status not in _HIDES:
         return False
     if before is None:
