@@ -88,7 +88,7 @@ class Ledger:
         news: dict[tuple[int, str], Statement] = {}
         for key, s in self._permitted(list(said)):
             news.setdefault((key, s.uid), _storable(s))
-        self._leave_out_known(news)
+        self._count_later(news, self._leave_out_known(news))
         if not news:
             return 0
         chain = self._chain
@@ -166,21 +166,24 @@ class Ledger:
             self._connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         return Verification(self._connection, keys).run(written_down=written_down, step=step)
 
-    def _leave_out_known(self, news: dict[tuple[int, str], Statement]) -> None:
+    def _leave_out_known(self, news: dict[tuple[int, str], Statement]) -> dict[int, datetime]:
+        """Answers when the newest yes about a point was noted, where that lies ahead: our clock was set back since."""
         now = self._clock.now()
-        known: set[tuple[int, str]] = set()
         ahead: dict[int, datetime] = {}
         for part in chunks(sorted({key for key, _ in news})):
             for point, uid, kind, seen_at in _KNOWN.all(self._connection, points=part):
-                known.add((point, uid))
+                news.pop((point, uid), None)
                 if kind == StatementKind.GRANT and seen_at > now:
                     ahead[point] = max(seen_at, ahead.get(point, seen_at))
-        for key in known.intersection(news):
-            del news[key]
-        for point, uid in [key for key in news if key[0] in ahead]:
+        return ahead
+
+    def _count_later(self, news: dict[tuple[int, str], Statement], ahead: Mapping[int, datetime]) -> None:
+        late = [key for key in news if key[0] in ahead]
+        for point, uid in late:
             said = counted_from(news.pop((point, uid)), ahead[point])
-            if (point, said.uid) not in known:
-                news[point, said.uid] = said
+            news[point, said.uid] = said
+        if late:
+            self._leave_out_known(news)
 
     def _insert(
         self, news: Mapping[tuple[int, str], Statement], run: str | None, number: int | None, bonds: Mapping[int, Bond]

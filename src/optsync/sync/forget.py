@@ -94,6 +94,9 @@ def forget(engine: Engine, address: str, *, actor: str) -> Forgotten:
         since = None if key is None else unit.points.forgotten_since(key)
         was_known = key is not None
         key = unit.points.require([address])[address]
+        # A yes that lies ahead was noted before our clock was set back.
+        grants = (s for s in unit.ledger.about([key])[key] if s.kind is StatementKind.GRANT)
+        now = max([now, *(grant.seen_at for grant in grants)])
         if since is None:
             unit.ledger.forget(key, _out(now))
         else:
