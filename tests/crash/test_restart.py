@@ -83,7 +83,9 @@ def test_a_run_from_which_the_server_is_taken_ends_with_a_sentence(
             server.stop(mode)
             try:
                 assert program.go_on().code == 2
-                assert program.printed.splitlines()[-1].startswith("state.url: the state database cannot be used")
+                last = program.printed.splitlines()[-1]
+                assert last.startswith("state.url: the state database postgresql")
+                assert "cannot be used" in last
                 assert "Traceback" not in program.printed
                 before_it_starts = stage.program("sync")
                 before_it_starts.start()

@@ -156,4 +156,4 @@ def vanished_field(put: Put) -> None:
 
 
 def vanished_group(put: Put) -> None:
-    put(ingest, "with_untold", lambda record, _: record)
+    put(ingest, "with_untold", lambda record, *_, **_known: record)
