@@ -23,7 +23,7 @@ from optsync_bitrix24.writing import WRITE_BATCH
 from tests.scenarios.world import CRM, ESP, World, person
 
 Make = Callable[..., World]
-SLOW = {"write_cost": 60.0}
+SLOW = {"write_cost": 60.0, "longest_request": 3600}
 """Of 480 seconds in ten minutes: eight updates."""
 PEOPLE = 30
 
