@@ -37,6 +37,11 @@ class Catalog:
         """Something was seen that the known descriptors lack."""
         self._doubted.add(entity)
 
+    def drop(self, entity: str) -> None:
+        """Something that the known descriptors have was not seen: nothing is believed before they are asked for anew,
+        however young they are."""
+        self._learnt_at.pop(entity, None)
+
     def get(self, entity: str) -> Fields | None:
         return self._known.get(entity)
 

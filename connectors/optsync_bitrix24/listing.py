@@ -129,7 +129,7 @@ class Listing:
             SystemUnavailable: as :meth:`check_spec`.
         """
         if not all(is_whole(row, select) for row in rows):
-            self.catalog.doubt(spec.collection)
+            self.catalog.drop(spec.collection)
             self.fields(spec.collection)
             self.check_spec(spec)
 

@@ -150,7 +150,9 @@ class Books:
             contact, member = world.crm[key], world.esp[name]
             is_listed = contact.is_client == (self._stage.config.syncs[SYNC].crm.where == {"TYPE_ID": "CLIENT"})
             is_out = contact.is_out or member.status == "unsubscribed"
-            is_stopped = (is_out and self._witness.terms.stops) or member.status not in {"subscribed", "unsubscribed"}
+            # Who was forgotten receives nothing but outs.
+            rests = self._witness.terms.stops or not self._witness.forgotten.isdisjoint(contact.addresses)
+            is_stopped = (is_out and rests) or member.status not in {"subscribed", "unsubscribed"}
             has_moved = ("crm", key) in self._witness.moved or ("esp", name) in self._witness.moved
             if is_stopped or has_moved or not is_listed or not contact.city or not member.city:
                 continue

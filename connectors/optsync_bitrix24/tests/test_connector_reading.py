@@ -315,6 +315,14 @@ def test_a_date_that_stands_in_the_configuration_without_quotes_leaves_out_who_i
     assert [record.lists for record in made.records(spec).values()] == [set(), {"new"}, {"new"}]
 
 
+def test_a_field_that_is_deleted_right_after_it_was_described_is_not_read_as_emptied() -> None:
+    made = world(people(2))
+    made.ids(contacts("UF_CRM_OPT_OUT"))
+    made.mock.act("delete_field", field="UF_CRM_OPT_OUT")
+    with pytest.raises(SystemUnavailable, match="UF_CRM_OPT_OUT is not there"):
+        made.read(contacts("UF_CRM_OPT_OUT"))
+
+
 def test_a_custom_field_that_is_there_again_is_seen_by_the_next_read() -> None:
     made = world(people(2))
 
