@@ -244,7 +244,8 @@ class Player:
 
     def on_write(self, asked: Sequence[Asked]) -> None:
         self.books.expect_intent()
-        is_new = self._meaning != self.stage.meaning
+        # Before its first plan a sync holds nothing for that: there is no other meaning that anybody has seen.
+        is_new = self._meaning != self.stage.meaning and self._planned_under is not None
         self.counts[Law.MEANING] += is_new
         if is_new and not self.is_quiet and not self.is_ordered and not self._is_handling(asked):
             raise Violation(Law.MEANING, f"written although the configuration means something else now: {asked}")

@@ -92,7 +92,8 @@ class Witness(Readings):
                 self.spoken.add((key, STATUS, "no"))
                 for each in addresses:
                     self.nos.setdefault((each, STATUS), [])
-            elif lost != "in" and (not seen or any(topic in row.topics for row in seen)):
+            # What a write of ours has ticked there since no reading has shown.
+            elif lost != "in" and (lost.startswith("esp") or not seen or any(topic in row.topics for row in seen)):
                 self.spoken.add((key, topic, "no"))
                 self.unticked.update((each, topic) for each in addresses)
 
