@@ -22,9 +22,8 @@ class Effects:
     what the system made of the values of a change; ``shown`` and ``gone``: what records show with our
     write in them, by key; ``certain``: records about which nothing is unsure any more; ``in_doubt``: what an earlier
     write of a record leaves unsure; ``missing``: those that the system does not have; ``again``: points to look at
-    again; ``elsewhere``: by sync, those at which a written value is to be copied on; ``hidden``: records that may hide
-    an opt-out now, and since when; ``unsent`` and ``refused``: requests that never left, and those that were refused,
-    with the reason."""
+    again, by sync; ``hidden``: records that may hide an opt-out now, and since when; ``unsent`` and ``refused``:
+    requests that never left, and those that were refused, with the reason."""
 
     sync: str
     agreements: Agreements
@@ -36,12 +35,15 @@ class Effects:
     certain: list[int] = field(default_factory=list)
     in_doubt: dict[int, Unsure] = field(default_factory=dict)
     missing: list[int] = field(default_factory=list)
-    again: set[int] = field(default_factory=set)
-    elsewhere: dict[str, set[int]] = field(default_factory=dict)
+    again: dict[str, set[int]] = field(default_factory=dict)
     hidden: dict[int, datetime | None] = field(default_factory=dict)
     unsent: list[Change] = field(default_factory=list)
     refused: list[tuple[Change, str]] = field(default_factory=list)
     issues: list[NewIssue] = field(default_factory=list)
+
+    def look_again(self, *points: int, sync: str | None = None) -> None:
+        """Puts the points onto the backlog of that sync, or else of the one whose changes these are."""
+        self.again.setdefault(sync or self.sync, set()).update(points)
 
     def pass_on(self, change: Change, binding: SourceBinding, policies: Mapping[str, SyncPolicy]) -> None:
         """What was written is nobody's news when it is read again, but it is to every rule that copies it from there,
@@ -51,7 +53,7 @@ class Effects:
             is_own = sync == change.sync
             rules = [rule for rule in policies[sync].fields if not is_own or rule.key not in change.write["agreed"]]
             if any(rule.reads(binding.side, names) for rule in rules) or (is_new and not is_own):
-                self.elsewhere.setdefault(sync, set()).add(change.point_id)
+                self.look_again(change.point_id, sync=sync)
 
     def store(self, unit: Unit, source_id: int, *, at: datetime, run: str) -> None:
         """Stores all of it; the records are of that source."""
@@ -67,6 +69,5 @@ class Effects:
         self.agreements.save()
         end_requests(unit, self.unsent, self.refused, at=at, run=run)
         unit.issues.open_all(self.issues, run=run)
-        unit.points.mark([self.sync], self.again)
-        for sync, points in self.elsewhere.items():
+        for sync, points in self.again.items():
             unit.points.mark([sync], points)

@@ -124,7 +124,7 @@ class Settler:
         if kept := kept_otherwise(change, outcome):
             effects.kept.append((change, kept))
         if change.before.get("status") == Status.ARCHIVED:
-            effects.again.add(change.point_id)  # fields stood still for it, and nothing else would look at them again
+            effects.look_again(change.point_id)  # fields stood still for it, and nothing else would look at them again
         if key is not None:
             self._agree(effects, change, outcome, key)
             is_tag = change.write["kind"] == WriteKind.TAG
@@ -206,12 +206,12 @@ class Settler:
             effects.agreements.as_before(change, is_esp=self._is_esp)
             if outcome.fact is Fact.GONE:
                 effects.missing.append(old.key)
-                effects.again.update(old.points)  # another record may speak for them now
+                effects.look_again(*old.points)  # another record may speak for them now
         if outcome.fact in RETRIED_BY_ITSELF:
             effects.unsent.append(change)
             return
         effects.refused.append((change, fact or "no reason given"))
-        effects.again.add(change.point_id)
+        effects.look_again(change.point_id)
         if self._is_asked_instead(change, outcome.fact):
             return
         goes_on = change.write["is_restrictive"] and outcome.fact not in NOT_MAILED_ANYWAY
@@ -238,7 +238,7 @@ class Settler:
         goes_on = name in change.write["fields"] and (bool(write["fields"]) or is_create)
         is_tried_again = bool(change.write["is_restrictive"])
         if is_tried_again:
-            effects.again.add(change.point_id)
+            effects.look_again(change.point_id)
         then = "; the rest went on without it" if goes_on else ""
         self._open(
             effects,
@@ -300,7 +300,7 @@ class Settler:
             if change.record_id is not None:
                 effects.certain.append(change.record_id)
                 effects.agreements.as_before(change, is_esp=self._is_esp)
-        effects.again.add(change.point_id)
+        effects.look_again(change.point_id)
         if outcome.retry_at is not None and outcome.retry_at - self._engine.clock.now() > SOON:
             self._open(
                 effects,
