@@ -8,6 +8,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from optsync.connect.text import HALF
 from optsync.errors import OptsyncError
 from optsync.model.record import Value
 
@@ -122,10 +123,5 @@ def _usable(answer: Any, may_set: frozenset[str]) -> dict[str, Value]:
 
 def _is_value(value: Any) -> bool:
     if isinstance(value, tuple):
-        return all(isinstance(part, str) and _is_text(part) for part in value)
-    return value is None or isinstance(value, bool | int | float) or (isinstance(value, str) and _is_text(value))
-
-
-def _is_text(value: str) -> bool:
-    """Not half a character, which nothing can store or send."""
-    return not any("\ud800" <= character <= "\udfff" for character in value)
+        return all(isinstance(part, str) and not HALF.search(part) for part in value)
+    return value is None or isinstance(value, bool | int | float) or (isinstance(value, str) and not HALF.search(value))

@@ -2,7 +2,6 @@
 typed failures, counted calls."""
 
 import json
-import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,13 +23,12 @@ from requests.structures import CaseInsensitiveDict
 from optsync.connect.contract import Context
 from optsync.connect.ratelimit import Pace
 from optsync.connect.redact import Redactor
+from optsync.connect.text import HALF
 from optsync.errors import OutcomeUnknown, RateLimited, SystemUnavailable
 
 _log = structlog.get_logger(__name__)
 _LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
 _LONGEST_WAIT = 900.0
-_HALF = re.compile("[\ud800-\udfff]")
-"""Half of a character outside of the basic plane."""
 _NOTHING_SENT = ("NewConnectionError", "NameResolutionError", "SSLCertVerificationError")
 """Failures after which the request is certainly still here."""
 
@@ -342,7 +340,7 @@ def _mended(content: bytes) -> tuple[Any, bool]:
     must not hide all the others."""
     try:
         text = json.dumps(json.loads(content.decode("utf-8", "replace")), ensure_ascii=False, allow_nan=False)
-        return msgspec.json.decode(_HALF.sub("\N{REPLACEMENT CHARACTER}", text)), True
+        return msgspec.json.decode(HALF.sub("\N{REPLACEMENT CHARACTER}", text)), True
     except (ValueError, RecursionError):
         return None, False
 
