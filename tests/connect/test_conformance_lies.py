@@ -18,7 +18,7 @@ from optsync.model.record import Origin, Record, Status
 from optsync_csv import Csv
 from optsync_csv.tests.hands import harness as file_of
 from optsync_mailchimp import Mailchimp
-from tests.connect.test_conformance import desk_of
+from tests.connect.test_conformance import TriesPermissiveWritesAgain, desk_of
 
 SUITE = ConnectorSuite()
 GATEWAY = {"trouble": Trouble.ERROR_503, "skip": 0}
@@ -168,13 +168,6 @@ class SubscribesEverybodyNew(Mailchimp):
         return super().write([replace(w, status=w.status and Status.IN) for w in writes], spec)
 
 
-class TicksAgain(Mailchimp):
-    def write(self, writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
-        made = super().write(writes, spec)
-        again = [write for write, one in zip(writes, made, strict=True) if one.result is Result.UNKNOWN]
-        return super().write(again, spec) if again else made
-
-
 class AsksNobodyBeforeItWrites(Mailchimp):
     def __init__(self, settings: Any, context: Context) -> None:
         super().__init__(settings, replace(context, before_write=lambda: None))
@@ -221,7 +214,7 @@ LIES = [
     Lie(FailsForOneRow, SUITE.test_a_row_without_a_usable_address_stops_nothing, {"instead": b"null"}),
     Lie(SubscribesEverybodyNew, SUITE.test_a_new_record_that_is_to_be_out_is_never_in),
     Lie(
-        TicksAgain,
+        TriesPermissiveWritesAgain,
         SUITE.test_a_tick_is_not_sent_over_an_untick_that_came_meanwhile,
         {"loss": Trouble.DROP_AFTER},
     ),
