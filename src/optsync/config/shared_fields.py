@@ -15,8 +15,7 @@ _NO_PERMISSION = frozenset({"opt_out", "bounce", "reason"})
 
 def shared_field_problems(config: Config, accounts: Mapping[str, str]) -> Iterator[Problem]:
     """Flags that another sync takes for something else, or writes as a value; and those that permit something and are
-    given to its new records. ``accounts``: by system, the first one
-    with the same settings."""
+    given to its new records. ``accounts``: by system, the first one with the same settings."""
     known: dict[_Field, dict[str, tuple[str, Path]]] = {}
     for sync in config.syncs.values():
         for place, name in flags_of(sync).items():
