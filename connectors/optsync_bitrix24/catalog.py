@@ -38,8 +38,9 @@ class Catalog:
         self._doubted.add(entity)
 
     def drop(self, entity: str) -> None:
-        """Something that the known descriptors have was not seen: nothing is believed before they are asked for anew,
+        """Something that the known descriptors have was not seen: nothing is believed before they are learnt anew,
         however young they are."""
+        self._known.pop(entity, None)
         self._learnt_at.pop(entity, None)
 
     def get(self, entity: str) -> Fields | None:

@@ -323,6 +323,22 @@ def test_a_field_that_is_deleted_right_after_it_was_described_is_not_read_as_emp
         made.read(contacts("UF_CRM_OPT_OUT"))
 
 
+def test_a_row_without_a_field_is_not_believed_while_the_portal_cannot_describe_its_fields() -> None:
+    made = world(people(2, opt_out=True))
+    made.ids(contacts("UF_CRM_OPT_OUT"))
+    made.mock.act("delete_field", field="UF_CRM_OPT_OUT")
+
+    def silent(request: MockRequest, body: dict[str, Any]) -> Any:
+        if "fields" in msgspec.json.decode(request.body)["cmd"]:
+            body["result"]["result"] = []
+            body["result"]["result_error"] = {"fields": {"error": "INTERNAL_SERVER_ERROR", "error_description": ""}}
+        return body
+
+    made.spoil(silent)
+    with pytest.raises(SystemUnavailable):
+        made.read(contacts("UF_CRM_OPT_OUT"))
+
+
 def test_a_custom_field_that_is_there_again_is_seen_by_the_next_read() -> None:
     made = world(people(2))
 
