@@ -135,5 +135,7 @@ def test_an_administrators_out_in_the_seconds_of_our_own_write_is_ours(sent: flo
     said = told(origin=Origin.ADMIN)
     span = (said.at + timedelta(seconds=sent), said.at + timedelta(seconds=settled))
 
-    assert is_ours(said, [(said.at + timedelta(days=1), said.at + timedelta(days=2)), span]) is ours
-    assert not is_ours(told(), [span]), "what the person did is theirs"
+    assert is_ours(said, [said.at], [(said.at + timedelta(days=1), said.at + timedelta(days=2)), span]) is ours
+    assert is_ours(said, [said.at - timedelta(days=9), said.at], [span]) is ours, "either may be meant"
+    assert not is_ours(said, [said.at - timedelta(days=9)], [span])
+    assert not is_ours(told(), [said.at], [span]), "what the person did is theirs"

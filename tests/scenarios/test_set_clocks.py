@@ -8,6 +8,7 @@ import pytest
 
 from optsync.connect.mock import MockRequest
 from optsync.model.record import Status
+from optsync.sync.explain import explain
 from optsync.sync.run import run_cycle
 from tests.scenarios.world import World, person
 
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.rule("no opt-out is lost")
 
 Make = Callable[..., World]
 ANN = "ann1@example.com"
+SCOPE = "acme/marketing"
 
 
 @pytest.mark.parametrize(("before", "after"), [(-600, -690), (-600, 0), (0, 600), (600, 0)])
@@ -125,3 +127,20 @@ def test_restrictions_that_follow_a_person_to_another_address_count_from_the_cha
 
     assert w.crm_shows(new)["opt_out"] is True
     assert w.esp_shows(new)["status"] == Status.OUT
+
+
+@pytest.mark.parametrize("by", [-90, 90, -600])
+def test_an_opt_out_of_our_own_that_a_bounce_hides_is_nobodys_word_after_the_clock_was_set(
+    world: Make, by: int
+) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.crm.act("opt_out", email=ANN)
+    w.sync()
+    w.esp.act("bounce", email=ANN)
+    w.esp_clock.ahead = timedelta(seconds=by)
+    w.sync()
+
+    said = explain(w.engine, ANN)["scopes"][SCOPE]["statements"]
+    assert [each["system"] for each in said if each["kind"] == "out"] == ["crm"]
+    w.settle()

@@ -51,9 +51,11 @@ def is_news(said: Statement, known: Iterable[Statement]) -> bool:
     )
 
 
-def is_ours(said: Statement, written: Iterable[Span]) -> bool:
-    """Whether an opt-out by an administrator is one that we wrote: the activity tells no program from a person."""
-    return not said.is_personal and any(sent - _SLACK <= said.at <= settled + _SLACK for sent, settled in written)
+def is_ours(said: Statement, moments: Iterable[datetime], written: Iterable[Span]) -> bool:
+    """Whether an opt-out by an administrator is one that we wrote: the activity tells no program from a person.
+    ``moments``: when it may have been, by our clock."""
+    spans = [(sent - _SLACK, settled + _SLACK) for sent, settled in written]
+    return not said.is_personal and any(first <= moment <= last for moment in moments for first, last in spans)
 
 
 def departed(

@@ -36,9 +36,13 @@ class Reading:
         """The system's stamp by our clock; as it is where nothing is known of the system's. What its clock as it was
         may have told before the jump was found counts from the earlier of the two moments if it ``permits`` something,
         else from the later."""
+        moments = self.moments(stamp)
+        return min(moments) if permits else max(moments)
+
+    def moments(self, stamp: datetime) -> tuple[datetime, ...]:
+        """When, by our clock, it may have been that the system's told this: before the jump was found, either of the
+        two ways that it went may be meant."""
         if self.jump is None:
-            return stamp - (self.offset or timedelta(0))
+            return (stamp - (self.offset or timedelta(0)),)
         told, former = stamp - self.jump.after, stamp - self.jump.before
-        if former > self.jump.at:
-            return told
-        return min(told, former) if permits else max(told, former)
+        return (told,) if former > self.jump.at else (told, former)

@@ -131,21 +131,21 @@ class Departures:
     def _say(self, unit: Unit, binding: SourceBinding, told: Sequence[tuple[Observed, Departure | None]]) -> None:
         reading = self._reading(unit, binding)
         found = [
-            (observed.points[0], _statement(observed.record, each, scope, reading))
+            (observed.points[0], _statement(observed.record, each, scope, reading), reading.moments(each.at))
             for observed, each in told
             if each is not None
             for scope in dict.fromkeys(r.scope for r in binding.representations)
         ]
-        known = unit.ledger.about({point for point, _ in found})
+        known = unit.ledger.about({point for point, *_ in found})
         # Somebody may have been forgotten while their question was on its way.
         forgotten = unit.points.forgotten(known)
         written = _written(unit, binding, {o.key for o, each in told if each and each.origin is Origin.ADMIN})
         said = [
             (p, statement)
-            for p, statement in found
+            for p, statement, moments in found
             if p not in forgotten
             and is_news(statement, known[p])
-            and not is_ours(statement, written[str(statement.record)])
+            and not is_ours(statement, moments, written[str(statement.record)])
         ]
         unit.ledger.append(said, run=self._run)
         unit.points.mark(binding.syncs, {point for point, _ in said})
