@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from optsync.errors import OptsyncError
-from optsync.model.change import Fact
+from optsync.model.change import ChangeKind, ChangeState, Fact
 from optsync.model.statement import Source
 from optsync.sync.administer import deliverable, opt_in, opt_out
 from optsync.sync.check import check_systems
@@ -80,6 +80,13 @@ def held(stage: Stage) -> tuple[str, list[str]]:
 def found_gone(report: Report | None) -> bool:
     """Whether a write found a record deleted, of which no reading tells: what follows from that is decided after it."""
     return report is not None and any(c.fact == Fact.GONE for c in report.syncs[SYNC].changes)
+
+
+def has_asked(report: Report | None) -> bool:
+    """Whether somebody was sent a request: their member waits for it and shows no more what it showed before, so the
+    next cycle asks what that was."""
+    changes = report.syncs[SYNC].changes if report else ()
+    return any(c.kind is ChangeKind.REQUEST and c.state is ChangeState.APPLIED for c in changes)
 
 
 def spoken(world: World, word: str) -> Word:

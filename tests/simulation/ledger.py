@@ -207,10 +207,15 @@ class Books:
             name = STATUS if scope == PURPOSE else scope.rsplit("/", 1)[1]
             key = (system, int(record) if system == "crm" else record)
             self._counts[Law.NO_ECHO] += 1
-            if key in self.covered:
+            if key in self.covered or (name == STATUS and self._is_made_out(key)):
                 continue
             if name in {STATUS, *TOPICS} and (key, name, "no") not in self._witness.spoken:
                 raise Violation(Law.NO_ECHO, f"the ledger says that {key} said no to {name}, and nobody did")
+
+    def _is_made_out(self, key: Key) -> bool:
+        """Whether we made the member by opting out an address that another one, unseen, did not have any more."""
+        row = self._witness.latest.get(key)
+        return row is not None and self._witness.entered.get(row.addresses[0]) == "unsubscribed"
 
     def is_in_doubt(self) -> bool:
         """Whether the answer to some write was lost, some answer damaged, or a run cut short."""

@@ -257,10 +257,15 @@ class Line(MockTransport):
                 key if member is None else member.contact_id,
                 mail,
                 str(item.get("status") or item.get("status_if_new") or ""),
-                {self._watcher.stage.known_groups[i]: bool(on) for i, on in (item.get("interests") or {}).items()},
+                self._topics(item.get("interests") or {}),
                 bool(item.get("merge_fields")),
                 is_creating=is_creating or (bool(mail) and key is None and member is None),
             )
+
+    def _topics(self, interests: Mapping[str, Any]) -> dict[str, bool]:
+        """Of groups that the platform has; a damaged answer may have told of others."""
+        known = self._watcher.stage.known_groups
+        return {known[group]: bool(on) for group, on in interests.items() if group in known}
 
 
 class _Wire:

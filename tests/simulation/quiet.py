@@ -6,7 +6,7 @@ from typing import Protocol
 from optsync.sync.report import Report
 from optsync.sync.word import Word
 from tests.simulation.builder import brought_back, is_of_crm, name_of
-from tests.simulation.desk import ACTOR, World, found_gone, held, let_travel, problems
+from tests.simulation.desk import ACTOR, World, found_gone, has_asked, held, let_travel, problems
 from tests.simulation.hands import sight
 from tests.simulation.law import Judge, Law, Violation
 from tests.simulation.ledger import Books
@@ -91,7 +91,8 @@ class Quiet:
         self._judge(is_compared=True)
 
     def _settle(self) -> None:
-        """Two cycles may write after what an operator lets go or a write finds deleted, the next one must not."""
+        """Two cycles may write after what an operator lets go, a write finds deleted or a request hides, the next one
+        must not."""
         world = self._world
         wrote = 0
         for _ in range(_PATIENCE):
@@ -100,7 +101,7 @@ class Quiet:
             # A read that broke off, or begins anew, is ended first; what came since is read by the next one.
             is_still = world.line.writes == writes and sight(world.stage) == before and not world.is_rough
             world.is_rough = False
-            if not self._is_decided() or found_gone(report):
+            if not self._is_decided() or found_gone(report) or has_asked(report):
                 wrote = 0
             elif is_still:
                 world.counts[Law.SETTLES] += 1

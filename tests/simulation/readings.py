@@ -22,6 +22,8 @@ class Readings(Testimony):
     """When people last changed a record's addresses."""
     shown_moved: dict[Key, int] = field(default_factory=dict)
     """When any cycle was first shown the addresses that a record shows now."""
+    shown_as: dict[Key, set[tuple[str, ...]]] = field(default_factory=dict)
+    """With which addresses each record was shown since a cycle has last ended well."""
     flagged: set[Key] = field(default_factory=set)
     """CRM records whose opt-out flag people have set."""
     closed_as: dict[Key, frozenset[str]] = field(default_factory=dict)
@@ -43,6 +45,7 @@ class Readings(Testimony):
             if key not in self.latest or self.latest[key].addresses != row.addresses:
                 self.shown_moved[key] = self.order
             self.latest[key] = kept
+            self.shown_as.setdefault(key, set()).add(row.addresses)
         # An answer of which a part failed is asked for again.
         for no in self._open() if is_whole and not self.is_spoiled else ():
             no.is_listed = no.is_listed or any(shows(row, no) for row in rows)
@@ -112,7 +115,7 @@ class Readings(Testimony):
 
     def _learn(self, row: Row) -> None:
         key = (row.side, row.key)
-        old = self.known.get(key)
+        old, shown_as = self.known.get(key), self.shown_as.pop(key, set())
         self.known[key] = row = remembered(row, old)
         if old is None:
             return
@@ -128,7 +131,9 @@ class Readings(Testimony):
             # is what it gets from another record by the same act, a swap.
             known_at, (_, moved) = self.shown_moved.get(key, self.order), self.moved[key]
             follows = [n for n in self._standing(vanished, None) if n.order <= known_at and n.order != moved]
-            self._inherit(appeared, follows, self.moved[key])
+            # What such a cycle was shown beside the former address did not take its place.
+            beside = {each for shown in shown_as if set(vanished) <= set(shown) for each in shown}
+            self._inherit([each for each in appeared if each not in beside], follows, self.moved[key])
         for loser, order, at in self.absorbed.pop(key, ()):
             # Of a forgotten person's record nothing is kept by which another that takes it in could be told.
             if set(loser.addresses).intersection(appeared) - self.forgotten:

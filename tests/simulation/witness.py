@@ -90,6 +90,7 @@ class Witness(Readings):
                 self._take_back(key, "out")
             elif lost == "in" and (not seen or any(row.is_in for row in seen)):
                 self.spoken.add((key, STATUS, "no"))
+                self.unticked.update((each, STATUS) for each in addresses)
                 for each in addresses:
                     self.nos.setdefault((each, STATUS), [])
             # What a write of ours has ticked there since no reading has shown.
