@@ -142,10 +142,11 @@ class Player:
 
     def rebuild(self, act: Act) -> bool:
         """An administrator takes away or brings back what records consist of; False where that is not possible."""
-        lost = emptied(self.stage, act)
+        lost, before = emptied(self.stage, act), sight(self.stage)
         if not build(self.stage, act):
             return False
         self.needs_look = True
+        self.witness.came_back(before, sight(self.stage))
         if lost:
             self.witness.emptied(lost, sight(self.stage))
         if not is_of_crm(act):

@@ -130,7 +130,8 @@ class Readings(Testimony):
             # What was said of a former address after a cycle that failed had kept the change is said of that alone. So
             # is what it gets from another record by the same act, a swap.
             known_at, (_, moved) = self.shown_moved.get(key, self.order), self.moved[key]
-            follows = [n for n in self._standing(vanished, None) if n.order <= known_at and n.order != moved]
+            standing = [n for n in self._standing(vanished, None) if n.heard_at is None or n.heard_at < known_at]
+            follows = [n for n in standing if n.order <= known_at and n.order != moved]
             # What such a cycle was shown beside the former address did not take its place.
             beside = {each for shown in shown_as if set(vanished) <= set(shown) for each in shown}
             self._inherit([each for each in appeared if each not in beside], follows, self.moved[key])

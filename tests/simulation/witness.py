@@ -98,6 +98,15 @@ class Witness(Readings):
                 self.spoken.add((key, topic, "no"))
                 self.unticked.update((each, topic) for each in addresses)
 
+    def came_back(self, before: Sight, after: Sight) -> None:
+        """A field was made again with what had been in it: beside a consent that was typed meanwhile, an opt-out of
+        before looks like one of after it."""
+        for key, contact in after.crm.items():
+            if contact.is_out and not before.crm[key].is_out:
+                self.spoken.add((("crm", key), STATUS, "no"))
+                for each in contact.addresses:
+                    self.nos.setdefault((each, STATUS), [])
+
     def says_no(self, email: str, scope: str, now: datetime, *, is_personal: bool = False) -> None:
         """Somebody tells optsync itself; ``is_personal``: to forget them."""
         if is_personal:
