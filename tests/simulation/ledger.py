@@ -16,7 +16,7 @@ from tests.simulation.law import Law, Violation
 from tests.simulation.script import TOPICS
 from tests.simulation.stage import PURPOSE, SYNC, Stage
 from tests.simulation.witness import Witness
-from tests.simulation.words import STATUS, Key
+from tests.simulation.words import OUR_REASON, STATUS, Key
 
 _SERVICE = "acme/service"
 _NOBODY = 4194305
@@ -202,7 +202,9 @@ class Books:
         query = f"SELECT ({named}.system), record, ({named}.scope), reason FROM statement s"  # noqa: S608
         for system, stored, scope, reason in self._ask(f"{query} WHERE kind = 'out' AND system IS NOT NULL"):
             record = to_text(stored)
-            if reason == "the two sides disagreed when first seen":
+            # Of a clock that was set twice nobody remembers how it went at first, when our own opt-out was stamped.
+            is_undatable = reason == OUR_REASON and self._witness.clocks_set["esp"] > 1
+            if reason == "the two sides disagreed when first seen" or is_undatable:
                 continue
             name = STATUS if scope == PURPOSE else scope.rsplit("/", 1)[1]
             key = (system, int(record) if system == "crm" else record)

@@ -120,7 +120,7 @@ class Player:
         if act.who == "clock":
             clock = stage.crm_clock if act.what == "crm" else stage.esp_clock
             clock.ahead += act.other
-            self.witness.clock_was_set()
+            self.witness.clock_was_set(act.what)
             self._marks.add(STEPPED)
             is_done = True
         elif act.who == "builder":

@@ -4,6 +4,7 @@ contents before and after each act and from the rows that the engine was shown.
 A *no* counts against the engine once an answer has shown it in a cycle that ended well, or when a system still shows
 it at the end: what nobody ever showed cannot be known. What is let pass besides is named where it is."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -31,12 +32,15 @@ class Witness(Readings):
     ever showed them."""
     rejected: set[str] = field(default_factory=set)
     is_blurred: bool = False
+    clocks_set: Counter[str] = field(default_factory=Counter)
+    """How often, by side."""
     """A clock was set and no answer has told the new time yet."""
 
     # what people do
 
-    def clock_was_set(self) -> None:
+    def clock_was_set(self, side: str) -> None:
         self.is_blurred = True
+        self.clocks_set[side] += 1
         for no in (no for said in self.nos.values() for no in said):
             no.is_blurred |= not no.is_certain  # either time may tell of it
 

@@ -16,7 +16,7 @@ STATUS = "status"
 APART = timedelta(seconds=230)
 """What must lie between a no and a later yes told by another clock, less what measuring a clock may be wrong."""
 
-_OUR_REASON = "N/A (Unsubscribed by admin)"
+OUR_REASON = "N/A (Unsubscribed by admin)"
 """What the platform gives as the reason of an unsubscribe by its users, and of one by the API."""
 FUTURE = timedelta(minutes=5)
 """A consent that is dated further ahead is none."""
@@ -131,5 +131,5 @@ def covered(seen: Row, off: Iterable[str], *, is_out: bool) -> Row:
     known = seen._replace(topics=seen.topics.difference(off))
     if not is_out:
         return known
-    proof = f"{seen.proof.split(' ')[0]} {_OUR_REASON}" if seen.side == "esp" else seen.proof
+    proof = f"{seen.proof.split(' ')[0]} {OUR_REASON}" if seen.side == "esp" else seen.proof
     return known._replace(is_out=True, proof=proof)
