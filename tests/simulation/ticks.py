@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tests.simulation.hands import Member, Sight
+from tests.simulation.hands import Contact, Member, Sight
 from tests.simulation.messages import Row
 from tests.simulation.words import FUTURE, Key
 
@@ -40,6 +40,12 @@ def consented(world: Sight, latest: Mapping[Key, Row], now: datetime) -> Iterato
         if seen is None or contact.consent is None or not contact.addresses:
             continue
         at = datetime.fromtimestamp(contact.consent, UTC)
-        has_moved = seen.proof in {"None", ""} or datetime.fromisoformat(seen.proof) != at
-        if has_moved and at - now < FUTURE:
+        if has_moved(seen, contact) and at - now < FUTURE:
             yield from ((contact.addresses[0], topic, at) for topic in sorted(contact.topics - seen.topics))
+
+
+def has_moved(seen: Row, contact: Contact) -> bool:
+    """Whether the contact shows a consent date, and not the one that it was shown with."""
+    if contact.consent is None:
+        return False
+    return seen.proof in {"None", ""} or datetime.fromisoformat(seen.proof).timestamp() != contact.consent

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from tests.simulation.hands import Contact, Member, Sight
 from tests.simulation.readings import Readings
 from tests.simulation.script import TOPICS, Act, address
-from tests.simulation.ticks import consented
+from tests.simulation.ticks import consented, has_moved
 from tests.simulation.words import FUTURE, STATUS, Key, No, Yes
 
 
@@ -80,8 +80,8 @@ class Witness(Readings):
                 self.says_yes(email, topic, at, clock=None)
 
     def emptied(self, lost: str, world: Sight) -> None:
-        """A field or group was made anew. Nobody has said anything, and what nobody had seen in it is gone; whoever was
-        seen with something in it shows the same as after taking it back."""
+        """A field or group was made anew. Nobody has said anything, and what nobody had seen in it is gone; who was
+        seen with something in it shows the same as after taking it back, and so does one whose consent was typed since."""
         records: dict[Key, tuple[str, ...]] = {("crm", key): contact.addresses for key, contact in world.crm.items()}
         if lost.startswith("esp"):
             records = {("esp", key): (member.address,) for key, member in world.esp.items()}
@@ -92,7 +92,7 @@ class Witness(Readings):
             if lost == "out":
                 self.flagged.discard(key)
                 self._take_back(key, "out")
-            elif lost == "in" and (not seen or any(row.is_in for row in seen)):
+            elif lost == "in" and (not seen or any(row.is_in or has_moved(row, world.crm[key[1]]) for row in seen)):
                 self.spoken.add((key, STATUS, "no"))
                 self.unticked.update((each, STATUS) for each in addresses)
                 for each in addresses:
