@@ -81,7 +81,7 @@ class Witness(Readings):
 
     def emptied(self, lost: str, world: Sight) -> None:
         """A field or group was made anew. Nobody has said anything, and what nobody had seen in it is gone; who was
-        seen with something in it shows the same as after taking it back, and so does one whose consent was typed since."""
+        seen with something in it, or had a consent typed since, shows the same as after taking it back."""
         records: dict[Key, tuple[str, ...]] = {("crm", key): contact.addresses for key, contact in world.crm.items()}
         if lost.startswith("esp"):
             records = {("esp", key): (member.address,) for key, member in world.esp.items()}
