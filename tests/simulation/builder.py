@@ -39,14 +39,28 @@ def brought_back(stage: Stage) -> list[Act]:
 def emptied(stage: Stage, act: Act) -> str | None:
     """The flag or topic that this act, which is about to be done, makes anew: what was in it is gone."""
     thing = THINGS[act.other % len(THINGS)]
-    if thing not in stage.away or act.what == "take" or (act.what == "give" and not _is_lost(stage, thing)):
+    if thing not in stage.away or act.what == "take":
+        return None
+    if emptied_only(stage, act) == frozenset():
         return None
     return {FLAG_OUT: "out", FLAG_IN: "in", BOXES["news"]: "crm news"}.get(thing, f"esp {GROUPS.get(thing)}")
 
 
+def emptied_only(stage: Stage, act: Act) -> frozenset[int] | None:
+    """The contacts of which that is so, None if of all records: where a field comes back as it was, those that were
+    made meanwhile have nothing in it, whatever was written there."""
+    thing = THINGS[act.other % len(THINGS)]
+    if act.what == "renew" or _is_lost(stage, thing):
+        return None
+    if thing in GROUPS or thing not in stage.away:
+        return frozenset()
+    _, _, were_there = stage.away[thing]
+    return frozenset(stage.crm.portal.table("contact").rows.keys() - were_there)
+
+
 def _is_lost(stage: Stage, thing: str) -> bool:
     """Whether it cannot come back as it was: so is a group that was deleted."""
-    return thing in GROUPS and bool(stage.away[thing][1])
+    return thing in GROUPS and thing in stage.away and bool(stage.away[thing][1])
 
 
 def name_of(act: Act) -> str:
@@ -69,14 +83,14 @@ def _take(stage: Stage, thing: str, *, is_deleted: bool) -> bool:
     rows = [*table.rows.values(), *table.bin.values()]
     kept = {row.id: row.values[thing] for row in rows if row.values.get(thing) is not None}
     stage.crm.act("delete_field", field=thing)
-    stage.away[thing] = (field, kept)
+    stage.away[thing] = (field, kept, {row.id for row in rows})
     sweep(stage)
     return True
 
 
 def _field_again(stage: Stage, thing: str, kept: Any, *, is_empty: bool) -> None:
     table = stage.crm.portal.table("contact")
-    field, values = kept
+    field, values, _ = kept
     table.fields[thing] = field
     rows = {**table.rows, **table.bin}
     for key, value in () if is_empty else values.items():

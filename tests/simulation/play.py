@@ -13,7 +13,7 @@ from optsync.sync.run import run_cycle
 from optsync.sync.undo import undo
 from optsync.sync.word import Word
 from optsync_mailchimp import reading
-from tests.simulation.builder import build, emptied, is_of_crm
+from tests.simulation.builder import build, emptied, emptied_only, is_of_crm
 from tests.simulation.coverage import Coverage
 from tests.simulation.desk import ACTOR, operate, spoken
 from tests.simulation.hands import carry_out, claimed, sight
@@ -142,13 +142,13 @@ class Player:
 
     def rebuild(self, act: Act) -> bool:
         """An administrator takes away or brings back what records consist of; False where that is not possible."""
-        lost, before = emptied(self.stage, act), sight(self.stage)
+        lost, only, before = emptied(self.stage, act), emptied_only(self.stage, act), sight(self.stage)
         if not build(self.stage, act):
             return False
         self.needs_look = True
         self.witness.came_back(before, sight(self.stage))
         if lost:
-            self.witness.emptied(lost, sight(self.stage))
+            self.witness.emptied(lost, sight(self.stage), only=only)
         if not is_of_crm(act):
             self.reconfigured()  # the platform's groups are remembered for hours
         return True

@@ -5,7 +5,7 @@ A *no* counts against the engine once an answer has shown it in a cycle that end
 it at the end: what nobody ever showed cannot be known. What is let pass besides is named where it is."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -79,14 +79,17 @@ class Witness(Readings):
             for email, topic, at in consented(after, self.latest, now + late):
                 self.says_yes(email, topic, at, clock=None)
 
-    def emptied(self, lost: str, world: Sight) -> None:
+    def emptied(self, lost: str, world: Sight, *, only: Collection[int] | None) -> None:
         """A field or group was made anew. Nobody has said anything, and what nobody had seen in it is gone; who was
-        seen with something in it, or had a consent typed since, shows the same as after taking it back."""
+        seen with something in it, or had a consent typed since, shows the same as after taking it back. ``only``: of
+        these contacts, None: of all records."""
         records: dict[Key, tuple[str, ...]] = {("crm", key): contact.addresses for key, contact in world.crm.items()}
         if lost.startswith("esp"):
             records = {("esp", key): (member.address,) for key, member in world.esp.items()}
         topic = lost.rsplit(maxsplit=1)[-1]
         for key, held in records.items():
+            if only is not None and key[1] not in only:
+                continue
             seen = self._seen(key)
             addresses = sorted({*held, *(each for row in seen for each in row.addresses)})
             if lost == "out":
