@@ -96,10 +96,7 @@ class Witness(Readings):
                 self.flagged.discard(key)
                 self._take_back(key, "out")
             elif lost == "in" and (not seen or any(row.is_in or has_moved(row, world.crm[key[1]]) for row in seen)):
-                self.spoken.add((key, STATUS, "no"))
-                self.unticked.update((each, STATUS) for each in addresses)
-                for each in addresses:
-                    self.nos.setdefault((each, STATUS), [])
+                self._may_mean_no(key, addresses)
             # What a write of ours has ticked there since no reading has shown.
             elif lost != "in" and (lost.startswith("esp") or not seen or any(topic in row.topics for row in seen)):
                 self.spoken.add((key, topic, "no"))
@@ -110,9 +107,7 @@ class Witness(Readings):
         before looks like one of after it."""
         for key, contact in after.crm.items():
             if contact.is_out and not before.crm[key].is_out:
-                self.spoken.add((("crm", key), STATUS, "no"))
-                for each in contact.addresses:
-                    self.nos.setdefault((each, STATUS), [])
+                self._may_mean_no(("crm", key), contact.addresses)
 
     def says_no(self, email: str, scope: str, now: datetime, *, is_personal: bool = False) -> None:
         """Somebody tells optsync itself; ``is_personal``: to forget them."""
@@ -192,6 +187,8 @@ class Witness(Readings):
     def _flags(self, key: Key, was: Contact | None, now_is: Contact, now: datetime) -> None:
         addresses = tuple(dict.fromkeys((*now_is.addresses, *(was.addresses if was else ()))))
         seen = self.known.get(key)
+        has_consented = was is not None and was.consent != now_is.consent
+        was_in = any(row.is_in for row in self._seen(key))
         if now_is.is_out and not (was and was.is_out):
             self.flagged.add(key)
             self._no(now_is.addresses, STATUS, now, key, "out", is_personal=False)
@@ -199,14 +196,11 @@ class Witness(Readings):
             self._no(addresses, STATUS, now, key, "unticked", is_personal=False)
         elif was and was.is_in and not now_is.is_in and not now_is.is_out:
             # A cycle that did not end well may have kept the tick, and a consent date that moved tells of it.
-            self.spoken.add((key, STATUS, "no"))
-            for email in addresses:
-                self.nos.setdefault((email, STATUS), [])
-        elif was and was.is_out and not now_is.is_in and not now_is.is_out and was.consent != now_is.consent:
-            # A yes for which there is no box now looks like one that was taken back.
-            self.spoken.add((key, STATUS, "no"))
-            for email in addresses:
-                self.nos.setdefault((email, STATUS), [])
+            self._may_mean_no(key, addresses)
+        elif was and was.is_out and not now_is.is_in and not now_is.is_out and (has_consented or was_in):
+            # A yes for which there is no box now looks like one that was taken back; so does one that was shown, where
+            # an opt-out came and went.
+            self._may_mean_no(key, addresses)
 
     def _member(self, key: Key, was: Member | None, now_is: Member, now: datetime) -> None:
         self.touched[key] = now
@@ -227,8 +221,7 @@ class Witness(Readings):
             self._no((now_is.address,), STATUS, now, key, "transactional", is_personal=True)
         elif now_is.status == "transactional" and was and self._may_be_known_as_in(key, now_is):
             # A bounce or an archiving came and went unseen: to a reading that is the same.
-            self.spoken.add((key, STATUS, "no"))
-            self.nos.setdefault((now_is.address, STATUS), [])
+            self._may_mean_no(key, (now_is.address,))
         if now_is.status == "subscribed" and (was is None or was != now_is):
             self._hint((now_is.address,))
         self._member_topics(key, was, now_is, now)
@@ -279,6 +272,13 @@ class Witness(Readings):
                 before=self._seen(source),
             )
             self.nos.setdefault((email, scope), []).append(no)
+
+    def _may_mean_no(self, key: Key, emails: Iterable[str]) -> None:
+        """What the record shows may be taken for a no, and need not be."""
+        self.spoken.add((key, STATUS, "no"))
+        for email in emails:
+            self.unticked.add((email, STATUS))
+            self.nos.setdefault((email, STATUS), [])
 
     def _take_back(self, key: Key, kind: str) -> None:
         """What is taken back before any answer showed it, nobody can know, whatever the engine writes there later."""
