@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -119,3 +119,26 @@ def test_never_asked_and_asked_without_an_answer_are_told_apart(world: Worlds) -
     with w.store.reading() as unit:
         found = {row["email"]: row for row in standings(w.engine, unit, "acme/marketing", Silent())}
     assert (found[ANN]["standing"], found[ANN]["request"]) == ("in", "answered")
+
+
+def test_after_months_without_news_one_run_a_day_is_remembered_and_every_one_in_which_something_happened(
+    world: Worlds,
+) -> None:
+    w = world(person(1, opt_in=True), person(2, opt_in=True), store=SigningStore)
+    told = []
+    for day in range(50):
+        if day % 10 == 3:
+            w.esp.act("unsubscribe" if day % 20 == 3 else "resubscribe", email=ANN)
+        reports = [w.sync() for _ in range(4)]
+        told += [report.run for report in reports if report.syncs["newsletter"].outcome["changed"]]
+        w.wait(hours=23, minutes=20)
+
+    with w.store.reading() as unit:
+        runs = unit.runs.list(limit=1000)
+    old = [run for run in runs if run.started_at < w.clock.now() - timedelta(days=31)]
+    assert len(told) >= 5
+    assert set(told) <= {run.uid for run in runs}
+    assert len({run.started_at.date() for run in runs}) == 50
+    assert len(old) <= 19 * 2 + 2 * len(told)
+    assert len(runs) - len(old) >= 30 * 4
+    assert verified(w).findings == []

@@ -6,6 +6,7 @@ import subprocess
 import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -394,3 +395,64 @@ def test_runs_come_newest_first_with_what_became_of_them(store: Store, clock: Ma
         unit.meta.put("a", "1")
         unit.meta.put("a", "2")
         assert (unit.meta.get("a"), unit.meta.get("b")) == ("2", None)
+
+
+def _ended(
+    store: Store, uid: str, state: str = "done", *, head: str = "h", undoes: str | None = None, **part: Any
+) -> None:
+    """A run of one sync that ends at once, with ``part`` besides what a run says in which nothing happens."""
+    idle = {"plan": None, "state": "done", "outcome": {"changed": 0, "same": 3}, "issues": 0, "calls": {"crm": 1}}
+    with store.transaction() as unit:
+        unit.runs.begin(uid, ["letter"], undoes=undoes)
+        unit.runs.end(uid, state, {"syncs": {"letter": {**idle, **part}}, "ledger_head": {"block": 1, "hash": head}})
+
+
+def _uids(store: Store) -> list[str]:
+    with store.reading() as unit:
+        return [run.uid for run in reversed(unit.runs.list())]
+
+
+def test_of_old_runs_in_which_nothing_happened_one_a_day_is_kept(store: Store, clock: ManualClock) -> None:
+    for day in ("monday", "tuesday"):
+        for number in range(3):
+            _ended(store, f"{day} {number}")
+        clock.advance(86_400)
+    before = clock.now()
+    _ended(store, "young 1")
+    _ended(store, "young 2")
+    with store.transaction() as unit:
+        assert unit.runs.thin(before=before, beyond=0, most=4) == (4, 4)
+
+    assert _uids(store) == ["monday 0", "tuesday 0", "tuesday 1", "tuesday 2", "young 1", "young 2"]
+    with store.transaction() as unit:
+        assert unit.runs.thin(before=before, beyond=4, most=4) == (2, 6)
+        assert unit.runs.thin(before=before, beyond=6, most=4) == (0, 6)
+
+    assert _uids(store) == ["monday 0", "tuesday 0", "tuesday 1", "young 1", "young 2"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"outcome": {"changed": 1}},
+        {"plan": "plan-1"},
+        {"errors": ["crm: no answer"]},
+        {"waiting": 3},
+        {"issues": 1},
+        {"head": "another"},
+        {"state": "failed"},
+        {"undoes": "first"},
+    ],
+)
+def test_an_old_run_that_has_something_to_tell_is_kept(store: Store, clock: ManualClock, told: dict[str, Any]) -> None:
+    _ended(store, "first")
+    _ended(store, "news", **told)
+    _ended(store, "last", head=told.get("head", "h"))
+    clock.advance(1)
+    with store.transaction() as unit:
+        unit.runs.begin("never ended", ["letter"])
+    clock.advance(1)
+    with store.transaction() as unit:
+        unit.runs.thin(before=clock.now(), beyond=0, most=10)
+
+    assert _uids(store) == ["first", "news", "never ended"]

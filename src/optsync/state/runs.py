@@ -1,8 +1,9 @@
 """Runs: one cycle over one or more syncs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from optsync.clock import Clock
 from optsync.state.codec import dumps, loads
 from optsync.state.prepared import Prepared
+from optsync.state.rows import chunks
 from optsync.state.schema import run
 
 _NEW = ("uid", "started_at", "state", "syncs", "undoes", "actor")
@@ -21,6 +23,15 @@ _END = Prepared(
     .where(run.c.uid == bindparam("of"))
     .values(ended_at=bindparam("at"), state=bindparam("became"), summary=bindparam("text"))
 )
+_OLD = Prepared(
+    sa.select(run)
+    .where(run.c.id > bindparam("beyond"), run.c.started_at < bindparam("before"))
+    .order_by(run.c.id)
+    .limit(bindparam("most"))
+)
+_NEWS = ("plan", "errors", "waiting", "issues")
+"""What a sync's part of a summary says of besides changes."""
+_DROP = Prepared(sa.delete(run).where(run.c.id.in_(bindparam("those", expanding=True))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +72,20 @@ class Runs:
         """Takes away a run that did nothing."""
         self._connection.execute(sa.delete(run).where(run.c.uid == uid))
 
+    def thin(self, *, before: datetime, beyond: int, most: int) -> tuple[int, int]:
+        """Of the runs that began before then and in which nothing happened one a day stays; all others do as well.
+        Looks at ``most`` of them, the oldest with an id over ``beyond`` first; returns how many it looked at, and the
+        id of the last."""
+        rows = _OLD.dicts(self._connection, beyond=beyond, before=before, most=most)
+        idle = [
+            row["id"]
+            for last, row in pairwise(rows)
+            if last["started_at"].date() == row["started_at"].date() and _is_idle(row, _head(last))
+        ]
+        for part in chunks(idle):
+            _DROP.run(self._connection, those=part)
+        return len(rows), rows[-1]["id"] if rows else beyond
+
     def find(self, uid: str) -> Run | None:
         row = self._connection.execute(sa.select(run).where(run.c.uid == uid)).mappings().one_or_none()
         return _run(row) if row else None
@@ -74,6 +99,19 @@ class Runs:
         """The newest runs, newest first."""
         rows = self._connection.execute(sa.select(run).order_by(run.c.id.desc()).limit(limit)).mappings()
         return [_run(row) for row in rows]
+
+
+def _is_idle(row: Mapping[str, Any], head_before: Any) -> bool:
+    """Whether the run changed nothing, held nothing, heard nothing and found nothing to tell."""
+    if row["state"] != "done" or row["undoes"] or _head(row) != head_before:
+        return False
+    parts = (loads(row["summary"]) or {}).get("syncs", {}).values()
+    return not any(part["outcome"]["changed"] or any(map(part.get, _NEWS)) for part in parts)
+
+
+def _head(row: Mapping[str, Any]) -> Any:
+    """The ledger's end as that run noted it."""
+    return (loads(row["summary"]) or {}).get("ledger_head")
 
 
 def _run(row: RowMapping) -> Run:

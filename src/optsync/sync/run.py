@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from optsync.errors import StateLocked, SystemFailure
 from optsync.model.record import Side
+from optsync.state.unit import Unit
 from optsync.sync.apply import Applier
 from optsync.sync.binding import SourceBinding, SourceKey
 from optsync.sync.decide import Decider
@@ -30,6 +31,11 @@ from optsync.sync.waiting import is_decided_alike, note_not_before, waiting
 from optsync.sync.word import Word
 
 _log = structlog.get_logger(__name__)
+_REMEMBERED = timedelta(days=30)
+"""How long every run is remembered. Of those before that in which nothing happened, one a day is."""
+_AT_ONCE = 2_000
+"""Runs that are looked at after one."""
+_THINNED = "runs thinned"
 
 
 def run_cycle(
@@ -80,6 +86,17 @@ def end_run(engine: Engine, report: Report, state: str) -> None:
             head = unit.ledger.head()
             sealed = {} if head is None else {"ledger_head": head.to_json()}
             unit.runs.end(report.run, state, {**report.summary(), **sealed})
+            _thin(unit, engine.clock.now())
+
+
+def _thin(unit: Unit, now: datetime) -> None:
+    """Once a day, or until that is done: what happens every minute must not fill the database for ever."""
+    today = now.date().isoformat()
+    done, beyond = (unit.meta.get(_THINNED) or " 0").split(" ")
+    if done == today:
+        return
+    looked_at, last = unit.runs.thin(before=now - _REMEMBERED, beyond=int(beyond), most=_AT_ONCE)
+    unit.meta.put(_THINNED, f"{done if looked_at == _AT_ONCE else today} {last}")
 
 
 class _Cycle:
