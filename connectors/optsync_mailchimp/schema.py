@@ -13,6 +13,8 @@ from optsync_mailchimp.mapping import MergeField
 _ALL = {"count": 1000}
 # A renamed or new group touches no member, so only asking again shows it.
 _FRESH_SECONDS = 6 * 3600.0
+# What is not there by its name may have been renamed by mistake, or stood in an answer that was damaged.
+_DOUBTED_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,7 @@ class Interests:
 
 
 class Schemas:
-    """Definitions by audience id, kept for six hours."""
+    """Definitions by audience id, kept for six hours; for ten minutes where something that is needed is missing."""
 
     def __init__(self, client: MailchimpClient, clock: Clock) -> None:
         self._client = client
@@ -40,19 +42,21 @@ class Schemas:
         self._merge_fields: dict[str, tuple[float, Mapping[str, MergeField]]] = {}
         self._interests: dict[str, tuple[float, Interests]] = {}
 
-    def merge_fields(self, audience: str, *, is_fresh: bool = False) -> Mapping[str, MergeField]:
-        """By tag. ``is_fresh`` asks again in any case."""
+    def merge_fields(
+        self, audience: str, needed: Iterable[str] = (), *, is_fresh: bool = False
+    ) -> Mapping[str, MergeField]:
+        """By tag; those that are ``needed`` may be missing. ``is_fresh`` asks again in any case."""
         known = self._merge_fields.get(audience)
-        if known is None or is_fresh or self._is_old(known[0]):
+        if known is None or is_fresh or self._is_old(*known, needed):
             rows = self._rows(f"/lists/{audience}/merge-fields", "merge_fields", needs="tag")
             known = (self._clock.monotonic(), {f.tag: f for f in map(_merge_field, rows)})
             self._merge_fields[audience] = known
         return known[1]
 
-    def interests(self, audience: str, *, is_fresh: bool = False) -> Interests:
-        """All groups. ``is_fresh`` asks again in any case."""
+    def interests(self, audience: str, needed: Iterable[str] = (), *, is_fresh: bool = False) -> Interests:
+        """All groups; those that are ``needed`` may be missing. ``is_fresh`` asks again in any case."""
         known = self._interests.get(audience)
-        if known is None or is_fresh or self._is_old(known[0]):
+        if known is None or is_fresh or self._is_old(known[0], known[1].by_name, needed):
             known = (self._clock.monotonic(), self._read_interests(audience))
             self._interests[audience] = known
         return known[1]
@@ -62,7 +66,7 @@ class Schemas:
         wanted = tuple(names)
         if not wanted:
             return {}
-        interests = self.interests(audience).by_name
+        interests = self.interests(audience, wanted).by_name
         return {name: interests[name].id if name in interests else None for name in wanted}
 
     def _read_interests(self, audience: str) -> Interests:
@@ -93,8 +97,9 @@ class Schemas:
             "check that the audience id of the configuration exists",
         )
 
-    def _is_old(self, read_at: float) -> bool:
-        return self._clock.monotonic() - read_at > _FRESH_SECONDS
+    def _is_old(self, read_at: float, known: Mapping[str, Any], needed: Iterable[str]) -> bool:
+        limit = _FRESH_SECONDS if all(name in known for name in needed) else _DOUBTED_SECONDS
+        return self._clock.monotonic() - read_at > limit
 
 
 def _is_named(row: object, key: str) -> bool:

@@ -84,14 +84,14 @@ class Writer:
         if write.kind is WriteKind.TOPICS:
             return topics_body(write, self._schemas.topic_ids(audience, write.topics))
         if write.kind is WriteKind.FIELDS:
-            return fields_body(write, self._schemas.merge_fields(audience))
+            return fields_body(write, self._schemas.merge_fields(audience, write.fields))
         if write.kind is not WriteKind.CREATE or not write.address:
             raise RecordInvalid("this kind of write has a verb of its own, or lacks its address", record=write.record)
         body = status_body(write)
         if write.topics:
             body |= topics_body(write, self._schemas.topic_ids(audience, write.topics))
         if write.fields:
-            body |= fields_body(write, self._schemas.merge_fields(audience))
+            body |= fields_body(write, self._schemas.merge_fields(audience, write.fields))
         return body
 
 

@@ -403,3 +403,25 @@ def test_who_complained_is_looked_at_in_every_reading() -> None:
 def test_a_group_of_the_same_name_that_is_another_one_makes_other_digests() -> None:
     members = [Members(ReadSpec(collection="a", topics=frozenset({NEWS})), {NEWS: known}) for known in ("1", "2", None)]
     assert len({each.digest({"contact_id": "c"}) for each in members}) == 3
+
+
+def test_a_group_that_was_missing_is_asked_for_again_after_ten_minutes_and_not_after_hours() -> None:
+    world = World({"ann@example.com": Status.IN})
+    world.act("set_topic", "ann@example.com", topic="news", wanted=True)
+
+    def renamed(_method: str, _path: str, body: Any) -> Any:
+        for group in body.get("interests", ()):
+            group["name"] = {"News": "Former news"}.get(group["name"], group["name"])
+        return body
+
+    world.line.rewrite = renamed
+    assert world.records()["ann@example.com"].topics == {NEWS: None, OFFERS: False}
+    world.line.rewrite = lambda _method, _path, body: body
+    world.clock.advance(600)
+    assert world.records()["ann@example.com"].topics == {NEWS: None, OFFERS: False}
+    world.clock.advance(1)
+    assert world.records()["ann@example.com"].topics == {NEWS: True, OFFERS: False}
+    before = len(world.line.requests)
+    world.clock.advance(3600)
+    world.records()
+    assert not any("interest" in request.path for request in world.line.requests[before:])
