@@ -24,6 +24,8 @@ class Readings(Testimony):
     """When any cycle was first shown the addresses that a record shows now."""
     shown_as: dict[Key, set[tuple[str, ...]]] = field(default_factory=dict)
     """With which addresses each record was shown since a cycle has last ended well."""
+    doubtful: set[Key] = field(default_factory=set)
+    """Records that were shown by cycles alone that did not end well: such a one may have dropped what it was shown."""
     flagged: set[Key] = field(default_factory=set)
     """CRM records whose opt-out flag people have set."""
     closed_as: dict[Key, frozenset[str]] = field(default_factory=dict)
@@ -89,6 +91,8 @@ class Readings(Testimony):
         if is_well:
             for row in self._rows:
                 self._learn(row)
+        shown = {(row.side, row.key) for row in self._rows}
+        self.doubtful |= set() if is_well else shown - self.known.keys()
         for no in self._open():
             no.heard(self.order if is_well and no.is_shown else None)
             no.is_listed = no.is_reported = False
@@ -117,6 +121,7 @@ class Readings(Testimony):
         key = (row.side, row.key)
         old, shown_as = self.known.get(key), self.shown_as.pop(key, set())
         self.known[key] = row = remembered(row, old)
+        self.doubtful.discard(key)
         if old is None:
             return
         appeared = [a for a in row.addresses if a not in old.addresses]
@@ -160,5 +165,7 @@ class Readings(Testimony):
                 said.append(replace(no, email=email, at=at, order=order, is_certain=True))
 
     def _seen(self, key: Key) -> tuple[Row, ...]:
-        """What the engine may compare the next reading of a record with."""
+        """What the engine may compare the next reading of a record with; nothing, where it may have nothing."""
+        if key in self.doubtful:
+            return ()
         return tuple(dict.fromkeys(row for row in (self.latest.get(key), self.known.get(key)) if row))
