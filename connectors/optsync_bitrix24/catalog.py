@@ -21,10 +21,17 @@ class Catalog:
 
     def command(self, entity: str) -> Command | None:
         """What to ask along with the next batch; None while the known ones will do."""
-        age = self._clock.monotonic() - self._learnt_at.get(entity, float("-inf"))
         # An option that stays unknown must not cost a command in every batch.
         limit = _MIN_AGE_S if entity in self._doubted else _MAX_AGE_S
-        return None if age < limit else fields_command(entity)
+        return None if self._age(entity) < limit else fields_command(entity)
+
+    def is_new(self, entity: str) -> bool:
+        """Whether they were learnt so lately that asking again is too soon."""
+        return self._age(entity) < _MIN_AGE_S
+
+    def _age(self, entity: str) -> float:
+        """Seconds; those that are not known are older than anything."""
+        return self._clock.monotonic() - self._learnt_at.get(entity, float("-inf"))
 
     def learn(self, entity: str, answer: Any) -> None:
         """Takes in an answer to :meth:`command`; an empty one teaches nothing."""

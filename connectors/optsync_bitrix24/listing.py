@@ -110,11 +110,12 @@ class Listing:
         known = self.known_fields(spec.collection)
         if self._is_sound(spec, known):
             return
-        # A plain standard field may be one that only contacts or leads have.
-        needed = spec.flags | spec.topics | {name for name in spec.fields if name.startswith(CUSTOM)}
-        lost = sorted(needed - known.keys())
-        wrong = [f"{key} {why}" for where, _ in _distinct(spec) for key, why in faults(where, known)]
-        wrong += [f"the field {name} is not there" for name in lost]
+        wrong = _wrong(spec, known)
+        if wrong and not self.catalog.is_new(spec.collection):
+            # They may be of a moment when somebody was at work on the portal.
+            self.catalog.drop(spec.collection)
+            known = self.fields(spec.collection)
+            wrong = _wrong(spec, known)
         if wrong:
             self.catalog.doubt(spec.collection)  # who puts the portal right must not wait until all is asked anew
             advice = "nothing was read; correct the configuration or the portal"
@@ -221,6 +222,14 @@ def _distinct(spec: ReadSpec) -> list[tuple[Filter, tuple[str, ...]]]:
         else:
             same.append(name)
     return [(where, tuple(names)) for where, names in found]
+
+
+def _wrong(spec: ReadSpec, known: Fields) -> list[str]:
+    """What the specification names and the portal does not know."""
+    # A plain standard field may be one that only contacts or leads have.
+    needed = spec.flags | spec.topics | {name for name in spec.fields if name.startswith(CUSTOM)}
+    wrong = [f"{key} {why}" for where, _ in _distinct(spec) for key, why in faults(where, known)]
+    return wrong + [f"the field {name} is not there" for name in sorted(needed - known.keys())]
 
 
 def is_whole(row: Filter, select: Sequence[str]) -> bool:

@@ -353,6 +353,17 @@ def test_a_custom_field_that_is_there_again_is_seen_by_the_next_read() -> None:
     assert len(made.ids(contacts("UF_CRM_OPT_OUT"))) == 2
 
 
+def test_descriptions_of_a_moment_when_a_field_was_away_do_not_stop_a_later_read() -> None:
+    made = world(people(2))
+    lacking = made.mock.portal.table("contact").fields
+    flag = lacking.pop("UF_CRM_OPT_OUT")
+    made.ids(contacts("NAME"))
+    lacking["UF_CRM_OPT_OUT"] = flag
+    made.clock.advance(61)
+
+    assert len(made.ids(contacts("UF_CRM_OPT_OUT"))) == 2
+
+
 def test_a_custom_field_that_is_gone_stops_the_read() -> None:
     with pytest.raises(SystemUnavailable, match="UF_CRM_NOWHERE"):
         world(people(3)).read(contacts("UF_CRM_NOWHERE"))
