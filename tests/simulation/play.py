@@ -162,8 +162,9 @@ class Player:
 
     def undo(self, cycle: Cycle, run: str) -> None:
         """A run is taken back, in whatever weather."""
-        self.is_ordered = True
+        self.is_ordered = self._inspector.is_undoing = True
         self._run(cycle, lambda: undo(self.stage.engine, run, actor=ACTOR, is_approved=True) and None)
+        self._inspector.is_undoing = False
 
     def _run(self, cycle: Cycle, work: Callable[[], Report | None]) -> Report | None:
         self.stage.clock.advance(cycle.wait)
