@@ -165,7 +165,5 @@ class Readings(Testimony):
                 said.append(replace(no, email=email, at=at, order=order, is_certain=True))
 
     def _seen(self, key: Key) -> tuple[Row, ...]:
-        """What the engine may compare the next reading of a record with; nothing, where it may have nothing."""
-        if key in self.doubtful:
-            return ()
+        """What the engine may compare the next reading of a record with."""
         return tuple(dict.fromkeys(row for row in (self.latest.get(key), self.known.get(key)) if row))

@@ -257,6 +257,8 @@ class Witness(Readings):
         is_complaint: bool = False,
     ) -> None:
         self.spoken.add((source, scope, "no"))
+        # A topic that may never have been seen on is not known to have been switched off.
+        may_be_first = kind in TOPICS and source in self.doubtful
         for email in emails:
             no = No(
                 email=email,
@@ -269,7 +271,7 @@ class Witness(Readings):
                 is_complaint=is_complaint,
                 is_blurred=self.is_blurred,
                 is_of_known=source in self.known,
-                before=self._seen(source),
+                before=() if may_be_first else self._seen(source),
             )
             self.nos.setdefault((email, scope), []).append(no)
 
