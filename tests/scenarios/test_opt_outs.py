@@ -293,6 +293,21 @@ def test_nothing_is_said_to_be_put_back_where_no_opt_out_travels(world: Make, di
         assert [i.kind for i in unit.issues.list()] == (["refused_opt_in"] if is_put_back else [])
 
 
+@pytest.mark.rule("restrictive wins")
+def test_a_topic_that_is_ticked_for_somebody_who_has_left_everything_is_not_said_to_be_put_back(world: Make) -> None:
+    w = world(person(1, crm_topics={"offers": True}, esp_topics={"offers": True}))
+    w.sync()
+    w.esp.act("unsubscribe", email="ann1@example.com")
+    w.settle()
+    w.crm.act("set_topic", email="ann1@example.com", topic="news", wanted=True)
+    w.sync()
+
+    assert w.crm_shows("ann1@example.com")["topics"]["news"]
+    assert w.esp_shows("ann1@example.com")["status"] == Status.OUT
+    with w.store.reading() as unit:
+        assert not unit.issues.list()
+
+
 @pytest.mark.rule("one outcome for each record")
 def test_a_record_without_an_address_is_counted_and_left_alone(world: Make) -> None:
     nameless: Person = person(1, addresses=(), in_esp=False)

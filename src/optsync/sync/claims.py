@@ -63,10 +63,11 @@ def judge_claims(
 
 
 def _is_put_back(pending: PendingClaim, decided: Standing, policies: Mapping[str, SyncPolicy]) -> bool:
-    """Whether some sync takes one of the outs to that side."""
+    """Whether some sync takes one of the outs to that side. A topic's box shows what was said about the topic alone."""
     scope, side = pending.claim.scope, pending.binding.side
     about = [p for p in (policies[name] for name in pending.binding.syncs) if scope in {p.scope, *p.mapped_topics}]
-    return any(not p.is_transactional and any(may_travel(out, side, p) for out in decided.outs) for p in about)
+    shown = ((p, out) for p in about for out in decided.outs if scope in {p.scope, out.scope})
+    return any(not p.is_transactional and may_travel(out, side, p) for p, out in shown)
 
 
 def _with_times(unit: Unit, found: Sequence[tuple[PendingClaim, Standing]], now: datetime) -> list[_Flip]:
