@@ -21,6 +21,7 @@ from optsync.sync.clocks import Settled, last_jump, settled_offset, was_set_back
 from optsync.sync.engine import Engine
 from optsync.sync.ingest import Circumstances, Ingest, PendingClaim
 from optsync.sync.nominations import Confirmed, NeedsConfirmation
+from optsync.sync.out_of_sight import lose_sight
 from optsync.sync.progress import Progress
 from optsync.sync.shrinkage import is_believed
 
@@ -295,6 +296,8 @@ class Observer:
                 return None
             if source.scan_started_at is not None and not is_new_meaning:
                 return _Begun(source, None)
+            if is_new_meaning:
+                lose_sight(unit, binding, self._engine.bound.policies)
             if not adds:
                 unit.sources.clear_scan(source.id)
             # A time far ahead was told by a clock that was set back since.

@@ -20,6 +20,7 @@ from optsync.state.records import Observed
 from optsync.state.unit import Unit
 from optsync.sync.decide import load_around, new_change
 from optsync.sync.engine import Engine
+from optsync.sync.out_of_sight import note_sight
 from optsync.sync.receipts import plain
 
 NOT_DECIDED = frozenset({Rule.UNDONE, Rule.HANDLED_OPT_OUT, Rule.HANDLED_OPT_IN})
@@ -45,6 +46,7 @@ def is_decided_alike(unit: Unit, engine: Engine, sync: str) -> bool:
         unit.meta.put(key, now)
         sources = (unit.sources.require(b.system, b.collection) for b in engine.bound.sources_of(sync))
         unit.points.mark_everybody(sync, [source.id for source in sources])
+        note_sight(unit, engine.bound, sync)
     return known == now
 
 
