@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -69,8 +70,13 @@ def test_a_topic_that_is_ticked_after_both_records_were_there_is_no_disagreement
 )
 @pytest.mark.parametrize("first_seen", [{}, {1: before(90), 2: before(60)}])
 @pytest.mark.parametrize("links", [[], [Link(crm=1, esp=2)]])
+@pytest.mark.parametrize("anew", [{"newly_mapped": frozenset({OFFERS})}, {"late": frozenset({(1, OFFERS)})}])
 def test_the_boxes_of_a_topic_that_was_just_mapped_are_a_first_sight_whoever_was_joined_before(
-    said: list[Statement], is_out: bool, first_seen: Mapping[int, datetime], links: list[Link]
+    said: list[Statement],
+    is_out: bool,
+    first_seen: Mapping[int, datetime],
+    links: list[Link],
+    anew: Mapping[str, Any],
 ) -> None:
     found = around(
         contact(1, topics={"T_OFFERS": True}),
@@ -78,7 +84,7 @@ def test_the_boxes_of_a_topic_that_was_just_mapped_are_a_first_sight_whoever_was
         said={1: said},
         first_seen=first_seen,
         links=links,
-        newly_mapped=frozenset({OFFERS}),
+        **anew,
     )
 
     outs = [(key, s.kind, s.scope) for key, s in first_sight_statements([1], found, policy())]

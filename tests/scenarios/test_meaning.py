@@ -14,6 +14,8 @@ from optsync.model.statement import StatementKind
 from optsync.sync import check, plans
 from optsync.sync.guard import NEW_MEANING
 from tests.scenarios.plans import Make, held, issues, may_send, part
+from tests.scenarios.test_hurting_answers import Hurting
+from tests.scenarios.test_quarantine import garbled
 from tests.scenarios.world import CRM, ESP, World, person
 
 pytestmark = pytest.mark.rule("suspicious volume stops")
@@ -223,6 +225,33 @@ def test_a_topic_that_was_left_while_it_was_not_mapped_is_left(world: Make, is_b
     assert w.esp_shows(ANN)["topics"]["events"] is False
     assert w.esp_shows(BEA)["topics"]["events"] is True
     w.settle()
+
+
+@pytest.mark.rule("nobody is opted in by accident")
+@pytest.mark.parametrize("is_ticked", [False, True])
+def test_a_box_that_could_not_be_read_when_its_topic_was_mapped_is_not_ticked_unseen(
+    world: Make, is_ticked: bool
+) -> None:
+    on = {"crm_topics": {"events": True}, "esp_topics": {"events": True}}
+    w = world(person(1, crm_topics={"events": is_ticked}, esp_topics={"events": True}), person(2, **on), person(3))
+    names = _events(w)
+    _without_events(w)
+    w.sync()
+    unreadable = Hurting(w, CRM, garbled(lambda rid: rid == "1"))
+    w.use(unreadable)
+    unreadable.left = 1000
+    _map(w, names)
+    w.sync()
+    assert w.crm_shows(ANN)["topics"]["events"] is is_ticked
+    unreadable.left = 0
+    w.sync(full=True)
+    w.settle()
+
+    assert [w.crm_shows(who)["topics"]["events"] for who in (ANN, BEA, CLEO)] == [is_ticked, True, False]
+    assert [w.esp_shows(who)["topics"]["events"] for who in (ANN, BEA, CLEO)] == [is_ticked, True, False]
+    w.crm.act("set_topic", email=CLEO, topic="events", wanted=True)
+    w.sync()
+    assert w.esp_shows(CLEO)["topics"]["events"] is True
 
 
 def test_a_tick_that_another_change_of_meaning_overtakes_is_no_disagreement(world: Make) -> None:

@@ -14,7 +14,7 @@ from tests.scenarios.world import CRM, World, person
 pytestmark = pytest.mark.rule("one bad record stands alone")
 
 
-def _garbled(wanted: Callable[[str], bool], *, but: str = "none") -> Any:
+def garbled(wanted: Callable[[str], bool], *, but: str = "none") -> Any:
     """The portal shows a stamp that is none on the records with these ids, except for those that mention ``but``."""
 
     def mutate(body: Any, _: requests.Response) -> Any:
@@ -37,7 +37,7 @@ def test_a_contact_that_cannot_be_read_is_not_believed_merged_away_when_another_
     tmp_path: Path, is_read_before: bool
 ) -> None:
     w = World(tmp_path, [person(1, addresses=("ann1@example.com", "ann9@example.com")), person(2)])
-    hurting = Hurting(w, CRM, _garbled(lambda rid: rid == "1"))
+    hurting = Hurting(w, CRM, garbled(lambda rid: rid == "1"))
     w.use(hurting)
     w.sync()
     w.crm.act("opt_out", email="ann1@example.com")
@@ -57,7 +57,7 @@ def test_a_contact_that_cannot_be_read_is_not_believed_merged_away_when_another_
 
 def test_an_unreadable_record_is_quarantined_and_never_believed_deleted(tmp_path: Path) -> None:
     w = World(tmp_path, [person(1), person(2)])
-    hurting = Hurting(w, CRM, _garbled(lambda rid: rid == "1"))
+    hurting = Hurting(w, CRM, garbled(lambda rid: rid == "1"))
     w._transport = hurting
     w.engine = w.compose()
     w.sync()
@@ -86,7 +86,7 @@ def test_an_unreadable_record_is_quarantined_and_never_believed_deleted(tmp_path
 def test_an_unreadable_record_that_is_deleted_leaves_no_issue_behind(tmp_path: Path) -> None:
     w = World(tmp_path, [person(1), person(2), person(3)])
     w.sync()
-    hurting = Hurting(w, CRM, _garbled(lambda rid: rid == "1"))
+    hurting = Hurting(w, CRM, garbled(lambda rid: rid == "1"))
     w._transport = hurting
     w.engine = w.compose()
     hurting.left = 1000
@@ -111,7 +111,7 @@ def test_an_unreadable_record_that_is_deleted_leaves_no_issue_behind(tmp_path: P
 
 def test_a_thousand_unreadable_records_do_not_stop_the_run(tmp_path: Path) -> None:
     w = World(tmp_path, [person(number) for number in range(1, 1101)])
-    hurting = Hurting(w, CRM, _garbled(lambda rid: int(rid) <= 1000))
+    hurting = Hurting(w, CRM, garbled(lambda rid: int(rid) <= 1000))
     w._transport = hurting
     w.engine = w.compose()
     hurting.left = 10_000
@@ -134,7 +134,7 @@ def test_an_unreadable_contact_keeps_no_lead_of_the_same_number_from_being_belie
     lead = person(2, crm_entity="lead")
     crm = {"system": "crm", "entity": ["contact", "lead"], "opt_out": "UF_CRM_OPT_OUT"}
     w = World(tmp_path, [person(1), lead], changes={"crm": crm})
-    hurting = Hurting(w, CRM, _garbled(lambda rid: rid == "1", but="ann2@example.com"))
+    hurting = Hurting(w, CRM, garbled(lambda rid: rid == "1", but="ann2@example.com"))
     w.use(hurting)
     w.sync()
     assert w.crm_id("ann1@example.com") == w.crm_id("ann2@example.com")

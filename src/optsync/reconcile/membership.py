@@ -102,14 +102,14 @@ def disagreements(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> It
     if pair.owner is None or pair.member is None or pair.member.is_gone or policy.topics_first_sight_union:
         return
     is_joined = (pair.owner.key, pair.member.key) in around.links
-    if is_joined and not around.newly_mapped:
+    if is_joined and not (around.newly_mapped or around.late):
         return
     names = dict(policy.esp.topics)
     # Who does not belong to the list is joined with nobody, and is no news for it.
     both_since = max((at for s in (pair.owner, pair.member) if (at := around.first_seen.get(s.key))), default=None)
     for scope, crm_name in policy.crm.topics:
         esp_name = names.get(scope)
-        if scope in around.newly_mapped:
+        if scope in around.newly_mapped or (pair.point.key, scope) in around.late:
             is_first = _is_unproven(pair.point, scope, policy)
         else:
             is_first = not is_joined and _only_first_sights(pair.point, scope, both_since)

@@ -209,7 +209,7 @@ def _topics(
             causes[False].extend(_causes(decided))
             if decided.decided_by is None or decided.decided_by.reason != DISAGREED:
                 why_off = Rule.TOPIC_OUT_TRAVELS  # somebody switched one of them off
-        elif value is not True and decided.wish is not Wish.OUT:
+        elif value is not True and decided.wish is not Wish.OUT and name in seen.record.topics:  # never one unseen
             retraction = topic_retracted(seen, around, scope, name)
             if decided.wish is Wish.IN or retraction:
                 on[name] = True

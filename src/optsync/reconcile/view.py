@@ -147,6 +147,8 @@ class Neighbourhood:
     """When records were seen for the first time, where one of a contact point does not belong to the list."""
     newly_mapped: frozenset[str] = frozenset()
     """Topics whose boxes are seen for the first time, whoever was joined before."""
+    late: frozenset[tuple[int, str]] = frozenset()
+    """Points and topics of which that is so, since one of the boxes could not be read when the topic was mapped."""
     members_elsewhere: frozenset[int] = frozenset()
     """Points of members of other audiences for which the same flags stand."""
     by_primary: Mapping[int, Sequence[Seen]] = field(init=False, repr=False, compare=False)

@@ -22,7 +22,7 @@ from optsync.sync.claims import REFUSED
 from optsync.sync.elsewhere import members_elsewhere
 from optsync.sync.engine import Engine
 from optsync.sync.held import HeldChanges
-from optsync.sync.joined_topics import newly_mapped
+from optsync.sync.joined_topics import late, newly_mapped, no_longer_late
 from optsync.sync.progress import Progress
 from optsync.sync.refusals import TIME_HAS_COME, left_by_self, refused_for_good
 from optsync.sync.reject import ISSUE as REJECTION
@@ -103,6 +103,7 @@ class Decider:
         unit.links.save(self._policy.name, decision.settled)
         if not self._is_cautious:
             unit.links.drop(self._policy.name, decision.dropped)
+            no_longer_late(unit, self._policy, {each for each in around.late if each[0] in keys})
         self._ask(unit, decision.questions)
         self._note_skipped(unit, around, decision, keys)
         self._cache(unit, around, keys)
@@ -180,6 +181,7 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
         refused_for_good=refused_for_good(unit, policy, points, esp),
         first_seen=_first_seen(unit, seen, policy),
         newly_mapped=newly_mapped(unit, policy),
+        late=late(unit, policy, points),
         members_elsewhere=members_elsewhere(unit, engine, policy, seen),
     )
 

@@ -26,6 +26,7 @@ from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import Carrier, Terms
 from optsync.sync.clocks import Settled
 from optsync.sync.forgotten import Screen
+from optsync.sync.joined_topics import note_late
 from optsync.sync.nominations import Confirmed, NeedsConfirmation, Nominated, Nomination, judge_nominations
 from optsync.sync.sifting import sift, without
 
@@ -137,6 +138,8 @@ class Ingest:
         keys = {rid: k.key for rid, k in known.items()}
         if news:
             keys |= self._store(news)
+            if self._source.is_known:
+                note_late(self._unit, self._binding, news, self._points)
             self._speak(news)
         self._note_hidden(keys)
         self._note_faults(sifted.faults)
