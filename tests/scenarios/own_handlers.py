@@ -46,10 +46,34 @@ def half(event: OptOutEvent) -> Mapping[str, Value]:
     return {"UF_CRM_OWNER": "half a character: \ud800"}
 
 
+def no_number(event: OptOutEvent) -> Mapping[str, Value]:
+    return {"UF_CRM_OWNER": float("nan")}
+
+
+class _Safe(str):
+    """As a template makes it."""
+
+    __slots__ = ()
+
+
+def fill_a_template(event: OptOutEvent) -> Mapping[str, Value]:
+    return {"UF_CRM_OWNER": _Safe("kim")}
+
+
 def leave(event: OptOutEvent) -> None:
     raise SystemExit(3)
 
 
 def installed() -> dict[str, EntryPoint]:
-    names = ("notify_sales", "set_owner", "return_nonsense", "take_time", "hang", "leave", "half")
+    names = (
+        "notify_sales",
+        "set_owner",
+        "return_nonsense",
+        "take_time",
+        "hang",
+        "leave",
+        "half",
+        "no_number",
+        "fill_a_template",
+    )
     return {n: EntryPoint(name=n, value=f"{__name__}:{n}", group=HANDLERS) for n in names}

@@ -334,6 +334,7 @@ def test_a_handler_that_never_works_is_given_up(world: Make) -> None:
     [
         ("return_nonsense", "UnusableAnswer"),
         ("half", "UnusableAnswer"),
+        ("no_number", "UnusableAnswer"),
         ("leave", "SystemExit"),
         ("hang", "TimeoutError"),
     ],
@@ -352,6 +353,15 @@ def test_whatever_a_handler_does_the_opt_outs_are_carried(
         assert _fields(w, email)["STAGE"] == "left by esp"
     assert {issue.values["error"] for issue in _issues(w)} == {error}
     assert len(own_handlers.CALLS) == (1 if name == "hang" else 0)
+
+
+def test_a_text_of_a_class_of_its_own_is_set_as_the_text_that_it_is(world: Make) -> None:
+    w = _world(world, handlers=[{"name": "fill_a_template", "fields": ["UF_CRM_OWNER"]}])
+    w.sync()
+    w.esp.act("unsubscribe", email=ANN)
+    w.settle()
+    assert _fields(w)["OWNER"] == "kim"
+    assert _issues(w) == []
 
 
 def test_of_who_is_forgotten_while_a_handler_works_nothing_is_kept_and_nothing_is_set(world: Make) -> None:

@@ -1,5 +1,6 @@
 """Handlers: an organisation's own code, called after somebody's opt-out or opt-in was carried everywhere."""
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -118,10 +119,23 @@ def _usable(answer: Any, may_set: frozenset[str]) -> dict[str, Value]:
         return {}
     if not isinstance(answer, Mapping) or not answer.keys() <= may_set or not all(map(_is_value, answer.values())):
         raise HandlerFailed("UnusableAnswer")
-    return dict(answer)
+    return {_plain(name): _plain(value) for name, value in answer.items()}
 
 
 def _is_value(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(isinstance(part, str) and not HALF.search(part) for part in value)
-    return value is None or isinstance(value, bool | int | float) or (isinstance(value, str) and not HALF.search(value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, bool | int) or (isinstance(value, str) and not HALF.search(value))
+
+
+def _plain(value: Any) -> Any:
+    """The same without a class of somebody else's, such as the safe text of a template, which nothing can store."""
+    if isinstance(value, tuple):
+        return tuple(_plain(part) for part in value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return float(value) if isinstance(value, float) else value
