@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from optsync.errors import CommandRefused
+from optsync.model.change import ChangeState
 from optsync.model.record import Status
 from optsync.sync import plans
 from optsync.sync.guard import NEW_MEANING
 from tests.scenarios.plans import LIMIT, MANY, SMALL, Make, crowd, held, hold_opt_outs, mark, may_send, part, plan
 from tests.scenarios.test_crashes import Killed, KillingStore
 from tests.scenarios.test_guard import EspDown
-from tests.scenarios.test_waiting import Meanwhile
+from tests.scenarios.test_waiting import Meanwhile, journal
 from tests.scenarios.world import CRM, ESP, World
 
 pytestmark = pytest.mark.rule("suspicious volume stops")
@@ -75,6 +76,20 @@ def test_what_could_not_be_carried_out_when_it_was_approved_is_carried_out_later
 
     assert w.sync().exit_code == 0
     assert all(w.esp_shows(email)["status"] == Status.ARCHIVED for email in MANY[:4])
+
+
+def test_a_run_that_only_wrote_what_was_approved_before_is_remembered(world: Make) -> None:
+    w, uid = _hold_archives(world)
+    _approve_in_vain(w, uid)
+    for _ in range(2):
+        w.sync()
+    assert all(w.esp_shows(email)["status"] == Status.ARCHIVED for email in MANY[:4])
+    wrote = next(c.run for c in journal(w) if c.kind == "archive" and c.state is ChangeState.APPLIED)
+    w.wait(hours=24 * 40)
+    w.sync()
+
+    with w.store.reading() as unit:
+        assert unit.runs.find(wrote) is not None
 
 
 def test_an_approval_ends_when_what_was_approved_does_not_follow_any_more(world: Make) -> None:

@@ -15,6 +15,7 @@ from optsync.state.codec import dumps, loads
 from optsync.state.prepared import Prepared
 from optsync.state.rows import chunks
 from optsync.state.schema import run
+from optsync.state.words import known
 
 _NEW = ("uid", "started_at", "state", "syncs", "undoes", "actor")
 _BEGIN = Prepared(sa.insert(run).values({name: bindparam(name) for name in _NEW}))
@@ -73,16 +74,19 @@ class Runs:
         self._connection.execute(sa.delete(run).where(run.c.uid == uid))
 
     def thin(self, *, before: datetime, beyond: int, most: int) -> tuple[int, int]:
-        """Of the runs that began before then and in which nothing happened one a day stays; all others do as well.
+        """Of the runs that began before then and in which nothing happened one a day stays; all others do as well, and
+        those that the journal or the ledger names.
         Looks at ``most`` of them, the oldest with an id over ``beyond`` first; returns how many it looked at, and the
         id of the last."""
         rows = _OLD.dicts(self._connection, beyond=beyond, before=before, most=most)
-        idle = [
-            row["id"]
+        idle = {
+            row["uid"]: row["id"]
             for last, row in pairwise(rows)
             if last["started_at"].date() == row["started_at"].date() and _is_idle(row, _head(last))
-        ]
-        for part in chunks(idle):
+        }
+        # A summary counts records that were read: what was put off, or held, is written without another reading.
+        named = known(self._connection, idle)
+        for part in chunks([number for uid, number in idle.items() if uid not in named]):
             _DROP.run(self._connection, those=part)
         return len(rows), rows[-1]["id"] if rows else beyond
 
@@ -102,7 +106,7 @@ class Runs:
 
 
 def _is_idle(row: Mapping[str, Any], head_before: Any) -> bool:
-    """Whether the run changed nothing, held nothing, heard nothing and found nothing to tell."""
+    """Whether the run's summary tells of no change, nothing held, nothing heard and nothing else."""
     if row["state"] != "done" or row["undoes"] or _head(row) != head_before:
         return False
     parts = (loads(row["summary"]) or {}).get("syncs", {}).values()

@@ -25,3 +25,11 @@ def numbered(connection: Connection, texts: Iterable[str | None]) -> dict[str | 
         for part in chunks(missing):
             found.update(_FIND.all(connection, digests=[digests[text] for text in part]))
     return found
+
+
+def known(connection: Connection, texts: Iterable[str]) -> set[str]:
+    """Those of the texts that are words, as whatever a row names is."""
+    found: set[str] = set()
+    for part in chunks(list(texts)):
+        found.update(_FIND.scalars(connection, digests=[digest_of(text) for text in part]))
+    return found
