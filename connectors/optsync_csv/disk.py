@@ -52,7 +52,8 @@ class Disk:
 
 def _give_to_owner_of(target: Path, name: str) -> None:
     found = target.stat()
-    # One after the other: whoever may not change the owner may belong to the group.
+    # One after the other: whoever may not change the owner may belong to the group. In a container the owner may be
+    # somebody who is not known there, and some file systems have none.
     for owner, group in ((-1, found.st_gid), (found.st_uid, -1)):
-        with suppress(PermissionError):
+        with suppress(OSError):
             os.chown(name, owner, group)

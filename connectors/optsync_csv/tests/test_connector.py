@@ -1,5 +1,6 @@
 """What a file has that no other system has: people who save it while we write, sort it, and copy rows."""
 
+import errno
 import os
 import random
 from dataclasses import replace
@@ -365,6 +366,20 @@ def test_writing_keeps_the_owner_and_the_group(tmp_path: Path) -> None:
     place.csv.write([out("1")], SPEC)
     found = place.path.stat()
     assert (found.st_uid, found.st_gid) == (4711, 4712)
+
+
+def test_a_file_of_an_owner_who_is_not_known_here_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that maps users: the operating system calls such an owner invalid, and not forbidden."""
+
+    def unknown(*_: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "chown", unknown)
+    place = Place(tmp_path, TWO)
+    (outcome,) = place.csv.write([out("1")], SPEC)
+    assert outcome.result is Result.APPLIED
 
 
 def test_a_column_is_searched_for_its_word_once_however_many_are_written(
