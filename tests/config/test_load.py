@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from optsync.config.load import load
+from optsync.config.parts import State
 from optsync.config.schema import Config
 from optsync.errors import ConfigError
 from optsync.model.scope import Basis, Kind
@@ -195,6 +196,17 @@ def test_the_digest_follows_the_meaning_of_readings_only(loaded: Loaded, smalles
         smallest + "    fields: [{crm: NAME, esp: FNAME, transform: {map: {a: b}}}]\n",
     ]
     assert len({first, *map(digest, others)}) == 6
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://optsync:p%40ss@db.example.com/optsync?application_name=me@here",
+        "postgresql:///optsync?host=/var/run/postgresql&user=a@b&application_name=c@d",
+    ],
+)
+def test_an_at_in_the_options_of_a_database_is_no_part_of_a_password(url: str) -> None:
+    assert not State(url=url).is_sqlite
 
 
 def test_yaml_merges_and_anchors_work(loaded: Loaded, smallest: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from optsync.config.duration import Duration
@@ -39,8 +39,7 @@ class State(Settings):
             raise ValueError("sqlite:///file.db or postgresql+psycopg://user:password@host/name")
         if url.drivername == "sqlite" and url.host:
             raise ValueError("a file after three slashes: sqlite:///file.db")
-        if "@" in (url.host or ""):
-            # What follows the first @ would be taken for the host, and shown as such by whoever looks for it.
+        if _holds_more_of_a_password(value, url):
             raise ValueError("a password in which / @ ? # [ ] are written as %2F %40 %3F %23 %5B %5D")
         return value.replace("postgresql://", "postgresql+psycopg://", 1)
 
@@ -53,6 +52,15 @@ class State(Settings):
         """The SQLite database's file; None in memory and on a server."""
         url = make_url(self.url)
         return Path(url.database) if self.is_sqlite and url.database and ":memory:" not in url.database else None
+
+
+def _holds_more_of_a_password(text: str, url: URL) -> bool:
+    """Whether what follows the first @, which is taken for the host, the database or an option and shown as such, holds
+    another one."""
+    if url.username is None:
+        return False
+    place, _, options = text.partition("@")[2].partition("?")
+    return "@" in place or "@" in options.partition("=")[0]
 
 
 class PurposeSettings(Settings):
