@@ -139,8 +139,8 @@ class _Walk:
     def _typed(self, node: ScalarNode) -> Any:
         try:
             return self._constructor.construct_object(node)
-        except ValueError:
-            return node.value  # a number that is too long for one, which is told of at its key
+        except (ValueError, LookupError):
+            return node.value  # a number that is too long for one, or no value of its tag: told of at its key
 
     def _mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
