@@ -186,6 +186,11 @@ def test_what_is_no_file_takes_the_rows_itself_and_stays_what_it_is(lonely: Desk
     assert link.is_symlink()
     assert real.read_text(encoding="utf-8").count("example.com") == 3
 
+    link.unlink()
+    link.symlink_to(link)
+    assert lonely.optsync("ledger", "export", "--out", str(link)).code == 0
+    assert link.read_text(encoding="utf-8").count("example.com") == 3
+
 
 @pytest.mark.parametrize(
     ("options", "words"),

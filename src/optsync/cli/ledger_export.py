@@ -112,7 +112,7 @@ def _opened(out: Path) -> Iterator[TextIO]:
         with out.open("w", encoding="utf-8", newline="") as file:
             yield file
         return
-    target = out.resolve()  # a link stays a link
+    target = Path(os.path.realpath(out))  # a link stays a link
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with os.fdopen(
