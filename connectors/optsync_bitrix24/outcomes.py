@@ -14,14 +14,17 @@ from optsync_bitrix24.refusals import Meaning, VendorError, field_named_in, mean
 _DROPPED_SILENTLY = frozenset({"number", "date", "datetime", "choice"})
 """Kinds of values that the portal drops without a word when it cannot use them."""
 
+UNTOLD = frozenset({Meaning.BUSY, Meaning.BROKEN})
+"""Why a record is not shown may be anything then: it must not pass for one that is gone."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class After:
-    """The record as it was read back: ``is_known`` is False where the read-back itself failed, ``is_hidden`` says that
-    it is not shown to the webhook's owner although it is there."""
+    """The record as it was read back: ``is_known`` is False where the read-back itself failed, ``absence`` is why it is
+    not shown, see :func:`optsync_bitrix24.absence.why_absent`."""
 
     is_known: bool
-    is_hidden: bool = False
+    absence: Meaning | None = None
     row: Mapping[str, Any] | None = None
     record: Record | None = None
     zone: tzinfo = UTC
@@ -58,8 +61,10 @@ def _applied(job: Job) -> Outcome:
 
 def _failed(job: Job, error: VendorError, after: After, fields: Fields, retry_at: datetime) -> Outcome:
     what = meaning(error)
-    if after.is_hidden:
+    if after.absence is Meaning.DENIED:
         return refused(job.write, Fact.NOT_ALLOWED, str(error))
+    if after.absence in UNTOLD:
+        return Outcome(key=job.write.key, result=Result.FAILED, record_id=job.write.record, message=str(error))
     # Refusals come in the portal's language; that the record is not there any more shows in every language.
     if what is Meaning.GONE or (after.is_known and after.row is None and leaves_open(error)):
         return refused(job.write, Fact.GONE, str(error))

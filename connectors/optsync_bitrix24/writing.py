@@ -1,6 +1,6 @@
 """Writing: updates in batches that read back what they changed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -15,7 +15,7 @@ from optsync_bitrix24.joining import Parcel, joined
 from optsync_bitrix24.listing import Listing, is_whole
 from optsync_bitrix24.looking_up import LookUp, look_ups, record_of
 from optsync_bitrix24.mapping import MULTIFIELDS, Fields
-from optsync_bitrix24.outcomes import After, leaves_open, outcome_of, soon
+from optsync_bitrix24.outcomes import UNTOLD, After, leaves_open, outcome_of, soon
 from optsync_bitrix24.preparing import Job, in_queues, prepared, refused, with_rows
 from optsync_bitrix24.refusals import Meaning, VendorError, meaning
 
@@ -115,11 +115,11 @@ class Updater:
             # No more than is needed here: an opt-out that this showed would be seen and not heard.
             found = look_ups(self._listing, spec, ids, ("ID", *MULTIFIELDS))
             rows = {number: row for one in found for number, row in one.rows.items()}
-            hidden = self._hidden([job for job in asked if str(job.write.record) not in rows])
+            why = self._why_absent([job for job in asked if str(job.write.record) not in rows])
             settled = {}
             for job in asked:
                 row = rows.get(str(job.write.record))
-                outcome = _not_shown(job, hidden) if row is None else with_rows(job, row)
+                outcome = _not_shown(job, why) if row is None else with_rows(job, row)
                 if outcome is not None:
                     settled[job.place] = outcome
                 else:
@@ -141,7 +141,8 @@ class Updater:
         self._listing.learn(spec.collection, reply)
         self._listing.written[spec.collection] += len(parcels)
         shown = look_up if look_up.take(reply) else None
-        hidden = self._hidden([job for p in parcels for job in p.jobs if _is_open(job, reply.errors.get(p.key), shown)])
+        left_open = [job for p in parcels for job in p.jobs if _is_open(job, reply.errors.get(p.key), shown)]
+        why = self._why_absent(left_open)
         made: dict[int, Outcome] = {}
         for parcel in parcels:
             result, error = reply.results.get(parcel.key), reply.errors.get(parcel.key)
@@ -149,17 +150,16 @@ class Updater:
                 apart.extend(parcel.apart())
                 continue
             for job in parcel.jobs:
-                made[job.place] = self._outcome(job, result=result, error=error, look_up=shown, hidden=hidden)
+                made[job.place] = self._outcome(job, result=result, error=error, look_up=shown, why=why)
         return made
 
-    def _hidden(self, jobs: Sequence[Job]) -> frozenset[str]:
-        """The records of those jobs, none of which is shown, that are there all the same."""
+    def _why_absent(self, jobs: Sequence[Job]) -> Mapping[str, Meaning]:
+        """Of the records of those jobs, none of which is shown."""
         if not jobs:
-            return frozenset()
+            return {}
         ids = dict.fromkeys(str(job.write.record) for job in jobs)
         is_restrictive = all(job.write.restrictive for job in jobs)
-        why = why_absent(self._client, jobs[0].write.collection, ids, restrictive=is_restrictive)
-        return frozenset(one for one, what in why.items() if what is Meaning.DENIED)
+        return why_absent(self._client, jobs[0].write.collection, ids, restrictive=is_restrictive)
 
     def _send_alone(self, job: Job, spec: ReadSpec) -> dict[int, Outcome]:
         command = Parcel([job]).command
@@ -174,8 +174,8 @@ class Updater:
             # The write is done; that it could not be looked at again must not hide that.
             is_known = False
         known = look_up if is_known else None
-        hidden = self._hidden([job] if _is_open(job, reply.error, known) else [])
-        made = self._outcome(job, result=reply.result, error=reply.error, look_up=known, hidden=hidden)
+        why = self._why_absent([job] if _is_open(job, reply.error, known) else [])
+        made = self._outcome(job, result=reply.result, error=reply.error, look_up=known, why=why)
         return {job.place: made}
 
     def _look_up(self, jobs: Sequence[Job], spec: ReadSpec) -> LookUp:
@@ -184,7 +184,13 @@ class Updater:
         return LookUp(spec=spec, ids=ids, select=select, prefix="z")
 
     def _outcome(
-        self, job: Job, *, result: object, error: VendorError | None, look_up: LookUp | None, hidden: frozenset[str]
+        self,
+        job: Job,
+        *,
+        result: object,
+        error: VendorError | None,
+        look_up: LookUp | None,
+        why: Mapping[str, Meaning],
     ) -> Outcome:
         after = After(is_known=False)
         if look_up is not None:
@@ -192,7 +198,7 @@ class Updater:
             row = look_up.rows.get(record)
             # A field that is gone must not read as one that was taken back.
             shown = record_of(self._listing, look_up, record) if row and is_whole(row, look_up.select) else None
-            after = After(is_known=True, is_hidden=record in hidden, row=row, record=shown, zone=self._listing.zone)
+            after = After(is_known=True, absence=why.get(record), row=row, record=shown, zone=self._listing.zone)
         wait = 2.0
         if error is not None and error.is_operating:
             wait = self._client.wait_after_limit(f"crm.{job.write.collection}.update")
@@ -228,8 +234,11 @@ def _is_open(job: Job, error: VendorError | None, look_up: LookUp | None) -> boo
     return error is not None and not is_shown and leaves_open(error)
 
 
-def _not_shown(job: Job, hidden: frozenset[str]) -> Outcome:
-    if str(job.write.record) in hidden:
+def _not_shown(job: Job, why: Mapping[str, Meaning]) -> Outcome:
+    what = why.get(str(job.write.record))
+    if what in UNTOLD:
+        return _left(job.write, Result.FAILED, "the record is not shown, and the portal did not say why")
+    if what is Meaning.DENIED:
         return refused(job.write, Fact.NOT_ALLOWED, "the webhook's owner may not see the record")
     return refused(job.write, Fact.GONE, "the record is not there any more")
 

@@ -353,6 +353,27 @@ def test_in_any_language_a_record_that_may_not_be_seen_is_told_from_one_that_is_
     assert made.calls(lambda: _write(made, status(first), status(third))) == 2
 
 
+def test_in_any_language_a_record_is_gone_only_where_the_portal_could_say_so() -> None:
+    """Taken for a deleted one, it would be told of no opt-out any more."""
+    made = world(people(2), language="other", can_see=lambda *_: False)
+
+    def silent(request: MockRequest, body: dict[str, Any]) -> Any:
+        if b"crm.item.get" in request.body:
+            errors = body["result"]["result_error"]
+            body["result"]["result_error"] = {key: {"error": "QUERY_LIMIT_EXCEEDED"} for key in errors}
+        return body
+
+    made.spoil(*[silent] * 9)
+    outcomes = _write(made, status("1"), _fields("2", PHONE="+3712"))
+    assert [(one.result, one.fact) for one in outcomes] == [(Result.FAILED, None)] * 2
+
+
+def test_any_number_of_records_that_may_not_be_seen_are_told_from_those_that_are_gone() -> None:
+    made = world(people(60), language="other", can_see=lambda *_: False)
+    outcomes = _write(made, *[_fields(str(n), key=str(n), PHONE="+3712") for n in range(1, 61)])
+    assert {one.fact for one in outcomes} == {Fact.NOT_ALLOWED}
+
+
 def test_in_any_language_who_is_deleted_already_is_gone() -> None:
     hidden: set[int] = set()
     made = world(people(2), language="other", can_see=lambda _, number: number not in hidden)
