@@ -226,3 +226,24 @@ def test_a_value_that_does_not_fit_its_field_hides_no_opt_out_of_the_same_contac
 
     assert w.esp_shows("ann1@example.com")["status"] == Status.OUT
     w.rest()
+
+
+def test_an_address_that_is_broken_in_an_answer_is_nobodys(tmp_path: Path) -> None:
+    w = World(tmp_path, [person(1), person(2)])
+    w.sync()
+    w.crm.act("set_field", email="ann1@example.com", field="city", value="Oslo")
+    odd = Hurting(w, CRM, lambda _, response: response.content.replace(b'"ann1@', b'"an\xff1@'))
+    odd.left = 1000
+    w.use(odd)
+    w.sync()
+    with w.store.reading() as unit:
+        assert not unit.points.find(["an\ufffd1@example.com"])
+        assert [issue.kind for issue in unit.issues.list()] == ["invalid_address"]
+
+    w.use(w.transport)
+    w.esp.act("unsubscribe", email="ann1@example.com")
+    w.sync(full=True)
+    assert w.crm_shows("ann1@example.com")["opt_out"] is True
+    w.settle()
+    with w.store.reading() as unit:
+        assert unit.issues.list() == []

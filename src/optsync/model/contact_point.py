@@ -59,6 +59,9 @@ def _normalise_carefully(text: str) -> str:
     local, at, domain = unicodedata.normalize("NFC", text).rpartition("@")
     if not at or not local or not domain:
         raise InvalidAddress("no local part and domain around an @")
+    if "\N{REPLACEMENT CHARACTER}" in text:
+        # What it stands for is not known any more: as it is, it would be a stranger's address.
+        raise InvalidAddress("it holds a character that was spoilt by its encoding")
     key = f"{_local_key(local)}@{_domain_key(domain)}"
     if len(key.encode()) > 254:
         raise InvalidAddress("longer than 254 bytes")
