@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from optsync.model.link import Link
 from optsync.model.statement import Source, Statement, StatementKind, state
+from optsync.state.codec import decode_memory, encode_memory
 from optsync.state.store import Store
 from optsync.state.unit import Unit
 from optsync.sync.agreements import Agreements
@@ -81,3 +82,12 @@ def test_a_link_remembers_that_its_member_was_inactive(store: Store) -> None:
         agreements.set_inactive(esp, inactive=False, is_tag=False)
         agreements.save()
         assert unit.links.of("letter", [esp]) == {(crm, esp): replace(link, left=True)}
+
+
+def test_a_tag_that_an_older_release_remembered_is_still_one() -> None:
+    """Taken for an archive of our own, it would bring people back whom others have archived since."""
+    link = Link(crm=1, esp=2)
+    assert decode_memory(link, '{"left":true,"is_tag":true}') == replace(link, left=True, left_by_tag=True)
+    kept = decode_memory(link, '{"inactive":true,"is_tag":true}')
+    assert kept == replace(link, inactive=True, inactive_by_tag=True)
+    assert decode_memory(link, encode_memory(kept)) == kept

@@ -226,7 +226,8 @@ def _agreed(value: Any) -> Agreed:
 
 
 class _Memory(msgspec.Struct, omit_defaults=True, frozen=True):
-    """What a link remembers besides what was agreed."""
+    """What a link remembers besides what was agreed. ``is_tag``: in one of an older release, which of the two was done
+    by a tag is not told."""
 
     frozen: tuple[str, ...] = ()
     moves: dict[str, Move] = {}
@@ -236,6 +237,7 @@ class _Memory(msgspec.Struct, omit_defaults=True, frozen=True):
     point: int | None = None
     left_by_tag: bool = False
     inactive_by_tag: bool = False
+    is_tag: bool = False
 
 
 _memory = msgspec.json.Decoder(_Memory)
@@ -263,6 +265,6 @@ def decode_memory(link: Link, text: str | None) -> Link:
         inactive=stored.inactive,
         is_kept=stored.is_kept,
         point=stored.point,
-        left_by_tag=stored.left_by_tag,
-        inactive_by_tag=stored.inactive_by_tag,
+        left_by_tag=stored.left_by_tag or (stored.left and stored.is_tag),
+        inactive_by_tag=stored.inactive_by_tag or (stored.inactive and stored.is_tag),
     )
