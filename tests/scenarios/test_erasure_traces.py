@@ -14,6 +14,7 @@ import pytest
 
 from optsync.connect.redact import Redactor
 from optsync.logs import configure
+from optsync.model.change import ChangeKind
 from optsync.model.record import Status
 from optsync.model.statement import StatementKind
 from optsync.state.events import Selection
@@ -22,6 +23,7 @@ from optsync.sync.explain import explain, issue_to_json
 from optsync.sync.forget import forget
 from optsync.sync.forgotten import remember
 from optsync.sync.progress import Silent
+from tests.scenarios import world as worlds
 from tests.scenarios.world import World, person
 
 pytestmark = pytest.mark.rule("forgotten stays out")
@@ -151,6 +153,24 @@ def test_a_person_who_came_back_is_forgotten_once_more(tmp_path: Path) -> None:
 
     assert traces(files(tmp_path), PLAIN) == set()
     assert w.crm_shows(PLAIN)["opt_out"] is True
+
+
+@pytest.mark.parametrize("side", ["crm", "esp"])
+def test_the_former_address_of_somebody_who_has_another_one_by_now_is_in_no_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: str
+) -> None:
+    marketing = {"kind": "commercial", "basis": "legitimate_interest", "topics": ["news", "offers", "events"]}
+    monkeypatch.setitem(worlds.BRANDS, "acme", {"purposes": {"marketing": marketing}})
+    people = [person(1, addresses=(PLAIN.title(),)), person(2)]
+    w = World(tmp_path, people, state_url=f"sqlite:///{tmp_path}/state.db")
+    w.sync()
+    (w.crm if side == "crm" else w.esp).act("change_address", email=PLAIN, to="new@example.org")
+    assert [c.kind for c in w.sync().syncs["newsletter"].changes] == [ChangeKind.RENAME]
+    forget(w.engine, PLAIN, actor="the privacy officer")
+
+    assert traces(files(tmp_path), PLAIN, PLAIN.title()) == set()
+    assert b"new@example.org" in files(tmp_path)
+    w.settle()
 
 
 def test_everybody_else_is_still_there(tmp_path: Path) -> None:

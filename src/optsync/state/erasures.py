@@ -116,9 +116,11 @@ class Erasures:
 
     def blank_changes(self, point: int, own: Collection[int], shared: Collection[int], texts: Collection[str]) -> None:
         """What was not sent yet never is; of what was, the journal keeps what was done and not the values. Of the
-        ``shared`` records that is so where a change spells one of the texts."""
+        ``shared`` records that is so where a change spells one of the texts, as one does that gave a record, which is
+        another address's by now, its new one."""
         queries = [sa.select(change).where(change.c.point_id == point)]
         queries += [sa.select(change).where(change.c.record_id.in_(part)) for part in chunks(sorted({*own, *shared}))]
+        queries.append(sa.select(change).where(change.c.kind == ChangeKind.RENAME))
         for query in queries:
             for row in self._connection.execute(query).mappings().all():
                 is_theirs = row["point_id"] == point or row["record_id"] in own
