@@ -259,6 +259,23 @@ def test_an_archived_member_is_back_while_the_person_is_in_and_stays_until_they_
     assert w.esp_shows(ANN)["status"] == Status.IN
 
 
+def test_a_member_that_was_archived_since_nobody_has_its_address_stays_back_once_that_is_undone(world: Make) -> None:
+    w = world(person(1), person(2), policy={"existing": "legacy_grant"})
+    w.sync()
+    w.crm.act("change_address", email=ANN, to="new@example.com")
+    left = w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    back = _undo(w, left)
+    w.rest()
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    _undo(w, back)
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    w.rest()
+    w.crm.act("change_address", email="new@example.com", to=ANN)
+    w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.IN
+
+
 @pytest.mark.rule("nobody is opted in by accident")
 def test_nobody_who_said_no_meanwhile_is_put_back_on_the_list(world: Make) -> None:
     w = world(person(1), person(2), policy={"leave": "archive", "existing": "legacy_grant"})

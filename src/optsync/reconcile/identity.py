@@ -256,7 +256,8 @@ def _is_nobodys(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> bool:
 
 
 def _let_go(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
-    if not policy.archives_members or not is_in_list(pair.record, policy):
+    """Takes the member off the list, unless that was undone."""
+    if not policy.archives_members or not is_in_list(pair.record, policy) or pair.link.is_kept:
         return
     intent = Intent(
         kind=ChangeKind.ARCHIVE,
