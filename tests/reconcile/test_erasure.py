@@ -198,6 +198,21 @@ def test_an_id_gives_an_address_away_if_it_is_one_or_its_plain_digest(record: st
     assert gives_away(record, ANN) is expected
 
 
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "Zoë@Bücher.Example",
+        "Zoe\u0308@BÜCHER.example",
+        "zoë@xn--bcher-kva.example",
+        hashlib.md5("zoë@bücher.example".encode(), usedforsecurity=False).hexdigest(),
+    ],
+)
+def test_an_address_is_found_as_people_read_it_as_well(spelled: str) -> None:
+    address = "zoë@xn--bcher-kva.example"
+    assert mentions(f"write to {spelled}!", {address})
+    assert gives_away(spelled, address)
+
+
 @pytest.mark.parametrize("name", ["md5", "sha1", "sha256", "sha512"])
 @pytest.mark.parametrize("spelling", [ANN, ANN.upper()])
 def test_every_usual_digest_of_every_usual_spelling_is_guessable(name: str, spelling: str) -> None:

@@ -1,9 +1,12 @@
 """What may be kept of a record that holds a forgotten person's address."""
 
 import hashlib
+import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
+
+import idna
 
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.record import Record, Value
@@ -90,14 +93,30 @@ def _is_after(date: str, since: datetime) -> bool:
 def mentions(value: Value, forgotten: Collection[str]) -> bool:
     """Whether a text, or one of several, spells one of the addresses."""
     texts = value if isinstance(value, tuple) else (value,)
-    lowered = [text.lower() for text in texts if isinstance(text, str)]
-    return any(address in text for address in forgotten for text in lowered)
+    lowered = [_lowered(text) for text in texts if isinstance(text, str)]
+    return any(spelled in text for address in forgotten for spelled in spellings(address) for text in lowered)
 
 
 def gives_away(record: str, address: str) -> bool:
     """Whether a record's id names the address: it is the address, or a plain digest of it that anybody can guess."""
-    plain = record.strip().lower()
-    return address in plain or plain in guessable(address)
+    plain = _lowered(record)
+    return any(spelled in plain for spelled in spellings(address))
+
+
+def _lowered(text: str) -> str:
+    return unicodedata.normalize("NFC", text).lower()
+
+
+def spellings(address: str) -> frozenset[str]:
+    """Texts, in lower case, that name the address: as it is, with its domain as people read it, as it stands in
+    links, and its digests in hexadecimal digits."""
+    local, _, domain = address.rpartition("@")
+    try:
+        readable = idna.decode(domain).lower()
+    except idna.IDNAError:
+        readable = domain
+    plain = {address, f"{local}@{readable}"}
+    return frozenset(plain | {p.replace("@", "%40") for p in plain}).union(*(guessable(p) for p in plain))
 
 
 def guessable(address: str) -> frozenset[str]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import idna
 import structlog
 
 from optsync.connect.contract import CanForget
@@ -137,7 +136,7 @@ def _out(now: datetime) -> Statement:
 def _erase(engine: Engine, unit: Unit, key: int, address: str) -> list[Holding]:
     """Everything but the ledger and the point itself; returns the records that systems still hold."""
     observed = unit.records.load(unit.records.holding([key]))
-    texts = spellings(address)
+    texts = erasure.spellings(address)
     own = {o.key for o in observed if o.points[0] == key}
     kept = {o.key: _kept(engine, unit, o, address, is_own=o.key in own) for o in observed}
     unit.erasures.drop_links(own)
@@ -181,24 +180,12 @@ def _true_id(engine: Engine, unit: Unit, rid: str, address: str) -> str:
         return rid
     if rid in engine.true_ids:
         return engine.true_ids[rid]
-    guesses = (address, *sorted(erasure.guessable(address)))
+    guesses = (address, *sorted(erasure.spellings(address)))
     return next((guess for guess in guesses if rid in unit.pseudonyms.records(guess)), rid)
 
 
 def _stored_id(unit: Unit, holding: Holding, address: str) -> str:
     return pseudonym(unit, holding.record) if erasure.gives_away(holding.record, address) else holding.record
-
-
-def spellings(address: str) -> frozenset[str]:
-    """Texts, in lower case, that name the address: as it is, with its domain as people read it, as it stands in
-    links, and its digests in hexadecimal digits."""
-    local, _, domain = address.rpartition("@")
-    try:
-        readable = idna.decode(domain).lower()
-    except idna.IDNAError:
-        readable = domain
-    plain = {address, f"{local}@{readable}"}
-    return frozenset(plain | {p.replace("@", "%40") for p in plain} | erasure.guessable(address))
 
 
 # the vendors
