@@ -20,6 +20,7 @@ from optsync.sync.absence import Absences
 from optsync.sync.administer import opt_in
 from optsync.sync.forget import forget, forget_at_vendors
 from optsync.sync.forgotten import quiet
+from optsync.sync.standings import report as standings
 from optsync.sync.undo import undo
 from optsync.sync.undoing import UndoneSync
 from tests.scenarios.plans import MANY, crowd, held, hold_opt_outs
@@ -318,3 +319,47 @@ def test_an_issue_about_who_is_forgotten_while_a_write_is_under_way_does_not_nam
         told = [change.record for change, _ in quiet(unit, sent, {})]
     assert told
     assert not any("@" in str(record) for record in told)
+
+
+@pytest.mark.parametrize("blank", ["keep", "clear"])
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [(ANN, ANN), ("Zoë@Bücher.Example", "zoë@xn--bcher-kva.example")],
+)
+def test_a_text_that_names_who_is_forgotten_in_the_record_of_somebody_else_is_no_blank(
+    world: Make, blank: str, typed: str, stored: str
+) -> None:
+    w = world(person(1, addresses=(BEA, typed), city=f"care of {typed}"), person(3))
+
+    def set_blank(sync: dict[str, Any]) -> None:
+        for field in sync["fields"]:
+            field["blank"] = blank
+
+    w.reconfigure(set_blank)
+    w.sync()
+    erase(w, stored)
+    w.rest()
+    w.sync(full=True)
+    w.rest()
+
+    assert w.esp_shows(BEA)["fields"]["city"] == w.crm_shows(BEA)["fields"]["city"] == f"care of {typed}"
+    assert standings(w.engine)["syncs"]["newsletter"]["mismatches"] == []
+    w.crm.act("set_field", email=BEA, field="city", value="Oslo")
+    w.sync()
+    assert w.esp_shows(BEA)["fields"]["city"] == "Oslo"
+
+
+def test_no_text_that_names_who_is_forgotten_is_kept_of_the_record_of_somebody_else(world: Make) -> None:
+    w = world(person(1, addresses=(BEA, "Zoë@Bücher.Example"), city="care of Zoë@Bücher.Example"), person(3))
+    w.sync()
+    erase(w, "zoë@xn--bcher-kva.example")
+    for is_full in (False, True):
+        w.sync(full=is_full)
+        with w.store.reading() as unit:
+            (contact,) = (
+                o.record
+                for o in unit.records.load(unit.records.holding([unit.points.find([BEA])[BEA]]))
+                if o.system == "crm"
+            )
+        assert contact.addresses == (BEA,)
+        assert "care of" not in repr(contact.fields)

@@ -15,7 +15,7 @@ from optsync.reconcile.asking import must_confirm
 from optsync.reconcile.consent import Wish
 from optsync.reconcile.fields import FieldRule, are_equal, merge
 from optsync.reconcile.membership import Couple, couple
-from optsync.reconcile.pairing import fields_flow
+from optsync.reconcile.pairing import fields_flow, is_withheld
 from optsync.reconcile.plan import decide
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.representation import shown
@@ -162,7 +162,7 @@ def _of_fields(key: int, pair: Couple, look_: Look) -> Iterator[Mismatch]:
         return
     link = look_.around.links.get((owner.key, member.key)) or Link(crm=owner.key, esp=member.key)
     for rule in policy.fields:
-        if are_equal(rule, owner.record.fields, member.record.fields):
+        if are_equal(rule, owner.record.fields, member.record.fields) or is_withheld(rule, owner, look_.around):
             continue
         cause, target = _of_rule(rule, owner, member, link)
         seen, name = (member, rule.esp) if target is Side.ESP else (owner, rule.crm)

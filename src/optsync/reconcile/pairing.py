@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 
 from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.link import Agreed, Link
 from optsync.model.quick import quick_dataclass
 from optsync.model.record import Side, Status, Value
 from optsync.reconcile.consent import Wish
-from optsync.reconcile.fields import are_equal, merge
+from optsync.reconcile.fields import FieldRule, are_equal, merge
 from optsync.reconcile.oscillation import is_oscillating, moved
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.rules import Rule
@@ -27,7 +26,7 @@ def pair_fields(point: Point, owner: Seen, member: Seen, around: Neighbourhood, 
     if not fields_flow(point, member, policy):
         link = _renewed(link, owner, member, policy)
         return Decision(settled=() if link == known else (link,))
-    merged = _merge_all(link, point, owner, member, around.now, policy)
+    merged = _merge_all(link, point, owner, member, around, policy)
     intents = [
         _field_intent(point, *((member, owner) if side is Side.ESP else (owner, member)), changes)
         for side, changes in merged.pending.items()
@@ -66,11 +65,15 @@ class _Merged:
     questions: tuple[Question, ...]
 
 
-def _merge_all(link: Link, point: Point, owner: Seen, member: Seen, now: datetime, policy: SyncPolicy) -> _Merged:
+def _merge_all(
+    link: Link, point: Point, owner: Seen, member: Seen, around: Neighbourhood, policy: SyncPolicy
+) -> _Merged:
     agreed, moves, frozen = dict(link.agreed), dict(link.moves), set(link.frozen)
     pending: dict[Side, dict[str, tuple[str, Value, Rule, Agreed]]] = {Side.CRM: {}, Side.ESP: {}}
     questions = []
     for rule in policy.fields:
+        if is_withheld(rule, owner, around):
+            continue
         key = rule.key
         verdict = merge(rule, owner.record.fields, member.record.fields, link.agreed.get(key))
         values = {"crm": owner.record.fields.get(rule.crm), "esp": member.record.fields.get(rule.esp)}
@@ -82,7 +85,7 @@ def _merge_all(link: Link, point: Point, owner: Seen, member: Seen, now: datetim
         if verdict.is_conflict:
             questions.append(_question("field_conflict", owner, point, rule.crm, values))
         elif verdict.target and verdict.rule and verdict.agreed:
-            moves[key] = moved(moves.get(key), link.agreed.get(key), verdict.agreed.esp, verdict.target, now)
+            moves[key] = moved(moves.get(key), link.agreed.get(key), verdict.agreed.esp, verdict.target, around.now)
             if is_oscillating(moves[key]):
                 frozen.add(key)
                 questions.append(_question("oscillation", owner, point, rule.crm, values))
@@ -94,6 +97,14 @@ def _merge_all(link: Link, point: Point, owner: Seen, member: Seen, now: datetim
     if agreed != link.agreed or moves != link.moves or frozen != set(link.frozen):
         link = replace(link, agreed=agreed, moves=moves, frozen=frozenset(frozen))
     return _Merged(pending, link, tuple(questions))
+
+
+def is_withheld(rule: FieldRule, owner: Seen, around: Neighbourhood) -> bool:
+    """Whether what looks like a blank may be a text that names somebody who was forgotten and shares the record: that
+    is kept nowhere, and nothing is written over it or because of it."""
+    values = owner.record.fields
+    is_blank = values.get(rule.crm) is None or (rule.transform.reads_others and None in values.values())
+    return is_blank and any(around.points[key].is_forgotten for key in owner.points)
 
 
 def fields_flow(point: Point, member: Seen, policy: SyncPolicy) -> bool:
