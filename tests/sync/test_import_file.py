@@ -40,6 +40,12 @@ def test_files_are_read_as_spreadsheets_save_them(tmp_path: Path, encoding: str,
     assert (found.email, found.kind, found.reason) == ("ann@example.com", StatementKind.OUT, "zu häufig")
 
 
+def test_a_file_of_windows_may_end_in_a_letter_that_begins_one_of_utf_8(tmp_path: Path) -> None:
+    (found,) = read(tmp_path, "email,status,reason\nann@example.com,out,Café".encode("cp1252"))
+    assert isinstance(found, Wish)
+    assert found.reason == "Café"
+
+
 def test_other_columns_are_named(tmp_path: Path) -> None:
     path = tmp_path / "wishes.csv"
     path.write_text("Name;email;status;;Town\n", encoding="utf-8")
@@ -57,6 +63,7 @@ def test_a_spreadsheets_own_first_line_is_skipped(tmp_path: Path) -> None:
     [
         ("2026-01-02", datetime(2026, 1, 2, 23, 59, 59, 999999, tzinfo=UTC)),
         ("2026-11-22", datetime(2026, 11, 22, 23, 59, 59, 999999, tzinfo=UTC)),
+        ("2026-11-23", datetime(2026, 11, 23, 23, 59, 59, 999999, tzinfo=UTC)),  # it has begun in Auckland
         ("2026-01-02T03:04:05.000006Z", datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)),
         ("2026-01-02 03:04", datetime(2026, 1, 2, 3, 4, tzinfo=UTC)),
         ("2026-01-02T03:04+02:00", datetime(2026, 1, 2, 1, 4, tzinfo=UTC)),
@@ -85,7 +92,9 @@ def test_a_grant_of_a_day_is_its_first_instant(tmp_path: Path) -> None:
         ("nobody,out,,,,", "email", "what is no address"),
         (",out,,,,", "email", "nothing"),
         ("a@example.com,out,22.11.2026,,,", "at", "'22.11.2026'"),
-        ("a@example.com,out,2026-11-23,,,", "at", "'2026-11-23'"),
+        ("a@example.com,out,2026-11-24,,,", "at", "'2026-11-24'"),
+        ("a@example.com,out,2026-11-22T12:01,,,", "at", "'2026-11-22T12:01'"),
+        ("a@example.com,grant,2026-11-23,,,form", "at", "'2026-11-23'"),
         ("a@example.com,out,1970-01-01,,,", "at", "'1970-01-01'"),
         ("a@example.com,out,0001-01-01T00:00+14:00,,,", "at", "'0001-01-01T00:00+14:00'"),
         ("a@example.com,out,b@example.com,,,", "at", "what looks like an address"),

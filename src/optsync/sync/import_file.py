@@ -19,6 +19,8 @@ _STATUS = {"out": StatementKind.OUT, "grant": StatementKind.GRANT}
 _TIME = "a time such as 2026-11-22, 2026-11-22T09:14 or 2026-11-22T10:14+01:00"
 _OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
 """Before it nobody said anything about e-mail: such times stand for none at all in many systems."""
+_EARLIEST = timedelta(hours=14)
+"""So much earlier than in UTC a day begins somewhere."""
 _LONGEST = 4000
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 _SPREADSHEET_HINT = re.compile(r"sep=(.)\s*")
@@ -117,6 +119,8 @@ class ImportFile:
                 digest.update(part)
                 if is_doubtful and not _decodes(decoder, part):
                     self._encoding, is_doubtful = "cp1252", False
+        if is_doubtful and not _decodes(decoder, b"", is_last=True):
+            self._encoding = "cp1252"
         return digest.digest()
 
     def _header(self) -> tuple[list[str], str, int]:
@@ -165,9 +169,9 @@ def unprotected(text: str) -> str:
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
-def _decodes(decoder: codecs.IncrementalDecoder, part: bytes) -> bool:
+def _decodes(decoder: codecs.IncrementalDecoder, part: bytes, *, is_last: bool = False) -> bool:
     try:
-        decoder.decode(part)
+        decoder.decode(part, is_last)
     except UnicodeError:
         return False
     return True
@@ -217,7 +221,7 @@ def _understood(lines: tuple[int, int], values: Mapping[str, str], now: datetime
     if kind is None:
         raise _Bad("status", _quoted(values["status"]), "out or grant")
     evidence = values.get("evidence") or None
-    at = _time(values.get("at", ""), now)
+    at = _time(values.get("at", ""), now, is_out=kind is StatementKind.OUT)
     if kind is StatementKind.GRANT:
         if at is None:
             raise _Bad("at", "nothing", f"{_TIME}: a grant needs its time")
@@ -245,7 +249,8 @@ def _address(text: str) -> str:
     raise _Bad("email", f"what is no address ({reason})" if text else "nothing", "an e-mail address")
 
 
-def _time(text: str, now: datetime) -> datetime | None:
+def _time(text: str, now: datetime, *, is_out: bool) -> datetime | None:
+    """Nobody is kept from leaving because the day has begun where they are, and not yet in UTC."""
     if not text:
         return None
     try:
@@ -255,7 +260,7 @@ def _time(text: str, now: datetime) -> datetime | None:
         moment = None
     if moment is None:
         raise _Bad("at", _quoted(text), _TIME)
-    if not _OLDEST <= moment <= now:
+    if not _OLDEST <= moment <= now + (_EARLIEST if is_out and _is_day(text) else timedelta(0)):
         raise _Bad("at", _quoted(text), "a time since 1990 that is not in the future")
     return moment
 
