@@ -23,6 +23,7 @@ from optsync.sync.forgotten import quiet
 from optsync.sync.standings import report as standings
 from optsync.sync.undo import undo
 from optsync.sync.undoing import UndoneSync
+from tests.scenarios import world as worlds
 from tests.scenarios.plans import MANY, crowd, held, hold_opt_outs
 from tests.scenarios.world import CRM, ESP, START, World, person
 
@@ -363,3 +364,64 @@ def test_no_text_that_names_who_is_forgotten_is_kept_of_the_record_of_somebody_e
             )
         assert contact.addresses == (BEA,)
         assert "care of" not in repr(contact.fields)
+
+
+@pytest.fixture
+def interest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The purpose needs no grant."""
+    marketing = {"kind": "commercial", "basis": "legitimate_interest", "topics": ["news", "offers", "events"]}
+    monkeypatch.setitem(worlds.BRANDS, "acme", {"purposes": {"marketing": marketing}})
+
+
+@pytest.mark.rule("restrictions follow the person")
+@pytest.mark.parametrize("email", [NEW, BEA])
+def test_being_forgotten_counts_for_both_addresses_of_who_is_asked_about(
+    world: Make, interest: None, email: str
+) -> None:
+    w = world(person(1), person(3))
+    w.sync()
+    w.crm.act("change_address", email=ANN, to=NEW)
+    w.esp.act("change_address", email=ANN, to=BEA)
+    w.sync()
+    assert w.esp_shows(BEA)["status"] == Status.IN
+    erase(w, email)
+    w.sync()
+
+    assert (w.crm_shows(NEW)["opt_out"], w.esp_shows(BEA)["status"]) == (True, Status.OUT)
+    w.crm.act("set_field", email=NEW, field="city", value="Oslo")
+    w.sync()
+    assert w.esp.act("view", email=NEW) is None
+    assert is_proven(w)
+
+
+@pytest.mark.rule("restrictions follow the person")
+@pytest.mark.parametrize("is_read", [True, False])
+@pytest.mark.parametrize("is_filtered", [True, False])
+def test_who_is_forgotten_at_the_new_address_is_taken_off_at_the_one_that_the_platform_still_has(
+    world: Make, interest: None, is_read: bool, is_filtered: bool
+) -> None:
+    w = world(person(1), person(3))
+    if not is_filtered:
+        w.reconfigure(lambda sync: sync["crm"].update(where={}))
+    w.sync()
+    w.crm.act("change_address", email=ANN, to=NEW)
+    if is_read:
+        w.sync(stopping=lambda: True)
+    erase(w, NEW)
+    w.sync()
+
+    assert (w.crm_shows(NEW)["opt_out"], w.esp_shows(ANN)["status"]) == (True, Status.OUT)
+
+
+@pytest.mark.rule("restrictions follow the person")
+def test_who_has_the_former_address_of_somebody_who_is_forgotten_stays_on_the_list(world: Make, interest: None) -> None:
+    w = world(person(1), person(3))
+    w.reconfigure(lambda sync: sync["crm"].update(where={}))
+    w.sync()
+    w.crm.act("change_address", email=ANN, to=NEW)
+    w.crm.act("change_address", email=CLEO, to=ANN)
+    w.sync(stopping=lambda: True)
+    erase(w, NEW)
+    w.sync()
+
+    assert (w.crm_shows(ANN)["opt_out"], w.esp_shows(ANN)["status"]) == (False, Status.IN)

@@ -125,7 +125,7 @@ def shared_restrictions(
                 record=pair.record.record.id,
             )
             said = missing(source.statements, target.statements, moved, tolerance=policy.clock_tolerance)
-            is_all = source is member or _may_last(pair, policy)
+            is_all = source is member or _may_last(pair, around, policy)
             yield from ((target.key, one) for one in said if is_all or _is_own(one, pair.record))
 
 
@@ -150,9 +150,13 @@ def _is_own(said: Statement, seen: Seen) -> bool:
     return (said.system, said.record) == (seen.system, seen.record.id)
 
 
-def _may_last(pair: Apart, policy: SyncPolicy) -> bool:
-    """A change in the CRM is followed or the member taken off the list at once, where both is possible."""
-    return not (pair.is_crm_changed and is_in_list(pair.record, policy) and policy.archives_members)
+def _may_last(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> bool:
+    """A change in the CRM is followed or the member taken off the list at once, where both is possible, but not to or
+    from an address that was forgotten; unless the member is somebody else's by now."""
+    if not (pair.is_crm_changed and is_in_list(pair.record, policy) and policy.archives_members):
+        return True
+    is_forgotten = any(around.points[key].is_forgotten for key in pair.points)
+    return is_forgotten and not _holders(pair.points[1], around, but=pair.record)
 
 
 def resolve(keys: Collection[int], around: Neighbourhood, policy: SyncPolicy) -> Resolution:

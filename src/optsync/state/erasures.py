@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -12,9 +12,19 @@ from sqlalchemy.engine import Connection
 
 from optsync.clock import Clock
 from optsync.model.change import ChangeKind, ChangeState
+from optsync.model.link import Link
 from optsync.model.record import Record
 from optsync.state.change_codec import Deed, decode_deed, encode_deed
-from optsync.state.codec import decode_agreed, dumps, encode_agreed, encode_record, fingerprint_of, loads
+from optsync.state.codec import (
+    decode_agreed,
+    decode_memory,
+    dumps,
+    encode_agreed,
+    encode_memory,
+    encode_record,
+    fingerprint_of,
+    loads,
+)
 from optsync.state.rows import chunks
 from optsync.state.schema import (
     change,
@@ -85,12 +95,21 @@ class Erasures:
             )
 
     def drop_links(self, records: Collection[int]) -> None:
-        """What these records had in common with others is forgotten."""
+        """What these records had in common with others is forgotten. Who was joined with one that has another address
+        by now stays so: an opt-out of either counts for both."""
         self._blank_handled(records)
+        shape, nothing = encode_agreed({})
+        numbered(self._connection, (shape,))
         for part in chunks(sorted(records)):
-            self._connection.execute(
-                sa.delete(link).where(sa.or_(link.c.crm_record.in_(part), link.c.esp_record.in_(part)))
-            )
+            mine = sa.or_(link.c.crm_record.in_(part), link.c.esp_record.in_(part))
+            for row in self._connection.execute(sa.select(link).where(mine)).mappings().all():
+                this = sa.and_(*(link.c[name] == row[name] for name in ("sync", "crm_record", "esp_record")))
+                if {row["crm_record"], row["esp_record"]} <= set(records):
+                    self._connection.execute(sa.delete(link).where(this))
+                    continue
+                known = decode_memory(Link(crm=row["crm_record"], esp=row["esp_record"]), row["frozen"])
+                kept = encode_memory(replace(known, moves={}))
+                self._connection.execute(sa.update(link).where(this).values(shape=shape, agreed=nothing, frozen=kept))
 
     def blank_links(self, records: Collection[int], texts: Collection[str]) -> None:
         """Where an agreed value of these records spells one of the texts, nothing is agreed any more."""
