@@ -1,6 +1,6 @@
 """A plan that changes suspiciously much is held before its first write, frozen, and everything else goes on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -8,6 +8,8 @@ import requests
 from structlog.testing import capture_logs
 
 from optsync.connect.mock import MockTransport
+from optsync.model.change import Fact, Outcome, Result, Write
+from optsync.model.page import ReadSpec
 from optsync.model.record import Status
 from optsync.state.plans import Plan
 from optsync.sync import plans
@@ -232,6 +234,35 @@ def test_creates_have_no_limit_in_the_first_run_and_opt_outs_have(world: Make) -
 
     assert w.sync().exit_code == 0
     assert w.esp_shows(ANN)["status"] == Status.IN
+
+
+@pytest.mark.parametrize(
+    "answer", [(Result.REFUSED, Fact.NOT_ALLOWED), (Result.FAILED, None)], ids=["refused", "failed"]
+)
+def test_an_opt_out_that_never_arrives_does_not_keep_the_limit_of_creates_away(
+    world: Make, monkeypatch: pytest.MonkeyPatch, answer: tuple[Result, Fact | None]
+) -> None:
+    w = world(person(1, status=Status.OUT), *(person(n) for n in range(2, 7)), guard=SMALL)
+    crm = w.engine.connectors["crm"]
+    write = crm.write
+
+    def without_opt_outs(writes: Sequence[Write], spec: ReadSpec) -> Sequence[Outcome]:
+        if not writes[0].restrictive:
+            return write(writes, spec)
+        result, fact = answer
+        return [Outcome(key=each.key, result=result, fact=fact, message="Access denied.") for each in writes]
+
+    monkeypatch.setattr(crm, "write", without_opt_outs)
+    for _ in range(2):
+        assert [c.kind for c in part(w.sync()).changes if c.system == "crm" and c.state.value == answer[0].value] == [
+            "opt_out"
+        ]
+    _new_people(w)
+    report = w.sync()
+
+    assert [(r["system"], r["kind"]) for r in part(report).held_for] == [("esp", "creates")]
+    with w.store.reading() as unit:
+        assert not any(plan.is_first for plan in unit.plans.held("newsletter"))
 
 
 def test_field_updates_have_a_limit_too(world: Make) -> None:

@@ -9,12 +9,22 @@ import structlog
 from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
+from optsync.model.change import ChangeState
 from optsync.model.statement import StatementKind
 from optsync.state.columns import Key
 from optsync.state.prepared import Prepared, any_of
 from optsync.state.pseudonyms import Pseudonyms
 from optsync.state.rows import chunks, count_up, insert_from, insert_new, insert_plainly, take_ids
-from optsync.state.schema import backlog, contact_point, link, record_point, standing, statement, system_record
+from optsync.state.schema import (
+    backlog,
+    change,
+    contact_point,
+    link,
+    record_point,
+    standing,
+    statement,
+    system_record,
+)
 from optsync.state.words import numbered
 
 _log = structlog.get_logger(__name__)
@@ -96,6 +106,13 @@ _WAITING = Prepared(
 )
 _STILL_WAITING = Prepared(sa.select(backlog.c.point_id).where(_THESE))
 _COUNT_WAITING = Prepared(sa.select(sa.func.count()).select_from(backlog).where(_OF_SYNC))
+# All of them at once: asked point by point, SQLite would go through the run's changes for each.
+_TRIED = sa.select(change.c.point_id).where(
+    change.c.run == bindparam("run"),
+    change.c.sync == bindparam("of"),
+    change.c.state.in_((ChangeState.REFUSED, ChangeState.FAILED)),
+)
+_UNTRIED = Prepared(sa.select(backlog.c.point_id).where(_OF_SYNC, backlog.c.point_id.not_in(_TRIED)).limit(1))
 _MARKS = sa.select(backlog.c.point_id, backlog.c.marks).where(_THESE)
 _HOW_OFTEN = Prepared(_MARKS)
 _FREE = Prepared(_MARKS.with_for_update(skip_locked=True))
@@ -308,6 +325,10 @@ class Points:
 
     def count_waiting(self, sync: str) -> int:
         return int(_COUNT_WAITING.scalar(self._connection, of=sync))
+
+    def is_any_untried(self, sync: str, run: str) -> bool:
+        """Whether there are points on the sync's backlog of which the run has tried nothing in vain."""
+        return bool(_UNTRIED.all(self._connection, of=sync, run=run))
 
     def marks(self, sync: str, keys: Collection[int]) -> dict[int, int]:
         """How often each of the points was marked, of those on the sync's backlog: to be asked before anything is

@@ -147,12 +147,15 @@ class Guard:
         return [plan.uid for plan in held if plan.uid != self.plan]
 
     def conclude(self, *, is_cautious: bool) -> None:
-        """The run's writes are done: once everything is through, the sync's first run is over."""
+        """The run's writes are done: once everything is through, or was tried and refused, the sync's first run is
+        over."""
         if is_cautious or self.reasons or not self._is_first:
             return
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
-            if unit.points.count_waiting(self._sync) == 0 and not unit.changes.is_any_ready(self._sync):
+            # Whom a system refuses for ever is looked at in every run, and must not keep the limit of creates away.
+            is_left = unit.points.is_any_untried(self._sync, self._run) or unit.changes.is_any_ready(self._sync)
+            if not is_left:
                 unit.meta.put(applied_key(self._sync), self._run)
 
     # judging
