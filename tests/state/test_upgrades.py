@@ -1,7 +1,9 @@
 """A database of every released schema, with data that its release wrote, is brought up to date without a loss."""
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -284,3 +286,19 @@ def test_numbers_of_any_size_come_through_an_upgrade_and_back(url: str, number: 
         back = connection.execute(query, {"key": record["id"]}).scalar_one()
         assert json.loads(bytes(back))["f"]["SCORE"] == number
     store.close()
+
+
+def test_of_several_that_start_at_once_one_upgrades_and_the_others_wait(url: str, clock: ManualClock) -> None:
+    stores = [Store(url, clock) for _ in range(3)]
+    at_once = threading.Barrier(len(stores), timeout=20)
+
+    def start(store: Store) -> str | None:
+        at_once.wait()
+        store.migrate()
+        with store.reading() as unit:
+            return unit.meta.get("anything")
+
+    with ThreadPoolExecutor(len(stores)) as processes:
+        assert list(processes.map(start, stores)) == [None] * len(stores)
+    for store in stores:
+        store.close()

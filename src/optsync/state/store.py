@@ -53,6 +53,9 @@ _READING = "optsync_reading"
 _AT_ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 _MAY_TAKE_ITS_TIME = "SET LOCAL idle_in_transaction_session_timeout = 0"
 
+_ALONE = "SELECT pg_advisory_xact_lock(7096212847)"
+"""Of several that start at once one upgrades the schema, and the others wait for it. (SQLite has one writer.)"""
+
 DatabaseError = SQLAlchemyError
 """Whatever a database raises, for those who know no SQL."""
 
@@ -103,6 +106,10 @@ class Store:
             if before == revisions.newest():
                 return
         with self._engine.connect() as connection, _tables_replaceable(connection), connection.begin():
+            if not self.is_sqlite:
+                execute_plainly(connection, _ALONE)
+            if revisions.revision_of(connection) == revisions.newest():
+                return
             revisions.upgrade(connection, revisions.newest())
         if self.is_sqlite and before is not None:
             self.wipe()
