@@ -376,6 +376,29 @@ def test_a_lease_is_free_at_once_when_its_process_is_gone_from_this_host(
                 unit.leases.take("letter", holder="two")
 
 
+@pytest.mark.parametrize(
+    ("host", "ahead", "is_free"),
+    [
+        ("elsewhere.test", timedelta(days=3), True),
+        ("elsewhere.test", timedelta(minutes=5), False),
+        (socket.gethostname(), timedelta(days=3), False),
+    ],
+    ids=["a container that is gone", "a host whose clock is ahead", "a process that still runs here"],
+)
+def test_a_lease_of_elsewhere_is_free_where_the_clock_was_set_back_since_its_last_beat(
+    store: Store, clock: ManualClock, host: str, ahead: timedelta, is_free: bool
+) -> None:
+    with store.transaction() as unit:
+        unit.leases.take("letter", holder="one")
+        connection: Connection = unit.leases._connection
+        connection.execute(sa.update(lease).values(host=host, pid=os.getppid(), beat_at=clock.now() + ahead))
+        if is_free:
+            assert unit.leases.take("letter", holder="two").fence == 2
+        else:
+            with pytest.raises(StateLocked):
+                unit.leases.take("letter", holder="two")
+
+
 # runs and facts
 
 

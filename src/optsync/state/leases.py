@@ -22,6 +22,8 @@ BEAT = timedelta(seconds=20)
 FREE_AFTER = timedelta(seconds=60)
 _FRESH = timedelta(seconds=10)
 """A beat this young is not renewed: the proof that goes with a commit reads, where it may."""
+_AHEAD = timedelta(hours=1)
+"""No two hosts' clocks are so far apart: a beat from so far ahead was noted by a clock that was set back since."""
 
 # In the order of the names, so that two who lock some of the same leases wait for each other and never in a circle.
 _LOCKED = Prepared(sa.select(lease).where(lease.c.name.in_(any_of("names"))).order_by(lease.c.name).with_for_update())
@@ -158,7 +160,9 @@ def _is_held(row: Mapping[str, Any], now: datetime) -> bool:
 def _is_free(host: str, pid: int, beat_at: datetime, now: datetime) -> bool:
     if now - beat_at >= FREE_AFTER:
         return True
-    return host == socket.gethostname() and pid != os.getpid() and not _is_running(pid)
+    if host == socket.gethostname() and pid != os.getpid():
+        return not _is_running(pid)
+    return beat_at - now >= _AHEAD
 
 
 def _is_running(pid: int) -> bool:
