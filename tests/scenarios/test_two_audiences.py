@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from optsync.model.record import Status
+from optsync.state.issues import NewIssue
 from optsync.sync.administer import deliverable, opt_in, opt_out
 from optsync.sync.permission import permissions
+from optsync.sync.run import run_cycle
 from tests.scenarios.two_audiences import TwoAudiences
 from tests.scenarios.world import START, person
 
@@ -90,3 +92,26 @@ def may_send(two: TwoAudiences, email: str, scope: str) -> bool:
     with two.engine.store.reading() as unit:
         found = permissions(two.engine).verdicts(unit, [email], scope, now=two.w.clock.now())
     return found[email].permission.may_send
+
+
+@pytest.mark.rule("one bad record stands alone")
+def test_a_complete_read_by_either_sync_tells_that_a_contact_that_could_not_be_read_is_gone(tmp_path: Path) -> None:
+    two = TwoAudiences(tmp_path, [person(1)], [person(1)])
+    two.sync()
+    with two.engine.store.transaction() as unit:
+        (contacts,) = (source for source in unit.sources.all() if source.system == "crm")
+        unreadable = NewIssue(
+            kind="quarantined_record",
+            message="its stamp is none",
+            sync="newsletter",
+            system="crm",
+            collection=contacts.collection,
+            record="99",
+        )
+        unit.issues.open(unreadable, run=None)
+    two.w.wait(hours=1)
+    run_cycle(two.engine, ["second"], full=True)
+
+    with two.engine.store.reading() as unit:
+        assert unit.issues.list() == []
+    two.settle()

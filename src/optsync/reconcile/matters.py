@@ -24,6 +24,8 @@ from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.representation import Representation, shown, topic_shown
 from optsync.reconcile.view import Neighbourhood, Seen
 
+UNREADABLE = "quarantined_record"
+"""A matter of the collection, whichever of the syncs that read it has met it."""
 QUIET = timedelta(days=7)
 """Without another flip for so long, whoever wrote "in" has stopped: a weekly import would have come round."""
 _AHEAD = timedelta(minutes=5)
@@ -282,7 +284,7 @@ _EXAMINERS: Mapping[str, Callable[[Matter, Facts], str | None]] = {
     "unknown_status": _unknown_status,
     "future_evidence": _future_evidence,
     "clock_skew": _clock_skew,
-    "quarantined_record": _quarantined_record,
+    UNREADABLE: _quarantined_record,
     "quarantined_field": _field,
     "field_not_kept": _field,
     "field_conflict": _field_conflict,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import structlog
 
-from optsync.reconcile.matters import Facts, Matter, why_over
+from optsync.reconcile.matters import UNREADABLE, Facts, Matter, why_over
 from optsync.reconcile.view import Neighbourhood, Seen
 from optsync.state.issues import Issue
 from optsync.state.unit import Unit
@@ -40,12 +40,20 @@ class Review:
         self._full_reads = full_reads
 
     def work_off(self) -> None:
-        """Goes through them in batches, by number."""
+        """Goes through them in batches, by number; and through those of other syncs that what this one has read
+        completely tells about."""
+        sources = self._engine.bound.sources
+        told = {sync for key in self._full_reads for sync in sources[key].syncs}
+        for sync in sorted({self._policy.name, *told}):
+            self._work_off(sync)
+
+    def _work_off(self, sync: str) -> None:
         last = 0
         while True:
             with self._engine.store.reading() as unit:
-                issues = unit.issues.to_review(self._policy.name, before=self._began, after=last, limit=BATCH)
-                over = self._over(unit, issues) if issues else {}
+                issues = unit.issues.to_review(sync, before=self._began, after=last, limit=BATCH)
+                ours = issues if sync == self._policy.name else [i for i in issues if i.kind == UNREADABLE]
+                over = self._over(unit, ours) if ours else {}
             if not issues:
                 return
             if over:
@@ -54,7 +62,7 @@ class Review:
                     unit.issues.close_all(over)
                     again = {i.point_id for i in issues if i.id in over and i.kind == "put_off"}
                     unit.points.mark([self._policy.name], {key for key in again if key is not None})
-                _log.info("issues closed", sync=self._policy.name, run=self._run, count=len(over))
+                _log.info("issues closed", sync=sync, run=self._run, count=len(over))
             if len(issues) < BATCH:
                 return
             last = issues[-1].id
