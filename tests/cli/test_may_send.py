@@ -1,3 +1,4 @@
+import csv
 import io
 import sqlite3
 import sys
@@ -93,12 +94,13 @@ def test_bytes_that_are_no_text_spoil_only_their_line(lonely: Desk, tmp_path: Pa
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
-def test_a_list_in_another_encoding_says_yes_to_nobody_who_opted_out(lonely: Desk, encoding: str) -> None:
-    lonely.write(brands={"acme": {"purposes": {"marketing": {**OBJECTING, "topics": ["news", "offers", "events"]}}}})
-    lonely.optsync("opt-out", "jürgen@example.com", "--actor", "Eve")
-    file = lonely.folder / "list.txt"
+def test_a_list_in_another_encoding_says_yes_to_nobody_who_opted_out(desk: Desk, encoding: str) -> None:
+    desk.write(brands={"acme": {"purposes": {"marketing": {**OBJECTING, "topics": ["news", "offers", "events"]}}}})
+    desk.optsync("sync")
+    desk.optsync("opt-out", "jürgen@example.com", "--actor", "Eve")
+    file = desk.folder / "list.txt"
     file.write_bytes("jürgen@example.com\nbob@example.com\n".encode(encoding))
-    answers = lonely.optsync("may-send", "--file", str(file), "--scope", SCOPE, "--json").json
+    answers = desk.optsync("may-send", "--file", str(file), "--scope", SCOPE, "--json").json
     assert [a["may_send"] for a in answers] == [False, True]
     assert encoding == "utf-16" or "UTF-8" in answers[0]["reason"]
 
@@ -131,15 +133,21 @@ def test_a_question_that_cannot_be_answered_is_a_usage_error(lonely: Desk, argum
 
 
 @pytest.mark.parametrize("is_empty", [False, True])
-def test_a_missing_database_is_no_permission_for_everybody(lonely: Desk, is_empty: bool) -> None:
+def test_a_missing_or_unread_database_is_no_permission_for_everybody(desk: Desk, is_empty: bool) -> None:
     if is_empty:
-        lonely.database.touch()
+        desk.database.touch()
     purposes = {"marketing": {"basis": "legitimate_interest", "topics": ["news", "offers", "events"]}}
-    lonely.write(brands={"acme": {"purposes": purposes}})
+    desk.write(brands={"acme": {"purposes": purposes}})
     asked = ("may-send", "ann@example.com", "--scope", SCOPE, "--json")
-    assert lonely.optsync(*asked).json["may_send"] is False
-    lonely.optsync("opt-out", "bob@example.com", "--actor", "Eve")
-    assert lonely.optsync(*asked).json["may_send"] is True
+    assert desk.optsync(*asked).json["may_send"] is False
+    assert desk.optsync("explain", "ann@example.com", "--json").json["scopes"][SCOPE]["may_send"] is False
+    assert desk.optsync("check").code == 0
+    assert desk.optsync(*asked).json["reason"] == "not known yet: crm contact was never read to its end"
+    desk.optsync("opt-out", "bob@example.com", "--actor", "Eve")
+    rows = list(csv.DictReader(io.StringIO(desk.optsync("ledger", "export", "--standing", "--scope", SCOPE).out)))
+    assert [row["may_send"] for row in rows] == ["false"]
+    desk.optsync("sync")
+    assert desk.optsync(*asked).json["may_send"] is True
 
 
 def test_nobody_who_only_asks_waits_for_somebody_who_writes(lonely: Desk) -> None:

@@ -11,9 +11,11 @@ import requests
 
 from optsync.connect.mock import MockTransport, Person
 from optsync.model.record import Origin, Status
+from optsync.sync.administer import opt_in
 from optsync.sync.explain import explain
+from optsync.sync.permission import permissions
 from tests.scenarios.plans import MANY, crowd, hold_opt_outs, may_send
-from tests.scenarios.world import CRM, ESP, START, World, person
+from tests.scenarios.world import BRANDS, CRM, ESP, START, World, person
 
 pytestmark = pytest.mark.rule("no opt-out is lost")
 
@@ -32,6 +34,48 @@ def test_an_unsubscribe_at_the_esp_sets_the_flag_in_the_crm(world: Make) -> None
         ("crm", "field", "applied"),
     }
     w.settle()
+
+
+@pytest.mark.parametrize("basis", ["consent", "legitimate_interest"])
+def test_nobody_may_be_mailed_before_a_platform_that_may_hold_their_no_was_read(world: Make, basis: str) -> None:
+    """The platform is out of reach at the first run. Whom an administrator opts in may be mailed."""
+    ann, eve = "ann1@example.com", "eve@example.com"
+    w = world(person(1, opt_in=True, consent_at=START - timedelta(days=50)), brands=_resting_on(basis))
+    w.esp.act("unsubscribe", email=ann)
+    assert not _answers(w, ann)
+    w.use(_EspDown({CRM: w.crm, ESP: w.esp}))
+    assert w.sync().exit_code == 3
+    opt_in(w.engine, eve, scope="acme/marketing", actor="Eve", evidence="a signed form")
+    assert not _answers(w, ann)
+    assert _answers(w, ann, scope="acme/service")
+    assert _answers(w, eve)
+
+    w.use(w.transport)
+    w.sync()
+    assert not _answers(w, ann)
+    assert _answers(w, "stranger@example.com") is (basis == "legitimate_interest")
+    w.settle()
+
+
+class _EspDown(MockTransport):
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        if str(request.url).startswith(ESP):
+            raise requests.ConnectionError
+        return super().send(request, *args, **options)
+
+
+def _resting_on(basis: str) -> dict[str, Any]:
+    purposes: dict[str, Any] = dict(BRANDS["acme"]["purposes"])
+    return {"acme": {"purposes": {**purposes, "marketing": {**purposes["marketing"], "basis": basis}}}}
+
+
+def _answers(w: World, email: str, scope: str = "acme/marketing") -> bool:
+    """What ``may-send`` and ``explain`` both say."""
+    with w.store.reading() as unit:
+        found = permissions(w.engine).verdicts(unit, [email], scope, now=w.clock.now())[email].permission
+    told = explain(w.engine, email)["scopes"][scope]
+    assert (told["may_send"], told["reason"]) == (found.may_send, found.reason)
+    return found.may_send
 
 
 def test_an_unsubscribe_whose_reason_holds_a_character_that_no_database_text_takes_arrives(world: Make) -> None:

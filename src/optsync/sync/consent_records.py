@@ -13,7 +13,7 @@ from optsync.reconcile.consent import Wish, effective
 from optsync.state.events import Event, Selection, Somebody
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
-from optsync.sync.permission import Permissions, permissions
+from optsync.sync.permission import Permissions, Verdict, permissions
 from optsync.sync.progress import Progress
 
 SCHEMA = "optsync-consent-event-1"
@@ -138,12 +138,15 @@ def standings(engine: Engine, unit: Unit, scope: str | None, progress: Progress)
     about whom nothing was ever said included."""
     asked = permissions(engine)
     wanted = [s for s in asked.scopes if asked.purpose(s).kind is Kind.COMMERCIAL and scope in (None, s)]
+    unread = {s: asked.unread(unit, s) for s in wanted}
     total, done = unit.events.count_people(), 0
     for people in unit.events.people():
         about = unit.ledger.about([p.key for p in people])
         for somebody in people:
+            said = about[somebody.key]
             for each in wanted:
-                yield _standing(asked, somebody, about[somebody.key], each, engine.clock.now())
+                verdict = asked.verdict(said, each, now=engine.clock.now(), unread=unread[each])
+                yield _standing(asked, somebody, said, each, verdict)
         done += len(people)
         progress.step("export", done, total)
 
@@ -189,8 +192,7 @@ def _event(asked: Permissions, event: Event) -> Row:
     }
 
 
-def _standing(asked: Permissions, somebody: Somebody, said: Sequence[Statement], scope: str, now: datetime) -> Row:
-    verdict = asked.verdict(said, scope, now=now)
+def _standing(asked: Permissions, somebody: Somebody, said: Sequence[Statement], scope: str, verdict: Verdict) -> Row:
     decided = verdict.standing.decided_by
     request, requested_at = _request(said, scope, asked)
     return {

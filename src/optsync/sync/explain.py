@@ -1,6 +1,6 @@
 """Why may this address be mailed, or not? Everything the state knows about it, gathered in one document."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from optsync.state.issues import Issue
 from optsync.state.records import Observed
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
-from optsync.sync.permission import Permissions, permissions
+from optsync.sync.permission import Permissions, Verdict, permissions
 from optsync.sync.refusals import refusals_to_json
 from optsync.sync.report import change_to_json
 
@@ -42,6 +42,8 @@ def explain(engine: Engine, address: str) -> dict[str, Any]:
         issues = unit.issues.list(points=[key]) if key is not None else []
         waiting = _waiting(engine, unit, key)
         forgotten_at = unit.points.forgotten_since(key) if key is not None else None
+        asked = permissions(engine)
+        unread = {scope: asked.unread(unit, scope) for scope in asked.scopes}
     rules = engine.config.consent.soft_bounces
     mailbox = deliverability(said, now=now, soft_limit=rules.limit, soft_within=rules.within)
     kept = [c for c in changes if c.state is not ChangeState.SUPERSEDED]
@@ -49,7 +51,7 @@ def explain(engine: Engine, address: str) -> dict[str, Any]:
         "email": NAME if forgotten_at else address,
         "forgotten_at": forgotten_at.isoformat() if forgotten_at else None,
         "deliverability": mailbox,
-        "scopes": _scopes(permissions(engine), said, now),
+        "scopes": _scopes(asked, said, now, unread),
         "records": [entry for record in records for entry in _shows(engine, record, said, kept)],
         "changes": [_journaled(c) for c in sorted(kept, key=lambda c: c.id)],
         "refusals": refusals_to_json(kept, issues),
@@ -65,15 +67,15 @@ def _waiting(engine: Engine, unit: Unit, key: int | None) -> list[str]:
     return [sync for sync in engine.bound.policies if unit.points.still_waiting(sync, [key])]
 
 
-def _scopes(asked: Permissions, said: Sequence[Statement], now: datetime) -> dict[str, Any]:
-    void = {s.uid for s in said} - {s.uid for s in effective(said)}
-    return {scope: _scope(asked, said, scope, void=void, now=now) for scope in asked.scopes}
-
-
-def _scope(
-    asked: Permissions, said: Sequence[Statement], scope: str, *, void: set[str], now: datetime
+def _scopes(
+    asked: Permissions, said: Sequence[Statement], now: datetime, unread: Mapping[str, str | None]
 ) -> dict[str, Any]:
-    verdict = asked.verdict(said, scope, now=now)
+    void = {s.uid for s in said} - {s.uid for s in effective(said)}
+    verdicts = {scope: asked.verdict(said, scope, now=now, unread=unread[scope]) for scope in asked.scopes}
+    return {scope: _scope(verdict, said, scope, void=void) for scope, verdict in verdicts.items()}
+
+
+def _scope(verdict: Verdict, said: Sequence[Statement], scope: str, *, void: set[str]) -> dict[str, Any]:
     decided = verdict.standing.decided_by
     return {
         "standing": verdict.standing.wish,

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from optsync.config.schema import Config
 from optsync.errors import ConfigError
-from optsync.model.scope import EVERYTHING, Basis, Kind, Purpose, purpose_of
-from optsync.model.statement import Statement
+from optsync.model.scope import EVERYTHING, Basis, Kind, Purpose, contains, purpose_of
+from optsync.model.statement import Statement, Strength
 from optsync.reconcile.consent import (
     Deliverability,
     Permission,
@@ -17,6 +17,7 @@ from optsync.reconcile.consent import (
     standing,
 )
 from optsync.state.unit import Unit
+from optsync.sync.binding import SourceBinding
 from optsync.sync.engine import Engine
 
 
@@ -32,9 +33,10 @@ class Verdict:
 class Permissions:
     """Answers by the rules of one configuration."""
 
-    def __init__(self, config: Config, mapped_topics: Collection[str]) -> None:
-        """``mapped_topics``: scopes of the topics that some side of a sync shows."""
+    def __init__(self, config: Config, mapped_topics: Collection[str], sources: Collection[SourceBinding] = ()) -> None:
+        """``mapped_topics``: scopes of the topics that some side of a sync shows. ``sources``: what the syncs read."""
         self._config = config
+        self._sources = sources
         self._purposes = {purpose.scope: purpose for purpose in config.purposes}
         self._mapped = frozenset(mapped_topics)
 
@@ -97,18 +99,36 @@ class Permissions:
         rules = self._config.consent.soft_bounces
         return deliverability(said, now=now, soft_limit=rules.limit, soft_within=rules.within)
 
-    def verdict(self, said: Sequence[Statement], scope: str, *, now: datetime) -> Verdict:
-        """``said``: all statements about one address. ``scope``: one of ``scopes``."""
+    def unread(self, unit: Unit, scope: str) -> str | None:
+        """A collection that holds wishes about the scope and was never read to its end; None if all were."""
+        if self.purpose(scope).kind is Kind.TRANSACTIONAL:
+            return None
+        for binding in self._sources:
+            abouts = [binding.scopes[sync] for sync in binding.syncs]
+            if any(contains(about, scope) or contains(scope, about) for about in abouts):
+                source = unit.sources.find(binding.system, binding.collection)
+                if source is None or source.read_at is None:
+                    return f"{binding.system} {binding.collection}"
+        return None
+
+    def verdict(self, said: Sequence[Statement], scope: str, *, now: datetime, unread: str | None = None) -> Verdict:
+        """``said``: all statements about one address. ``scope``: one of ``scopes``. ``unread``: as :meth:`unread` says;
+        there may be a no in it, which nothing but an administrator's opt-in is sure to lift."""
         mailbox = self.mailbox(said, now=now)
         wish = self.standing(said, scope)
-        return Verdict(standing=wish, mailbox=mailbox, permission=may_mail(wish.wish, mailbox, self.purpose(scope)))
+        permission = may_mail(wish.wish, mailbox, self.purpose(scope))
+        is_sure = wish.decided_by is not None and wish.decided_by.strength is Strength.ADMINISTRATOR
+        if permission.may_send and unread is not None and not is_sure:
+            permission = Permission(False, f"not known yet: {unread} was never read to its end")
+        return Verdict(standing=wish, mailbox=mailbox, permission=permission)
 
     def verdicts(self, unit: Unit, addresses: Collection[str], scope: str, *, now: datetime) -> Mapping[str, Verdict]:
         """By normalised address; what was never heard of gets its verdict too."""
         known = unit.points.find(addresses)
         about = unit.ledger.about(known.values())
+        unread = self.unread(unit, scope)
         return {
-            address: self.verdict(about[known[address]] if address in known else (), scope, now=now)
+            address: self.verdict(about[known[address]] if address in known else (), scope, now=now, unread=unread)
             for address in addresses
         }
 
@@ -116,4 +136,5 @@ class Permissions:
 def permissions(engine: Engine) -> Permissions:
     """By the configuration of that engine."""
     policies = engine.bound.policies.values()
-    return Permissions(engine.config, {scope for p in policies for scope, _ in (*p.crm.topics, *p.esp.topics)})
+    mapped = {scope for p in policies for scope, _ in (*p.crm.topics, *p.esp.topics)}
+    return Permissions(engine.config, mapped, tuple(engine.bound.sources.values()))
