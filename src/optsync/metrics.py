@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from optsync.clock import Clock
 from optsync.errors import StateLocked
 from optsync.model.change import ChangeState
-from optsync.state.runs import Run
+from optsync.state.runs import Run, Runs
 from optsync.state.store import Store
 from optsync.state.unit import Unit
 from optsync.sync.journaled import counted
@@ -48,14 +48,13 @@ class Metrics:
         self._begin_at_zero(self._good_since, systems)
         self.registry.register(_StateCollector(store, clock, self._good_since))
 
-    def remember(self, runs: Iterable[Run]) -> None:
-        """Takes the last good run of each sync from an earlier process's runs, newest first."""
-        for run in runs:
-            parts: Mapping[str, Mapping[str, Any]] = (run.summary or {}).get("syncs", {})
-            for sync, part in parts.items():
-                if part["state"] == "done" and sync in self._good_since and self._good_since[sync] is None:
-                    self._good_since[sync] = run.started_at
-                    self._succeeded.labels(sync).set((run.ended_at or run.started_at).timestamp())
+    def remember(self, runs: Runs) -> None:
+        """Takes the last good run of each sync from those of earlier processes."""
+        for sync in self._good_since:
+            good = next((run for run in runs.ended(sync) if _was_good(run, sync)), None)
+            if good is not None:
+                self._good_since[sync] = good.started_at
+                self._succeeded.labels(sync).set((good.ended_at or good.started_at).timestamp())
 
     def ran(self, sync: str, report: SyncReport, *, seconds: float) -> None:
         """A run of the sync ended with this report."""
@@ -93,6 +92,11 @@ class Metrics:
                 self._missed.labels(sync, cause)
         for system in systems:
             self._calls.labels(system)
+
+
+def _was_good(run: Run, sync: str) -> bool:
+    parts: Mapping[str, Mapping[str, Any]] = (run.summary or {}).get("syncs", {})
+    return sync in parts and parts[sync]["state"] == "done"
 
 
 def is_locked(report: SyncReport) -> bool:

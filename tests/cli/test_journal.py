@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from optsync.clock import SystemClock
+from optsync.metrics import Metrics
 from optsync.state.issues import NewIssue
 from optsync.state.store import Store
 from tests.cli.desk import ESP, Desk
@@ -162,6 +163,27 @@ def test_the_status_after_a_run_counts_calls_and_says_when_the_next_is_due(desk:
     assert (datetime.fromisoformat(sync["next_at"]) - datetime.now(UTC)).total_seconds() < 300  # noqa: TID251
     assert sync["oldest_unpropagated_s"] is None
     assert "open issues: 0" in desk.optsync("status").out
+
+
+def test_the_status_finds_the_last_run_of_a_sync_that_runs_seldom_beside_one_that_runs_often(desk: Desk) -> None:
+    report = desk.optsync("sync", "--json").json
+    other = {"often": {"plan": None, "state": "done", "calls": {"mc": 1}}}
+    store = Store(f"sqlite:///{desk.database}", SystemClock())
+    with store.transaction() as unit:
+        for number in range(2100):
+            unit.runs.begin(f"R{number}", ["often"])
+            unit.runs.end(f"R{number}", "done", {"syncs": other})
+    metrics = Metrics(store, SystemClock(), ["newsletter"], ["crm", "mc"])
+    with store.reading() as unit:
+        metrics.remember(unit.runs)
+    store.close()
+    document = desk.optsync("status", "--json").json
+    assert document["syncs"]["newsletter"]["last_run"] == report["run"]
+    assert document["syncs"]["newsletter"]["last_ok_at"] is not None
+    assert document["systems"]["crm"]["ok"] is True
+    assert document["systems"]["mc"]["calls_today"] == report["syncs"]["newsletter"]["calls"]["mc"] + 2100
+    labels = {"sync": "newsletter"}
+    assert metrics.registry.get_sample_value("optsync_last_success_timestamp_seconds", labels)
 
 
 def test_a_journal_without_a_run_says_what_to_do_next(lonely: Desk) -> None:

@@ -129,7 +129,7 @@ def test_the_next_process_knows_when_the_last_good_run_was(tmp_path: Path) -> No
     run_cycle(world.compose())
     metrics = metrics_of(world)
     with world.store.reading() as unit:
-        metrics.remember(unit.runs.list())
+        metrics.remember(unit.runs)
     assert count(metrics, "optsync_last_success_timestamp_seconds", sync="newsletter") == ended
 
 

@@ -32,8 +32,6 @@ from optsync.web.service import Web
 _log = structlog.get_logger(__name__)
 GRACE = 30.0
 """Seconds that runs have to end after a signal. What was not sent by then is derived again at the next start."""
-_REMEMBERED = 500
-"""Runs of earlier processes that are looked through for the last good ones."""
 
 
 def daemon(config_path: Path) -> int:
@@ -79,7 +77,7 @@ class _Service:
         self.is_drained = True
         metrics = Metrics(engine.store, clock, config.syncs, config.systems)
         with engine.store.reading() as unit:
-            metrics.remember(unit.runs.list(limit=_REMEMBERED))
+            metrics.remember(unit.runs)
         self._runner = Runner(engine, metrics, self.stopping.is_set)
         systems = {sync: {b.system for b in engine.bound.sources_of(sync)} for sync in config.syncs}
         self._dispatcher: Dispatcher = LocalDispatcher(

@@ -1,6 +1,6 @@
 """Runs: one cycle over one or more syncs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -32,6 +32,7 @@ _OLD = Prepared(
 )
 _NEWS = ("plan", "errors", "waiting", "issues")
 """What a sync's part of a summary says of besides changes."""
+_PAGE = 200
 _DROP = Prepared(sa.delete(run).where(run.c.id.in_(bindparam("those", expanding=True))))
 
 
@@ -103,6 +104,17 @@ class Runs:
         """The newest runs, newest first."""
         rows = self._connection.execute(sa.select(run).order_by(run.c.id.desc()).limit(limit)).mappings()
         return [_run(row) for row in rows]
+
+    def ended(self, sync: str | None = None) -> Iterator[Run]:
+        """All runs that have ended (of this sync, if one is named), newest first, read as far as they are asked for."""
+        query = sa.select(run).where(run.c.state != "running").order_by(run.c.id.desc()).limit(_PAGE)
+        if sync is not None:
+            query = query.where(run.c.syncs.contains(dumps(sync), autoescape=True))
+        rows = self._connection.execute(query).mappings().all()
+        while rows:
+            found = (_run(row) for row in rows)
+            yield from (each for each in found if sync is None or sync in each.syncs)
+            rows = self._connection.execute(query.where(run.c.id < rows[-1]["id"])).mappings().all()
 
 
 def _is_idle(row: Mapping[str, Any], head_before: Any) -> bool:

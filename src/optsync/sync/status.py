@@ -1,7 +1,8 @@
 """How things stand: systems, syncs, queues — from the state alone, without asking a system."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from optsync.config.schedule import cron_trigger
@@ -12,27 +13,28 @@ from optsync.sync.check import clock_key
 from optsync.sync.engine import Engine
 from optsync.sync.waiting import waiting
 
-_RUNS = 2000
-"""More than a day of one run a minute."""
-
 
 def status(engine: Engine) -> dict[str, Any]:
     """The document of ``status --json``; times are ISO 8601 in UTC, lengths of time in seconds."""
     now = engine.clock.now()
     with engine.store.reading() as unit:
-        runs = [r for r in unit.runs.list(limit=_RUNS) if r.state != "running"]
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        today = list(takewhile(lambda run: run.started_at >= midnight, unit.runs.ended()))
         return {
-            "systems": {name: _system(engine, unit, name, runs, now) for name in engine.config.systems},
-            "syncs": {name: _sync(engine, unit, name, runs, now) for name in engine.bound.policies},
+            "systems": {name: _system(engine, unit, name, today) for name in engine.config.systems},
+            "syncs": {name: _sync(engine, unit, name, now) for name in engine.bound.policies},
             "queues": _queues(unit, list(engine.bound.policies), now),
             "issues_open": unit.issues.count_open(),
         }
 
 
-def _system(engine: Engine, unit: Unit, name: str, runs: Sequence[Run], now: datetime) -> dict[str, Any]:
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    calls = sum(s["calls"].get(name, 0) for r in runs if r.started_at >= midnight for s in _parts(r).values())
-    involved = next((r for r in runs if any(name in s["calls"] for s in _parts(r).values())), None)
+def _system(engine: Engine, unit: Unit, name: str, today: Sequence[Run]) -> dict[str, Any]:
+    calls = sum(s["calls"].get(name, 0) for r in today for s in _parts(r).values())
+    connecting = [
+        sync for sync in engine.bound.policies if any(b.system == name for b in engine.bound.sources_of(sync))
+    ]
+    newest = (next((r for r in unit.runs.ended(sync) if _is_involved(r, name)), None) for sync in connecting)
+    involved = max((r for r in newest if r is not None), key=lambda r: r.started_at, default=None)
     offset = unit.meta.get(clock_key(name))
     return {
         "connector": engine.config.systems[name].connector,
@@ -44,10 +46,14 @@ def _system(engine: Engine, unit: Unit, name: str, runs: Sequence[Run], now: dat
     }
 
 
-def _sync(engine: Engine, unit: Unit, name: str, runs: Sequence[Run], now: datetime) -> dict[str, Any]:
+def _is_involved(run: Run, system: str) -> bool:
+    return any(system in part["calls"] for part in _parts(run).values())
+
+
+def _sync(engine: Engine, unit: Unit, name: str, now: datetime) -> dict[str, Any]:
     config = engine.config.syncs[name]
-    last = _last(runs, name)
-    good = next((r for r in runs if name in _parts(r) and not _parts(r)[name].get("errors")), None)
+    last = _last(unit.runs.ended(name), name)
+    good = next((r for r in unit.runs.ended(name) if name in _parts(r) and not _parts(r)[name].get("errors")), None)
     held = unit.plans.held(name)
     # What a run could not carry everywhere is still on its way, however many runs have tried since.
     since = good.started_at if good else None
@@ -92,9 +98,9 @@ def _next(config: SyncConfig, last: Run | None, now: datetime) -> datetime | Non
     return max(now, last.started_at + config.every) if last else now
 
 
-def _last(runs: Sequence[Run], sync: str) -> Run | None:
+def _last(runs: Iterable[Run], sync: str) -> Run | None:
     """One that broke off tells nothing of its syncs but that it was about them."""
-    return next((r for r in runs if sync in _parts(r) or (r.state == "failed" and sync in r.syncs)), None)
+    return next((r for r in runs if sync in _parts(r) or r.state == "failed"), None)
 
 
 def _parts(run: Run) -> Mapping[str, Any]:
