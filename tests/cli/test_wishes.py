@@ -100,3 +100,13 @@ def test_a_time_that_is_none_or_lies_ahead_is_a_usage_error(lonely: Desk, time: 
     assert answer.code == 2
     assert "--at" in answer.err
     assert standing(lonely) == "unknown"
+
+
+@pytest.mark.parametrize("spoilt", ["--actor", "--reason"])
+def test_words_in_another_encoding_are_a_usage_error_and_no_fault(lonely: Desk, spoilt: str) -> None:
+    words = {"--actor": "Eve", "--reason": "by letter", spoilt: "J\udcfcrgen"}
+    answer = lonely.optsync(
+        "opt-out", "ann@example.com", *(part for option in words.items() for part in option), "--json"
+    )
+    assert (answer.code, answer.json["error"]) == (2, "configuration")
+    assert answer.json["reason"] == "'J?rgen' is no text in UTF-8; each ? stands for a byte that is none"

@@ -36,6 +36,7 @@ from optsync.cli import (
 from optsync.cli.failures import STOPPED, describe
 from optsync.cli.invocation import Invocation, of
 from optsync.collecting import collect_rarely
+from optsync.errors import ConfigError
 
 app = typer.Typer(
     name="optsync",
@@ -133,8 +134,19 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return _quiet_pipe()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the boundary: no traceback reaches a user
-        return _report(error, invocation, as_json="--json" in arguments)
+        return _report(_of_no_text(error, arguments), invocation, as_json="--json" in arguments)
     return code if isinstance(code, int) else 0
+
+
+def _of_no_text(error: BaseException, arguments: Sequence[str]) -> BaseException:
+    """An argument whose bytes are no text can name a file, and nothing else."""
+    if not isinstance(error, UnicodeEncodeError):
+        return error
+    spoilt = next((a for a in arguments if a != a.encode("utf-8", "replace").decode()), None)
+    if spoilt is None:
+        return error
+    shown = spoilt.encode("utf-8", "replace").decode()
+    return ConfigError(f"{shown!r} is no text in UTF-8; each ? stands for a byte that is none")
 
 
 def _report(error: BaseException, invocation: Invocation, *, as_json: bool) -> int:
