@@ -7,6 +7,7 @@ import pytest
 
 from optsync.model.record import Status
 from optsync.model.statement import Source, StatementKind, state
+from optsync.sync.explain import explain
 from optsync.sync.standings import report
 from optsync.sync.status import status
 from tests.scenarios.world import World, person
@@ -207,3 +208,40 @@ def test_the_status_tells_of_a_run_that_broke_off(world: Make, monkeypatch: pyte
     monkeypatch.undo()
     w.settle()
     assert status(w.engine)["syncs"]["newsletter"]["last_state"] == "done"
+
+
+def shows(w: World, email: str, system: str) -> dict[str, Any]:
+    """What the explanation says of the person's record there."""
+    (entry,) = [r for r in explain(w.engine, email)["records"] if r["system"] == system]
+    return dict(entry)
+
+
+def test_a_contact_shows_an_opt_out_since_its_own_time_and_not_since_a_topic_was_left(world: Make) -> None:
+    topic = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
+    w = world(person(1, opt_in=True, **topic))
+    w.sync()
+    w.crm.act("opt_out", email=ann(1))
+    w.sync()
+    since = shows(w, ann(1), "crm")["since"]
+    assert since is not None
+    w.wait(hours=24)
+    w.crm.act("edit", id=w.crm_id(ann(1)), fields={"UF_CRM_TOPIC_NEWS": 0})
+    w.sync()
+    assert shows(w, ann(1), "crm")["topics"]["acme/marketing/news"] is False
+    assert shows(w, ann(1), "crm")["since"] == since
+    w.settle()
+
+
+def test_a_contact_that_was_deleted_is_absent_since_it_was_missed_and_shows_nothing(world: Make) -> None:
+    w = world(person(1, opt_out=True, status=Status.OUT, crm_topics={"news": True}), person(2), person(3))
+    w.sync()
+    w.crm.act("delete", email=ann(1))
+    w.wait(hours=30)
+    w.sync(full=True)
+    missed = w.clock.now()
+    w.wait(hours=3)
+    w.sync(full=True)
+    found = shows(w, ann(1), "crm")
+    assert (found["shows"], found["word"], found["topics"]) == (Status.ABSENT, None, {})
+    assert found["since"] == missed.isoformat()
+    w.settle()

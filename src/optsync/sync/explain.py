@@ -150,16 +150,20 @@ def _shows(
     for representation in binding.representations if binding else (None,):
         record = observed.record
         status = shown(record, representation).status if representation else record.status or Status.UNKNOWN
-        since = record.status_at or _since(observed, status, said, changes)
+        about = representation.scope if representation else None
+        since = record.status_at or _since(engine, observed, status, about, said, changes)
+        if observed.is_gone:
+            # What it showed last is not what it shows.
+            status, since = Status.ABSENT, observed.missing_since
         entries.append(
             {
                 "system": observed.system,
                 "collection": observed.collection,
                 "record": record.id,
-                "scope": representation.scope if representation else None,
-                "shows": Status.ABSENT if observed.is_gone else status,
-                "word": record.word,
-                "topics": dict(_topics(record, representation)) if representation else {},
+                "scope": about,
+                "shows": status,
+                "word": None if observed.is_gone else record.word,
+                "topics": dict(_topics(record, representation)) if representation and not observed.is_gone else {},
                 "since": since.isoformat() if since else None,
                 "edited_at": record.modified_at.isoformat() if record.modified_at else None,
                 "read_at": observed.read_at.isoformat(),
@@ -168,19 +172,27 @@ def _shows(
     return entries
 
 
-def _since(observed: Observed, status: Status, said: Sequence[Statement], changes: Sequence[Change]) -> datetime | None:
-    """Where the system gives no own time: when its record said so, or when we wrote it there. Any edit moves a
-    record's stamp, so the stamp tells nothing."""
+def _since(
+    engine: Engine,
+    observed: Observed,
+    status: Status,
+    scope: str | None,
+    said: Sequence[Statement],
+    changes: Sequence[Change],
+) -> datetime | None:
+    """Where the system gives no own time: when its record said so about the scope, or when we wrote it there. Any edit
+    moves a record's stamp, so the stamp tells nothing."""
     kinds = _KINDS.get(status)
-    if kinds is None:
+    if kinds is None or scope is None:
         return None
-    moments = [
-        s.at for s in said if (s.system, s.record) == (observed.system, observed.record.id) and s.kind in kinds[0]
-    ]
+    here = (observed.system, observed.record.id)
+    syncs = {name for name, policy in engine.bound.policies.items() if policy.scope == scope}
+    moments = [s.at for s in said if (s.system, s.record) == here and s.kind in kinds[0] and contains(s.scope, scope)]
     moments += [
         c.settled_at
         for c in changes
-        if c.record_id == observed.key and c.kind in kinds[1] and c.state is ChangeState.APPLIED and c.settled_at
+        if c.record_id == observed.key and c.sync in syncs and c.kind in kinds[1]
+        if c.state is ChangeState.APPLIED and c.settled_at
     ]
     return max(moments, default=None)
 
