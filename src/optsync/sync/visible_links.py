@@ -6,10 +6,14 @@ from html.parser import HTMLParser
 
 _OPEN_COMMENT = re.compile(r"<!--(?:(?!-->).)*\Z", re.DOTALL)
 _HIDING = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d]*[1-9])|opacity\s*:\s*0(?![.\d]*[1-9])"
+    r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?![.\d]*[1-9])"
     r"|max-height\s*:\s*0(?![.\d]*[1-9])|mso-hide\s*:\s*all",
     re.IGNORECASE,
 )
+_SIZE = re.compile(r"font-size\s*:\s*([^;]+)", re.IGNORECASE)
+_NO_SIZE = re.compile(r"0(?![.\d]*[1-9])")
+_RELATIVE_SIZE = re.compile(r"[\d.]+(?:em|ex|ch|%)|smaller|larger|inherit|unset", re.IGNORECASE)
+"""Nothing of it is left where the text around has no size."""
 _NEVER_SHOWN = frozenset({"head", "title", "style", "script", "template", "noscript"})
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
@@ -53,8 +57,9 @@ class _Reader(HTMLParser):
     def __init__(self, sight: Sight) -> None:
         super().__init__(convert_charrefs=True)
         self._sight = sight
-        self._open: list[tuple[str, bool]] = []
-        """The elements that stand open, and whether each is hidden, by itself or by one around it."""
+        self._open: list[tuple[str, bool, bool]] = []
+        """The elements that stand open; whether each is hidden, by itself or by one around it; and whether its text has
+        no size, which hides no picture in it and no text that has a size of its own."""
         self._link: Link | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -67,7 +72,8 @@ class _Reader(HTMLParser):
         elif tag == "img" and self._link is not None and not is_hidden:
             self._link.label += named.get("alt") or "picture"
         if tag not in _VOID:
-            self._open.append((tag, is_hidden))
+            has_no_size = _has_no_size(named.get("style", ""), around=bool(self._open) and self._open[-1][2])
+            self._open.append((tag, is_hidden, has_no_size))
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
@@ -75,7 +81,7 @@ class _Reader(HTMLParser):
             self.handle_endtag(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        names = [name for name, _ in self._open]
+        names = [name for name, _, _ in self._open]
         if tag not in names:
             return
         # What was left open inside ends with it, as browsers see it.
@@ -84,7 +90,7 @@ class _Reader(HTMLParser):
             self._link = None
 
     def handle_data(self, data: str) -> None:
-        if self._is_hidden:
+        if self._is_hidden or (self._open and self._open[-1][2]):
             self._sight.hidden.append(data)
             return
         self._sight.text.append(data)
@@ -101,3 +107,11 @@ class _Reader(HTMLParser):
 
 def _hides(attributes: dict[str, str], names: set[str]) -> bool:
     return "hidden" in names or bool(_HIDING.search(attributes.get("style", "")))
+
+
+def _has_no_size(style: str, *, around: bool) -> bool:
+    """``around``: whether the text around has none."""
+    sizes = [size.strip() for size in _SIZE.findall(style)]
+    if not sizes:
+        return around
+    return bool(_NO_SIZE.match(sizes[-1])) or (around and bool(_RELATIVE_SIZE.match(sizes[-1])))
