@@ -8,7 +8,7 @@ import pytest
 from optsync.cli.sync import stoppable
 from optsync.clock import SystemClock
 from optsync.state.store import Store
-from tests.cli.desk import CRM, ESP, Desk
+from tests.cli.desk import CRM, ESP, Desk, hurry
 
 KEYS = {"system", "record", "email", "kind", "before", "after", "rule", "state"}
 
@@ -62,6 +62,13 @@ def test_a_plan_changes_neither_the_systems_nor_the_state(desk: Desk) -> None:
     assert "Ann2 → Beate" in answer.out
     assert document["state"] == "planned"
     assert {c["state"] for c in document["syncs"]["newsletter"]["changes"]} == {"planned"}
+
+
+def test_a_rehearsal_without_a_system_has_failed_as_a_run_has(lonely: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(monkeypatch)
+    answer = lonely.optsync("plan", "--json")
+    assert (answer.code, answer.json["state"], answer.json["syncs"]["newsletter"]["state"]) == (3, "failed", "failed")
+    assert lonely.optsync("plan").out.startswith("newsletter: 0 changes planned\n")
 
 
 def test_a_sync_does_what_the_plan_said(desk: Desk) -> None:

@@ -31,7 +31,8 @@ def show_sync(report: Report) -> None:
 def show_plan(report: Report, *, limit: int) -> None:
     """The answer of ``plan``: one line for each change."""
     for name, part in report.syncs.items():
-        line(f"{name}: {len(part.changes)} changes {part.state}", style="bold")
+        state = "planned" if part.state == "failed" else part.state  # what failed is named below, and is no change
+        line(f"{name}: {len(part.changes)} changes {state}", style="bold")
         show_counts(part.counts_to_json())
         for change in part.changes[:limit]:
             line(f"  {whom(change)}  {change.system}  {change.kind}  {_diff(change)}  ({why(change.rule)})")

@@ -181,7 +181,7 @@ class _Cycle:
         self._guard.judge(decider.planned, is_cautious=bool(unread), is_rehearsal=is_rehearsal)
         self._note_plan()
         if is_rehearsal:
-            self._report.state = "planned"
+            self._report.state = "failed" if self._report.failures else "planned"
         elif decider.planned or self._newest:
             # Counting what waits, in each of many turns, would cost the square of the people.
             self._apply(replace(turn, expected=self._left + decider.planned if self._left else 0))
