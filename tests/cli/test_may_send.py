@@ -111,6 +111,21 @@ def test_a_list_may_come_from_standard_input(lonely: Desk, monkeypatch: pytest.M
     assert [a["email"] for a in answers] == ["ann@example.com"]
 
 
+def test_who_opted_out_is_known_in_an_export_that_protects_their_address_from_a_spreadsheet(desk: Desk) -> None:
+    desk.write(brands={"acme": {"purposes": {"marketing": {**OBJECTING, "topics": ["news", "offers", "events"]}}}})
+    desk.optsync("sync")
+    desk.optsync("opt-out", "+ann@example.com", "--actor", "Eve")
+    file = desk.folder / "export.csv"
+    desk.optsync("ledger", "export", "--standing", "--scope", SCOPE, "--out", str(file))
+    column = [row["email"] for row in csv.DictReader(io.StringIO(file.read_text(encoding="utf-8")))]
+    assert "'+ann@example.com" in column
+    lines = desk.folder / "lines.txt"
+    lines.write_text("\n".join(column), encoding="utf-8")
+    for each in (file, lines):
+        answers = desk.optsync("may-send", "--file", str(each), "--scope", SCOPE, "--json").json
+        assert {a["email"]: a["may_send"] for a in answers}["+ann@example.com"] is False
+
+
 def test_an_empty_list_has_an_empty_answer(lonely: Desk, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("", encoding="utf-8")
     answer = lonely.optsync("may-send", "--file", str(tmp_path / "empty"), "--scope", SCOPE, "--json")

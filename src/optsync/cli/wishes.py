@@ -173,19 +173,22 @@ def _normalised(asked: Sequence[str]) -> tuple[dict[str, str], dict[str, tuple[b
 
 
 def _addresses(file: Path) -> Iterator[str]:
-    """One address a line; or the column ``email`` of a CSV, told by its first line."""
+    """One address a line; or the column ``email`` of a CSV, told by its first line. An export protects those that a
+    spreadsheet would take for formulas; taken as they stand there they are other people's."""
+    from optsync.sync.import_file import unprotected
+
     text = _text(file).lstrip("\n")
     first = text.partition("\n")[0][:100_000]
     headers = {mark: next(csv.reader([first], delimiter=mark), []) for mark in ",;\t"}
     columns = {mark: [name.strip().lower() for name in names] for mark, names in headers.items()}
     delimiter = next((mark for mark, names in columns.items() if "email" in names), None)
     if delimiter is None:
-        yield from (found for line in text.splitlines() if (found := line.strip()))
+        yield from (unprotected(found) for line in text.splitlines() if (found := line.strip()))
         return
     place = columns[delimiter].index("email")
     for row in islice(_rows(file, text, delimiter), 1, None):
         if any(cell.strip() for cell in row):
-            yield row[place].strip() if len(row) > place else ""
+            yield unprotected(row[place].strip()) if len(row) > place else ""
 
 
 def _rows(file: Path, text: str, delimiter: str) -> Iterator[Sequence[str]]:
