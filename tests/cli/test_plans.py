@@ -165,7 +165,7 @@ def test_a_run_beside_a_held_plan_does_not_say_that_both_sides_agree(holding: De
     assert answer.code == 0
     assert f"Plan {plan} still waits for a person: optsync approve {plan} --actor NAME" in answer.out
     assert "Nothing else to change." in answer.out
-    assert "both sides agree" not in answer.out
+    assert "Nothing to change" not in answer.out
 
 
 def test_reject_of_what_a_system_never_said_leaves_the_plan_held(holding: Desk) -> None:

@@ -42,10 +42,20 @@ def test_nothing_to_do_is_said_and_costs_no_write(desk: Desk) -> None:
     desk.optsync("sync")
     before, calls = desk.writes(), desk.calls()
     answer = desk.optsync("sync")
-    assert "both sides agree" in answer.out
+    assert answer.out.endswith("\nNothing to change.\n")
     assert desk.writes() == before
     reported = desk.optsync("sync", "--json").json["syncs"]["newsletter"]["calls"]
     assert desk.calls() - calls == 2 * sum(reported.values()), "a cycle makes no calls that it does not report"
+
+
+def test_a_run_does_not_say_that_both_sides_agree_where_an_opt_out_stays(desk: Desk) -> None:
+    newsletter = {**desk.document["syncs"]["newsletter"], "opt_out": {"crm_to_esp": False}}
+    desk.write(syncs={"newsletter": newsletter})
+    desk.optsync("sync")
+    desk.act(CRM, "opt_out", email="ann1@example.com")
+    desk.optsync("sync")
+    assert desk.optsync("report", "--json").json["syncs"]["newsletter"]["mismatches_total"] == 1
+    assert desk.optsync("sync").out.endswith("\nNothing to change.\n")
 
 
 def test_a_plan_changes_neither_the_systems_nor_the_state(desk: Desk) -> None:

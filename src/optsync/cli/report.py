@@ -139,7 +139,8 @@ def _next_steps(report: Report) -> Iterator[str]:
     for plan in waiting:
         yield f"Plan {plan} still waits for a person: optsync approve {plan} --actor NAME, or optsync reject {plan}"
     if not failures and not _count(report) and not any(part.unsent for part in report.syncs.values()):
-        yield "Nothing else to change." if waiting else "Nothing to change: both sides agree."
+        # What keeps both sides apart, such as a refusal or an opt-out that stays, is nothing to change either.
+        yield "Nothing else to change." if waiting else "Nothing to change."
 
 
 def _about_failures(failures: Sequence[Exception]) -> Iterator[str]:
