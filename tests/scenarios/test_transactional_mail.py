@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from optsync.connect import handlers
 from optsync.model.record import Status
 from optsync.sync.administer import opt_out
+from tests.scenarios import own_handlers
 from tests.scenarios.world import World, person
 
 pytestmark = pytest.mark.rule("scopes don't leak")
@@ -69,3 +71,18 @@ def test_a_member_of_a_list_of_receipts_follows_a_changed_address_whatever_they_
 
     assert w.esp.act("view", email=ANN) is None
     assert w.esp_shows("ann@example.org")["status"] == Status.IN
+
+
+def test_no_handler_is_told_that_somebody_left_a_list_of_receipts_who_said_no_to_everything(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers, "installed", own_handlers.installed)
+    own_handlers.CALLS.clear()
+    w = _of_receipts(world, person(1), person(2))
+    w.reconfigure(lambda sync: sync.update(handlers=["notify_sales"]))
+    w.settle()
+    opt_out(w.engine, ANN, scope="*", actor="Kim")
+    w.esp.act("unsubscribe", email="ann2@example.com")
+    w.sync()
+
+    assert [(event.address, event.scope) for event in own_handlers.CALLS] == [("ann2@example.com", "acme/service")]

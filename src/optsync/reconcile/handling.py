@@ -8,7 +8,7 @@ from string import Formatter
 from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.record import Value
 from optsync.model.statement import Statement, StatementKind
-from optsync.reconcile.consent import Standing, Wish, standing
+from optsync.reconcile.consent import Standing, Wish, standing, without_wider_outs
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.project import format_moment
 from optsync.reconcile.rules import Rule
@@ -125,7 +125,9 @@ def _deciding(points: Sequence[Point], scope: str, policy: SyncPolicy) -> tuple[
 
 
 def _standing(said: Sequence[Statement], scope: str, policy: SyncPolicy) -> Standing:
-    is_own = policy.needs_own_grant(scope)
+    """A no to more than a list of transactional mail is no turn there."""
+    is_own, is_owed = policy.needs_own_grant(scope), policy.is_transactional and scope == policy.scope
+    said = without_wider_outs(said, scope) if is_owed else said
     return standing(said, scope, tolerance=policy.clock_tolerance, needs_own_grant=is_own)
 
 
