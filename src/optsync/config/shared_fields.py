@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from optsync.config.places import Path
 from optsync.config.problem import Problem
 from optsync.config.schema import Config, SyncConfig
-from optsync.config.sync_checks import flags_of
+from optsync.config.sync_checks import filters_by_entity, flags_of
 
 _Field = tuple[str, str, str]
 """Account, entity and name."""
@@ -47,7 +47,7 @@ def _values(sync: SyncConfig) -> Iterator[tuple[Path, str]]:
 
 def _given_to_new_records(sync: SyncConfig) -> Iterator[tuple[Path, str]]:
     """The list scope's equalities, where new records get them."""
-    if sync.policy.esp_only == "create_in_crm":
+    if sync.policy.esp_only == "create_in_crm" and not any(filters_by_entity(sync)):
         several = len(sync.crm.entity) > 1
         for entity, terms in sync.filters().items():
             for key in terms:
