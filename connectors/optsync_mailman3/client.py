@@ -92,12 +92,16 @@ class MailmanClient:
         A search and not ``lists/…/member/EMAIL``, which answers 404 for a member whose address holds a slash."""
         terms = (("list_id", list_id), ("role", "member"), ("subscriber", email))
         # An asterisk in an address is a wildcard of the search.
-        return [row for row in self._all("members/find", terms) if str(row.get("email", "")).lower() == email.lower()]
+        rows = self._named("member_id", self._all("members/find", terms))
+        return [row for row in rows if str(row.get("email", "")).lower() == email.lower()]
 
     def delivery_status(self, member_id: str) -> str | None:
         """Effective: of the membership, else of the address, the user, the site. None when the membership is gone."""
         answer = self._read(f"members/{member_id}/all/preferences")
-        return None if answer.status == 404 else str(self._object(answer).get("delivery_status", ""))
+        if answer.status == 404:
+            return None
+        # Left out, it would pass for a word that nobody knows, and for a look at the person before an opt-in.
+        return str(self._with("delivery_status", self._object(answer))["delivery_status"])
 
     def requests(self, list_id: str) -> Iterator[Mapping[str, Any]]:
         """Subscriptions that wait for the person or a moderator."""

@@ -115,6 +115,18 @@ def test_a_proxys_page_about_a_member_does_not_mean_that_they_have_left(server: 
         connector().read_ids(SPEC, ["in@example.com"])
 
 
+@pytest.mark.parametrize(("member", "preferences"), [({"member_id": "m1"}, {}), ({}, {"delivery_status": "enabled"})])
+def test_an_answer_that_leaves_out_what_was_asked_for_is_no_look_at_a_member(
+    server: responses.RequestsMock, member: dict[str, str], preferences: dict[str, str]
+) -> None:
+    """It would let an opt-in go out without one."""
+    server.get(f"{BASE}/members/find", json=collection([{"email": "in@example.com", **member}]))
+    server.get(f"{BASE}/members/m1/all/preferences", json=preferences)
+    waiting(server)
+    with pytest.raises(SystemUnavailable):
+        connector().read_ids(SPEC, ["in@example.com"])
+
+
 @pytest.mark.parametrize(
     "body", [{"status": "ok"}, {"total_size": "1"}, {"total_size": 1, "entries": ["in@example.com"]}]
 )
