@@ -199,7 +199,7 @@ def _as_asked(task: Task, record: Record | None) -> Record | None:
         return None
     return replace(
         record,
-        fields={tag: record.fields.get(tag) for tag in task.spec.fields},
+        fields={tag: record.fields[tag] for tag in task.spec.fields if tag in record.fields},
         topics={name: record.topics.get(name) for name in task.spec.topics},
     )
 

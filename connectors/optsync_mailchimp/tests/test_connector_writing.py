@@ -299,6 +299,16 @@ def test_a_create_never_touches_a_member_who_exists(status: Status) -> None:
     assert world.shows(_A) == before
 
 
+def test_a_member_whom_a_create_met_shows_no_field_as_emptied_that_the_audience_does_not_have() -> None:
+    world = World({_A: Status.IN})
+    fields = world.mock.audience.merge_fields
+    del fields[next(key for key, field in fields.items() if field.tag == "PLAN")]
+    [outcome] = world.write(world.create(_A, fields={"FNAME": "Bea"}))
+
+    assert outcome.record is not None
+    assert set(outcome.record.fields) == {"FNAME", "CITY"}
+
+
 def test_two_creates_of_one_address_make_one_member() -> None:
     world = World({})
     outcomes = world.write(world.create("Ada@example.org"), world.create("ada@EXAMPLE.org"))
