@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from optsync.connect.conformance import ConnectorSuite, Harness
 from optsync.connect.conformance.desk import Desk, people
@@ -16,6 +17,7 @@ from optsync.model.page import Page, ReadSpec
 from optsync.model.record import Record, Status
 from optsync_mailchimp import Mailchimp
 from optsync_mailchimp.mock import MailchimpMock
+from optsync_mailchimp.settings import MailchimpSettings
 
 Check = Callable[..., None]
 SUITE = ConnectorSuite()
@@ -59,6 +61,14 @@ class ShowsTheDeleted(Mailchimp):
     def read_ids(self, spec: ReadSpec, ids: Sequence[str]) -> Sequence[Record]:
         shown = list(super().read_ids(spec, ids))
         return [*shown, *(Record(id=each, status=Status.OUT) for each in ids if each not in {r.id for r in shown})]
+
+
+class AnotherSecret(MailchimpSettings):
+    of_the_proxy: SecretStr = SecretStr("")
+
+
+class TakesAnotherSecret(Mailchimp):
+    settings = AnotherSecret
 
 
 class Reorders(Mailchimp):
@@ -224,3 +234,8 @@ def test_a_connector_that_tells_its_secret_is_found(caplog: pytest.LogCaptureFix
     SUITE.test_no_secret_reaches_an_error_or_a_log(desk_of(Mailchimp), Trouble.ERROR_503, caplog)
     with pytest.raises(AssertionError):
         SUITE.test_no_secret_reaches_an_error_or_a_log(desk_of(TellsTheKey), Trouble.ERROR_503, caplog)
+
+
+def test_a_secret_that_is_not_given_is_not_looked_for(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is in every text."""
+    SUITE.test_no_secret_reaches_an_error_or_a_log(desk_of(TakesAnotherSecret), Trouble.ERROR_503, caplog)

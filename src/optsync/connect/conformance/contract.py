@@ -32,7 +32,7 @@ def secrets_of(desk: Desk) -> list[str]:
     as a whole."""
     made = desk.harness.connector.settings.model_validate(desk.harness.config.system)
     values = [getattr(made, name) for name in type(made).model_fields]
-    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    secrets = filter(None, (value.get_secret_value() for value in values if isinstance(value, SecretStr)))
     return [word for secret in secrets for word in re.findall(r"[0-9A-Za-z]{10,}", secret) or [secret]]
 
 
