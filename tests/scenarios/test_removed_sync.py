@@ -158,3 +158,23 @@ def test_nothing_waits_for_a_sync_that_is_back_and_whose_flags_were_read_all_the
     assert back.state == "done"
     assert one.esp.act("view", email=ANN)["status"] == Status.OUT
     assert one.w.crm_shows(ANN)["topics"]["events"] is True
+
+
+@pytest.mark.rule("suspicious volume stops")
+def test_a_plan_of_a_sync_that_is_not_configured_waits_for_nobody_and_is_told_again_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    pairs = TwoPairs(tmp_path)
+    pairs.w.document["guard"] = {"opt_outs": {"max": 0, "percent": 0}}
+    pairs.sync(pairs.engine(has_second=True))
+    pairs.crm.act("opt_out", email=ANN)
+    pairs.sync(pairs.engine(has_second=True))
+
+    def open_issues(*, has_second: bool) -> list[str | None]:
+        with pairs.engine(has_second=has_second).store.reading() as unit:
+            return [issue.sync for issue in unit.issues.list() if issue.kind == "plan_held"]
+
+    assert "second" in open_issues(has_second=True)
+    assert "second" not in open_issues(has_second=False)
+    pairs.sync(pairs.engine(has_second=True))
+    assert "second" in open_issues(has_second=True)

@@ -20,6 +20,7 @@ from optsync.state.records import Observed
 from optsync.state.unit import Unit
 from optsync.sync.decide import load_around, new_change
 from optsync.sync.engine import Engine
+from optsync.sync.guard import HELD
 from optsync.sync.out_of_sight import note_sight
 from optsync.sync.receipts import plain
 
@@ -52,10 +53,13 @@ def is_decided_alike(unit: Unit, engine: Engine, sync: str) -> bool:
 
 def note_unheard(unit: Unit, syncs: Collection[str]) -> None:
     """Nothing that is said from now on comes onto the backlog of a sync other than these: they are the ones that are
-    configured. When another one is configured again, everybody is looked at."""
+    configured. When another one is configured again, everybody is looked at, and what it holds is told again."""
     for key in unit.meta.beginning(decided_key("")):
-        if key.removeprefix(decided_key("")) not in syncs and unit.meta.get(key):
+        sync = key.removeprefix(decided_key(""))
+        if sync not in syncs and unit.meta.get(key):
             unit.meta.put(key, "")
+            for plan in unit.plans.held(sync):
+                unit.issues.close(HELD, sync=sync, blocks=plan.uid, reason="the sync is not configured any more")
 
 
 def still_follow(unit: Unit, engine: Engine, changes: Sequence[Change], *, run: str) -> set[int]:
