@@ -13,8 +13,10 @@ from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
 from optsync.model.record import Status
 from optsync.state.issues import Issue
 from optsync.sync.check import warnings
+from optsync.sync.consent_records import standings
 from optsync.sync.explain import explain
 from optsync.sync.issues import retry, retry_all
+from optsync.sync.progress import Silent
 from tests.scenarios.world import START, World, person
 
 pytestmark = pytest.mark.rule("a refusal is a fact")
@@ -58,6 +60,13 @@ def open_issues(w: World) -> list[Issue]:
 
 def about(w: World) -> Mapping[str, Any]:
     return dict(explain(w.engine, ANN)["scopes"][SCOPE])
+
+
+def exported(w: World) -> str:
+    """What the export of standings says of a request."""
+    with w.store.reading() as unit:
+        (row,) = [r for r in standings(w.engine, unit, SCOPE, Silent()) if r["email"] == ANN]
+    return str(row["request"])
 
 
 def asked(w: World) -> int:
@@ -105,13 +114,15 @@ def test_a_refused_request_is_made_again_by_hand_only_and_then_once(
         w.wait(hours=30)
         w.sync(full=True)
         assert (len(tried), about(w)["request"]["state"], about(w)["request"]["fact"]) == (1, "refused", fact)
+        assert exported(w) == "refused"
     w.sync(full=True)
     assert asked(w) == 0, "nobody had it tried again"
 
     (issue,) = open_issues(w)
     retry(w.engine, [issue.id])
+    assert (about(w)["request"]["state"], exported(w)) == ("never", "never"), "it will be the first one"
     w.sync()
-    assert (asked(w), about(w)["request"]["state"]) == (1, "waiting")
+    assert (asked(w), about(w)["request"]["state"], exported(w)) == (1, "waiting", "open")
     w.wait(hours=30)
     w.sync(full=True)
     assert asked(w) == 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from optsync.model.scope import Kind
 from optsync.model.statement import Source, Statement, StatementKind, Strength
-from optsync.reconcile.consent import Wish, effective
+from optsync.reconcile.asking import Answer, request
 from optsync.state.events import Event, Selection, Somebody
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
@@ -55,6 +55,14 @@ _METHODS = {
     Source.BOUNCE: "bounce",
     Source.IMPORT: "imported list",
     Source.LEGACY: "held before optsync",
+}
+_ANSWERS = {
+    Answer.NEVER: "never",
+    Answer.WAITING: "open",
+    Answer.CONFIRMED: "answered",
+    Answer.OPTED_OUT: "answered",
+    Answer.NO_ANSWER: "expired",
+    Answer.REFUSED: "refused",
 }
 _ADMINISTRATIVE = frozenset({Source.ADMIN, Source.IMPORT, Source.LEGACY})
 
@@ -194,14 +202,14 @@ def _event(asked: Permissions, event: Event) -> Row:
 
 def _standing(asked: Permissions, somebody: Somebody, said: Sequence[Statement], scope: str, verdict: Verdict) -> Row:
     decided = verdict.standing.decided_by
-    request, requested_at = _request(said, scope, asked)
+    requested, requested_at = _request(said, scope)
     return {
         "email": somebody.email,
         **_about(asked, scope),
         "standing": verdict.standing.wish.value,
         "may_send": verdict.permission.may_send,
         "may_send_reason": verdict.permission.reason,
-        "request": request,
+        "request": requested,
         "request_at": requested_at.isoformat() if requested_at else None,
         "decided_status": decided.kind.value if decided else None,
         "decided_at": decided.at.isoformat() if decided else None,
@@ -214,17 +222,10 @@ def _standing(asked: Permissions, somebody: Somebody, said: Sequence[Statement],
     }
 
 
-def _request(said: Sequence[Statement], scope: str, asked: Permissions) -> tuple[str, datetime | None]:
-    """Whether a confirmation was asked for: ``never``, ``open`` (asked, no answer), ``answered`` or ``expired``."""
-    kept = [s for s in effective(said) if s.scope == scope]
-    requests = [s for s in kept if s.kind is StatementKind.REQUEST]
-    if not requests:
-        return "never", None
-    newest = requests[-1]
-    if any(s.kind is StatementKind.REQUEST_EXPIRED and s.target == newest.uid for s in kept):
-        return "expired", newest.at
-    is_open = asked.standing(said, scope).wish is Wish.PENDING
-    return ("open" if is_open else "answered"), newest.at
+def _request(said: Sequence[Statement], scope: str) -> tuple[str, datetime | None]:
+    """What became of the newest request for a confirmation, as ``explain`` has it, and when it was made."""
+    newest = request(said, scope)
+    return _ANSWERS[newest.answer], newest.asked.at if newest.asked else None
 
 
 def record_id(point: int, uid: str | None) -> str:
