@@ -17,6 +17,7 @@ from optsync.state.runs import Run, Runs
 from optsync.state.store import Store
 from optsync.state.unit import Unit
 from optsync.sync.journaled import counted
+from optsync.sync.refusals import NOT_MAILED_ANYWAY
 from optsync.sync.report import SyncReport
 
 _log = structlog.get_logger(__name__)
@@ -107,7 +108,10 @@ def is_locked(report: SyncReport) -> bool:
 def _oldest_out(unit: Unit, sync: str, good_since: datetime | None) -> datetime | None:
     """While a system is out of reach nothing is planned for it: then the statement on the backlog tells. What was
     said before the last good run has travelled with that run."""
-    moments = (unit.changes.oldest_unsent_out(sync), unit.ledger.oldest_out_waiting(sync, after=good_since))
+    moments = (
+        unit.changes.oldest_unsent_out(sync, harmless=NOT_MAILED_ANYWAY),
+        unit.ledger.oldest_out_waiting(sync, after=good_since),
+    )
     return min((moment for moment in moments if moment is not None), default=None)
 
 

@@ -1,12 +1,16 @@
 """The report names exactly those who are mailed without a basis, kept from what they want, or shown differently."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from optsync.metrics import Metrics
+from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
 from optsync.model.record import Status
 from optsync.model.statement import Source, StatementKind, state
+from optsync.sync.administer import opt_out
 from optsync.sync.explain import explain
 from optsync.sync.standings import report
 from optsync.sync.status import status
@@ -208,6 +212,44 @@ def test_the_status_tells_of_a_run_that_broke_off(world: Make, monkeypatch: pyte
     monkeypatch.undo()
     w.settle()
     assert status(w.engine)["syncs"]["newsletter"]["last_state"] == "done"
+
+
+def test_an_opt_out_that_a_platform_refuses_again_and_again_is_on_its_way(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = world(consenting(1), consenting(2))
+    w.sync()
+    w.crm.act("opt_out", email=ann(1))
+    connector = type(w.engine.connectors["esp"])
+    plainly = connector.write
+
+    def write(self: Any, writes: Sequence[Write], spec: Any) -> Sequence[Outcome]:
+        if writes[0].kind is not WriteKind.STATUS:
+            return plainly(self, writes, spec)
+        return [Outcome(key=e.key, result=Result.REFUSED, fact=Fact.NOT_ALLOWED, message="no") for e in writes]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connector, "write", write)
+        w.sync()
+        w.sync()
+        w.wait(hours=2)
+        assert oldest(w) == timedelta(hours=2, minutes=10).total_seconds()
+    w.sync()
+    assert w.esp_shows(ann(1))["status"] == Status.OUT
+    opt_out(w.engine, ann(1), scope="acme/marketing/news", actor="Eve")
+    assert oldest(w) is None, "what was refused then has arrived since"
+    w.settle()
+
+
+def oldest(w: World) -> float | None:
+    """The age of the oldest opt-out under way; the metrics say the same."""
+    metrics = Metrics(w.store, w.clock, w.config.syncs, w.config.systems)
+    with w.store.reading() as unit:
+        metrics.remember(unit.runs)
+    name = "optsync_oldest_unpropagated_opt_out_seconds"
+    told: float | None = status(w.engine)["syncs"]["newsletter"]["oldest_unpropagated_s"]
+    assert metrics.registry.get_sample_value(name, {"sync": "newsletter"}) == (told or 0)
+    return told
 
 
 def shows(w: World, email: str, system: str) -> dict[str, Any]:

@@ -230,6 +230,30 @@ def test_the_oldest_opt_out_counts_until_it_is_everywhere(store: Store, clock: M
         assert unit.changes.oldest_unsent_out("letter") is None
 
 
+def test_a_refused_opt_out_that_is_tried_again_is_on_its_way_and_one_that_arrived_since_is_not(
+    store: Store, clock: ManualClock
+) -> None:
+    with store.transaction() as unit:
+        _, (key,) = stored(unit, [member(1)])
+        (point,) = unit.points.find(["p1@example.com"]).values()
+        unit.points.mark(["letter"], [point])
+        for _ in range(2):
+            unit.changes.plan("r", [change(key, point, ChangeKind.OPT_OUT)])
+            clock.advance(60)
+        first, second = unit.changes.of_run("r")
+        unit.changes.set_state([first.id], ChangeState.FAILED)
+        unit.changes.set_state([second.id], ChangeState.REFUSED, fact="not_allowed")
+        assert unit.changes.oldest_unsent_out("letter", harmless={"forgotten"}) == NOW
+        assert unit.changes.oldest_unsent_out("letter", harmless={"forgotten", "not_allowed"}) == NOW
+        unit.changes.plan("later", [change(key, point, ChangeKind.OPT_OUT)])
+        (third,) = unit.changes.of_run("later")
+        unit.changes.set_state([third.id], ChangeState.APPLIED)
+        assert unit.changes.oldest_unsent_out("letter", harmless={"forgotten"}) is None
+        unit.changes.set_state([third.id], ChangeState.REFUSED, fact="forgotten")
+        unit.changes.set_state([first.id, second.id], ChangeState.SUPERSEDED)
+        assert unit.changes.oldest_unsent_out("letter", harmless={"forgotten"}) is None
+
+
 # issues
 
 REFUSED = NewIssue(kind="refused", message="m", sync="letter", system="mc", record="m1", blocks="f1", values={"n": 1})

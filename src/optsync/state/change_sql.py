@@ -7,7 +7,7 @@ from optsync.model.change import ChangeKind, ChangeState
 from optsync.state.columns import Key
 from optsync.state.erasures import NAME
 from optsync.state.prepared import Prepared, any_of
-from optsync.state.schema import change, contact_point, system_record
+from optsync.state.schema import backlog, change, contact_point, system_record
 
 OPEN = (ChangeState.PLANNED, ChangeState.READY, ChangeState.SENDING)
 # Word for word the condition of the index of open changes: with values as parameters SQLite can't tell that the
@@ -97,6 +97,25 @@ ABOUT_WISHES = Prepared(
         change.c.state.in_((ChangeState.APPLIED, ChangeState.SAME)),
     )
 )
+_OLDEST_OUT = sa.select(sa.func.min(change.c.planned_at)).where(
+    change.c.sync == bindparam("of"), change.c.kind == ChangeKind.OPT_OUT
+)
+OLDEST_OPEN_OUT = Prepared(_OLDEST_OUT.where(IS_OPEN))
+_later = change.alias("later")
+_HAS_ARRIVED_SINCE = sa.exists().where(
+    _later.c.record_id == change.c.record_id,
+    _later.c.id > change.c.id,
+    _later.c.sync == change.c.sync,
+    _later.c.kind.in_((ChangeKind.OPT_OUT, ChangeKind.OPT_IN)),
+    _later.c.state.in_((ChangeState.APPLIED, ChangeState.SAME)),
+)
+_WAITS = sa.and_(backlog.c.sync == change.c.sync, backlog.c.point_id == change.c.point_id)
+_IS_LOST = sa.or_(
+    change.c.state == ChangeState.FAILED,
+    sa.and_(change.c.state == ChangeState.REFUSED, sa.func.coalesce(change.c.fact, "").not_in(any_of("harmless"))),
+)
+# It is derived again in the next cycle; until then its point waits on the backlog.
+OLDEST_LOST_OUT = Prepared(_OLDEST_OUT.join_from(backlog, change, _WAITS).where(_IS_LOST, ~_HAS_ARRIVED_SINCE))
 _COLUMNS = (
     "run",
     "plan",

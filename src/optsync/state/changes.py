@@ -16,7 +16,7 @@ from optsync.state import change_sql as sql
 from optsync.state.change_codec import decode_deed, encode_deed
 from optsync.state.erasures import NAME
 from optsync.state.rows import chunks
-from optsync.state.schema import backlog, change
+from optsync.state.schema import change
 from optsync.state.words import numbered
 
 
@@ -349,20 +349,12 @@ class Changes:
         )
         return {(a, b, c, d): n for a, b, c, d, n in self._connection.execute(query)}
 
-    def oldest_unsent_out(self, sync: str) -> datetime | None:
-        """When the oldest opt-out that is not yet everywhere was decided."""
-        oldest = sa.func.min(change.c.planned_at)
-        of_sync = (change.c.sync == sync, change.c.kind == ChangeKind.OPT_OUT)
-        # One that failed is derived again in the next cycle; until then its point waits on the backlog.
-        waits = sa.and_(backlog.c.sync == sync, backlog.c.point_id == change.c.point_id)
-        has_failed = change.c.state == ChangeState.FAILED
-        found = [
-            self._connection.execute(sa.select(oldest).where(sql.IS_OPEN, *of_sync)).scalar_one(),
-            self._connection.execute(
-                sa.select(oldest).select_from(backlog).join(change, waits).where(has_failed, *of_sync)
-            ).scalar_one(),
-        ]
-        return min((moment for moment in found if moment is not None), default=None)
+    def oldest_unsent_out(self, sync: str, *, harmless: Collection[str] = ()) -> datetime | None:
+        """When the oldest opt-out that is not yet everywhere was decided. ``harmless``: facts for which it is refused
+        and not tried again."""
+        unsent = sql.OLDEST_OPEN_OUT.scalar(self._connection, of=sync)
+        lost = sql.OLDEST_LOST_OUT.scalar(self._connection, of=sync, harmless=sorted(harmless))
+        return min((moment for moment in (unsent, lost) if moment is not None), default=None)
 
 
 def _change(row: Mapping[str, Any]) -> Change:

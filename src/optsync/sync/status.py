@@ -11,6 +11,7 @@ from optsync.state.runs import Run
 from optsync.state.unit import Unit
 from optsync.sync.check import clock_key
 from optsync.sync.engine import Engine
+from optsync.sync.refusals import NOT_MAILED_ANYWAY
 from optsync.sync.waiting import waiting
 
 
@@ -59,7 +60,10 @@ def _sync(engine: Engine, unit: Unit, name: str, now: datetime) -> dict[str, Any
     since = good.started_at if good else None
     oldest = [
         moment
-        for moment in (unit.changes.oldest_unsent_out(name), unit.ledger.oldest_out_waiting(name, after=since))
+        for moment in (
+            unit.changes.oldest_unsent_out(name, harmless=NOT_MAILED_ANYWAY),
+            unit.ledger.oldest_out_waiting(name, after=since),
+        )
         if moment is not None
     ]
     return {
