@@ -12,6 +12,7 @@ from optsync.model.record import Status
 from optsync.model.statement import Source, StatementKind, state
 from optsync.sync.administer import opt_out
 from optsync.sync.explain import explain
+from optsync.sync.plans import approve
 from optsync.sync.standings import report
 from optsync.sync.status import status
 from tests.scenarios.world import World, person
@@ -238,6 +239,23 @@ def test_an_opt_out_that_a_platform_refuses_again_and_again_is_on_its_way(
     assert w.esp_shows(ann(1))["status"] == Status.OUT
     opt_out(w.engine, ann(1), scope="acme/marketing/news", actor="Eve")
     assert oldest(w) is None, "what was refused then has arrived since"
+    w.settle()
+
+
+def test_a_topic_that_was_left_and_whose_plan_is_held_is_an_opt_out_on_its_way(world: Make) -> None:
+    topic = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
+    few = {"max": 1, "percent": 5, "cap": 100}
+    w = world(*(consenting(n, **topic) for n in (1, 2, 3, 4)), guard={"opt_outs": few})
+    w.sync()
+    assert oldest(w) is None
+    for number in (1, 2):
+        w.esp.act("set_topic", email=ann(number), topic="news", wanted=False)
+    uid = w.sync().syncs["newsletter"].plan
+    assert uid is not None
+    w.wait(hours=2)
+    assert oldest(w) == timedelta(hours=2).total_seconds()
+    approve(w.engine, uid, actor="Eve")
+    assert oldest(w) is None
     w.settle()
 
 

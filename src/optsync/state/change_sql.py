@@ -97,16 +97,22 @@ ABOUT_WISHES = Prepared(
         change.c.state.in_((ChangeState.APPLIED, ChangeState.SAME)),
     )
 )
-_OLDEST_OUT = sa.select(sa.func.min(change.c.planned_at)).where(
-    change.c.sync == bindparam("of"), change.c.kind == ChangeKind.OPT_OUT
+_FIRST = 1
+"""The last place in the queue of what opts somebody out, of everything or of a topic."""
+_IS_OUT = sa.or_(
+    change.c.kind == ChangeKind.OPT_OUT, sa.and_(change.c.kind == ChangeKind.TOPIC, change.c.priority <= _FIRST)
 )
+_OLDEST_OUT = sa.select(sa.func.min(change.c.planned_at)).where(change.c.sync == bindparam("of"), _IS_OUT)
 OLDEST_OPEN_OUT = Prepared(_OLDEST_OUT.where(IS_OPEN))
 _later = change.alias("later")
 _HAS_ARRIVED_SINCE = sa.exists().where(
     _later.c.record_id == change.c.record_id,
     _later.c.id > change.c.id,
     _later.c.sync == change.c.sync,
-    _later.c.kind.in_((ChangeKind.OPT_OUT, ChangeKind.OPT_IN)),
+    sa.or_(
+        _later.c.kind == change.c.kind,
+        sa.and_(change.c.kind == ChangeKind.OPT_OUT, _later.c.kind == ChangeKind.OPT_IN),
+    ),
     _later.c.state.in_((ChangeState.APPLIED, ChangeState.SAME)),
 )
 _WAITS = sa.and_(backlog.c.sync == change.c.sync, backlog.c.point_id == change.c.point_id)
