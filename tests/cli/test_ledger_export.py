@@ -140,6 +140,16 @@ def test_a_forgotten_person_has_a_reference_and_no_address(lonely: Desk) -> None
     assert (checked.code, checked.json["erased"]) == (0, 1)
 
 
+def test_who_was_forgotten_and_came_back_has_one_standing(lonely: Desk) -> None:
+    lonely.optsync("opt-out", "ann1@example.com", *EVE)
+    lonely.optsync("forget", "ann1@example.com", *EVE)
+    (forgotten,) = rows(lonely, "--standing", "--scope", SCOPE)
+    assert (forgotten["email"], forgotten["standing"], len(forgotten["email_ref"])) == ("", "out", 64)
+    lonely.optsync("opt-in", "ann1@example.com", "--scope", SCOPE, *EVE, "--evidence", "a form")
+    (back,) = rows(lonely, "--standing", "--scope", SCOPE)
+    assert (back["email"], back["email_ref"]) == ("ann1@example.com", "")
+
+
 def test_everybody_has_a_standing_and_never_asked_is_no_answer_of_its_own(desk: Desk) -> None:
     desk.optsync("sync")
     desk.act(ESP, "unsubscribe", email="ann2@example.com")

@@ -15,6 +15,7 @@ from optsync.state.ledger import read_statement, sealed_form
 from optsync.state.schema import block, contact_point, evidence, statement
 
 _PAGE = 1000
+_IS_SOMEBODY = sa.or_(contact_point.c.email.is_not(None), contact_point.c.hash.is_not(None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +101,15 @@ class Events:
             yield from (_event(row) for row in rows)
 
     def count_people(self) -> int:
-        return int(self._connection.execute(sa.select(sa.func.count()).select_from(contact_point)).scalar_one())
+        query = sa.select(sa.func.count()).select_from(contact_point).where(_IS_SOMEBODY)
+        return int(self._connection.execute(query).scalar_one())
 
     def people(self) -> Iterator[list[Somebody]]:
-        """All contact points in parts, those about whom nothing was said included."""
+        """All contact points in parts, those about whom nothing was said included. Whoever was forgotten and came back
+        is one of them, and not two."""
         last = 0
         columns = (contact_point.c.id, contact_point.c.email, contact_point.c.hash)
-        query = sa.select(*columns).order_by(contact_point.c.id).limit(_PAGE)
+        query = sa.select(*columns).where(_IS_SOMEBODY).order_by(contact_point.c.id).limit(_PAGE)
         while rows := self._connection.execute(query.where(contact_point.c.id > last)).all():
             last = rows[-1][0]
             yield [Somebody(key=key, email=email, keyed_hash=keyed) for key, email, keyed in rows]
