@@ -85,8 +85,10 @@ class Metrics:
         return generate_latest(self.registry)
 
     def _begin_at_zero(self, syncs: Iterable[str], systems: Iterable[str]) -> None:
-        """A rate over a series that appears with its first event does not see that event."""
+        """A rate over a series that appears with its first event does not see that event, and on the last good run of a
+        sync that never had one no alert fires."""
         for sync in syncs:
+            self._succeeded.labels(sync)
             for state in RUN_STATES:
                 self._runs.labels(sync, state)
             for cause in ("running", "late"):

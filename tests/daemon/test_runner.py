@@ -54,6 +54,12 @@ def test_a_run_with_a_system_out_of_reach_counts_as_failed_and_not_as_a_success(
     assert count(metrics, "optsync_last_success_timestamp_seconds", sync="newsletter") == 0
 
 
+def test_a_sync_that_never_had_a_good_run_has_a_last_one_at_zero_on_which_an_alert_fires(tmp_path: Path) -> None:
+    labels = {"sync": "newsletter"}
+    metrics = metrics_of(World(tmp_path, [person(1)]))
+    assert metrics.registry.get_sample_value("optsync_last_success_timestamp_seconds", labels) == 0
+
+
 def test_a_sync_that_another_process_works_on_is_left_to_it(tmp_path: Path) -> None:
     world = World(tmp_path, [person(1)])
     metrics = metrics_of(world)
