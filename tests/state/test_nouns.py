@@ -445,13 +445,20 @@ def test_runs_come_newest_first_with_what_became_of_them(store: Store, clock: Ma
 
 
 def _ended(
-    store: Store, uid: str, state: str = "done", *, head: str = "h", undoes: str | None = None, **part: Any
+    store: Store,
+    uid: str,
+    state: str = "done",
+    *,
+    sync: str = "letter",
+    head: str = "h",
+    undoes: str | None = None,
+    **part: Any,
 ) -> None:
     """A run of one sync that ends at once, with ``part`` besides what a run says in which nothing happens."""
     idle = {"plan": None, "state": "done", "outcome": {"changed": 0, "same": 3}, "issues": 0, "calls": {"crm": 1}}
     with store.transaction() as unit:
-        unit.runs.begin(uid, ["letter"], undoes=undoes)
-        unit.runs.end(uid, state, {"syncs": {"letter": {**idle, **part}}, "ledger_head": {"block": 1, "hash": head}})
+        unit.runs.begin(uid, [sync], undoes=undoes)
+        unit.runs.end(uid, state, {"syncs": {sync: {**idle, **part}}, "ledger_head": {"block": 1, "hash": head}})
 
 
 def _uids(store: Store) -> list[str]:
@@ -476,6 +483,16 @@ def test_of_old_runs_in_which_nothing_happened_one_a_day_is_kept(store: Store, c
         assert unit.runs.thin(before=before, beyond=6, most=4) == (0, 6)
 
     assert _uids(store) == ["monday 0", "tuesday 0", "tuesday 1", "young 1", "young 2"]
+
+
+def test_of_each_sync_one_old_run_a_day_is_kept(store: Store, clock: ManualClock) -> None:
+    for uid, sync in (("1", "letter"), ("2", "rare"), ("3", "letter"), ("4", "letter")):
+        _ended(store, uid, sync=sync)
+    clock.advance(1)
+    with store.transaction() as unit:
+        unit.runs.thin(before=clock.now(), beyond=0, most=10)
+
+    assert _uids(store) == ["1", "2"]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import pairwise
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -75,16 +74,19 @@ class Runs:
         self._connection.execute(sa.delete(run).where(run.c.uid == uid))
 
     def thin(self, *, before: datetime, beyond: int, most: int) -> tuple[int, int]:
-        """Of the runs that began before then and in which nothing happened one a day stays; all others do as well, and
-        those that the journal or the ledger names.
-        Looks at ``most`` of them, the oldest with an id over ``beyond`` first; returns how many it looked at, and the
-        id of the last."""
+        """Of the runs that began before then and in which nothing happened one a day stays of each sync; all others do
+        as well, and those that the journal or the ledger names. Looks at ``most`` of them, the oldest with an id over
+        ``beyond`` first; returns how many it looked at, and the id of the last."""
         rows = _OLD.dicts(self._connection, beyond=beyond, before=before, most=most)
-        idle = {
-            row["uid"]: row["id"]
-            for last, row in pairwise(rows)
-            if last["started_at"].date() == row["started_at"].date() and _is_idle(row, _head(last))
-        }
+        idle: dict[str, int] = {}
+        days: set[tuple[str, date]] = set()
+        head = None
+        for row in rows:
+            day = (row["syncs"], row["started_at"].date())
+            if day in days and _is_idle(row, head):
+                idle[row["uid"]] = row["id"]
+            days.add(day)
+            head = _head(row)
         # A summary counts records that were read: what was put off, or held, is written without another reading.
         named = known(self._connection, idle)
         for part in chunks([number for uid, number in idle.items() if uid not in named]):
