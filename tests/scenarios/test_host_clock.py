@@ -81,3 +81,22 @@ def test_a_full_compare_is_due_although_the_last_one_was_noted_by_a_clock_that_w
 
     with w.store.reading() as unit:
         assert all(source.full_at and source.full_at <= host.now() for source in unit.sources.all())
+
+
+@pytest.mark.rule("absence is no wish")
+def test_a_deletion_is_believed_although_it_was_first_noticed_by_a_clock_that_was_far_ahead(world: Make) -> None:
+    w = world(person(1), person(2), person(3))
+    host = _on_a_clock_of_its_own(w)
+    w.sync()
+    gone = w.crm_id(ANN)
+    w.crm.act("delete", email=ANN)
+    host.ahead = timedelta(days=400)
+    w.sync(full=True)
+    host.ahead = timedelta(0)
+    for _ in range(2):
+        w.wait(hours=2)
+        w.sync(full=True)
+
+    with w.store.reading() as unit:
+        (contacts,) = (source.id for source in unit.sources.all() if source.system == "crm")
+        assert unit.records.by_rid(contacts, [gone])[gone].is_gone

@@ -58,7 +58,8 @@ class Absences:
         now = self._engine.clock.now()
         grace = self._engine.config.consent.absence_grace
         believed = [o for o in missing if o.missing_since is not None and now - o.missing_since >= grace]
-        noticed = [o.key for o in missing if o.missing_since is None]
+        # A time ahead was told by a clock that was set back since.
+        noticed = [o.key for o in missing if o.missing_since is None or o.missing_since > now]
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
             unit.records.set_missing(noticed, since=now, is_gone=False)
