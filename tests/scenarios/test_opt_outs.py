@@ -14,6 +14,7 @@ from optsync.model.record import Origin, Status
 from optsync.sync.administer import opt_in
 from optsync.sync.explain import explain
 from optsync.sync.permission import permissions
+from optsync.sync.standings import report
 from tests.scenarios.plans import MANY, crowd, hold_opt_outs, may_send
 from tests.scenarios.world import BRANDS, CRM, ESP, START, World, person
 
@@ -49,6 +50,7 @@ def test_nobody_may_be_mailed_before_a_platform_that_may_hold_their_no_was_read(
     assert not _answers(w, ann)
     assert _answers(w, ann, scope="acme/service")
     assert _answers(w, eve)
+    assert report(w.engine)["syncs"]["newsletter"]["blocked_although_allowed"] == []
 
     w.use(w.transport)
     w.sync()

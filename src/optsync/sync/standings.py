@@ -140,6 +140,7 @@ class _Batch:
         self.mismatches = tuple(mismatches(seen_twice))
         self._policy = policy
         self._rules = rules
+        self._unread = rules.unread(unit, policy.scope)
         self._plans = {c.fingerprint: c.plan for c in unit.plans.held_at(policy.name, seen_twice.keys)}
         self._waiting = frozenset(unit.points.still_waiting(policy.name, seen_twice.keys))
         self._unsent = unit.changes.ready_at(policy.name, seen_twice.keys)
@@ -156,10 +157,15 @@ class _Batch:
         if not members:
             return
         point = self.look.around.points[key]
-        verdict = self._rules.verdict(point.statements, self._policy.scope, now=self.look.around.now)
+        verdict = self._verdict(point)
         if not verdict.permission.may_send:
             for member in members:
                 yield partial(self._mailed_entry, point, member, verdict)
+
+    def _verdict(self, point: Point) -> Verdict:
+        """As ``may-send`` answers."""
+        now = self.look.around.now
+        return self._rules.verdict(point.statements, self._policy.scope, now=now, unread=self._unread)
 
     def _mailed_entry(self, point: Point, member: Seen, verdict: Verdict) -> dict[str, Any]:
         reason = verdict.permission.reason
@@ -188,7 +194,7 @@ class _Batch:
             return
         if any(shown(m.record, self._policy.esp).status is Status.IN for m in members):
             return
-        verdict = self._rules.verdict(point.statements, self._policy.scope, now=self.look.around.now)
+        verdict = self._verdict(point)
         if verdict.permission.may_send:
             member, owner = (members[0] if members else None), pair.owner
             yield partial(self._blocked_entry, point, member, owner, verdict)
