@@ -11,6 +11,8 @@ from optsync.sync.administer import opt_in, opt_out
 from optsync.sync.compose import compose
 from optsync.sync.forget import forget
 from optsync.sync.permission import permissions
+from optsync.sync.plans import approve
+from optsync.sync.status import status
 from tests.scenarios.world import Skewed, World, person
 
 Make = Callable[..., World]
@@ -100,3 +102,19 @@ def test_a_deletion_is_believed_although_it_was_first_noticed_by_a_clock_that_wa
     with w.store.reading() as unit:
         (contacts,) = (source.id for source in unit.sources.all() if source.system == "crm")
         assert unit.records.by_rid(contacts, [gone])[gone].is_gone
+
+
+@pytest.mark.rule("suspicious volume stops")
+def test_no_opt_out_is_under_way_for_less_than_no_time_after_our_clock_was_set_back(world: Make) -> None:
+    few = {"max": 1, "percent": 5, "cap": 100}
+    w = world(*(person(n, opt_in=True) for n in (1, 2, 3)), guard={"opt_outs": few})
+    host = _on_a_clock_of_its_own(w)
+    w.sync()
+    for number in (1, 2):
+        w.crm.act("opt_out", email=f"ann{number}@example.com")
+    uid = w.sync().syncs["newsletter"].plan
+    assert uid is not None
+    host.ahead = timedelta(hours=-24)
+    assert status(w.engine)["syncs"]["newsletter"]["oldest_unpropagated_s"] == 0
+    approve(w.engine, uid, actor="Eve")
+    w.settle()

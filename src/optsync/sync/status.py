@@ -72,7 +72,7 @@ def _sync(engine: Engine, unit: Unit, name: str, now: datetime) -> dict[str, Any
         "last_state": _parts(last).get(name, {"state": last.state})["state"] if last else None,
         "last_ok_at": _iso(good.ended_at) if good else None,
         "next_at": _iso(_next(config, last, now)),
-        "oldest_unpropagated_s": round((now - min(oldest)).total_seconds()) if oldest else None,
+        "oldest_unpropagated_s": max(0, round((now - min(oldest)).total_seconds())) if oldest else None,
         "held_plan": held[0].uid if held else None,
         "held_since": _iso(held[0].held_at) if held else None,
         "held_plans": [plan.uid for plan in held],
