@@ -1,5 +1,8 @@
+from datetime import timedelta
+
 import pytest
 
+from optsync.clock import SystemClock
 from tests.cli.desk import ESP, Desk
 
 ANN, SCOPE = "ann1@example.com", "acme/marketing"
@@ -20,6 +23,19 @@ def test_a_repaired_mailbox_may_be_mailed_again_and_the_answer_says_who_still_sh
 
     report = desk.optsync("sync", "--json").json["syncs"]["newsletter"]
     assert [(c["kind"], c["rule"]) for c in report["changes"]] == [("bounce", "bounce_cleared")]
+
+
+def test_a_bounce_that_a_clock_ahead_has_noted_stands_and_the_answer_says_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.optsync("sync")
+    desk.act(ESP, "bounce", email=ANN)
+    desk.optsync("sync")
+    now = SystemClock.now
+    monkeypatch.setattr(SystemClock, "now", lambda clock: now(clock) - timedelta(days=1))
+    answer = desk.optsync("deliverable", ANN, *EVE, *PAPER, "--json").json
+    assert answer["deliverability"] == "hard"
+    assert "counts as undeliverable all the same" in answer["warnings"][0]
 
 
 def test_an_address_that_never_bounced_is_noted_with_a_warning(lonely: Desk) -> None:

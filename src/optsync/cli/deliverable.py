@@ -43,6 +43,11 @@ def _cautions(done: "Repaired") -> Iterator[str]:
 
     if done.was is Deliverability.OK:
         yield "nothing said that the address is undeliverable; a bounce from before now counts no more either."
+    if done.now is Deliverability.HARD:
+        yield (
+            "it counts as undeliverable all the same: its bounce was noted when this machine's clock was ahead of what "
+            "it tells now. Say it again when that time has passed."
+        )
     if done.still_bounced_at:
         systems = ", ".join(done.still_bounced_at)
         yield f"{systems} still shows it as bounced and does not mail it until the person signs up there again."
