@@ -351,6 +351,17 @@ def test_topics_that_go_off_together_are_off_for_a_disagreement_only_where_nobod
     assert rules(out(scope=OFFERS), said[EVENTS]) == [Rule.TOPIC_OUT_TRAVELS]
 
 
+def test_a_disagreement_that_another_sync_waits_with_is_left_alone_unless_somebody_has_said_no() -> None:
+    made, said = out(scope=OFFERS, reason=DISAGREED), out(90, scope=OFFERS)
+    disputed = frozenset({made.uid, said.uid})
+
+    def shown(*outs: Statement, disputed: frozenset[str]) -> int:
+        return len(shown_by(around(member(1, topics={"Offers": True}), said={1: list(outs)}, disputed=disputed)))
+
+    assert shown(made, disputed=disputed) == 0
+    assert shown(made, disputed=frozenset()) == shown(said, made, disputed=disputed) == 1
+
+
 def test_a_topic_that_goes_on_again_names_retraction_and_grant() -> None:
     void = replace(out(90, scope=OFFERS, system="crm", record="r1"), evidence={"shown_before": "wanted"})
     said = [grant(60, scope=OFFERS), void, retract(void)]

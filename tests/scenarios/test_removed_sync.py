@@ -85,7 +85,7 @@ class OneCrm:
         self.w = World(folder, people)
         self.esp = mocks()["mailchimp"](clock=self.w.clock, rng=random.Random(9))
         self.esp.populate(people)
-        self._is_alone = is_alone
+        self.is_alone = is_alone
         self._transport = MockTransport({CRM: self.w.crm, ESP: self.w.esp, OTHER_ESP: self.esp})
         self._path = folder / "one.yaml"
         self.engine = self.w.engine
@@ -96,7 +96,7 @@ class OneCrm:
         document = copy.deepcopy(self.w.document)
         first, esp = document["syncs"]["newsletter"], self.esp.config(OTHER_ESP)
         second = {"scope": first["scope"], "crm": copy.deepcopy(first["crm"]), "esp": {"system": "esp2", **esp.side}}
-        if self._is_alone:
+        if self.is_alone:
             del first["crm"]["opt_in"], first["crm"]["topics"]["events"], first["esp"]["topics"]["events"]
         if has_second:
             document["systems"]["esp2"], document["syncs"]["second"] = esp.system, second

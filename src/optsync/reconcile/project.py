@@ -204,7 +204,7 @@ def _topics(
         if value is not True and status.wish is Wish.OUT:
             continue
         point, decided = _deciding(seen, around, policy, scope)
-        if decided.wish is Wish.OUT and value is True and may_travel(decided.decided_by, seen.side, policy):
+        if decided.wish is Wish.OUT and value is True and _goes_off(decided, seen, around, policy):
             off[name] = point
             causes[False].extend(_causes(decided))
             if decided.decided_by is None or decided.decided_by.reason != DISAGREED:
@@ -221,6 +221,14 @@ def _topics(
         yield _topic_intent(seen, next(iter(off.values())), topics, why_off, causes[False])
     if on and _accepts_permission(seen):
         yield _topic_intent(seen, around.points[seen.points[0]], on, rule, causes[True])
+
+
+def _goes_off(decided: Standing, seen: Seen, around: Neighbourhood, policy: SyncPolicy) -> bool:
+    """Whether an out of a topic travels there. Where nobody has said it, and another sync has made it of its two sides
+    and waits for a person, it does not."""
+    if not may_travel(decided.decided_by, seen.side, policy):
+        return False
+    return not around.disputed or any(o.reason != DISAGREED or o.uid not in around.disputed for o in decided.outs)
 
 
 def _accepts_permission(seen: Seen) -> bool:

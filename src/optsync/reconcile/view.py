@@ -149,6 +149,8 @@ class Neighbourhood:
     """Topics whose boxes are seen for the first time, whoever was joined before."""
     late: frozenset[tuple[int, str]] = frozenset()
     """Points and topics of which that is so, since one of the boxes could not be read when the topic was mapped."""
+    disputed: frozenset[str] = frozenset()
+    """Causes of changes of topics for which another sync waits, or which a person rejected there."""
     members_elsewhere: frozenset[int] = frozenset()
     """Points of members of other audiences for which the same flags stand."""
     by_primary: Mapping[int, Sequence[Seen]] = field(init=False, repr=False, compare=False)

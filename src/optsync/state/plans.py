@@ -281,6 +281,18 @@ class Plans:
             found.update(_REJECTED_AT.scalars(self._connection, points=part, plans=sorted(uids)))
         return found
 
+    def kept_back_at(self, syncs: Collection[str], uids: Collection[str], points: Collection[int]) -> frozenset[str]:
+        """The causes of changes of topics at these points that the syncs hold, or that were rejected with one of the
+        plans."""
+        is_held = sa.and_(change.c.sync.in_(syncs), change.c.state == ChangeState.HELD)
+        is_rejected = sa.and_(change.c.plan.in_(uids), change.c.fact == REJECTED)
+        found: set[str] = set()
+        for part in chunks(sorted(points)):
+            of_topics = (change.c.point_id.in_(part), change.c.kind == ChangeKind.TOPIC)
+            query = sa.select(change.c.causes).where(*of_topics, sa.or_(is_held, is_rejected))
+            found.update(uid for causes in self._connection.execute(query).scalars() for uid in causes)
+        return frozenset(found)
+
 
 def _planned(run: str, sync: str) -> tuple[sa.ColumnElement[bool], ...]:
     return change.c.run == run, change.c.sync == sync, change.c.state == ChangeState.PLANNED

@@ -19,6 +19,7 @@ from optsync.state.records import Observed
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
 from optsync.sync.claims import REFUSED
+from optsync.sync.disputed import disputed
 from optsync.sync.elsewhere import members_elsewhere
 from optsync.sync.engine import Engine
 from optsync.sync.held import HeldChanges
@@ -182,6 +183,7 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
         first_seen=_first_seen(unit, seen, policy),
         newly_mapped=newly_mapped(unit, policy),
         late=late(unit, policy, points),
+        disputed=disputed(unit, engine, policy, points),
         members_elsewhere=members_elsewhere(unit, engine, policy, seen),
     )
 

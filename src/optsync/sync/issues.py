@@ -83,7 +83,8 @@ def _retry(engine: Engine, unit: Unit, issue: Issue) -> None:
     unit.issues.set_state(issue.id, "resolved", reason=BY_HAND)
     syncs = [issue.sync] if issue.sync in engine.bound.policies else list(engine.bound.policies)
     if issue.kind == REJECTION:
-        unit.points.mark([s for s in syncs if s is not None], unit.plans.points_of(issue.values["plan"], fact=REJECTED))
+        # Others may have left alone what was rejected there.
+        unit.points.mark(engine.bound.policies, unit.plans.points_of(issue.values["plan"], fact=REJECTED))
     elif issue.point_id is not None:
         _offer_again(engine, unit, issue)
         unit.points.mark([s for s in syncs if s is not None], {issue.point_id})
