@@ -37,7 +37,8 @@ class State(Settings):
             url = None
         if url is None or url.drivername not in {"sqlite", "postgresql", "postgresql+psycopg"}:
             raise ValueError("sqlite:///file.db or postgresql+psycopg://user:password@host/name")
-        if url.drivername == "sqlite" and url.host:
+        if url.drivername == "sqlite" and (url.host or "uri" in url.query):
+            # Of a URI nothing here knows which file it means, or that it means none.
             raise ValueError("a file after three slashes: sqlite:///file.db")
         if _holds_more_of_a_password(value, url):
             raise ValueError("a password in which / @ ? # [ ] are written as %2F %40 %3F %23 %5B %5D")
