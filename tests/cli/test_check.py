@@ -89,13 +89,16 @@ def test_installed_connectors_are_listed_without_a_configuration(lonely: Desk) -
 def test_an_organisations_own_handlers_are_listed_with_what_is_wrong_with_them(
     lonely: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values = {"leave": "tests.scenarios.own_handlers:leave", "lost": "tests.nowhere:lost"}
+    (lonely.folder / "ends_at_once.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.syspath_prepend(lonely.folder)
+    values = {"leave": "tests.scenarios.own_handlers:leave", "lost": "tests.nowhere:lost", "over": "ends_at_once:over"}
     points = {n: EntryPoint(name=n, value=value, group=handlers.HANDLERS) for n, value in values.items()}
     monkeypatch.setattr(handlers, "installed", lambda: points)
 
-    working, lost = [e for e in lonely.optsync("connectors", "--json").json if e["kind"] == "handler"]
+    working, lost, over = [e for e in lonely.optsync("connectors", "--json").json if e["kind"] == "handler"]
     assert working == {"kind": "handler", "name": "leave", "version": None, "function": values["leave"]}
     assert lost["error"] == "handler lost (tests.nowhere:lost) cannot be imported: ModuleNotFoundError"
+    assert over["error"] == "handler over (ends_at_once:over) cannot be imported: SystemExit"
     text = lonely.optsync("connectors").out
     assert "leave" in text
     assert "cannot be imported" in text

@@ -29,6 +29,7 @@ BROKEN = {
     "import no_such_package": "no_such_package",
     "class Broken(": "SyntaxError",
     "Broken = 1 / 0": "ZeroDivisionError",
+    "raise SystemExit('not on this machine')": "not on this machine",
     "Other = 1": "has no attribute 'Broken'",
     "class Broken: ...": "is no connector",
 }

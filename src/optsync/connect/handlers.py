@@ -78,7 +78,7 @@ def load(name: str) -> Handler:
         raise HandlerBroken(f"handler {name} is not installed; optsync connectors lists what is")
     try:
         handler: Any = point.load()
-    except Exception as error:  # noqa: BLE001 - importing somebody else's code may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - importing somebody else's code may raise anything
         raise HandlerBroken(f"handler {name} ({point.value}) cannot be imported: {type(error).__name__}") from None
     if not callable(handler):
         raise HandlerBroken(f"handler {name} ({point.value}) is no function")

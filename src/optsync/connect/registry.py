@@ -63,7 +63,7 @@ def load(name: str) -> type[Connector]:
         raise ConnectorBroken(
             f"connector {name} ({point.value}) cannot be imported: {error}; install its missing package"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # Importing somebody else's code may raise anything, and must not stop the other connectors.
         message = f"connector {name} ({point.value}) cannot be imported: {type(error).__name__}: {error}"
         raise ConnectorBroken(f"{message}; tell its author, or install another version") from error
