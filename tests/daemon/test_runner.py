@@ -85,6 +85,8 @@ def test_a_state_that_another_optsync_has_upgraded_meanwhile_is_left_alone(tmp_p
     assert "schema 9999" in refusal
     assert count(metrics, "optsync_runs_total", sync="newsletter", state="crashed") == 1
     assert world.transport.requests == []
+    with world.store.reading() as unit:
+        assert unit.runs.list() == [], "nothing is written into a schema that is not known"
 
 
 def test_an_opt_out_that_waits_for_a_system_shows_its_age(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ class Leases:
             StateLocked: somebody else holds one; the message says which, who and since when.
             CommandRefused: another optsync has brought the database to another schema since this process began.
         """
-        self._require_schema()
+        self.require_schema()
         now = self._clock.now()
         found = self._locked(names)
         if unknown := sorted(set(names) - found.keys()):
@@ -119,7 +119,12 @@ class Leases:
         now = self._clock.now()
         return [_told(row) for row in _ALL.dicts(self._connection) if _is_held(row, now)]
 
-    def _require_schema(self) -> None:
+    def require_schema(self) -> None:
+        """Nothing may be written into a schema that this process does not know.
+
+        Raises:
+            CommandRefused: another optsync has brought the database to it since this process began.
+        """
         found = _SCHEMA.scalar(self._connection)
         if found != newest():
             raise CommandRefused(

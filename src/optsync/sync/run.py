@@ -58,12 +58,14 @@ def run_cycle(
     person said about held plans.
 
     Raises:
-        CommandRefused: the plan that ``word`` is about is not held any more.
+        CommandRefused: the plan that ``word`` is about is not held any more; or another optsync has brought the
+            database to another schema.
     """
     report = Report(run=engine.new_id())
     names = list(syncs) or list(engine.bound.policies)
     with engine.store.at_hand(), engine.store.rehearsal() if is_rehearsal else nullcontext():
         with engine.store.transaction() as unit:
+            unit.leases.require_schema()
             unit.runs.begin(report.run, names)
         try:
             for name in names:
