@@ -8,6 +8,7 @@ import pytest
 from optsync.model.record import Status
 from optsync.model.statement import Source, StatementKind
 from optsync.sync import importing
+from optsync.sync.administer import opt_in
 from optsync.sync.forget import forget
 from optsync.sync.importing import Imported, Request, bring_in, take_back
 from optsync.sync.permission import permissions
@@ -267,3 +268,27 @@ def test_a_consent_of_a_forgotten_person_is_counted_as_nothing_that_was_added(wo
     assert (first.rows, first.added[StatementKind.GRANT], first.known, first.forgotten) == (2, 1, 0, 1)
     assert (again.rows, again.added[StatementKind.GRANT], again.known, again.forgotten) == (2, 0, 1, 1)
     w.sync()
+
+
+@pytest.mark.rule("forgotten stays out")
+@pytest.mark.parametrize("at", ["", "2026-11-22", "2026-01-02"])
+def test_a_file_that_is_imported_again_adds_nothing_about_who_was_forgotten_nor_once_they_are_back(
+    world: Worlds, tmp_path: Path, at: str
+) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    row = f"{ANN},out,{at},,,"
+    imported(w, tmp_path, row)
+    forget(w.engine, ANN, actor="Eve")
+    w.wait(hours=24)
+    again = imported(w, tmp_path, row)
+    w.sync()
+    assert (again.added[StatementKind.OUT], again.known) == (0, 1)
+
+    opt_in(w.engine, ANN, scope=SCOPE, actor="Eve", evidence="a letter")
+    w.sync(full=True)
+    w.wait(hours=24)
+    again = imported(w, tmp_path, row)
+    w.sync()
+    assert (again.added[StatementKind.OUT], again.known) == (0, 1)
+    assert standing(w, ANN) == "in"

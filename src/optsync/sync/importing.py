@@ -108,7 +108,7 @@ class _Batch:
             known = seen.setdefault(wish.email, [])
             said = self._statement(wish)
             same = [s for s in known if self._is_same(s, said, wish)]
-            own = [s for s in same if self._is_of_file(s) or s.uid == said.uid]
+            own = [s for s in same if self._is_of_file(s, said)]
             voided = {s.target for s in known if s.kind is StatementKind.RETRACT}
             if any(s.uid in voided for s in own):
                 self._done.voided += 1
@@ -130,10 +130,23 @@ class _Batch:
         # What has no time, or no time of day, counts since it was first imported at the latest, and not anew each time.
         at = known.seen_at if wish.at is None else min(wish.at, known.seen_at)
         is_like = (known.kind, known.scope, known.source, known.system) == (said.kind, said.scope, said.source, None)
-        return is_like and known.at == at and (wish.at is not None or self._is_of_file(known))
+        return is_like and known.at == at and (wish.at is not None or self._is_of_file(known, said))
 
-    def _is_of_file(self, known: Statement) -> bool:
-        return known.evidence.get("import") == self._done.uid
+    def _is_of_file(self, known: Statement, said: Statement) -> bool:
+        """Of who was forgotten the evidence is gone; what the file said of them then is known by its identity."""
+        if known.evidence:
+            return known.evidence.get("import") == self._done.uid
+        then = state(
+            scope=said.scope,
+            kind=said.kind,
+            at=known.at,
+            clock=said.clock,
+            seen_at=known.seen_at,
+            source=said.source,
+            strength=said.strength,
+            record=said.record,
+        )
+        return known.uid == then.uid
 
     def _statement(self, wish: Wish) -> Statement:
         request = self._request
