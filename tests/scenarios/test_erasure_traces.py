@@ -173,6 +173,21 @@ def test_the_former_address_of_somebody_who_has_another_one_by_now_is_in_no_jour
     w.settle()
 
 
+def test_the_journal_of_who_shared_a_contact_does_not_name_the_address_that_the_other_one_had(tmp_path: Path) -> None:
+    people = [person(1, addresses=("ben@example.org", PLAIN.title())), person(2)]
+    w = World(tmp_path, people, state_url=f"sqlite:///{tmp_path}/state.db")
+    w.sync()
+    forget(w.engine, "ben@example.org", actor="the privacy officer")
+    assert ("crm", ChangeKind.OPT_OUT) in {(c.system, c.kind) for c in w.sync().syncs["newsletter"].changes}
+    w.crm.act("change_address", email=PLAIN, to="new@example.org")
+    w.sync()
+    w.sync()
+    forget(w.engine, PLAIN, actor="the privacy officer")
+
+    assert traces(files(tmp_path), PLAIN, PLAIN.title()) == set()
+    w.settle()
+
+
 def test_everybody_else_is_still_there(tmp_path: Path) -> None:
     w = eventful(tmp_path, PLAIN)
     forget(w.engine, PLAIN, actor="the privacy officer")

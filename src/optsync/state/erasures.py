@@ -1,14 +1,15 @@
 """Taking a person's clear text out of every table, and the proof that it was done."""
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
 from optsync.clock import Clock
 from optsync.model.change import ChangeKind, ChangeState
@@ -25,6 +26,7 @@ from optsync.state.codec import (
     fingerprint_of,
     loads,
 )
+from optsync.state.columns import Key, word
 from optsync.state.rows import chunks
 from optsync.state.schema import (
     change,
@@ -135,22 +137,34 @@ class Erasures:
 
     def blank_changes(self, point: int, own: Collection[int], shared: Collection[int], texts: Collection[str]) -> None:
         """What was not sent yet never is; of what was, the journal keeps what was done and not the values. Of the
-        ``shared`` records that is so where a change spells one of the texts, as one does that gave a record, which is
-        another address's by now, its new one."""
+        ``shared`` records, and of those that had the address once, only where a change spells one of the texts."""
         queries = [sa.select(change).where(change.c.point_id == point)]
         queries += [sa.select(change).where(change.c.record_id.in_(part)) for part in chunks(sorted({*own, *shared}))]
-        queries.append(sa.select(change).where(change.c.kind == ChangeKind.RENAME))
-        for query in queries:
-            for row in self._connection.execute(query).mappings().all():
-                is_theirs = row["point_id"] == point or row["record_id"] in own
-                # Where a write goes to its point's address that is not part of it, and is another's here.
-                deed = decode_deed(row["shape"], row["data"], None)
-                if not is_theirs and not _holds(f"{dumps(deed)} {row['fingerprint']} {row['message']}", texts):
-                    continue
-                values = self._blank_change(row["id"], ChangeKind(row["kind"]), deed)
-                if row["state"] in _NOT_SENT:
-                    values |= {"state": ChangeState.SUPERSEDED, "settled_at": self._clock.now()}
-                self._connection.execute(sa.update(change).where(change.c.id == row["id"]).values(**values))
+        found = (row for query in queries for row in self._connection.execute(query).mappings().all())
+        for row in chain(found, self._changes_with_addresses()):
+            is_theirs = row["point_id"] == point or row["record_id"] in own
+            # Where a write goes to its point's address that is not part of it, and is another's here.
+            deed = decode_deed(row["shape"], row["data"], None)
+            if not is_theirs and not _holds(f"{dumps(deed)} {row['fingerprint']} {row['message']}", texts):
+                continue
+            values = self._blank_change(row["id"], ChangeKind(row["kind"]), deed)
+            if row["state"] in _NOT_SENT:
+                values |= {"state": ChangeState.SUPERSEDED, "settled_at": self._clock.now()}
+            self._connection.execute(sa.update(change).where(change.c.id == row["id"]).values(**values))
+
+    def _changes_with_addresses(self) -> Iterator[RowMapping]:
+        """Changes in which an address stands that may not be their contact point's: the first one that the record had
+        then, or the one that it lost. Page by page, since there may be many."""
+        shapes = sa.select(word.c.id).where(word.c.text.contains('"address":0'))
+        wanted = (sa.type_coerce(change.c.shape, Key).in_(shapes), change.c.kind != ChangeKind.CREATE)
+        last = 0
+        while True:
+            query = sa.select(change).where(*wanted, change.c.id > last).order_by(change.c.id).limit(1000)
+            rows = self._connection.execute(query).mappings().all()
+            if not rows:
+                return
+            last = rows[-1]["id"]
+            yield from rows
 
     def _blank_change(self, key: int, kind: ChangeKind, deed: Deed) -> dict[str, Any]:
         is_wish = kind in _ABOUT_WISHES
