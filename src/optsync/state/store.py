@@ -1,5 +1,6 @@
 """The state database: opening, migrating, transactions, rehearsals."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -9,9 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError, InvalidRequestError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from optsync.clock import Clock
 from optsync.errors import ConfigError
@@ -23,7 +25,6 @@ from optsync.state.pseudonyms import Pseudonyms
 from optsync.state.unit import Unit
 
 _PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
     # Opt-outs are in the ledger before anything else happens: a commit must survive a power cut.
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
@@ -342,9 +343,20 @@ def _tables_replaceable(connection: Connection) -> Iterator[None]:
 def _prepare_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
     _no_driver_transactions(connection, entry)
     cursor = connection.cursor()
+    _keep_a_log(cursor)
     for pragma in _PRAGMAS:
         cursor.execute(pragma)
     cursor.close()
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+
+
+@retry(retry=retry_if_exception(_is_busy), stop=stop_after_delay(10), wait=wait_fixed(0.05), reraise=True)
+def _keep_a_log(cursor: DBAPICursor) -> None:
+    """Of several that open a new file at once SQLite lets one do so, and does not have the others wait."""
+    cursor.execute("PRAGMA journal_mode=WAL")
 
 
 def _prepare_postgresql(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
