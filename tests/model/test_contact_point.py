@@ -114,6 +114,8 @@ STRAY = "the part before the @ holds spaces, stray dots or special characters"
         ("anna@xn--999999999.example", "the domain is not a valid host name"),
         ("anna@localhost", "the domain has a single label"),
         ("anna@127.0.0.1", "the domain is an IP address"),
+        ("j\ufffdrg@example.com", "it holds a character that was spoilt by its encoding"),
+        ("info@b\ufffdcher.example", "it holds a character that was spoilt by its encoding"),
     ],
 )
 def test_a_refusal_says_what_is_wrong(raw: str, why: str) -> None:
