@@ -161,6 +161,19 @@ def test_what_need_not_agree_is_no_disagreement(found: Neighbourhood, how: dict[
     assert found_at(found, policy(**how)) == []
 
 
+def test_a_blank_may_be_a_text_that_is_not_kept_where_somebody_forgotten_shares_the_record() -> None:
+    shared = around(
+        contact(1, (1, 7), fields={**SUBSCRIBED, "NAME": None}),
+        member(2, fields={"FNAME": "a"}),
+        said={1: [grant(system="crm")]},
+        links=[replace(LINK, agreed={NAME.key: Agreed("b", "a")})],
+    )
+    forgotten = replace(shared, points={**shared.points, 7: replace(shared.points[7], is_forgotten=True)})
+
+    assert [(told(m), m.cause) for m in found_at(shared, policy())] == [(AT_MEMBER, Cause.BLANK)]
+    assert found_at(forgotten, policy()) == []
+
+
 def test_of_two_fields_each_is_told_and_of_two_holders_the_first_who_differs() -> None:
     other = FieldRule(crm="CITY", esp="CITY")
     fields = {"crm": {**SUBSCRIBED, "NAME": "b", "CITY": "x"}, "esp": {"FNAME": "a", "CITY": "y"}}
