@@ -16,6 +16,7 @@ from optsync.reconcile.erasure import (
     kept,
     may_be_kept,
     mentions,
+    spellings,
     usable,
     without_private_part,
 )
@@ -211,6 +212,22 @@ def test_an_address_is_found_as_people_read_it_as_well(spelled: str) -> None:
     address = "zoë@xn--bcher-kva.example"
     assert mentions(f"write to {spelled}!", {address})
     assert gives_away(spelled, address)
+
+
+def test_an_address_is_found_in_links() -> None:
+    assert mentions("https://shop.example/leave?who=Ann%40Example.com&list=3", {ANN})
+    assert mentions("https://shop.example/leave?who=zoë%40bücher.example", {"zoë@xn--bcher-kva.example"})
+
+
+def test_the_domain_of_an_address_begins_after_its_last_at() -> None:
+    assert mentions('write to "an@na"@Bücher.example!', {'"an@na"@xn--bcher-kva.example'})
+
+
+def test_an_address_whose_domain_reads_no_other_way_has_no_further_names() -> None:
+    address = "ann@ab--cd.example"
+
+    assert usable([address]) == (address,)
+    assert spellings(address) == {address, "ann%40ab--cd.example", *guessable(address)}
 
 
 @pytest.mark.parametrize("name", ["md5", "sha1", "sha256", "sha512"])
