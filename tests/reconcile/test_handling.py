@@ -8,6 +8,7 @@ import pytest
 
 from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.record import Value
+from optsync.model.scope import Kind, Purpose
 from optsync.model.statement import Statement, StatementKind
 from optsync.reconcile.consent import Wish
 from optsync.reconcile.handling import Handled, Past, Turn, filled, intent, turns, unknown_placeholders
@@ -180,6 +181,34 @@ def test_a_mapped_topic_under_consent_turns_in_by_its_own_grant(
     scope: str, how: dict[str, Any], expected: list[Wish]
 ) -> None:
     assert wishes(turned(contact(1), {1: [GRANT]}, past(scopes=(scope,)), **how)) == expected
+
+
+def test_a_handling_under_way_is_stated_whole_and_hides_no_other_scope() -> None:
+    begun = replace(past(scopes=(SCOPE, "beta")), begun={(1, SCOPE): Handled(Wish.OUT, OUT.uid)})
+    other = out(20, scope="beta")
+
+    assert turned(contact(1, (5,)), {5: [OUT, out(10), other]}, begun) == [
+        Turn(record=1, point=5, scope=SCOPE, wish=Wish.OUT, said=OUT),
+        Turn(record=1, point=5, scope="beta", wish=Wish.OUT, said=other),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ([out(30, scope="*")], [("acme/beta", Wish.OUT)]),
+        ([say(StatementKind.COMPLAINT, 30, scope="acme")], [("acme/beta", Wish.OUT)]),
+        ([grant(40), out(30, scope="*")], [(SCOPE, Wish.IN), ("acme/beta", Wish.OUT)]),
+        ([out(30)], [(SCOPE, Wish.OUT)]),
+    ],
+)
+def test_a_no_to_more_than_a_list_of_transactional_mail_turns_other_scopes_only(
+    said: list[Statement], expected: list[Any]
+) -> None:
+    service = Purpose(scope=SCOPE, kind=Kind.TRANSACTIONAL)
+    found = turned(contact(1), {1: said}, past(scopes=(SCOPE, "acme/beta")), purpose=service)
+
+    assert [(t.scope, t.wish) for t in found] == expected
 
 
 def test_what_was_said_at_the_very_moment_when_handling_began_is_no_turn() -> None:
