@@ -126,6 +126,7 @@ def told(found: Resolution) -> dict[str, Any]:
         (pair(), ASKS_TO_STAY, LET_GO),
         (pair(record=LISTED), {**ASKS_TO_STAY, "has_list_scope": True}, LET_GO),
         (pair(), {**ASKS_TO_STAY, "archives_members": False}, LEFT_THERE),
+        (pair(link={"is_kept": True}), ASKS_TO_STAY, LEFT_THERE),
         (pair(record=contact(1, (5, 1))), ASKS_TO_STAY, ANEW),
         (pair(of=member(2, status=Status.OUT)), {}, ANEW),
         (pair(of=member(2, status=Status.PENDING)), {}, ANEW),
@@ -177,12 +178,13 @@ def test_a_pair_that_came_apart_goes_on_in_one_way(
     assert told(resolve([8], found, able(**how))) == {}
 
 
+def forgotten(found: Neighbourhood, key: int) -> Neighbourhood:
+    return replace(found, points={**found.points, key: replace(found.points[key], is_forgotten=True)})
+
+
 @pytest.mark.parametrize("erased", [1, 5])
 def test_of_who_was_forgotten_nothing_goes_anywhere(erased: int) -> None:
-    found = pair()
-    found = replace(found, points={**found.points, erased: replace(found.points[erased], is_forgotten=True)})
-
-    assert resolve([1], found, able()) == Resolution()
+    assert resolve([1], forgotten(pair(), erased), able()) == Resolution()
 
 
 def test_whoever_came_apart_from_two_is_followed_by_neither() -> None:
@@ -326,6 +328,28 @@ def test_an_out_follows_from_the_former_address_and_back_while_both_may_stay_apa
     assert [key for key, _ in shared_restrictions([1], found, able(**how))] == expected
     assert [key for key, _ in shared_restrictions([5], found, able(**how))] == expected
     assert list(shared_restrictions([8], found, able(**how))) == []
+
+
+@pytest.mark.parametrize("erased", [1, 5])
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (pair(said={5: [out()]}), [1]),
+        # the record still holds the former address itself
+        (pair(said={5: [out()]}, record=contact(1, (5, 1))), [1]),
+        (pair(contact(3, (1,), is_gone=True), said={5: [out()]}), [1]),
+        (pair(contact(3, (8, 5)), said={5: [out()]}), [1]),
+        # the member is somebody else's by now
+        (pair(contact(3, (8, 1)), said={5: [out()]}), []),
+    ],
+)
+def test_an_out_goes_back_where_an_address_was_forgotten_unless_the_member_is_somebody_elses(
+    found: Neighbourhood, expected: list[int], erased: int
+) -> None:
+    told_back = shared_restrictions([1], forgotten(found, erased), able())
+
+    assert [key for key, _ in told_back] == expected
+    assert list(shared_restrictions([1], found, able())) == []
 
 
 def test_what_a_member_that_is_off_the_list_has_said_counts_from_when_it_was_said() -> None:

@@ -261,7 +261,7 @@ def _is_nobodys(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> bool:
 
 def _let_go(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
     """Takes the member off the list, unless that was undone."""
-    if not policy.archives_members or not is_in_list(pair.record, policy) or pair.link.is_kept:
+    if not policy.archives_members or pair.link.is_kept:
         return
     intent = Intent(
         kind=ChangeKind.ARCHIVE,
