@@ -11,8 +11,9 @@ from optsync.model.link import Agreed, Link, Move
 from optsync.model.record import Side, Status
 from optsync.model.statement import Statement
 from optsync.reconcile.fields import Conflict, FieldRule
-from optsync.reconcile.pairing import fields_flow, pair_fields
+from optsync.reconcile.pairing import fields_flow, is_withheld, pair_fields
 from optsync.reconcile.rules import Rule
+from optsync.reconcile.transforms import Transform
 from optsync.reconcile.view import Decision, Point, Question, Seen
 from tests.reconcile.places import NOW, around, contact, grant, member, out, policy
 
@@ -148,6 +149,48 @@ def test_a_record_without_an_address_gets_its_fields_too() -> None:
     owner = contact(1, fields={"NAME": "b"})
     assert written(owner) == ["p1@example.com"]
     assert written(replace(owner, record=replace(owner.record, addresses=()))) == [None]
+
+
+# what is not kept, since it names somebody who was forgotten
+
+READING = replace(NAME, transform=Transform(lambda value, _: value, reads_others=True))
+
+
+def sharing(**values: str | None) -> Seen:
+    """A record that somebody else shares, at the second of its addresses."""
+    seen = contact(1, (1, 7))
+    return replace(seen, record=replace(seen.record, fields=values))
+
+
+@pytest.mark.parametrize(
+    ("rule", "owner", "expected"),
+    [
+        (NAME, sharing(NAME=None, CITY="x"), True),
+        (NAME, sharing(CITY="x"), True),
+        (NAME, sharing(NAME="b", CITY="x"), False),
+        (NAME, sharing(NAME="b", CITY=None), False),
+        (NAME, sharing(NAME="", CITY="x"), False),
+        (READING, sharing(NAME="b", CITY="x"), False),
+        (READING, sharing(NAME="b", CITY=None), True),
+        (READING, sharing(NAME=None), True),
+    ],
+)
+def test_a_blank_is_withheld_where_somebody_forgotten_shares_the_record(
+    rule: FieldRule, owner: Seen, expected: bool
+) -> None:
+    for erased in (1, 7, None):
+        found = around(owner)
+        points = {key: replace(point, is_forgotten=key == erased) for key, point in found.points.items()}
+        assert is_withheld(rule, owner, replace(found, points=points)) is (expected and erased is not None)
+
+
+def test_a_field_that_is_withheld_does_not_hide_the_next() -> None:
+    owner, there = sharing(NAME=None, CITY="x"), member(2, fields={"FNAME": "a", "TOWN": None})
+    found = around(owner, there)
+    found = replace(found, points={**found.points, 7: replace(found.points[7], is_forgotten=True)})
+
+    decided = pair_fields(HERE, owner, there, found, policy(**BOTH))
+    assert [(i.record, dict(i.after)) for i in decided.intents] == [(2, {"TOWN": "x"})]
 
 
 # what a person is asked
