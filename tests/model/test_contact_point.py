@@ -37,6 +37,10 @@ from optsync.model.contact_point import InvalidAddress, normalise, same_mailbox,
         ("ü" * 32 + "@example.com", "ü" * 32 + "@example.com"),
         ("anna@1.example", "anna@1.example"),
         ("anna@bücher.1.example", "anna@xn--bcher-kva.1.example"),
+        ("anna@ab--cd.example", "anna@ab--cd.example"),
+        ("Anna <anna@AB--cd.example>", "anna@ab--cd.example"),
+        ("mailto:anna@ab--cd.example.", "anna@ab--cd.example"),
+        ("änna@ab--cd.example", "änna@ab--cd.example"),
     ],
 )
 def test_spellings_of_one_address_have_one_key(raw: str, key: str) -> None:

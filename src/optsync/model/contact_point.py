@@ -6,9 +6,9 @@ import unicodedata
 import idna
 
 _EDGES = " \t\r\n\f\v\u00a0\u200b\u200c\u200d\ufeff"
-_PLAIN = re.compile(
-    r"[a-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]"
-)
+_HOST = r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]"
+_PLAIN_HOST = re.compile(_HOST)
+_PLAIN = re.compile(rf"[a-z0-9!#$%&'*+/=?^_`{{|}}~.-]{{1,64}}@{_HOST}")
 _ANGLED = re.compile(r"^[^<>]*<([^<>]+)>$")
 _SPECIAL = frozenset('()<>[]:;,\\"')
 
@@ -88,6 +88,10 @@ def _domain_key(domain: str) -> str:
     domain = domain.removesuffix(".")
     if "_" in domain or domain.startswith("["):
         raise InvalidAddress("the domain is an address literal or holds an underscore")
+    lowered = domain.lower()
+    if _PLAIN_HOST.fullmatch(lowered) and "xn--" not in lowered:
+        # Also where IDNA keeps labels for itself: hosts are named a1--b all the same.
+        return lowered
     try:
         # The idna package and not the built-in codec: that is IDNA 2003 and maps faß.de to fass.de.
         key = idna.encode(domain, uts46=True, transitional=False).decode("ascii").lower()
