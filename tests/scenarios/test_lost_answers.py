@@ -1,6 +1,7 @@
 """The answer to a write is lost, and somebody says no before it is known what became of the write."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import unquote
 
@@ -160,6 +161,34 @@ def test_a_value_of_ours_that_nobody_knew_of_beats_no_edit_of_somebody_who_was_o
     w.use(w.transport)
     w.settle()
     w.esp.act("set_field", email=ANN, field="city", value="Graz")
+    w.sync()
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=ANN)
+    w.sync()
+    w.sync()
+
+    assert w.crm_shows(ANN)["fields"]["city"] == "Graz"
+    assert w.esp_shows(ANN)["fields"]["city"] == "Graz"
+
+
+@pytest.mark.rule("fields merge three ways")
+@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize("error", [Killed, requests.ConnectionError])
+def test_a_value_of_ours_that_arrived_unknown_is_in_no_conflict_with_an_edit_before_anybody_looked(
+    world: Make, error: type[BaseException], *, leaves: bool
+) -> None:
+    def goes_on() -> None:
+        if leaves:
+            w.esp.act("unsubscribe", email=ANN)
+        w.esp.act("set_field", email=ANN, field="city", value="Graz")
+
+    w = world(person(1), person(2))
+    w.settle()
+    w.esp.act("set_field", email=ANN, field="city", value="Turin")
+    w.use(Deaf(w, goes_on, sign="UF_CRM_CITY]=Turin", error=error))
+    with pytest.raises(Killed) if error is Killed else nullcontext():
+        w.sync()
+    w.use(w.transport)
     w.sync()
     w.wait(hours=1)
     w.esp.act("resubscribe", email=ANN)

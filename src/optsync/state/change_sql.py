@@ -97,6 +97,11 @@ ABOUT_WISHES = Prepared(
         change.c.state.in_((ChangeState.APPLIED, ChangeState.SAME)),
     )
 )
+_IS_FIELD = change.c.kind == ChangeKind.FIELD
+FIELDS_OF = Prepared(_FULL.where(change.c.id.in_(any_of("ids")), _IS_FIELD))
+LOST_FIELDS = Prepared(
+    _FULL.where(change.c.record_id.in_(any_of("records")), change.c.state == ChangeState.FAILED, _IS_FIELD)
+)
 _FIRST = 1
 """The last place in the queue of what opts somebody out, of everything or of a topic."""
 _IS_OUT = sa.or_(

@@ -332,6 +332,15 @@ class Changes:
             found += [_change(row) for row in rows]
         return sorted(found, key=lambda each: each.id, reverse=True)
 
+    def fields_of(self, ids: Collection[int]) -> list[Change]:
+        """Those of the changes that are about fields, the oldest first."""
+        return [_change(row) for part in chunks(sorted(ids)) for row in sql.FIELDS_OF.dicts(self._connection, ids=part)]
+
+    def lost_fields(self, records: Collection[int]) -> list[Change]:
+        """Changes of fields of these records that failed, or whose answer was lost; the oldest first."""
+        found = [c for part in chunks(sorted(records)) for c in sql.LOST_FIELDS.dicts(self._connection, records=part)]
+        return sorted(map(_change, found), key=lambda each: each.id)
+
     def refused_since(self, points: Collection[int], *, system: str, collection: str, fact: str) -> dict[int, datetime]:
         """When a system last refused a change of these points for that reason; the others are left out."""
         found: dict[int, datetime] = {}

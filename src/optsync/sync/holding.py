@@ -12,6 +12,7 @@ from optsync.reconcile.plan import ORDINARY
 from optsync.state.leases import Lease
 from optsync.state.store import DatabaseError, is_lock_timeout
 from optsync.state.unit import Unit
+from optsync.sync.arrived import doubt_unanswered
 from optsync.sync.engine import Engine
 from optsync.sync.heartbeat import Heartbeat
 from optsync.sync.waiting import NOT_DECIDED
@@ -70,6 +71,7 @@ class Holding:
         given: dict[str, Any] = {"waiting_from": ORDINARY, "rules": NOT_DECIDED} if keeps_waiting else {}
         while left := unit.changes.left(self._sync, after=after, limit=_PART, **given):
             sending = [c.id for c in left if c.state == ChangeState.SENDING]
+            doubt_unanswered(unit, sending)
             unit.changes.set_state(
                 sending, ChangeState.FAILED, settled_at=now, message="the answer was lost; the record is read again"
             )

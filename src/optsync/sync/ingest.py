@@ -22,6 +22,7 @@ from optsync.state.issues import NewIssue
 from optsync.state.records import Observed
 from optsync.state.sources import Source
 from optsync.state.unit import Unit
+from optsync.sync.arrived import agree_on_arrived
 from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import Carrier, Terms
 from optsync.sync.clocks import Settled
@@ -137,6 +138,7 @@ class Ingest:
         self._unit.records.note_digests(self._renewed)
         keys = {rid: k.key for rid, k in known.items()}
         if news:
+            agree_on_arrived(self._unit, self._binding, news)
             keys |= self._store(news)
             if self._source.is_known:
                 note_late(self._unit, self._binding, news, self._points)
