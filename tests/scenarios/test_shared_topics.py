@@ -1,14 +1,17 @@
 """A topic of two audiences: what one sync makes of its two sides and holds for a person is written by neither."""
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from optsync.sync.engine import Engine
 from optsync.sync.issues import retry
 from optsync.sync.plans import approve, reject
 from optsync.sync.run import run_cycle
-from tests.scenarios.test_removed_sync import ANN, BEN, ON, OneCrm
+from tests.scenarios.test_removed_sync import ANN, BEN, ON, OneCrm, TwoPairs
 from tests.scenarios.world import person
 
 pytestmark = pytest.mark.rule("suspicious volume stops")
@@ -69,3 +72,93 @@ def test_what_somebody_says_meanwhile_is_written_at_once(tmp_path: Path) -> None
 
     assert held.state == "held"
     assert _events(one, ANN) == [False, False, False]
+
+
+class _Apart:
+    """Two pairs of systems with a topic in common, which is mapped for the first pair now. Ann has it but at the first
+    platform, and the sync of the first pair holds that."""
+
+    def __init__(self, folder: Path) -> None:
+        self.pairs = TwoPairs(folder)
+        for mock in (self.pairs.w.crm, self.pairs.w.esp, self.pairs.crm, self.pairs.esp):
+            for who in (ANN, BEN):
+                mock.act("set_topic", email=who, topic="events", wanted=mock is not self.pairs.w.esp or who == BEN)
+        first = self.pairs.w.document["syncs"]["newsletter"]
+        mapped = copy.deepcopy(first)
+        del first["crm"]["topics"]["events"], first["esp"]["topics"]["events"]
+        self.cycles(self.pairs.engine(has_second=True))
+        self.pairs.w.document["syncs"]["newsletter"] = mapped
+        self.both = self.pairs.engine(has_second=True)
+        self.pairs.w.wait(minutes=10)
+        self.held = run_cycle(self.both).syncs["newsletter"]
+        self.cycles(self.both)
+
+    def cycles(self, engine: Engine) -> None:
+        for _ in range(3):
+            self.pairs.sync(engine)
+
+    def second(self) -> list[bool]:
+        """What the second pair shows."""
+        return [mock.act("view", email=ANN)["topics"]["events"] for mock in (self.pairs.crm, self.pairs.esp)]
+
+    def delete_the_contact(self) -> None:
+        self.pairs.w.crm.act("delete", email=ANN)
+        for _ in range(3):  # full compares
+            self.pairs.w.wait(hours=25)
+            self.pairs.sync(self.both)
+        self.cycles(self.both)
+
+    def take_the_sync_away(self) -> None:
+        del self.pairs.w.document["syncs"]["newsletter"]
+        self.cycles(self.pairs.engine(has_second=True))
+
+    def map_the_topic_no_more(self) -> None:
+        first = self.pairs.w.document["syncs"]["newsletter"]
+        del first["crm"]["topics"]["events"], first["esp"]["topics"]["events"]
+        self.cycles(self.pairs.engine(has_second=True))
+
+
+_ENDS: list[Callable[[_Apart], None]] = [
+    _Apart.delete_the_contact,
+    _Apart.take_the_sync_away,
+    _Apart.map_the_topic_no_more,
+]
+
+
+@pytest.mark.rule("no opt-out is lost")
+@pytest.mark.parametrize("end", _ENDS)
+def test_a_disagreement_that_no_sync_holds_any_more_is_written_by_the_others(
+    tmp_path: Path, end: Callable[[_Apart], None]
+) -> None:
+    apart = _Apart(tmp_path)
+    before = apart.second()
+    end(apart)
+
+    assert (apart.held.state, before, apart.second()) == ("held", [True, True], [False, False])
+
+
+@pytest.mark.rule("no opt-out is lost")
+def test_a_disagreement_whose_rejection_is_of_a_sync_that_is_not_configured_is_written_by_the_others(
+    tmp_path: Path,
+) -> None:
+    apart = _Apart(tmp_path)
+    reject(apart.both, str(apart.held.plan), actor="Eve")
+    apart.cycles(apart.both)
+    before = apart.second()
+    apart.take_the_sync_away()
+
+    assert (before, apart.second()) == ([True, True], [False, False])
+
+
+def test_nobody_else_is_looked_at_when_a_plan_without_topics_is_approved(tmp_path: Path) -> None:
+    pairs = TwoPairs(tmp_path)
+    pairs.w.document["guard"] = {"opt_outs": {"max": 0, "percent": 0}}
+    both = pairs.engine(has_second=True)
+    pairs.sync(both)
+    pairs.w.crm.act("opt_out", email=ANN)
+    pairs.w.wait(minutes=10)
+    held = run_cycle(both).syncs
+    for name in ("newsletter", "second"):
+        approve(both, str(held[name].plan), actor="Eve")
+        with both.store.reading() as unit:
+            assert all(unit.points.count_waiting(other) == 0 for other in both.bound.policies if other != name)

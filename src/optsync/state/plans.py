@@ -67,7 +67,7 @@ _REJECTED_AT = Prepared(
         change.c.point_id.in_(any_of("points")), change.c.plan.in_(any_of("plans")), change.c.fact == REJECTED
     )
 )
-_HELD_NAMES = ("id", "plan", "point_id", "record_id", "fingerprint")
+_HELD_NAMES = ("id", "plan", "point_id", "record_id", "kind", "fingerprint")
 _HELD = tuple(change.c[name] for name in _HELD_NAMES)
 _HELD_AT = Prepared(
     sa.select(*_HELD).where(
@@ -108,8 +108,10 @@ def _points(*of_plan: sa.ColumnElement[bool]) -> Prepared:
     return Prepared(sa.union(sa.select(change.c.point_id).where(*of_plan), of_records))
 
 
-_POINTS_HELD = _points(*_STILL_HELD)
-_POINTS_ENDED = _points(change.c.plan == bindparam("of"), change.c.fact == bindparam("fact"))
+_HAS_ENDED = (change.c.plan == bindparam("of"), change.c.fact == bindparam("fact"))
+_IS_OF_TOPICS = change.c.kind == ChangeKind.TOPIC
+_POINTS_HELD = {False: _points(*_STILL_HELD), True: _points(*_STILL_HELD, _IS_OF_TOPICS)}
+_POINTS_ENDED = {False: _points(*_HAS_ENDED), True: _points(*_HAS_ENDED, _IS_OF_TOPICS)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +137,7 @@ class HeldChange:
     plan: str
     point_id: int
     record_id: int | None
+    kind: str
     fingerprint: str
 
 
@@ -230,12 +233,12 @@ class Plans:
         for part in chunks(sorted(ids)):
             _NOT_DECIDED.run(self._connection, ids=part)
 
-    def points_of(self, uid: str, *, fact: str | None = None) -> set[int]:
+    def points_of(self, uid: str, *, fact: str | None = None, of_topics: bool = False) -> set[int]:
         """The points of a plan's held changes, and those of their records as they are now. With ``fact``: of the
-        changes that ended with it instead."""
+        changes that ended with it instead; ``of_topics``: of changes of topics alone."""
         if fact is None:
-            return set(_POINTS_HELD.scalars(self._connection, of=uid))
-        return set(_POINTS_ENDED.scalars(self._connection, of=uid, fact=fact))
+            return set(_POINTS_HELD[of_topics].scalars(self._connection, of=uid))
+        return set(_POINTS_ENDED[of_topics].scalars(self._connection, of=uid, fact=fact))
 
     def held_at(self, sync: str, points: Collection[int]) -> list[HeldChange]:
         """The held changes of a sync at these points."""

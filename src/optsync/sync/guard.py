@@ -11,6 +11,7 @@ from optsync.reconcile.guard import Excess, GuardKind, GuardLimit, excesses, gua
 from optsync.state.issues import NewIssue
 from optsync.state.plans import Plan
 from optsync.state.unit import Unit
+from optsync.sync.disputed import look_again
 from optsync.sync.engine import Engine
 from optsync.sync.held import HeldChanges
 from optsync.sync.joined_topics import is_noted, note_joined
@@ -45,7 +46,7 @@ class Guard:
         self._guarded = guarded
         self._word = word
         self._approving: tuple[str, ...] = ()
-        self._approved_points: set[int] = set()
+        self._approved_topics: set[int] = set()
         self._has_plans = True
         self._is_first = True
         self._known_meaning: str | None = None
@@ -68,8 +69,9 @@ class Guard:
         if self._known_meaning == self._meaning() and not is_noted(unit, policy):
             note_joined(unit, policy)  # everybody was looked at by a version that did not note it
         self._approving = self._approved(unit)
-        self._approved_points.update(*(unit.plans.points_of(uid) for uid in self._approving))
-        unit.points.mark([self._sync], self._approved_points)
+        for uid in self._approving:
+            unit.points.mark([self._sync], unit.plans.points_of(uid))
+            self._approved_topics |= unit.plans.points_of(uid, of_topics=True)
         self._has_plans = unit.plans.has_any(self._sync)
         self._is_first = unit.meta.get(applied_key(self._sync)) is None
         return HeldChanges(self._engine, self._sync, self._approving, has_plans=self._has_plans)
@@ -105,6 +107,7 @@ class Guard:
         unit.plans.lapse_all(self._sync)
         for plan in held:
             unit.points.mark([self._sync], unit.plans.points_of(plan.uid))
+            look_again(unit, self._engine.bound.policies, self._sync, unit.plans.points_of(plan.uid, of_topics=True))
             unit.plans.close(plan.uid, "superseded")
             unit.issues.close(HELD, sync=self._sync, blocks=plan.uid, reason=NEW_MEANING)
 
@@ -223,8 +226,7 @@ class Guard:
             unit.plans.close(uid, "approved", actor=self._word.actor if self._word else None)
             unit.issues.close(HELD, sync=self._sync, blocks=uid, reason="approved")
             _log.info("plan approved", sync=self._sync, run=self._run, plan=uid)
-        # Others may have left alone what waited here.
-        unit.points.mark(self._engine.bound.policies.keys() - {self._sync}, self._approved_points)
+        look_again(unit, self._engine.bound.policies, self._sync, self._approved_topics)
 
     def _look_back(self, unit: Unit) -> None:
         """Says again what is still held, and lets go of plans of which nothing is left."""

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Sequence
 
-from optsync.model.change import ChangeState
+from optsync.model.change import ChangeKind, ChangeState
 from optsync.reconcile.view import Intent
 from optsync.state.plans import DROPPED, Approval, HeldChange
 from optsync.state.unit import Unit
+from optsync.sync.disputed import look_again
 from optsync.sync.engine import Engine
 
 
@@ -53,6 +54,10 @@ class HeldChanges:
         # A record that has another address by now may need the same for that one.
         records = unit.records.load(change.record_id for change in gone if change.record_id is not None)
         unit.points.mark([self._sync], {p for o in records for p in o.points} - wanted)
+        of_topics = [change for change in gone if change.kind == ChangeKind.TOPIC]
+        touched = {change.record_id for change in of_topics}
+        about = {p for o in records if o.key in touched for p in o.points} | {change.point_id for change in of_topics}
+        look_again(unit, self._engine.bound.policies, self._sync, about)
 
     def _end(self, unit: Unit, approvals: Sequence[Approval], keys: Collection[int], derived: Collection[str]) -> None:
         """Ends the approvals of changes that do not follow any more, but of those that were put off: should they follow

@@ -13,6 +13,7 @@ from optsync.state.issues import Issue
 from optsync.state.plans import REJECTED
 from optsync.state.unit import Unit
 from optsync.sync.asking import ask_again, is_final
+from optsync.sync.disputed import look_again
 from optsync.sync.engine import Engine
 from optsync.sync.reject import ISSUE as REJECTION
 
@@ -83,8 +84,10 @@ def _retry(engine: Engine, unit: Unit, issue: Issue) -> None:
     unit.issues.set_state(issue.id, "resolved", reason=BY_HAND)
     syncs = [issue.sync] if issue.sync in engine.bound.policies else list(engine.bound.policies)
     if issue.kind == REJECTION:
-        # Others may have left alone what was rejected there.
-        unit.points.mark(engine.bound.policies, unit.plans.points_of(issue.values["plan"], fact=REJECTED))
+        plan = issue.values["plan"]
+        unit.points.mark([s for s in syncs if s is not None], unit.plans.points_of(plan, fact=REJECTED))
+        about_topics = unit.plans.points_of(plan, fact=REJECTED, of_topics=True)
+        look_again(unit, engine.bound.policies, str(issue.sync), about_topics)
     elif issue.point_id is not None:
         _offer_again(engine, unit, issue)
         unit.points.mark([s for s in syncs if s is not None], {issue.point_id})

@@ -5,7 +5,7 @@ would cost the square of the people. What restricts never waits like this; a run
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,12 +13,14 @@ from optsync.connect.contract import CanForesee, can
 from optsync.model.change import ChangeKind, WriteKind
 from optsync.reconcile.identity import together
 from optsync.reconcile.plan import ORDINARY, decide
+from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.rules import Rule
 from optsync.state.changes import Change
 from optsync.state.codec import dumps
 from optsync.state.records import Observed
 from optsync.state.unit import Unit
 from optsync.sync.decide import load_around, new_change
+from optsync.sync.disputed import kept_back, look_again
 from optsync.sync.engine import Engine
 from optsync.sync.guard import HELD
 from optsync.sync.out_of_sight import note_sight
@@ -51,13 +53,15 @@ def is_decided_alike(unit: Unit, engine: Engine, sync: str) -> bool:
     return known == now
 
 
-def note_unheard(unit: Unit, syncs: Collection[str]) -> None:
+def note_unheard(unit: Unit, policies: Mapping[str, SyncPolicy]) -> None:
     """Nothing that is said from now on comes onto the backlog of a sync other than these: they are the ones that are
-    configured. When another one is configured again, everybody is looked at, and what it holds is told again."""
+    configured. When another one is configured again, everybody is looked at, and what it holds is told again. Until
+    then it keeps nothing back from these."""
     for key in unit.meta.beginning(decided_key("")):
         sync = key.removeprefix(decided_key(""))
-        if sync not in syncs and unit.meta.get(key):
+        if sync not in policies and unit.meta.get(key):
             unit.meta.put(key, "")
+            look_again(unit, policies, sync, kept_back(unit, sync))
             for plan in unit.plans.held(sync):
                 unit.issues.close(HELD, sync=sync, blocks=plan.uid, reason="the sync is not configured any more")
 
