@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 
 from optsync.config.load import load
@@ -14,6 +15,8 @@ from optsync.connect.registry import mocks
 from optsync.model.record import Status
 from optsync.sync.administer import opt_in, opt_out
 from optsync.sync.compose import compose
+from optsync.sync.engine import Engine
+from optsync.sync.permission import permissions
 from optsync.sync.run import run_cycle
 from tests.scenarios.states import empty_state
 from tests.scenarios.world import BRANDS, CRM, ESP, World, person
@@ -42,13 +45,17 @@ class TwoBrands:
             "esp": {"system": "other", "audience": self.other.config(OTHER).side["audience"]},
             "fields": [{"crm": "NAME", "esp": "FNAME"}],
         }
-        path = folder / "two.yaml"
-        path.write_text(yaml.safe_dump(document))
-        config = load(path, {})
-        transport = MockTransport({CRM: self.w.crm, ESP: self.w.esp, OTHER: self.other})
-        store = empty_state(self.w.clock)
-        self.engine = compose(config, clock=self.w.clock, rng=random.Random(3), transport=transport, store=store)
-        self.transport = transport
+        self.document = document
+        self._path = folder / "two.yaml"
+        self._store = empty_state(self.w.clock)
+        self.transport = MockTransport({CRM: self.w.crm, ESP: self.w.esp, OTHER: self.other})
+        self.engine = self.start()
+
+    def start(self) -> Engine:
+        """Of a process that is started with the configuration of now."""
+        self._path.write_text(yaml.safe_dump(self.document))
+        config, clock = load(self._path, {}), self.w.clock
+        return compose(config, clock=clock, rng=random.Random(3), transport=self.transport, store=self._store)
 
     def _add_flag(self, name: str) -> None:
         url = str(self.w.document["systems"]["crm"]["webhook_url"]).removeprefix(CRM)
@@ -119,6 +126,40 @@ def test_a_process_that_reads_what_another_reads_waits_its_turn(tmp_path: Path) 
     assert two.transport.requests == []
     two.w.wait(minutes=2)
     assert run_cycle(two.engine, ["beta"]).state == "done"
+
+
+@pytest.mark.rule("no opt-out is lost")
+def test_nobody_may_be_mailed_for_a_brand_before_the_contacts_were_read_with_its_flag(tmp_path: Path) -> None:
+    """The contacts are known by the other brand, and the CRM is out of reach when this one is new."""
+    two = TwoBrands(tmp_path)
+    two.document["brands"]["beta"]["purposes"]["letters"]["basis"] = "legitimate_interest"
+    beta = two.document["syncs"].pop("beta")
+    two.engine = two.start()
+    two.sync()
+    two.w.crm.act("edit", id="1", fields={"UF_CRM_BETA_OUT": 1})
+    two.document["syncs"]["beta"] = beta
+    there, two.transport = two.transport, _CrmDown({CRM: two.w.crm, ESP: two.w.esp, OTHER: two.other})
+    two.engine = two.start()
+    two.w.wait(minutes=10)
+    assert run_cycle(two.engine, ["beta"]).state == "failed"
+
+    def may_send(email: str) -> bool:
+        with two.engine.store.reading() as unit:
+            found = permissions(two.engine).verdicts(unit, [email], "beta/letters", now=two.w.clock.now())
+        return found[email].permission.may_send
+
+    assert not may_send(ANN)
+    two.transport = there
+    two.engine = two.start()
+    two.sync()
+    assert (may_send(ANN), may_send(BEN)) == (False, True)
+
+
+class _CrmDown(MockTransport):
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        if str(request.url).startswith(CRM):
+            raise requests.ConnectionError
+        return super().send(request, *args, **options)
 
 
 def _is_of_receipts(sync: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from optsync.sync.guard import held_key, meaning_key
 from optsync.sync.joined_topics import forget_joined
 
 _SIGHT = "looks_at:"
+_UNSEEN = "was not read"
 
 
 def note_sight(unit: Unit, bound: Bound, sync: str) -> None:
@@ -40,4 +41,9 @@ def lose_sight(unit: Unit, binding: SourceBinding, syncs: Collection[str]) -> No
 def _forget_meaning(unit: Unit, sync: str) -> None:
     if unit.meta.get(meaning_key(sync)) is not None:
         for key in (meaning_key(sync), held_key(sync)):
-            unit.meta.put(key, "was not read")
+            unit.meta.put(key, _UNSEEN)
+
+
+def is_unseen(unit: Unit, sync: str) -> bool:
+    """Whether nobody has read to the end what the sync looks at, or not since it was out of sight."""
+    return unit.meta.get(meaning_key(sync)) in {None, _UNSEEN}

@@ -19,6 +19,7 @@ from optsync.reconcile.consent import (
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
 from optsync.sync.engine import Engine
+from optsync.sync.out_of_sight import is_unseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,15 +101,16 @@ class Permissions:
         return deliverability(said, now=now, soft_limit=rules.limit, soft_within=rules.within)
 
     def unread(self, unit: Unit, scope: str) -> str | None:
-        """A collection that holds wishes about the scope and was never read to its end; None if all were."""
+        """A collection that holds wishes about the scope and was never read to its end, or not with the flags by which
+        one of the syncs knows them; None if all were."""
         if self.purpose(scope).kind is Kind.TRANSACTIONAL:
             return None
         for binding in self._sources:
-            abouts = [binding.scopes[sync] for sync in binding.syncs]
-            if any(contains(about, scope) or contains(scope, about) for about in abouts):
-                source = unit.sources.find(binding.system, binding.collection)
-                if source is None or source.read_at is None:
-                    return f"{binding.system} {binding.collection}"
+            abouts = {sync: binding.scopes[sync] for sync in binding.syncs}
+            syncs = [sync for sync, about in abouts.items() if contains(about, scope) or contains(scope, about)]
+            source = unit.sources.find(binding.system, binding.collection) if syncs else None
+            if syncs and (source is None or source.read_at is None or any(is_unseen(unit, sync) for sync in syncs)):
+                return f"{binding.system} {binding.collection}"
         return None
 
     def verdict(self, said: Sequence[Statement], scope: str, *, now: datetime, unread: str | None = None) -> Verdict:
