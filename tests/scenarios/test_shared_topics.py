@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from optsync.sync.administer import opt_out
 from optsync.sync.engine import Engine
 from optsync.sync.issues import retry
 from optsync.sync.plans import approve, reject
 from optsync.sync.run import run_cycle
+from optsync.sync.standings import report
 from tests.scenarios.test_removed_sync import ANN, BEN, ON, OneCrm, TwoPairs
 from tests.scenarios.world import person
 
@@ -123,6 +125,28 @@ _ENDS: list[Callable[[_Apart], None]] = [
     _Apart.take_the_sync_away,
     _Apart.map_the_topic_no_more,
 ]
+
+
+def test_the_report_names_what_another_sync_holds_or_was_told_not_to_write(tmp_path: Path) -> None:
+    apart = _Apart(tmp_path)
+    apart.pairs.crm.act("set_topic", email=ANN, topic="news", wanted=True)
+    apart.pairs.esp.act("set_topic", email=ANN, topic="news", wanted=True)
+    apart.cycles(apart.both)
+
+    def told() -> list[tuple[str, str, str]]:
+        found = report(apart.both)["syncs"]["second"]["mismatches"]
+        return sorted((each["system"], each["field"], each["reason"]) for each in found)
+
+    why = "elsewhere: another sync of the topic holds it, or it was rejected there"
+    left = [("crm2", "UF_CRM_TOPIC_EVENTS", why), ("esp2", "Topics/Events", why)]
+    assert told() == left
+    opt_out(apart.both, ANN, scope="acme/marketing/news", actor="Eve")
+    on_its_way = [("crm2", "UF_CRM_TOPIC_NEWS"), ("esp2", "Topics/News")]
+    waits = [(*place, "waiting: the next cycle writes it") for place in on_its_way]
+    assert told() == sorted([*left, *waits])
+    reject(apart.both, str(apart.held.plan), actor="Eve")
+    apart.cycles(apart.both)
+    assert told() == left
 
 
 @pytest.mark.rule("no opt-out is lost")

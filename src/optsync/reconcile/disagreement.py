@@ -41,6 +41,8 @@ class Cause(StrEnum):
     REFUSED = "refused"
     STAYS = "stays"
     """``opt_out: {way: false}``."""
+    DISPUTED = "disputed"
+    """Nobody has said it, and another sync of the topic holds it or was told not to write it."""
     FROZEN = "frozen"
     REVIEW = "review"
     DIRECTION = "direction"
@@ -88,7 +90,7 @@ def look(keys: Sequence[int], around: Neighbourhood, policy: SyncPolicy) -> Look
         around=around,
         policy=policy,
         decided=decided,
-        wanted=decide(keys, replace(around, blocked=frozenset()), unhindered),
+        wanted=decide(keys, replace(around, blocked=frozenset(), disputed=frozenset()), unhindered),
         possible=frozenset(intent.fingerprint for intent in decided.intents),
     )
 
@@ -115,27 +117,32 @@ def mismatches(seen_twice: Look) -> Iterator[Mismatch]:
 
 
 def _of_intent(intent: Intent, seen: Seen, look_: Look) -> Iterator[Mismatch]:
-    cause = _cause(intent, look_)
     point = seen.points[0]
     if intent.kind in _STATUS:
+        cause = _cause(intent, look_)
         yield Mismatch(point=point, seen=seen, about=About.STATUS, cause=cause, fingerprint=intent.fingerprint)
     elif intent.kind is ChangeKind.TOPIC:
+        # What is written of some of the topics is another change than that of all.
+        mine = [i for i in look_.decided.intents if i.record == intent.record and i.kind is ChangeKind.TOPIC]
         for name, value in intent.before.items():
+            written = next((i for i in mine if name in i.before), intent)
             yield Mismatch(
                 point=point,
                 seen=seen,
                 about=About.TOPIC,
-                cause=cause,
+                cause=_cause(written, look_),
                 field=name,
                 shows=value,
-                fingerprint=intent.fingerprint,
+                fingerprint=written.fingerprint,
             )
 
 
 def _cause(intent: Intent, look_: Look) -> Cause:
     if intent.fingerprint in look_.possible:
         return Cause.PLANNED
-    return Cause.REFUSED if intent.fingerprint in look_.around.blocked else Cause.STAYS
+    if intent.fingerprint in look_.around.blocked:
+        return Cause.REFUSED
+    return Cause.DISPUTED if look_.around.disputed.intersection(intent.causes) else Cause.STAYS
 
 
 def _undecided(key: int, pair: Couple, look_: Look) -> Iterator[Mismatch]:

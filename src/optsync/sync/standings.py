@@ -254,6 +254,7 @@ class _Batch:
         return {
             Cause.REFUSED: "refused: and not tried again",
             Cause.STAYS: f"opt_out.{way}: false",
+            Cause.DISPUTED: "elsewhere: another sync of the topic holds it, or it was rejected there",
             Cause.FROZEN: "frozen: the value kept bouncing",
             Cause.REVIEW: "review: a person must make both equal, or dismiss the issue",
             Cause.DIRECTION: "direction: the field goes one way",
@@ -264,7 +265,7 @@ class _Batch:
         }.get(found.cause, found.cause.value)
 
     def _issue_of(self, found: Mismatch) -> Issue | None:
-        if found.cause in {Cause.STAYS, Cause.DIRECTION, Cause.BLANK}:
+        if found.cause in {Cause.STAYS, Cause.DISPUTED, Cause.DIRECTION, Cause.BLANK}:
             return None
         if found.about is About.FIELD:
             rule = next((r for r in self._policy.fields if found.field in {r.crm, r.esp}), None)
