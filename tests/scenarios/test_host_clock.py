@@ -65,6 +65,7 @@ def test_who_is_forgotten_after_our_clock_was_set_back_is_out(world: Make) -> No
     with w.store.reading() as unit:
         now = w.engine.clock.now()
         verdict = permissions(w.engine).verdicts(unit, [ANN], SCOPE, now=now)[ANN]
+    with w.store.reading() as unit:
         proof = unit.ledger.verify((b"a secret of the tests",))
     assert not verdict.permission.may_send
     assert proof.findings == []
