@@ -4,11 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import pytest
+import sqlalchemy as sa
 
+from optsync.model.change import ChangeState
 from optsync.model.statement import StatementKind
 from optsync.state.store import Store
 from optsync.state.unit import Unit
-from tests.state.rows import out
+from tests.state.rows import change, out
 
 ANN = "ann@example.com"
 
@@ -56,6 +58,28 @@ def test_a_mark_between_two_transactions_of_one_who_works_off_is_kept(store: Sto
         unit.points.done("letter", seen)
 
     assert is_waiting(store, point)
+
+
+def test_of_thousands_that_were_tried_in_vain_is_known_at_once_that_nobody_is_left(store: Store) -> None:
+    """With so little memory as PostgreSQL has for millions, asking for each of them would take minutes."""
+    with store.transaction() as unit:
+        keys = sorted(unit.points.require([f"p{n}@example.com" for n in range(12_000)]).values())
+        unit.points.mark(["letter", "other"], keys)
+        unit.changes.plan("r1", [change(None, key, fingerprint=f"{key}") for key in keys])
+        unit.changes.set_state((c.id for c in unit.changes.of_run("r1")), ChangeState.REFUSED)
+    if not store.is_sqlite:
+        with store._engine.connect() as connection:
+            connection.execute(sa.text("ANALYZE"))
+            connection.commit()
+    with store.transaction() as unit:
+        if not store.is_sqlite:
+            for limit in ("work_mem = '64kB'", "statement_timeout = '1500ms'"):
+                unit.points._connection.execute(sa.text(f"SET LOCAL {limit}"))
+        assert not unit.points.is_any_untried("letter", "r1")
+        assert unit.points.is_any_untried("letter", "r2")
+        assert unit.points.is_any_untried("other", "r1")
+        unit.points.mark(["letter"], unit.points.require([ANN]).values())
+        assert unit.points.is_any_untried("letter", "r1")
 
 
 def several_writers(store: Store) -> None:

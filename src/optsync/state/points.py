@@ -106,13 +106,14 @@ _WAITING = Prepared(
 )
 _STILL_WAITING = Prepared(sa.select(backlog.c.point_id).where(_THESE))
 _COUNT_WAITING = Prepared(sa.select(sa.func.count()).select_from(backlog).where(_OF_SYNC))
-# All of them at once: asked point by point, SQLite would go through the run's changes for each.
+# All of them at once: asked point by point, either database would go through the run's changes for each. (PostgreSQL
+# does so for NOT IN as well, where they are too many for its memory.)
 _TRIED = sa.select(change.c.point_id).where(
     change.c.run == bindparam("run"),
     change.c.sync == bindparam("of"),
     change.c.state.in_((ChangeState.REFUSED, ChangeState.FAILED)),
 )
-_UNTRIED = Prepared(sa.select(backlog.c.point_id).where(_OF_SYNC, backlog.c.point_id.not_in(_TRIED)).limit(1))
+_UNTRIED = Prepared(sa.except_(sa.select(backlog.c.point_id).where(_OF_SYNC), _TRIED).limit(1))
 _MARKS = sa.select(backlog.c.point_id, backlog.c.marks).where(_THESE)
 _HOW_OFTEN = Prepared(_MARKS)
 _FREE = Prepared(_MARKS.with_for_update(skip_locked=True))
