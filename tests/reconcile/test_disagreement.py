@@ -12,9 +12,9 @@ from optsync.reconcile.disagreement import About, Cause, Mismatch, look, mismatc
 from optsync.reconcile.fields import Conflict, FieldRule
 from optsync.reconcile.plan import decide
 from optsync.reconcile.policy import SyncPolicy
-from optsync.reconcile.rules import Rule
+from optsync.reconcile.rules import DISAGREED, Rule
 from optsync.reconcile.view import Neighbourhood
-from tests.reconcile.places import OFFERS, around, contact, grant, member, out, policy
+from tests.reconcile.places import EVENTS, OFFERS, around, contact, grant, member, out, policy
 from tests.reconcile.test_plan import LINK, NAME, SINGLE, SUBSCRIBED, named
 
 ONE_WAY: dict[str, Any] = {"to_esp": False}
@@ -284,3 +284,49 @@ def test_topics_are_told_by_name() -> None:
     assert [(told(m), m.cause) for m in found_at(found, policy())] == [
         ((2, About.TOPIC, "Offers", None), Cause.PLANNED)
     ]
+
+
+def test_what_another_sync_of_the_topic_holds_is_told_apart_from_what_is_written_of_others() -> None:
+    made = out(scope=OFFERS, reason=DISAGREED)
+    found = around(
+        contact(1, topics={"T_EVENTS": True}),
+        member(2, topics={"Offers": True, "Events": True}),
+        said={1: [made, out(scope=EVENTS)]},
+        links=[LINK],
+        disputed=frozenset({made.uid}),
+    )
+    told_of: dict[int, dict[str | None, Cause]] = {1: {}, 2: {}}
+    for mismatch in found_at(found, policy()):
+        told_of[mismatch.seen.key][mismatch.field] = mismatch.cause
+
+    assert told_of == {1: {"T_EVENTS": Cause.PLANNED}, 2: {"Offers": Cause.DISPUTED, "Events": Cause.PLANNED}}
+
+
+def test_a_topic_that_is_written_names_the_change_of_its_own_record() -> None:
+    made = out(scope=OFFERS, reason=DISAGREED)
+    found = around(
+        contact(1, topics={"T_EVENTS": True, "T_OFFERS": True}),
+        member(2, topics={"Offers": True, "Events": True}),
+        said={1: [made, out(scope=EVENTS)]},
+        links=[LINK],
+        disputed=frozenset({made.uid}),
+    )
+    written = {i.record: i.fingerprint for i in decide([1], found, policy()).intents}
+    planned = [m for m in found_at(found, policy()) if m.cause is Cause.PLANNED]
+
+    assert [(m.seen.key, m.fingerprint) for m in planned] == [(key, written[key]) for key in (1, 2)]
+
+
+def test_of_two_people_each_topic_names_the_change_of_its_own_member() -> None:
+    found = around(
+        contact(1),
+        member(2, topics={"Offers": True}),
+        contact(3, (2,)),
+        member(4, (2,), topics={"Offers": True}),
+        said={1: [out(scope=OFFERS)], 2: [out(scope=OFFERS)]},
+        links=[LINK, Link(crm=3, esp=4)],
+    )
+    written = {i.record: i.fingerprint for i in decide([1, 2], found, policy()).intents}
+
+    assert {m.seen.key: m.fingerprint for m in found_at(found, policy(), (1, 2))} == {2: written[2], 4: written[4]}
+    assert written[2] != written[4]
