@@ -229,7 +229,10 @@ def _wrong(spec: ReadSpec, known: Fields) -> list[str]:
     # A plain standard field may be one that only contacts or leads have.
     needed = spec.flags | spec.topics | {name for name in spec.fields if name.startswith(CUSTOM)}
     wrong = [f"{key} {why}" for where, _ in _distinct(spec) for key, why in faults(where, known)]
-    return wrong + [f"the field {name} is not there" for name in sorted(needed - known.keys())]
+    wrong += [f"the field {name} is not there" for name in sorted(needed - known.keys())]
+    # What nobody can read as yes or no would be nobody's no.
+    unclear = [name for name in sorted((spec.flags | spec.topics) & known.keys()) if known[name].nature != "boolean"]
+    return wrong + [f"the field {name} is no yes/no field" for name in unclear]
 
 
 def is_whole(row: Filter, select: Sequence[str]) -> bool:

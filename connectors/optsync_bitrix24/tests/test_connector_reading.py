@@ -364,6 +364,17 @@ def test_descriptions_of_a_moment_when_a_field_was_away_do_not_stop_a_later_read
     assert len(made.ids(contacts("UF_CRM_OPT_OUT"))) == 2
 
 
+@pytest.mark.parametrize("name", ["UF_CRM_OPT_OUT", "UF_CRM_TOPIC_NEWS"])
+def test_a_flag_that_was_made_anew_as_another_kind_of_field_stops_the_read(name: str) -> None:
+    """A text in it is no yes, so that nobody would be out."""
+    made = world(people(2, opt_out=True))
+    fields = made.mock.portal.table("contact").fields
+    fields[name] = replace(fields[name], type="string")
+    spec = contacts("UF_CRM_OPT_OUT", topics=["UF_CRM_TOPIC_NEWS"])
+    with pytest.raises(SystemUnavailable, match=f"{name} is no yes/no field"):
+        made.read(replace(spec, flags=frozenset({"UF_CRM_OPT_OUT"})))
+
+
 def test_a_custom_field_that_is_gone_stops_the_read() -> None:
     with pytest.raises(SystemUnavailable, match="UF_CRM_NOWHERE"):
         world(people(3)).read(contacts("UF_CRM_NOWHERE"))
