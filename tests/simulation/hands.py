@@ -80,7 +80,7 @@ def _member(member: Any, interests: Mapping[str, str]) -> Member:
 def carry_out(stage: Stage, act: Act) -> bool:
     """False when it was not possible. What is shown late has its stamp from before."""
     clock = stage.crm_clock if act.who == "crm" else stage.esp_clock
-    clock.late = act.late
+    clock.late = lateness(stage, act)
     try:
         done = _ACTS[act.who, act.what](stage, act) if (act.who, act.what) in _ACTS else _plain(stage, act)
     except _IMPOSSIBLE:
@@ -89,6 +89,14 @@ def carry_out(stage: Stage, act: Act) -> bool:
         clock.late = 0
         sweep(stage)
     return done is not False
+
+
+def lateness(stage: Stage, act: Act) -> float:
+    """How many seconds before it is shown it is stamped. A member's stamp never goes back: what was done to them since,
+    and shown at once, has moved it."""
+    member = stage.esp.audience.find(address(act.slot)) if act.late and act.who != "crm" else None
+    newest = None if member is None else member.last_changed
+    return act.late if newest is None else min(act.late, max(0.0, stage.esp_clock.now().timestamp() - newest))
 
 
 def claimed(act: Act, stage: Stage) -> Any:

@@ -67,10 +67,18 @@ class Inspector:
     """Looks at every write before the vendor sees it."""
 
     def __init__(
-        self, witness: Witness, *, needs_consent: bool, counts: Counter[str], is_in_doubt: Callable[[], bool]
+        self,
+        witness: Witness,
+        *,
+        needs_consent: bool,
+        counts: Counter[str],
+        is_in_doubt: Callable[[], bool],
+        is_seen_anew: Callable[[], bool],
     ) -> None:
         """``is_in_doubt``: whether the answer to a write was lost. After a permissive one, an out seen later is taken
-        for a new one, even if nothing but the stamp moved: then nobody need have said it."""
+        for a new one, even if nothing but the stamp moved: then nobody need have said it. ``is_seen_anew``: whether
+        what we wrote to a side may have been taken for its own word since."""
+        self._is_seen_anew = is_seen_anew
         self._witness = witness
         self._is_in_doubt = is_in_doubt
         self._needs_consent = needs_consent
@@ -160,7 +168,8 @@ class Inspector:
 
     def _stays(self, mails: Sequence[str], asked: Asked, scope: str) -> None:
         self._counts[Law.STAYS] += bool(self._witness.terms.stays)
-        if self._witness.stays_away(mails, asked.side, scope) and self._is_known(asked):
+        is_known = self._is_known(asked) and not self._is_seen_anew()
+        if self._witness.stays_away(mails, asked.side, scope) and is_known:
             raise Violation(Law.STAYS, f"{mails} is taken off {scope} at {asked.side}, where that does not travel to")
 
     def _rests(self, asked: Asked, mail: str) -> None:

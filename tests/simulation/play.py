@@ -16,7 +16,7 @@ from optsync_mailchimp import reading
 from tests.simulation.builder import build, emptied, emptied_only, is_of_crm
 from tests.simulation.coverage import Coverage
 from tests.simulation.desk import ACTOR, operate, spoken
-from tests.simulation.hands import carry_out, claimed, sight
+from tests.simulation.hands import carry_out, claimed, lateness, sight
 from tests.simulation.law import Inspector, Judge, Law, Violation
 from tests.simulation.ledger import Books
 from tests.simulation.line import REPLICA_LAG, Line
@@ -75,6 +75,7 @@ class Player:
             needs_consent=script.basis == "consent",
             counts=self.counts,
             is_in_doubt=self.books.is_in_doubt,
+            is_seen_anew=lambda: self.books.is_seen_anew,
         )
         self.line = Line(self)
         self.stage.transport = self.line
@@ -129,10 +130,10 @@ class Player:
             is_done = operate(self, act)
             self.books.is_seen_anew |= is_done and act.what in {"remap", "refilter", "forget"}
         else:
-            before, typed = sight(stage), claimed(act, stage)
+            before, typed, late = sight(stage), claimed(act, stage), lateness(stage, act)
             is_done = carry_out(stage, act)
             if is_done:
-                stamped = stage.clock.now() - timedelta(seconds=act.late)
+                stamped = stage.clock.now() - timedelta(seconds=late)
                 self.witness.saw_act(act, before, sight(stage), stamped, typed)
                 # The survivor of a merge shows another consent date than before: that tells of a no.
                 self.books.is_seen_anew |= act.what == "merge"

@@ -143,7 +143,9 @@ class Readings(Testimony):
         for loser, order, at in self.absorbed.pop(key, ()):
             # Of a forgotten person's record nothing is kept by which another that takes it in could be told.
             if set(loser.addresses).intersection(appeared) - self.forgotten:
-                self._inherit(row.addresses, self._standing(loser.addresses, None, "out"), (at, order))
+                # The flag that is gone said so, whoever had said it before.
+                said = [replace(no, source=key) for no in self._standing(loser.addresses, None, "out")]
+                self._inherit(row.addresses, said, (at, order))
 
     def _standing(self, emails: Iterable[str], source: Key | None, kind: str | None = None) -> list[No]:
         """What must hold about these, of all scopes."""
