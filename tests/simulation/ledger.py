@@ -219,6 +219,9 @@ class Books:
         row = self._witness.latest.get(key)
         return row is not None and self._witness.entered.get(row.addresses[0]) == "unsubscribed"
 
+    def was_seen_anew(self) -> bool:
+        return self.is_seen_anew
+
     def is_in_doubt(self) -> bool:
         """Whether the answer to some write was lost, some answer damaged, or a run cut short."""
         is_unsure = self.is_anything_cut_short or self.is_any_answer_damaged

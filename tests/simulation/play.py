@@ -75,7 +75,7 @@ class Player:
             needs_consent=script.basis == "consent",
             counts=self.counts,
             is_in_doubt=self.books.is_in_doubt,
-            is_seen_anew=lambda: self.books.is_seen_anew,
+            is_seen_anew=self.books.was_seen_anew,
         )
         self.line = Line(self)
         self.stage.transport = self.line

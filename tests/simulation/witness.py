@@ -217,6 +217,9 @@ class Witness(Readings):
         is_new = was is None or was.status != now_is.status or (was.origin in {"self", "abuse"}) != is_personal
         if now_is.status == "unsubscribed" and is_new:
             self._no((now_is.address,), STATUS, now, key, "out", is_personal=is_personal)
+        elif now_is.status == "transactional" and was and was.status == "unsubscribed" and key in self.closed_as:
+            # We took them off, and know it, unless the answer was lost.
+            self._may_mean_no(key, (now_is.address,))
         elif now_is.status == "transactional" and was and self._was_in(key, was):
             self._no((now_is.address,), STATUS, now, key, "transactional", is_personal=True)
         elif now_is.status == "transactional" and was and self._may_be_known_as_in(key, now_is):
