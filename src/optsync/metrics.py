@@ -17,8 +17,8 @@ from optsync.state.runs import Run, Runs
 from optsync.state.store import Store
 from optsync.state.unit import Unit
 from optsync.sync.journaled import counted
-from optsync.sync.refusals import NOT_MAILED_ANYWAY
 from optsync.sync.report import SyncReport
+from optsync.sync.status import oldest_out
 
 _log = structlog.get_logger(__name__)
 _SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400)
@@ -107,16 +107,6 @@ def is_locked(report: SyncReport) -> bool:
     return any(isinstance(failure, StateLocked) for failure in report.failures)
 
 
-def _oldest_out(unit: Unit, sync: str, good_since: datetime | None) -> datetime | None:
-    """While a system is out of reach nothing is planned for it: then the statement on the backlog tells. What was
-    said before the last good run has travelled with that run."""
-    moments = (
-        unit.changes.oldest_unsent_out(sync, harmless=NOT_MAILED_ANYWAY),
-        unit.ledger.oldest_out_waiting(sync, after=good_since),
-    )
-    return min((moment for moment in moments if moment is not None), default=None)
-
-
 def _oldest_held(unit: Unit, sync: str) -> datetime | None:
     return min((plan.held_at for plan in unit.plans.held(sync)), default=None)
 
@@ -141,7 +131,7 @@ class _StateCollector(Collector):
             with self._store.reading() as unit:
                 issues = unit.issues.count_open()
                 held = {sync: _oldest_held(unit, sync) for sync in self._good_since}
-                oldest = {sync: _oldest_out(unit, sync, since) for sync, since in self._good_since.items()}
+                oldest = {sync: oldest_out(unit, sync, good_since=since) for sync, since in self._good_since.items()}
         except SQLAlchemyError as error:
             _log.warning("state database does not answer", error=type(error).__name__)
             yield GaugeMetricFamily("optsync_state_up", "Whether the state database answers.", 0)

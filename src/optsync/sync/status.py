@@ -56,28 +56,30 @@ def _sync(engine: Engine, unit: Unit, name: str, now: datetime) -> dict[str, Any
     last = _last(unit.runs.ended(name), name)
     good = next((r for r in unit.runs.ended(name) if name in _parts(r) and not _parts(r)[name].get("errors")), None)
     held = unit.plans.held(name)
-    # What a run could not carry everywhere is still on its way, however many runs have tried since.
-    since = good.started_at if good else None
-    oldest = [
-        moment
-        for moment in (
-            unit.changes.oldest_unsent_out(name, harmless=NOT_MAILED_ANYWAY),
-            unit.ledger.oldest_out_waiting(name, after=since),
-        )
-        if moment is not None
-    ]
+    oldest = oldest_out(unit, name, good_since=good.started_at if good else None)
     return {
         "last_run": last.uid if last else None,
         "last_run_at": _iso(last.ended_at or last.started_at) if last else None,
         "last_state": _parts(last).get(name, {"state": last.state})["state"] if last else None,
         "last_ok_at": _iso(good.ended_at) if good else None,
         "next_at": _iso(_next(config, last, now)),
-        "oldest_unpropagated_s": max(0, round((now - min(oldest)).total_seconds())) if oldest else None,
+        "oldest_unpropagated_s": max(0, round((now - oldest).total_seconds())) if oldest else None,
         "held_plan": held[0].uid if held else None,
         "held_since": _iso(held[0].held_at) if held else None,
         "held_plans": [plan.uid for plan in held],
         "opt_outs_that_stay": [way for way, travels in _travel(config).items() if not travels],
     }
+
+
+def oldest_out(unit: Unit, sync: str, *, good_since: datetime | None) -> datetime | None:
+    """Since when the oldest opt-out is under way that is not everywhere yet. While a system is out of reach nothing is
+    planned for it: then the statement on the backlog tells. What was said before the last good run, which began at
+    ``good_since``, has travelled with it; what that could not carry everywhere is still on its way."""
+    moments = (
+        unit.changes.oldest_unsent_out(sync, harmless=NOT_MAILED_ANYWAY),
+        unit.ledger.oldest_out_waiting(sync, after=good_since),
+    )
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _queues(unit: Unit, syncs: Sequence[str], now: datetime) -> dict[str, Any]:
