@@ -128,7 +128,11 @@ def state(  # noqa: PLR0913 - a statement has this many parts, and one place com
 def counted_from(said: Statement, moment: datetime) -> Statement:
     """The same, said at ``moment`` if it is a no: our clock told that moment before it told those of the statement, so
     it was set back in between. A typed time belongs to no clock and stays, and so does whatever is no no."""
-    if said.kind not in {StatementKind.OUT, StatementKind.COMPLAINT} or said.clock is None:
-        return said
+    is_no = said.kind in {StatementKind.OUT, StatementKind.COMPLAINT}
+    return restated(said, at=moment, seen_at=moment) if is_no and said.clock is not None else said
+
+
+def restated(said: Statement, *, at: datetime, seen_at: datetime) -> Statement:
+    """The same, said and heard at other times."""
     parts = {part.name: getattr(said, part.name) for part in fields(said) if part.name != "uid"}
-    return state(**{**parts, "at": moment, "seen_at": moment})
+    return state(**{**parts, "at": at, "seen_at": seen_at})

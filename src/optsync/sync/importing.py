@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from optsync.errors import CommandRefused
-from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
+from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, restated, state
 from optsync.reconcile.erasure import may_be_kept
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
@@ -136,17 +136,7 @@ class _Batch:
         """Of who was forgotten the evidence is gone; what the file said of them then is known by its identity."""
         if known.evidence:
             return known.evidence.get("import") == self._done.uid
-        then = state(
-            scope=said.scope,
-            kind=said.kind,
-            at=known.at,
-            clock=said.clock,
-            seen_at=known.seen_at,
-            source=said.source,
-            strength=said.strength,
-            record=said.record,
-        )
-        return known.uid == then.uid
+        return known.uid == restated(said, at=known.at, seen_at=known.seen_at).uid
 
     def _statement(self, wish: Wish) -> Statement:
         request = self._request
