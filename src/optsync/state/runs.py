@@ -82,11 +82,12 @@ class Runs:
         days: set[tuple[str, date]] = set()
         head = None
         for row in rows:
-            day = (row["syncs"], row["started_at"].date())
-            if day in days and _is_idle(row, head):
+            day, summary = (row["syncs"], row["started_at"].date()), loads(row["summary"]) or {}
+            is_same_end = summary.get("ledger_head") == head
+            if day in days and is_same_end and row["state"] == "done" and not row["undoes"] and _is_idle(summary):
                 idle[row["uid"]] = row["id"]
             days.add(day)
-            head = _head(row)
+            head = summary.get("ledger_head")
         # A summary counts records that were read: what was put off, or held, is written without another reading.
         named = known(self._connection, idle)
         for part in chunks([number for uid, number in idle.items() if uid not in named]):
@@ -119,17 +120,10 @@ class Runs:
             rows = self._connection.execute(query.where(run.c.id < rows[-1]["id"])).mappings().all()
 
 
-def _is_idle(row: Mapping[str, Any], head_before: Any) -> bool:
-    """Whether the run's summary tells of no change, nothing held, nothing heard and nothing else."""
-    if row["state"] != "done" or row["undoes"] or _head(row) != head_before:
-        return False
-    parts = (loads(row["summary"]) or {}).get("syncs", {}).values()
+def _is_idle(summary: Mapping[str, Any]) -> bool:
+    """Whether it tells of no change, nothing held and nothing else."""
+    parts = summary.get("syncs", {}).values()
     return not any(part["outcome"]["changed"] or any(map(part.get, _NEWS)) for part in parts)
-
-
-def _head(row: Mapping[str, Any]) -> Any:
-    """The ledger's end as that run noted it."""
-    return (loads(row["summary"]) or {}).get("ledger_head")
 
 
 def _run(row: RowMapping) -> Run:

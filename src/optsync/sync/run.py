@@ -32,9 +32,9 @@ from optsync.sync.word import Word
 
 _log = structlog.get_logger(__name__)
 _REMEMBERED = timedelta(days=30)
-"""How long every run is remembered. Of those before that in which nothing happened, one a day is."""
+"""How long every run is remembered. Of those before that in which nothing happened, one a day of each sync is."""
 _AT_ONCE = 2_000
-"""Runs that are looked at after one."""
+"""So many old runs are looked at when one ends."""
 _THINNED = "runs thinned"
 
 
