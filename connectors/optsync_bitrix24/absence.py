@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from optsync.connect.http import Effect
 from optsync.errors import SystemFailure
 from optsync_bitrix24.client import Client, Command
+from optsync_bitrix24.listing import BATCH
 from optsync_bitrix24.refusals import Meaning, meaning
 
 _ENTITY_TYPES = {"lead": 1, "contact": 3, "company": 4}
-_BATCH = 50
 
 
 def why_absent(client: Client, entity: str, ids: Iterable[str], *, restrictive: bool) -> dict[str, Meaning]:
@@ -17,8 +17,8 @@ def why_absent(client: Client, entity: str, ids: Iterable[str], *, restrictive: 
     neither; ``BUSY`` where it could not be asked. Those that it shows are left out. One call for 50."""
     asked = list(ids)
     why: dict[str, Meaning] = {}
-    for start in range(0, len(asked), _BATCH):
-        why |= _why_absent(client, _ENTITY_TYPES[entity], asked[start : start + _BATCH], restrictive=restrictive)
+    for start in range(0, len(asked), BATCH):
+        why |= _why_absent(client, _ENTITY_TYPES[entity], asked[start : start + BATCH], restrictive=restrictive)
     return why
 
 
