@@ -193,3 +193,30 @@ def test_a_value_of_ours_that_arrived_unknown_is_in_no_conflict_with_an_edit_bef
         w.esp.act("set_field", email=ANN, field="city", value="Graz")
 
     assert _cities_after_coming_back(_moved_unheard(world, goes_on, error)) == ("Graz", "Graz")
+
+
+@pytest.mark.rule("fields merge three ways")
+def test_a_write_that_failed_long_ago_makes_nothing_ours_that_somebody_types_while_another_one_is_in_doubt(
+    world: Make,
+) -> None:
+    def dies(city: str, then: Callable[[], Any]) -> None:
+        """As it tells the CRM of the city, which does not arrive."""
+        w.esp.act("set_field", email=ANN, field="city", value=city)
+        w.use(Deaf(w, then, is_lost=True, sign=f"UF_CRM_CITY]={city}", error=Killed))
+        with pytest.raises(Killed):
+            w.sync()
+        w.use(w.transport)
+
+    w = world(person(1), person(2))
+    w.settle()
+    dies("Turin", lambda: None)
+    w.wait(hours=1)
+    w.settle()
+    w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+    w.settle()
+    dies("Kyiv", lambda: w.crm.act("set_field", email=ANN, field="city", value="Turin"))
+    w.sync()
+    w.wait(hours=1)
+    w.sync()
+
+    assert (w.crm_shows(ANN)["fields"]["city"], w.esp_shows(ANN)["fields"]["city"]) == ("Turin", "Turin")
