@@ -6,35 +6,37 @@ worlds or more that leave a cell of that table empty are a failure."""
 
 import argparse
 import gc
-import json
 import logging
 import multiprocessing
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import structlog
 
 from tests.simulation.chance import FAMILY, make
-from tests.simulation.coverage import gaps, table, text, zeros
+from tests.simulation.coverage import gaps, text, zeros
 from tests.simulation.law import unexercised
 from tests.simulation.script import Script, dump, load
 from tests.simulation.shrink import Ending, are_alike, play, play_alike, shrink, trace
+from tests.simulation.tally import OtherRun, Tally
 
 _RESTED = 10_000
 """Worlds after which a worker makes room for a fresh one."""
 
 
-def main() -> int:
+def main() -> int | str:
     options = _arguments()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     if options.show or options.replay or options.keep:
         script = load(options.replay.read_text("utf-8")) if options.replay else make(options.seed)
         return _show(script, keep=options.keep, is_whole=options.whole)
-    return _play_many(options)
+    try:
+        return _play_many(options)
+    except OtherRun as error:
+        return f"{error}"
 
 
 def _arguments() -> argparse.Namespace:
@@ -48,8 +50,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--keep", type=Path, metavar="FILE", help="write the shortened world of the seed to a file")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="play a world that was kept")
     parser.add_argument("--coverage", action="store_true", help="print decisions by fault class, and the empty cells")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write figures and coverage to a file")
-    return parser.parse_args()
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write figures and coverage to a file, as they come")
+    parser.add_argument("--resume", action="store_true", help="go on from that file: same seed, same engine")
+    options = parser.parse_args()
+    if options.resume and not options.json:
+        parser.error("--resume goes on from a file: say --json FILE")
+    return options
 
 
 def _show(script: Script, *, keep: Path | None, is_whole: bool) -> int:
@@ -81,69 +87,40 @@ def _some(seeds: Sequence[int]) -> list[tuple[int, Ending]]:
     return endings
 
 
-class _Tally:
-    """What all worlds came to."""
-
-    def __init__(self, worlds: int) -> None:
-        self.worlds, self.begun = worlds, time.monotonic()
-        self.broken: dict[int, str] = {}
-        self.cycles = self.done = 0
-        self.counts: Counter[str] = Counter()
-        self.cells: Counter[tuple[str, str]] = Counter()
-
-    def add(self, seed: int, ending: Ending) -> None:
-        self.done += 1
-        self.cycles += ending.cycles
-        self.counts.update(ending.counts)
-        self.cells.update(ending.cells)
-        if ending.kind:
-            self.broken[seed] = ending.message
-            _say(f"seed {seed}: {ending.message}", f"  python -m tests.simulation --show --seed {seed}")
-
-    def spent(self) -> float:
-        """Seconds."""
-        return time.monotonic() - self.begun
-
-    def progress(self) -> str:
-        spent = self.spent()
-        rate = self.done / spent if spent else 0.0
-        left = (self.worlds - self.done) / rate if rate else 0.0
-        return f"{self.done} of {self.worlds} worlds, {rate:.1f}/s, {left:.0f} s left, {len(self.broken)} violations"
-
-    def to_json(self) -> dict[str, object]:
-        return {
-            "worlds": self.done,
-            "cycles": self.cycles,
-            "seconds": round(self.spent(), 1),
-            "violations": {str(seed): message for seed, message in sorted(self.broken.items())},
-            "checks": dict(sorted(self.counts.items())),
-            "coverage": table(self.cells),
-            "zeros": zeros(self.cells),
-        }
-
-
 def _play_many(options: argparse.Namespace) -> int:
-    tally = _Tally(options.worlds)
     seeds = range(options.seed, options.seed + options.worlds)
-    told = time.monotonic()
+    tally = Tally.resumed(options.json, seeds) if options.resume else Tally(seeds)
+    begun, told = seeds.start + tally.done, time.monotonic()
     with multiprocessing.Pool(options.jobs, _begin, maxtasksperchild=_RESTED // FAMILY) as pool:
-        for endings in pool.imap_unordered(_some, _families(seeds)):
+        doubtful = [family for family in _families(range(seeds.start, begun)) if tally.broken.keys() & set(family)]
+        for endings in pool.imap(_some, doubtful):
+            tally.replayed(endings)
+        for endings in pool.imap(_some, _families(range(begun, seeds.stop))):
             for seed, ending in endings:
                 tally.add(seed, ending)
+                if ending.kind:
+                    _say(f"seed {seed}: {ending.message}", f"  python -m tests.simulation --show --seed {seed}")
             if time.monotonic() - told > 10:
                 told = time.monotonic()
                 sys.stderr.write(f"{tally.progress()}\n")
-            if options.within and tally.done < tally.worlds and tally.spent() > options.within:
-                _say(f"time is up: {tally.done} of {tally.worlds} worlds were played")
+                tally.keep(options.json)
+            if options.within and tally.done < len(seeds) and tally.spent_now() > options.within:
+                _say(f"time is up: {tally.done} of {len(seeds)} worlds were played")
                 break
-    if options.json:
-        options.json.write_text(json.dumps(tally.to_json(), indent=1) + "\n", encoding="utf-8")
-    if options.coverage:
+    tally.keep(options.json)
+    return _summed_up(tally, shows_coverage=options.coverage)
+
+
+def _summed_up(tally: Tally, *, shows_coverage: bool) -> int:
+    """Says what came of it; the exit status."""
+    if shows_coverage:
         _say(text(tally.cells), "", *(f"{count:>9}  {law}" for law, count in sorted(tally.counts.items())), "")
     empty = gaps(tally.cells, tally.done)
-    _say(*(f"never happened: {cell}" for cell in empty or (zeros(tally.cells) if options.coverage else ())))
+    _say(*(f"never happened: {cell}" for cell in empty or (zeros(tally.cells) if shows_coverage else ())))
     if tally.done >= 1000:
         _say(*(f"never looked at: {law}" for law in unexercised(tally.counts)))
+    if tally.held:
+        _say(f"{len(tally.held)} that broke a rule hold now: {', '.join(map(str, sorted(tally.held)))}")
     _say(f"{tally.cycles / max(1, tally.done):.1f} cycles a world, {tally.spent():.0f} s")
     _say(f"{tally.done} worlds, {len(tally.broken)} violations")
     return 1 if tally.broken or empty else 0
