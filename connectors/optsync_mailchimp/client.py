@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from requests.auth import HTTPBasicAuth
 
 from optsync.connect.contract import Context
-from optsync.connect.http import Answer, Effect, HttpSession, TryAgain, is_loopback
+from optsync.connect.http import PLAIN, Answer, Effect, HttpSession, TryAgain, is_loopback
 from optsync.connect.ratelimit import Pace
 from optsync.errors import CredentialsRefused, SystemUnavailable
 from optsync_mailchimp.settings import MailchimpSettings
@@ -87,9 +88,15 @@ class MailchimpClient:
         """The vendor's clock minus ours, in seconds."""
         return self._session.clock_offset
 
-    def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Reply:
+    def get(
+        self,
+        path: str,
+        params: Mapping[str, str | int] | None = None,
+        *,
+        decoder: msgspec.json.Decoder[Any] = PLAIN,
+    ) -> Reply:
         """A read; a 4xx about the resource is returned, not raised."""
-        return self._reply(self._session.send("GET", path, effect=Effect.READ, params=params))
+        return self._reply(self._session.send("GET", path, effect=Effect.READ, params=params, decoder=decoder))
 
     def send(
         self,

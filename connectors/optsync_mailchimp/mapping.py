@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from optsync.connect.digests import Digests
 from optsync.connect.settings import EspSide
 from optsync.errors import RecordInvalid
@@ -74,9 +76,9 @@ def wanted_keys(spec: ReadSpec) -> tuple[str, ...]:
     return MEMBER_KEYS + parts
 
 
-def is_forgotten(member: Mapping[str, Any]) -> bool:
-    """Whether the row is the leftover of a permanent deletion."""
-    return str(member.get("email_address") or "")[-len(FORGOTTEN_DOMAIN) :].lower() == FORGOTTEN_DOMAIN
+def is_forgotten(address: object) -> bool:
+    """Whether a member with this address is the leftover of a permanent deletion."""
+    return str(address or "").lower().endswith(FORGOTTEN_DOMAIN)
 
 
 class Members:
@@ -88,9 +90,9 @@ class Members:
         self._fields = tuple(spec.fields)
         self._digests = Digests(spec, topic_ids)
 
-    def digest(self, member: Mapping[str, Any]) -> bytes:
+    def digest(self, member: msgspec.Raw) -> bytes:
         """Of all that ``record`` makes the same record of."""
-        return self._digests.of(member)
+        return self._digests.of_json(member)
 
     def record(self, member: Mapping[str, Any], *, known_id: str | None = None) -> Record:
         """A member as a record. ``known_id`` stands in for a ``contact_id`` that the answer left out.

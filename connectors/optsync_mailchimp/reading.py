@@ -13,6 +13,7 @@ from optsync.model.record import Record
 from optsync_mailchimp.client import MailchimpClient, Reply
 from optsync_mailchimp.complaints import Complaints
 from optsync_mailchimp.mapping import Members, is_forgotten, parse_time, wanted_keys
+from optsync_mailchimp.rows import LISTING, Row, rows_of
 from optsync_mailchimp.schema import Schemas
 
 PAGE_SIZE = 1000
@@ -92,7 +93,7 @@ class Reader:
             return None
         if not reply.is_ok or not reply.body:
             raise SystemUnavailable(self._client.system, f"a member could not be read (HTTP {reply.status})")
-        if is_forgotten(reply.body):
+        if is_forgotten(reply.body.get("email_address")):
             return None
         try:
             return Members(spec, self._schemas.topic_ids(spec.collection, spec.topics)).record(reply.body)
@@ -117,18 +118,18 @@ class Reader:
         """The contact ids of the oldest page of members changed after ``moment``, by address. Nothing else is asked
         for: an opt-out of somebody else that this listing showed would be seen and not heard."""
         query = _query(spec, since=moment.isoformat(), offset=0)
-        rows = _rows(self._list(spec, {**query, "fields": "members.email_address,members.contact_id,total_items"}))
-        return {str(row.get("email_address") or ""): str(row.get("contact_id") or "") for row in rows}
+        reply = self._list(spec, {**query, "fields": "members.email_address,members.contact_id,total_items"})
+        return {row.email_address or "": row.contact_id or "" for row in rows_of(reply.body)}
 
     def _page(self, spec: ReadSpec, place: Place) -> tuple[Page, Place]:
         query = _query(spec, since=place.since, offset=place.offset, is_archived=place.is_archived_pass)
         reply = self._list(spec, query)
-        rows, total = _rows(reply), reply.body["total_items"]
+        rows, total = rows_of(reply.body), reply.body["total_items"]
         place = _first_seen(place, reply, total)
-        is_lost = bool(place.anchor) and (not rows or _key(rows[0]) != place.anchor)
+        is_lost = bool(place.anchor) and (not rows or rows[0].key != place.anchor)
         new = rows[1:] if place.anchor and not is_lost else rows
         at_end = place.offset + len(rows) >= total
-        stamps = [str(row.get("last_changed") or "") for row in rows]
+        stamps = [row.last_changed or "" for row in rows]
         is_sorted = all(a <= b for a, b in itertools.pairwise(stamps))
         is_over = not is_lost and (at_end or not new)
         place = msgspec.structs.replace(
@@ -146,9 +147,9 @@ class Reader:
         return self._as_page(spec, new, place, following)
 
     def _as_page(
-        self, spec: ReadSpec, rows: Sequence[Mapping[str, Any]], place: Place, following: Place | None
+        self, spec: ReadSpec, rows: Sequence[Row], place: Place, following: Place | None
     ) -> tuple[Page, Place]:
-        records, faults, unmade = self._shown(spec, [row for row in rows if not is_forgotten(row)])
+        records, faults, unmade = self._shown(spec, [row for row in rows if not is_forgotten(row.email_address)])
         is_complete = place.adds_up and (following is not None or _is_all(place))
         began = parse_time(place.began)
         if following is None and is_complete and began:
@@ -165,30 +166,28 @@ class Reader:
         )
         return page, following or place
 
-    def _shown(
-        self, spec: ReadSpec, rows: Sequence[Mapping[str, Any]]
-    ) -> tuple[Sequence[Record], Sequence[RowFault], Unmade | None]:
+    def _shown(self, spec: ReadSpec, rows: Sequence[Row]) -> tuple[Sequence[Record], Sequence[RowFault], Unmade | None]:
         """When somebody complained is no part of the row: its digest would not tell, so such rows are made always."""
         if not rows:
             # Nothing more is asked: a delta without changes costs its two listings and no more.
             return (), (), None
         members = Members(spec, self._schemas.topic_ids(spec.collection, spec.topics))
-        reports = self._complaints.until(spec.collection, (parse_time(row.get("last_changed")) for row in rows))
+        reports = self._complaints.until(spec.collection, (parse_time(row.last_changed) for row in rows))
 
-        def made(of: Iterable[Mapping[str, Any]]) -> tuple[list[Record], list[RowFault]]:
+        def made(of: Iterable[Row]) -> tuple[list[Record], list[RowFault]]:
             records, faults = _made(members, of)
             return reports.mark(records), faults
 
-        plain = {_key(row): row for row in rows if not reports.of(str(row.get("email_address") or ""))}
-        others = [row for row in rows if plain.get(_key(row)) is not row]
+        plain = {row.key: row for row in rows if not reports.of(row.email_address or "")}
+        others = [row for row in rows if plain.get(row.key) is not row]
         unmade = Unmade(
-            digests={rid: members.digest(row) for rid, row in plain.items()},
+            digests={rid: members.digest(row.raw) for rid, row in plain.items()},
             make=lambda ids: made(plain[rid] for rid in ids),
         )
         return *made(others), unmade
 
     def _list(self, spec: ReadSpec, query: Mapping[str, str | int]) -> Reply:
-        reply = self._client.get(f"/lists/{spec.collection}/members", query)
+        reply = self._client.get(f"/lists/{spec.collection}/members", query, decoder=LISTING)
         if reply.status == 404:
             raise SystemUnavailable(self._client.system, _NO_AUDIENCE.format(audience=spec.collection))
         body = reply.body
@@ -231,25 +230,18 @@ def _query(spec: ReadSpec, *, since: str, offset: int, is_archived: bool = False
     return query
 
 
-def _rows(reply: Reply) -> list[Mapping[str, Any]]:
-    return [row for row in reply.body["members"] if isinstance(row, dict)]
-
-
-def _made(members: Members, rows: Iterable[Mapping[str, Any]]) -> tuple[list[Record], list[RowFault]]:
+def _made(members: Members, rows: Iterable[Row]) -> tuple[list[Record], list[RowFault]]:
     records: list[Record] = []
     faults: list[RowFault] = []
     for row in rows:
+        member = row.member()
         try:
-            records.append(members.record(row))
+            records.append(members.record(member))
         except RecordInvalid as error:
-            value = row.get(error.field or "")
+            value = member.get(error.field or "")
             shown = None if value is None else str(value)
-            faults.append(RowFault(record=_key(row), field=error.field, message=str(error), value=shown))
+            faults.append(RowFault(record=row.key, field=error.field, message=str(error), value=shown))
     return records, faults
-
-
-def _key(row: Mapping[str, Any]) -> str:
-    return str(row.get("contact_id") or row.get("id") or "?")
 
 
 def _first_seen(place: Place, reply: Reply, total: int) -> Place:
@@ -264,7 +256,7 @@ def _first_seen(place: Place, reply: Reply, total: int) -> Place:
     return msgspec.structs.replace(place, **changes)
 
 
-def _step(place: Place, rows: Sequence[Mapping[str, Any]], stamps: Sequence[str]) -> Place:
+def _step(place: Place, rows: Sequence[Row], stamps: Sequence[str]) -> Place:
     last = stamps[-1]
     if last == place.second:
         offset = place.offset + len(rows) - 1
@@ -272,7 +264,7 @@ def _step(place: Place, rows: Sequence[Mapping[str, Any]], stamps: Sequence[str]
         # Of a stamp that nobody can read we keep the filter and count on.
         offset = stamps.count(last) - 1 if parse_time(last) else place.offset + len(rows) - 1
     second = last if parse_time(last) else place.second
-    return msgspec.structs.replace(place, second=second, offset=offset, anchor=_key(rows[-1]))
+    return msgspec.structs.replace(place, second=second, offset=offset, anchor=rows[-1].key)
 
 
 def _end_of_pass(place: Place) -> Place | None:

@@ -29,6 +29,10 @@ from optsync.errors import OutcomeUnknown, RateLimited, SystemUnavailable
 _log = structlog.get_logger(__name__)
 _LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
 _LONGEST_WAIT = 900.0
+PLAIN = msgspec.json.Decoder()
+"""Takes any JSON."""
+_PIECE = 256 * 1024
+"""How much of an answer is taken at once, in bytes. ``requests`` by itself takes pieces of ten thousand."""
 _NOTHING_SENT = ("NewConnectionError", "NameResolutionError", "SSLCertVerificationError")
 """Failures after which the request is certainly still here."""
 
@@ -139,10 +143,12 @@ class HttpSession:
         params: Mapping[str, str | int] | None = None,
         json: Any = None,
         use_auth: bool = True,
+        decoder: msgspec.json.Decoder[Any] = PLAIN,
     ) -> Answer:
         """Sends until the judge accepts an answer.
 
         ``path`` is relative to the base URL, or absolute. JSON goes out as UTF-8. Redirects are not followed.
+        ``decoder`` makes the body of an answer that fits it; any other body is plain JSON.
 
         Raises:
             OutcomeUnknown: a write whose answer was lost, or (ONCE) that failed in a way that may have applied it.
@@ -153,7 +159,7 @@ class HttpSession:
             raise AssertionError(f"{self._context.system}: a dry run tried to write ({method})")
         attempts = _Attempts(effect)
         try:
-            return self._retrying(self._send_once, attempts, method, path, params, json, use_auth)
+            return self._retrying(self._send_once, attempts, method, path, params, json, use_auth, decoder)
         except TryAgain as failure:
             message = self._redactor.all(str(failure))
             if attempts.maybe_applied:
@@ -172,6 +178,7 @@ class HttpSession:
         params: Mapping[str, str | int] | None,
         json: Any,
         use_auth: bool,
+        decoder: msgspec.json.Decoder[Any],
     ) -> Answer:
         url = path if path.startswith(("http://", "https://")) else f"{self._base_url}/{path.lstrip('/')}"
         body = None if json is None else msgspec.json.encode(json)
@@ -180,8 +187,8 @@ class HttpSession:
             if attempts.effect is not Effect.READ:
                 self._context.before_write()
             self.calls += 1
-            response = self._exchange(method, url, params=params, data=body, use_auth=use_auth)
-        answer = _answer(response)
+            response, content = self._exchange(method, url, params=params, data=body, use_auth=use_auth)
+        answer = _answer(response, content, decoder)
         self._measure_offset(answer)
         self._judge(answer)
         return answer
@@ -194,10 +201,13 @@ class HttpSession:
         params: Mapping[str, str | int] | None,
         data: bytes | None,
         use_auth: bool,
-    ) -> requests.Response:
+    ) -> tuple[requests.Response, bytes]:
         try:
             request = self._prepared(method, url, params=params, data=data, use_auth=use_auth)
-            return self._session.send(request, timeout=self._timeout, allow_redirects=False, proxies={})
+            response = self._session.send(
+                request, timeout=self._timeout, allow_redirects=False, proxies={}, stream=True
+            )
+            return response, b"".join(response.iter_content(_PIECE))
         except requests.ConnectTimeout as error:
             raise TryAgain(f"no connection ({type(error).__name__})") from None
         except requests.ConnectionError as error:
@@ -325,24 +335,26 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def _answer(response: requests.Response) -> Answer:
-    content = response.content
-    text = content[:200].decode("utf-8", "replace")
-    try:
-        body, is_json = msgspec.json.decode(content), True
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        body, is_json = _mended(content)
-    return Answer(response.status_code, response.headers, body, is_json, text, content)
-
-
-def _mended(content: bytes) -> tuple[Any, bool]:
-    """JSON in which single characters are broken, such as half of an emoji where a text was cut: one text of one record
+def parsed(content: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[Any] = PLAIN) -> tuple[Any, bool]:
+    """What ``decoder`` makes of JSON that fits it, plain JSON where it does not, None where it is no JSON; and whether
+    it is. Single broken characters, such as half of an emoji where a text was cut, are replaced: one text of one record
     must not hide all the others."""
+    for one in (decoder, PLAIN):
+        try:
+            return one.decode(content), True
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
     try:
-        text = json.dumps(json.loads(content.decode("utf-8", "replace")), ensure_ascii=False, allow_nan=False)
+        text = json.dumps(json.loads(bytes(content).decode("utf-8", "replace")), ensure_ascii=False, allow_nan=False)
         return msgspec.json.decode(HALF.sub("\N{REPLACEMENT CHARACTER}", text)), True
     except (ValueError, RecursionError):
         return None, False
+
+
+def _answer(response: requests.Response, content: bytes, decoder: msgspec.json.Decoder[Any]) -> Answer:
+    text = content[:200].decode("utf-8", "replace")
+    body, is_json = parsed(content, decoder)
+    return Answer(response.status_code, response.headers, body, is_json, text, content)
 
 
 def _cause(error: BaseException) -> str:

