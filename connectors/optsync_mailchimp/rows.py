@@ -52,7 +52,7 @@ def rows_of(body: Mapping[str, Any]) -> list[Row]:
 def _row(raw: msgspec.Raw) -> Row | None:
     try:
         row = _ROW.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # Something in it is not what the vendor says it is.
         found, _ = parsed(raw)
         if not isinstance(found, dict):

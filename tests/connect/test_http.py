@@ -44,8 +44,13 @@ def test_a_broken_character_spoils_no_more_than_itself(broken: bytes) -> None:
     assert answer.is_json
 
 
-@pytest.mark.parametrize("body", [b'{"a": "\xff"', b'{"a": NaN, "b": "\xff"}', b'{"a": "\xff' + b"[" * 100_000])
-def test_what_is_cut_off_or_no_json_is_not_mended(body: bytes) -> None:
+_DEEP = b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"a": "\xff"', b'{"a": NaN, "b": "\xff"}', b'{"a": "\xff' + b"[" * 100_000, _DEEP], ids=range(4)
+)
+def test_what_is_cut_off_nested_without_end_or_no_json_is_not_mended(body: bytes) -> None:
     answer = session(ok(body))[0].send("GET", "x", effect=Effect.READ)
     assert (answer.body, answer.is_json) == (None, False)
 

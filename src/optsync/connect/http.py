@@ -337,12 +337,12 @@ def _moment(text: str) -> datetime | None:
 
 def parsed(content: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[Any] = PLAIN) -> tuple[Any, bool]:
     """What ``decoder`` makes of JSON that fits it, plain JSON where it does not, None where it is no JSON; and whether
-    it is. Single broken characters, such as half of an emoji where a text was cut, are replaced: one text of one record
-    must not hide all the others."""
+    it is: what nests a thousand deep is none. Single broken characters, such as half of an emoji where a text was cut,
+    are replaced: one text of one record must not hide all the others."""
     for one in (decoder, PLAIN):
         try:
             return one.decode(content), True
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
     try:
         text = json.dumps(json.loads(bytes(content).decode("utf-8", "replace")), ensure_ascii=False, allow_nan=False)
