@@ -3,7 +3,7 @@
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -93,20 +93,12 @@ class Invocation:
 
     @contextmanager
     def rehearsing(self) -> Iterator["Engine"]:
-        """As :meth:`looking`, on a copy of an SQLite state: a rehearsal takes its time, and a running daemon must
-        not wait for it."""
-        from optsync.clock import SystemClock
-        from optsync.state import snapshot
-        from optsync.state.store import Store
+        """As :meth:`looking`, on a copy of the state: a rehearsal takes its time, and nobody must wait for it."""
         from optsync.sync.compose import compose
 
         config = self.load()
         with tempfile.TemporaryDirectory(prefix="optsync-plan-") as folder:
-            store = _existing(config)
-            file = config.state.file
-            if file is not None and store is None:
-                snapshot.copy(file, Path(folder) / "state.db")
-                store = Store(f"sqlite:///{folder}/state.db", SystemClock())
+            store = _existing(config) or _copied(config, Path(folder) / "state.db")
             engine = compose(config, store=store, is_read_only=True)
             try:
                 yield engine
@@ -126,6 +118,26 @@ def _existing(config: "Config") -> "Store | None":
     from optsync.state.store import Store
 
     return Store("sqlite://", SystemClock()) if is_blank(config) else None
+
+
+def _copied(config: "Config", target: Path) -> "Store":
+    """The state as it is at this moment, in a file; without a table where there is none yet."""
+    from optsync.cli.progress import Bars
+    from optsync.clock import SystemClock
+    from optsync.state import snapshot
+    from optsync.state.copying import pour
+    from optsync.state.revisions import revision_of
+    from optsync.state.store import Store
+
+    copy = Store(f"sqlite:///{target}", SystemClock())
+    if config.state.file is not None:
+        snapshot.copy(config.state.file, target)
+        return copy
+    with closing(Store(config.state.url, SystemClock())) as source, source.at_one_moment() as out:
+        if revision := revision_of(out):
+            with copy.being_filled() as into, Bars() as bars:
+                pour(out, into, revision=revision, step=bars.step)
+    return copy
 
 
 def of(context: typer.Context) -> Invocation:
