@@ -199,3 +199,25 @@ def test_a_new_consent_that_both_contacts_of_a_person_come_with_at_once_counts(w
 
     assert w.crm_shows(FAMILY)["opt_out"] is False
     assert w.esp_shows(FAMILY)["status"] == Status.IN
+
+
+@pytest.mark.rule("fields merge three ways")
+def test_an_edit_by_somebody_who_leaves_under_two_addresses_travels(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written because of the second address takes the place of what the first one had brought."""
+    monkeypatch.setattr("optsync.sync.decide.BATCH", 1)
+    ann = "ann1@example.com"
+    w = world(
+        person(1, addresses=(ann, SECOND)),
+        person(2, addresses=(SECOND,), in_crm=False),
+        policy={"after_opt_out": "continue"},
+    )
+    w.settle()
+    w.esp.act("set_field", email=ann, field="city", value="Oslo")
+    for email in (ann, SECOND):
+        w.esp.act("unsubscribe", email=email)
+    w.sync()
+
+    assert (w.crm_shows(ann)["opt_out"], w.crm_shows(ann)["fields"]["city"]) == (True, "Oslo")
+    w.settle()

@@ -96,11 +96,16 @@ def _is_at_rest(pair: Apart) -> bool:
 
 
 def together(keys: Collection[int], around: Neighbourhood) -> list[int]:
-    """The points, and those of pairs that came apart at one of them: they are decided in one go."""
+    """The points, those of pairs that came apart at one of them, and the first address of every CRM record that holds
+    one of them: they are decided in one go. What is planned for a record takes the place of what was planned before
+    because of its other addresses, and so must say all of it."""
     wanted, pairs = set(keys), _parted(around)
-    while cut := [pair for pair in pairs if len(wanted.intersection(pair.points)) == 1]:
-        wanted.update(point for pair in cut for point in pair.points)
-    return sorted(wanted)
+    while True:
+        found = {point for pair in pairs if wanted.intersection(pair.points) for point in pair.points}
+        found |= {s.primary for s in around.crm if s.primary is not None and wanted.intersection(s.points)}
+        if found <= wanted:
+            return sorted(wanted)
+        wanted |= found
 
 
 def shared_restrictions(

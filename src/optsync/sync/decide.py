@@ -153,10 +153,13 @@ def handling_queue(sync: str) -> str:
 
 
 def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection[int], *, run: str) -> Neighbourhood:
-    """The records that hold one of the points, their other points, and the records that hold those."""
+    """The records that hold one of the points or the first address of such a record, their other points, and the
+    records that hold those."""
     bindings = bindings_by_source(unit, engine, policy)
     ids = list(bindings)
     keys, first = _with_partners(unit, policy, keys, ids)
+    while more := {o.points[0] for o in first if o.points}.difference(keys):
+        keys, first = _with_partners(unit, policy, more.union(keys), ids)
     others = {p for o in first for p in o.points} - set(keys)
     second = unit.records.load(unit.records.holding(others, ids) - {o.key for o in first}) if others else []
     observed = [*first, *second]
