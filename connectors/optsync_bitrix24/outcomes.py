@@ -61,16 +61,20 @@ def _applied(job: Job) -> Outcome:
 
 def _failed(job: Job, error: VendorError, after: After, fields: Fields, retry_at: datetime) -> Outcome:
     what = meaning(error)
+    # Over what was carried out the portal may have broken as well: a no that the record shows from then on may be new.
+    undone = Result.UNKNOWN if what is Meaning.BROKEN else Result.FAILED
     if after.absence is Meaning.DENIED:
         return refused(job.write, Fact.NOT_ALLOWED, str(error))
     if after.absence in UNTOLD:
-        return Outcome(key=job.write.key, result=Result.FAILED, record_id=job.write.record, message=str(error))
+        return Outcome(key=job.write.key, result=undone, record_id=job.write.record, message=str(error))
     # Refusals come in the portal's language; that the record is not there any more shows in every language.
     if what is Meaning.GONE or (after.is_known and after.row is None and leaves_open(error)):
         return refused(job.write, Fact.GONE, str(error))
-    if what is Meaning.BROKEN and after.row is not None and shows(job, after, fields):
+    if what is not Meaning.BROKEN:
+        return refusal_of(job, error, fields, retry_at)
+    if after.row is not None and shows(job, after, fields):
         return _applied(job)
-    return refusal_of(job, error, fields, retry_at)
+    return Outcome(key=job.write.key, result=undone, record_id=job.write.record, message=str(error))
 
 
 def leaves_open(error: VendorError) -> bool:

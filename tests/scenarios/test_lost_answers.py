@@ -1,5 +1,6 @@
 """The answer to a write is lost, and somebody says no before it is known what became of the write."""
 
+import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -84,6 +85,49 @@ def test_an_opt_out_after_an_opt_in_whose_answer_was_lost_is_heard_whatever_else
     assert w.crm_shows(ANN)["opt_out"] is True
     assert w.esp_shows(ANN)["status"] == Status.OUT
     assert explain(w.engine, ANN)["scopes"]["acme/marketing"]["may_send"] is False
+    w.settle()
+
+
+class Failing(MockTransport):
+    """The portal carries the first opt-in out and says that it broke over it. Who ticks the opt-out box is faster than
+    the look that follows, or comes after it: then the portal breaks over that as well."""
+
+    def __init__(self, w: World, *, is_seen: bool) -> None:
+        super().__init__({CRM: w.crm, ESP: w.esp})
+        self._w = w
+        self._is_seen = is_seen
+        self.count = 0
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        response = super().send(request, *args, **options)
+        if not self.count and "UF_CRM_OPT_OUT]=0" in unquote(str(request.body or "")):
+            self.count += 1
+            self._w.crm.act("opt_out", email=ANN)
+            answer = json.loads(response.content)
+            results = answer["result"]["result"]
+            error = {"error": "INTERNAL_SERVER_ERROR", "error_description": "Internal server error"}
+            answer["result"]["result_error"] = {key: error for key in results if not (self._is_seen and key == "zr")}
+            answer["result"]["result"] = {"zr": results["zr"]} if self._is_seen else []
+            if self._is_seen:
+                results["zr"][0] |= {"UF_CRM_OPT_OUT": "1", "UF_CRM_OPT_IN": "0"}
+            response._content = json.dumps(answer).encode()
+        return response
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_an_opt_out_after_an_opt_in_over_which_the_portal_broke_is_heard(world: Make, *, is_seen: bool) -> None:
+    w = world(person(1, status=Status.OUT, origin=Origin.PERSON))
+    w.reconfigure(lambda sync: sync["crm"].pop("consent"))
+    w.sync()
+    w.esp.act("resubscribe", email=ANN)
+    failing = Failing(w, is_seen=is_seen)
+    w.use(failing)
+    w.sync()
+    w.sync()
+
+    assert failing.count == 1
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.esp_shows(ANN)["status"] == Status.OUT
     w.settle()
 
 
