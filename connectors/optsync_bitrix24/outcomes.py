@@ -111,20 +111,25 @@ def shows(job: Job, after: After, fields: Fields) -> bool:
 
 
 def _dropped(job: Job, after: After, fields: Fields) -> str | None:
+    """The field whose value the portal did not take, if that shows."""
     if after.row is None:
         return None
-    for name, wanted in job.intended.items():
-        if wanted in (None, "", False):
-            continue
-        if name not in after.row:
-            # The portal ignores a field that was deleted since it was asked for, and shows all others.
-            if name.startswith(CUSTOM):
-                return name
-            continue
-        # Another value than both may be somebody else's edit; nothing at all is a value that was dropped.
-        if fields[name].nature in _DROPPED_SILENTLY and _shown(after.row, name, after, fields) is None:
-            return name
-    return None
+    names = (name for name in job.intended if _is_dropped(name, job=job, after=after, fields=fields))
+    return next(names, None)
+
+
+def _is_dropped(name: str, *, job: Job, after: After, fields: Fields) -> bool:
+    row, wanted = after.row or {}, job.intended[name]
+    if name not in row:
+        # The portal ignores a field that was deleted since it was asked for, and shows all others.
+        return name.startswith(CUSTOM) and wanted not in (None, "", False)
+    shown = _shown(row, name, after, fields)
+    if isinstance(wanted, bool):
+        # A flag that still permits would be taken for somebody who has flipped it back. One that restricts all the
+        # same may be somebody's no, which is heard.
+        return job.write.restrictive and (shown is True) is not wanted
+    # Another value than both may be somebody else's edit; nothing at all is a value that was dropped.
+    return wanted not in (None, "") and fields[name].nature in _DROPPED_SILENTLY and shown is None
 
 
 def _shown(row: Mapping[str, Any], name: str, after: After, fields: Fields) -> object:

@@ -79,7 +79,7 @@ class Classic:
         if not self._sees(row.id):
             raise RestError("", "Access denied.")
         sent = self._sent(call)
-        taken = self._taken(sent)
+        taken = {name: value for name, value in self._taken(sent).items() if name not in self._table.kept}
         kept = self._multifields(row, sent)
         row.values.update(taken)
         self._table.set_multifields(row, kept)

@@ -42,6 +42,7 @@ class Hands:
             "add_address": self._add_address,
             "delete_field": self._delete_field,
             "add_field": self._add_field,
+            "keep_field": self._keep_field,
             "marketing_unsubscribe": self._marketing_unsubscribe,
             "fault": faults.add,
         }
@@ -165,6 +166,11 @@ class Hands:
         """A custom field, empty with everybody."""
         table = self._portal.table(entity)
         table.fields[field] = Field(name=field, type=kind, id=next(self._portal.store.field_ids))
+
+    def _keep_field(self, field: str, entity: str = "contact", *, is_kept: bool = True) -> None:
+        """From now on programs cannot change it; the portal says that they have, all the same."""
+        kept = self._portal.table(entity).kept
+        kept.add(field) if is_kept else kept.discard(field)
 
     def _marketing_unsubscribe(self, email: str) -> None:
         """The mailing tool keeps its own list, which REST does not show."""

@@ -75,6 +75,8 @@ class Table:
         self.fields = Fields({**system_fields(entity), **{one.name: one for one in fields}})
         self.rows: dict[int, Row] = {}
         self.bin: dict[int, Row] = {}
+        self.kept: set[str] = set()
+        """Fields that updates leave as they are without a word."""
         self.ids: list[int] = []
         self.modified: list[tuple[int, int]] = []
         self._lookup: dict[tuple[str, str], set[int]] = defaultdict(set)
