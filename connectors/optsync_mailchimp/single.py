@@ -82,6 +82,10 @@ class SingleWriter:
             task.put(job, refused(job.write.key, fact, record=record, id_=id_, message="the status was not taken"))
             return
         outcome = Outcome(key=job.write.key, result=Result.APPLIED, record_id=id_, record=record)
+        if record is not None and (kept := _still_ticked(record, job)):
+            # Where one of a category is always chosen. Taken for applied, it would read as ticked again by the person.
+            message = "the group was not taken off"
+            outcome = replace(outcome, result=Result.INVALID, field=kept, message=message)
         task.put(job, outcome)
 
     def refuse(self, task: Task, job: Job, verdict: Verdict) -> None:
@@ -186,6 +190,12 @@ class SingleWriter:
             task.put(job, outcome)
         else:
             task.put(job, refused(job.write.key, Fact.EXISTS, record=shown, message="the address is a member"))
+
+
+def _still_ticked(record: Record, job: Job) -> str | None:
+    """A topic that a restriction was to take off."""
+    unwanted = (name for name, is_wanted in job.write.topics.items() if job.write.restrictive and not is_wanted)
+    return next((name for name in unwanted if record.topics.get(name)), None)
 
 
 def _fact_of(status: Status | None) -> Fact:

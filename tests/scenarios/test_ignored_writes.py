@@ -75,3 +75,28 @@ def test_a_bounce_marker_that_the_crm_did_not_take_heals_no_mailbox(world: Make)
     w.crm.act("keep_field", field="UF_CRM_EMAIL_BOUNCED", is_kept=False)
     w.sync()
     assert w.crm.act("dump", id=1)["UF_CRM_EMAIL_BOUNCED"] == 1
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_topic_that_the_platform_did_not_take_off_is_not_granted_by_what_it_still_shows(
+    world: Make, number: int
+) -> None:
+    """What it has taken off in the same call moves the member's stamp."""
+    topics = {"news": True, "offers": True}
+    people = [person(n, opt_in=True, crm_topics=topics, esp_topics=topics) for n in range(1, number + 1)]
+    w = world(*people)
+    w.settle()
+    w.esp.act("keep_topic", topic="news")
+    for email in (one.addresses[0] for one in people):
+        for topic in topics:
+            w.crm.act("set_topic", email=email, topic=topic, wanted=False)
+    for _ in range(3):
+        w.sync()
+        for email in (one.addresses[0] for one in people):
+            assert explain(w.engine, email)["scopes"][f"{SCOPE}/news"]["may_send"] is False
+            assert w.crm_shows(email)["topics"]["news"] is False
+            assert w.esp_shows(email)["topics"]["offers"] is False
+
+    w.esp.act("keep_topic", topic="news", is_kept=False)
+    w.sync()
+    assert w.esp_shows(ANN)["topics"]["news"] is False

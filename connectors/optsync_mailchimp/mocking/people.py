@@ -158,6 +158,7 @@ class Hands:
             "change_address": self.change_address,
             "set_field": self.set_field,
             "set_topic": self.set_topic,
+            "keep_topic": self.keep_topic,
             "throttle": self.throttle,
             "let_lapse": self.let_lapse,
             "unlist": self.unlist,
@@ -330,6 +331,11 @@ class Hands:
         member, key = self._member(email), _interest_ids(self._audience)[topic]
         with self._audience.edit(member, self._account.now()):
             member.interests = member.interests | {key} if wanted else member.interests - {key}
+
+    def keep_topic(self, topic: str, *, is_kept: bool = True) -> None:
+        """From now on programs cannot take the group off anybody; the answer is a success all the same."""
+        kept, key = self._audience.kept_interests, _interest_ids(self._audience)[topic]
+        kept.add(key) if is_kept else kept.discard(key)
 
     def throttle(self, email: str, on: bool = True) -> None:
         """The address signed up to many lists of the service lately."""

@@ -184,6 +184,8 @@ class Audience:
         """Hashes of addresses that were deleted for good."""
         self.merge_fields: dict[int, MergeField] = {}
         self.categories: dict[str, Category] = {}
+        self.kept_interests: set[str] = set()
+        """Those that writes do not take off, as where one of a category is chosen always."""
         self.permissions: dict[str, str] = {}
         """Marketing permission id -> text."""
         self.tags: dict[int, Tag] = {}

@@ -92,7 +92,7 @@ def _interests(audience: Audience, body: Json) -> dict[str, bool] | None:
             raise invalid_fields((f"interests.{key}", f"Invalid interest ID: '{key}'."))
         if not isinstance(value, bool):
             raise invalid_fields((f"interests.{key}", f"Schema describes boolean, {json_type(value)} found"))
-    return sent
+    return {key: value for key, value in sent.items() if value or key not in audience.kept_interests}
 
 
 def _plain(body: Json) -> dict[str, Any]:
