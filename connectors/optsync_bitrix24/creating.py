@@ -1,5 +1,6 @@
 """Creating records: never over an existing one, never twice."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,7 +30,8 @@ _CREATE_BATCH = 20
 
 
 class Creator:
-    """Adds records. ``ORIGINATOR_ID`` and ``ORIGIN_ID`` name the write, so that a lost reply can be made good."""
+    """Adds records. ``ORIGINATOR_ID`` and ``ORIGIN_ID`` name the write and for whom it was, so that a lost reply can be
+    made good."""
 
     def __init__(self, listing: Listing, clock: Clock) -> None:
         self._listing = listing
@@ -157,6 +159,12 @@ def _key(write: Write) -> str:
         return write.address or ""
 
 
+def _origin(write: Write) -> str:
+    """The write's name among all writes of all states: one that was lost, or another one for the same portal, has
+    counted its own writes from the beginning."""
+    return f"{write.key}-{hashlib.sha256(_key(write).encode()).hexdigest()[:16]}"
+
+
 def _by_address(entity: str, write: Write) -> Command:
     """One address and one type a command: with several the portal mixes the hits and stops at twenty."""
     params = {"type": "EMAIL", "values": [(write.address or "").strip()], "entity_type": DUPLICATE_TYPES[entity]}
@@ -166,7 +174,7 @@ def _by_address(entity: str, write: Write) -> Command:
 def _by_origin(entity: str, write: Write) -> Command:
     params = {
         "order": {"ID": "ASC"},
-        "filter": {"=ORIGINATOR_ID": ORIGINATOR, "=ORIGIN_ID": write.key},
+        "filter": {"=ORIGINATOR_ID": ORIGINATOR, "=ORIGIN_ID": _origin(write)},
         "select": ["ID", "ORIGINATOR_ID", "ORIGIN_ID"],
         "start": -1,
     }
@@ -177,7 +185,7 @@ def _own(answer: Any, write: Write) -> str | None:
     """The record that this very write made; a row is believed only if it shows the origin that was asked for."""
     for row in as_list(answer) or []:
         number = id_of(row)
-        if number and row.get("ORIGINATOR_ID") == ORIGINATOR and row.get("ORIGIN_ID") == write.key:
+        if number and row.get("ORIGINATOR_ID") == ORIGINATOR and row.get("ORIGIN_ID") == _origin(write):
             return str(number)
     return None
 
@@ -195,5 +203,5 @@ def _add_command(job: Job) -> Command:
     if write.collection != "contact":
         # Leads and companies need a title; the address is the one thing known of everybody.
         values.setdefault("TITLE", (write.address or "").strip())
-    values |= {"ORIGINATOR_ID": ORIGINATOR, "ORIGIN_ID": write.key}
+    values |= {"ORIGINATOR_ID": ORIGINATOR, "ORIGIN_ID": _origin(write)}
     return Command(method=f"crm.{write.collection}.add", params={"fields": values, "params": PARAMS})

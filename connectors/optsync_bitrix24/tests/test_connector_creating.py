@@ -48,7 +48,18 @@ def test_a_new_record_is_made_once_with_its_origin() -> None:
     assert outcome.record.addresses == ("bo@example.org",)
     assert outcome.record.lists == {"clients"}
     stored = made.mock.act("dump", id=int(outcome.record_id or 0))
-    assert (stored["ORIGINATOR_ID"], stored["ORIGIN_ID"]) == ("optsync", "new")
+    assert stored["ORIGINATOR_ID"] == "optsync"
+    assert stored["ORIGIN_ID"].startswith("new-")
+
+
+def test_a_record_made_by_a_write_of_the_same_name_for_somebody_else_is_not_taken_for_ours() -> None:
+    made = world(people(1))
+    (first,) = _write(made, _create("bo@example.org", key="17"))
+    (second,) = _write(made, _create("cy@example.org", key="17"))
+    assert second.result is Result.APPLIED
+    assert second.record is not None
+    assert second.record_id != first.record_id
+    assert second.record.addresses == ("cy@example.org",)
 
 
 def test_a_record_that_exists_is_not_touched() -> None:
