@@ -1,7 +1,7 @@
 """Rows of an entity as records: what its fields mean is worked out once and not for each of a million rows."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from optsync.connect.digests import Digests
@@ -35,11 +35,11 @@ class Rows:
     def record(self, row: Mapping[str, Any], lists: frozenset[str] = frozenset()) -> Record:
         """The row as a record of these list scopes.
 
-        A plain value that does not fit its field is shown as the text that it is: it must not hide what the record
-        says besides.
+        A plain value that does not fit its field is shown as the text that it is, a stamp that is no time as none: they
+        must not hide what the record says besides.
 
         Raises:
-            RecordInvalid: a flag, a topic or a stamp does not fit.
+            RecordInvalid: a flag or a topic does not fit.
         """
         name, get = "", row.get
         topics: dict[str, bool | None] = {}
@@ -57,8 +57,6 @@ class Rows:
                     if name in self.spec.flags:
                         raise
                     values[name] = str(raw)
-            created_at = moment(get(name := "DATE_CREATE"), self.zone)
-            modified_at = moment(get(name := "DATE_MODIFY"), self.zone)
         except ValueRefused as error:
             raise RecordInvalid(f"{name}: {error}", record=str(row.get("ID")), field=name) from None
         return Record(
@@ -66,11 +64,18 @@ class Rows:
             addresses=addresses_of(get("EMAIL")),
             topics=topics,
             fields=values,
-            created_at=created_at,
-            modified_at=modified_at,
+            created_at=self._stamp(get("DATE_CREATE")),
+            modified_at=self._stamp(get("DATE_MODIFY")),
             lists=lists,
             rank=self._rank,
         )
+
+    def _stamp(self, raw: Any) -> datetime | None:
+        try:
+            return moment(raw, self.zone)
+        except ValueRefused:
+            # What was imported into the database past the portal may have a stamp of the year zero or before.
+            return None
 
     def holds_unknown_option(self, row: Mapping[str, Any]) -> bool:
         """Whether the row holds an option that the known descriptors lack: they are out of date."""

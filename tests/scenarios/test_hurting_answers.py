@@ -228,6 +228,28 @@ def test_a_value_that_does_not_fit_its_field_hides_no_opt_out_of_the_same_contac
     w.rest()
 
 
+@pytest.mark.parametrize("stamp", ["DATE_CREATE", "DATE_MODIFY"])
+def test_a_stamp_that_is_no_time_hides_no_opt_out_of_the_same_contact(tmp_path: Path, stamp: str) -> None:
+    def before_all_time(body: Any, _: requests.Response) -> Any:
+        pages = body.get("result", {}).get("result") if isinstance(body, dict) else None
+        for page in pages.values() if isinstance(pages, dict) else ():
+            for row in page if isinstance(page, list) else ():
+                row[stamp] = "-0001-11-30T00:00:00+02:00"
+        return body
+
+    w = World(tmp_path, [person(1), person(2)])
+    odd = Hurting(w, CRM, before_all_time)
+    odd.left = 1000
+    w.use(odd)
+    w.sync()
+    w.crm.act("opt_out", email="ann1@example.com")
+    w.sync()
+
+    assert w.esp_shows("ann1@example.com")["status"] == Status.OUT
+    assert w.esp_shows("ann2@example.com")["status"] == Status.IN
+    w.rest()
+
+
 def test_an_address_that_is_broken_in_an_answer_is_nobodys(tmp_path: Path) -> None:
     w = World(tmp_path, [person(1), person(2)])
     w.sync()

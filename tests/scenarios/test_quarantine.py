@@ -15,7 +15,7 @@ pytestmark = pytest.mark.rule("one bad record stands alone")
 
 
 def garbled(wanted: Callable[[str], bool], *, but: str = "none") -> Any:
-    """The portal shows a stamp that is none on the records with these ids, except for those that mention ``but``."""
+    """The portal shows a flag that is none on the records with these ids, except for those that mention ``but``."""
 
     def mutate(body: Any, _: requests.Response) -> Any:
         pages = body.get("result", {}).get("result") if isinstance(body, dict) else None
@@ -25,8 +25,8 @@ def garbled(wanted: Callable[[str], bool], *, but: str = "none") -> Any:
             for row in page if isinstance(page, list) else ():
                 if not isinstance(row, dict) or but in str(row):
                     continue
-                if "DATE_MODIFY" in row and wanted(str(row.get("ID"))):
-                    row["DATE_MODIFY"] = "garbage"
+                if "UF_CRM_OPT_OUT" in row and wanted(str(row.get("ID"))):
+                    row["UF_CRM_OPT_OUT"] = "garbage"
         return body
 
     return mutate
