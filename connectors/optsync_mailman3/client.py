@@ -103,10 +103,11 @@ class MailmanClient:
         # Left out, it would pass for a word that nobody knows, and for a look at the person before an opt-in.
         return str(self._with("delivery_status", self._object(answer))["delivery_status"])
 
-    def requests(self, list_id: str) -> Iterator[Mapping[str, Any]]:
-        """Subscriptions that wait for the person or a moderator."""
+    def requests(self, list_id: str, what: str) -> Iterator[Mapping[str, Any]]:
+        """What waits for the person or a moderator: each ``subscription``, or each ``unsubscription``."""
         path = f"lists/{quote(list_id, safe='')}/requests"
-        return self._named("email", self._all(path, (("request_type", "subscription"),)))
+        rows = self._named("email", self._all(path, (("request_type", what),)))
+        return (row for row in rows if row.get("type", what) == what)
 
     def remove(self, list_id: str, emails: Sequence[str]) -> Mapping[str, bool]:
         """Ends all memberships of these addresses; says of each whether there was one."""

@@ -126,6 +126,9 @@ def _mail_warnings(list_id: str, config: Mapping[str, Any]) -> Iterator[Problem]
     if config.get("send_goodbye_message"):
         message = f"{list_id} mails a goodbye to everybody who is unsubscribed; set its send_goodbye_message to false"
         yield Problem(severity=Severity.WARNING, message=message)
+    if config.get("unsubscription_policy") in ("moderate", "confirm_then_moderate"):
+        message = f"{list_id} goes on mailing people who left until a moderator agrees; set its unsubscription_policy"
+        yield Problem(severity=Severity.WARNING, message=f"{message} to confirm")
     if config.get("send_welcome_message"):
         message = f"{list_id} mails a welcome to people who confirm an invitation; send_welcome_message turns it off"
         yield Problem(severity=Severity.WARNING, message=message)

@@ -4,6 +4,7 @@ Mailman core documentation, "REST API" and the enumeration ``DeliveryStatus``; o
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,6 +35,9 @@ REFUSALS: tuple[tuple[str, Result, Fact | None, str | None], ...] = (
     ("No such list", Result.FAILED, None, None),
 )
 """Start of the description of a 400 to a subscription -> result, fact, field."""
+
+SUBSCRIPTION, UNSUBSCRIPTION = "subscription", "unsubscription"
+"""Kinds of waiting requests."""
 
 ALREADY_MEMBER = "Member already subscribed"
 ALREADY_PENDING = "Subscription request already pending"
@@ -77,6 +81,22 @@ def pending(request: Mapping[str, Any], asked: Iterable[str]) -> Record:
         status_at=moment(request.get("when")),
         fields=fields(request.get(DISPLAY_NAME), asked),
         word=str(request.get("token_owner", "")) or None,
+    )
+
+
+def is_confirmed(request: Mapping[str, Any]) -> bool:
+    """Whether a waiting request waits for nobody but a moderator: what waits for the person may be anybody's doing."""
+    return request.get("token_owner") == "moderator"
+
+
+def leaving(shown: Record, request: Mapping[str, Any]) -> Record:
+    """A member who asked to leave, and whom a moderator has yet to let go: they have said no."""
+    return replace(
+        shown,
+        status=Status.OUT,
+        origin=Origin.PERSON,
+        status_at=moment(request.get("when")),
+        reason="asked to leave; waits for a moderator",
     )
 
 

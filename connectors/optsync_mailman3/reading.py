@@ -56,10 +56,12 @@ class Reader:
         self._is_resumed = place is not None
         self._place = place or _Place(total=client.member_total(self._list))
         self._shown: set[str] = set()
+        self._leaving: Mapping[str, Mapping[str, Any]] = {}
 
     def pages(self) -> Iterator[Page]:
         """Raises ``SystemUnavailable`` when the list is not there."""
         waiting = self._waiting()
+        self._leaving = leaving(self._client, self._list)
         suspended = 0
         for word in mapping.SUSPENDED:
             for rows in self._search(word):
@@ -78,7 +80,7 @@ class Reader:
 
     def _waiting(self) -> dict[str, Record]:
         """Before the members, so that somebody who confirms meanwhile is met at least once."""
-        requests = self._client.requests(self._list)
+        requests = self._client.requests(self._list, mapping.SUBSCRIPTION)
         records = (mapping.pending(request, self._spec.fields) for request in requests)
         return {record.id: record for record in records}
 
@@ -143,7 +145,8 @@ class Reader:
                 faults.append(RowFault(record="?", field="email", message="a membership without an address"))
             elif mapping.record_id(email) not in self._shown:
                 record = mapping.member(email, (word,), row.get(mapping.DISPLAY_NAME), self._spec.fields)
-                records[record.id] = record
+                asked = self._leaving.get(record.id)
+                records[record.id] = mapping.leaving(record, asked) if asked else record
         return list(records.values()), faults
 
     def _still_waiting(self, waiting: Mapping[str, Record]) -> list[Record]:
@@ -164,16 +167,24 @@ def look_up(client: MailmanClient, spec: ReadSpec, ids: Iterable[str]) -> dict[s
     if len(wanted) > _FEW and 3 * len(wanted) > client.member_total(spec.collection):
         pages = Reader(client, spec, None).pages()
         found = {record.id: record for page in pages for record in page.records if record.id in wanted}
-    for each in wanted:
-        if each not in found and (record := _member(client, spec, each)):
-            found[each] = record
+    members = {each: record for each in wanted if each not in found and (record := _member(client, spec, each))}
+    asked = leaving(client, spec.collection) if members else {}
+    found |= {
+        each: mapping.leaving(record, asked[each]) if each in asked else record for each, record in members.items()
+    }
     if any(each not in found for each in wanted):
         # A search in a list that does not exist finds nobody; this call tells the two apart.
-        for request in client.requests(spec.collection):
+        for request in client.requests(spec.collection, mapping.SUBSCRIPTION):
             record = mapping.pending(request, spec.fields)
             if record.id in wanted:
                 found.setdefault(record.id, record)
     return {each: found[each] for each in wanted if each in found}
+
+
+def leaving(client: MailmanClient, list_id: str) -> dict[str, Mapping[str, Any]]:
+    """The requests of those who asked to leave and wait for a moderator, by record id."""
+    requests = client.requests(list_id, mapping.UNSUBSCRIPTION)
+    return {mapping.record_id(str(each["email"])): each for each in requests if mapping.is_confirmed(each)}
 
 
 def _member(client: MailmanClient, spec: ReadSpec, email: str) -> Record | None:

@@ -113,23 +113,31 @@ class Writer:
             message = "is a member with paused delivery: Mailman asks only people who are no members"
             self._set(write, Result.REFUSED, fact=Fact.EXISTS, record=shown, message=message)
         elif shown.status is Status.PENDING and not is_again:
-            self._withdraw_requests(write)
+            self._withdraw_requests(write, mapping.SUBSCRIPTION)
             self._join(write, is_again=True)
         else:
             self._resume(write, shown)
 
-    def _withdraw_requests(self, write: Write) -> None:
-        """A waiting request blocks every other subscription of the address."""
-        for request in list(self._client.requests(self._list)):
+    def _withdraw_requests(self, write: Write, what: str) -> None:
+        """A waiting request blocks every other subscription of the address, or ends the one there is."""
+        for request in list(self._client.requests(self._list, what)):
             if mapping.record_id(str(request["email"])) == _id(write):
                 self._client.discard(self._list, str(request["token"]))
 
     def _resume(self, write: Write, shown: Record) -> None:
+        self._withdraw_requests(write, mapping.UNSUBSCRIPTION)
         for row in self._client.memberships(self._list, shown.id):
             answer = self._client.enable(str(row["member_id"]))
-            if answer.status >= 400:
-                self._refuse(write, answer)
+            if answer.status < 400:
+                # Whatever becomes of the person's other membership, this one is not paused any more.
+                self._set(write, Result.UNKNOWN, message="resumed on one of two memberships")
+            elif answer.status != 404:
+                if write.key not in self._outcomes:
+                    self._refuse(write, answer)
                 return
+        if write.key not in self._outcomes:
+            self._set(write, Result.FAILED, message="was there a moment ago and is not any more")
+            return
         # First of all that it is done: the look-up that follows may fail.
         self._set(write, Result.APPLIED)
         if record := look_up(self._client, self._spec, [shown.id]).get(shown.id):

@@ -345,3 +345,26 @@ def test_a_name_changes_and_the_status_does_not(mailman: MailmanServer, connecto
     assert outcome.result is Result.APPLIED
     (record,) = connector.read_ids(_spec(news), ["named@example.com"])
     assert (record.fields, record.status) == ({"display_name": "Änne"}, Status.OUT)
+
+
+def test_who_asked_to_leave_and_waits_for_a_moderator_is_out_until_they_ask_back(
+    mailman: MailmanServer, connector: Mailman3
+) -> None:
+    strict = mailman.new_list(unsubscription_policy="moderate")
+    (problem,) = connector.check([_spec(strict)]).problems
+    assert (problem.severity, "unsubscription_policy" in problem.message) == (Severity.WARNING, True)
+    for name in ("gone", "here"):
+        mailman.subscribe(strict, f"{name}@example.com")
+    mailman.unsubscribe(strict, "gone@example.com")
+    assert mailman.members(strict) == {"gone@example.com": "enabled", "here@example.com": "enabled"}
+    shown, last = _read(connector, strict)
+    assert {key: record.status for key, record in shown.items()} == {
+        "gone@example.com": Status.OUT,
+        "here@example.com": Status.IN,
+    }
+    assert last.is_complete
+    (looked_up,) = connector.read_ids(_spec(strict), ["gone@example.com"])
+    assert (looked_up.origin, looked_up.status_at) == (Origin.PERSON, shown["gone@example.com"].status_at)
+    (outcome,) = connector.write([_status(strict, "gone@example.com", Status.IN)], _spec(strict))
+    assert outcome.result is Result.APPLIED
+    assert _statuses(connector, strict) == dict.fromkeys(shown, Status.IN)

@@ -57,8 +57,18 @@ def has(server: responses.RequestsMock, *totals: int, **by_status: Sequence[dict
     )
 
 
+def asked_to_leave(server: responses.RequestsMock, *rows: dict[str, Any]) -> None:
+    requests = [{"type": "unsubscription", "when": "2026-03-01T07:00:00", **each} for each in rows]
+    server.get(
+        f"{BASE}/lists/{LIST}/requests",
+        json=collection(requests),
+        match=[responses.matchers.query_param_matcher({"request_type": "unsubscription"}, strict_match=False)],
+    )
+
+
 def waiting(server: responses.RequestsMock, *rows: dict[str, Any]) -> None:
-    server.get(f"{BASE}/lists/{LIST}/requests", json=collection(rows))
+    requests = [{"type": "subscription", **each} for each in rows]
+    server.get(f"{BASE}/lists/{LIST}/requests", json=collection(requests))
 
 
 def shows(server: responses.RequestsMock, email: str, **statuses: str) -> None:
@@ -68,6 +78,7 @@ def shows(server: responses.RequestsMock, email: str, **statuses: str) -> None:
         json=collection([row(email, member_id) for member_id in statuses]),
         match=[responses.matchers.query_param_matcher({"subscriber": email}, strict_match=False)],
     )
+    asked_to_leave(server)
     for member_id, status in statuses.items():
         server.get(f"{BASE}/members/{member_id}/all/preferences", json={"delivery_status": status})
 

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 import responses
@@ -9,6 +10,7 @@ from optsync_mailman3.tests.installation import (
     BASE,
     LIST,
     SPEC,
+    asked_to_leave,
     bodies,
     collection,
     connector,
@@ -178,7 +180,7 @@ def test_many_look_ups_read_the_list_once(server: responses.RequestsMock) -> Non
     has(server, enabled=[row(person) for person in people])
     mailman = connector()
     assert [record.id for record in mailman.read_ids(SPEC, people)] == people
-    assert mailman.calls < 12
+    assert mailman.calls < 13
 
 
 def test_a_wrong_password_is_told_from_a_server_that_is_down(server: responses.RequestsMock) -> None:
@@ -232,3 +234,36 @@ def test_check_names_what_does_not_fit(server: responses.RequestsMock) -> None:
     found = [(problem.severity.value, problem.field) for problem in health.problems]
     assert found == [("error", "city"), ("error", "offers"), ("warning", None), ("error", None)]
     assert bodies(server, "POST") == []
+
+
+def test_who_asked_to_leave_and_waits_for_a_moderator_has_said_no(server: responses.RequestsMock) -> None:
+    """Mailman shows them as an ordinary member for as long as no moderator looks."""
+    asked_to_leave(server, {"email": "gone@example.com", "token": "t", "token_owner": "moderator"})
+    waiting(server)
+    people = [row("gone@example.com", "m1", "Gone"), row("in@example.com", "m2")]
+    has(server, enabled=people)
+    (page,) = connector().read(SPEC, None)
+    left = next(record for record in page.records if record.id == "gone@example.com")
+    assert (left.status, left.origin, left.status_at) == (
+        Status.OUT,
+        Origin.PERSON,
+        datetime(2026, 3, 1, 7, tzinfo=UTC),
+    )
+    assert page.records[1].status is Status.IN
+    assert page.is_complete
+
+
+def test_who_asked_to_leave_is_out_in_a_look_up_too(server: responses.RequestsMock) -> None:
+    asked_to_leave(server, {"email": "gone@example.com", "token": "t", "token_owner": "moderator"})
+    shows(server, "gone@example.com", m1="enabled")
+    (record,) = connector().read_ids(SPEC, ["gone@example.com"])
+    assert (record.status, record.origin) == (Status.OUT, Origin.PERSON)
+
+
+def test_a_request_to_leave_that_the_person_has_not_confirmed_is_nobodys_wish(server: responses.RequestsMock) -> None:
+    """Anybody can send one in their name."""
+    asked_to_leave(server, {"email": "in@example.com", "token": "t", "token_owner": "subscriber"})
+    waiting(server)
+    has(server, enabled=[row("in@example.com")])
+    (page,) = connector().read(SPEC, None)
+    assert page.records[0].status is Status.IN

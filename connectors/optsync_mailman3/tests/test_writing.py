@@ -7,7 +7,7 @@ import responses
 from optsync.errors import CredentialsRefused
 from optsync.model.change import Fact, Result, Write, WriteKind
 from optsync.model.record import Status
-from optsync_mailman3.tests.installation import BASE, LIST, SPEC, bodies, connector, shows, waiting
+from optsync_mailman3.tests.installation import BASE, LIST, SPEC, asked_to_leave, bodies, connector, shows, waiting
 
 ROSTER = f"{BASE}/lists/{LIST}/roster/member"
 ANNA = "anna@example.com"
@@ -206,3 +206,39 @@ def test_what_a_list_cannot_hold_is_refused_without_a_call(server: responses.Req
     outcomes = connector().write([topic, _status(ANNA, Status.ARCHIVED)], SPEC)
     assert [outcome.fact for outcome in outcomes] == [Fact.NOT_ALLOWED] * 2
     assert len(server.calls) == 0
+
+
+@pytest.mark.parametrize("second", [404, 503, 401], ids=["has left", "broken", "refused"])
+def test_a_member_who_was_resumed_on_one_membership_is_never_called_failed(
+    server: responses.RequestsMock, second: int
+) -> None:
+    """They are mailed again: called failed, it would later pass for their own opt-in."""
+    server.post(f"{BASE}/members", status=409, json={"description": "Member already subscribed"})
+    shows(server, ANNA, m1="by_user", m2="by_user")
+    server.patch(f"{BASE}/members/m1/preferences", status=204)
+    server.patch(f"{BASE}/members/m2/preferences", status=second, json={"title": str(second)})
+    (outcome,) = connector().write([_status(ANNA, Status.IN)], SPEC)
+    assert outcome.result is (Result.APPLIED if second == 404 else Result.UNKNOWN)
+
+
+def test_nobody_to_resume_is_a_failure(server: responses.RequestsMock) -> None:
+    server.post(f"{BASE}/members", status=409, json={"description": "Member already subscribed"})
+    shows(server, ANNA, m1="by_user")
+    server.patch(f"{BASE}/members/m1/preferences", status=404, json={"title": "404 Not Found"})
+    (outcome,) = connector().write([_status(ANNA, Status.IN)], SPEC)
+    assert outcome.result is Result.FAILED
+
+
+def test_a_later_opt_in_takes_the_waiting_request_to_leave_off_the_moderators_desk(
+    server: responses.RequestsMock,
+) -> None:
+    """Else it would end the membership that the person has asked for since."""
+    server.post(f"{BASE}/members", status=409, json={"description": "Member already subscribed"})
+    asked_to_leave(server, {"email": ANNA, "token": "t1", "token_owner": "moderator"})
+    asked_to_leave(server, {"email": ANNA, "token": "t1", "token_owner": "moderator"})
+    shows(server, ANNA, m1="enabled")
+    server.post(f"{BASE}/lists/{LIST}/requests/t1", status=204)
+    server.patch(f"{BASE}/members/m1/preferences", status=204)
+    (outcome,) = connector().write([_status(ANNA, Status.IN)], SPEC)
+    assert (outcome.result, outcome.record and outcome.record.status) == (Result.APPLIED, Status.IN)
+    assert {"action": "discard"} in bodies(server, "POST")
