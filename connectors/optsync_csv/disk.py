@@ -6,6 +6,10 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+_SUFFIX = ".optsync"
+_OLD = 3600.0
+"""Seconds after which nobody can be writing a copy any more."""
+
 
 class ChangedMeanwhile(Exception):
     """The file is not what it was when it was read."""
@@ -21,21 +25,22 @@ class Disk:
         return self._path.read_bytes()
 
     def replace(self, content: bytes, *, before: bytes) -> None:
-        """Puts the content in the place of ``before``, at once for every reader. The mode of the file stays, and its
-        owner and group where the operating system lets us give files away.
+        """Puts the content in the place of ``before``, at once for every reader. Mode and access list of the file
+        stay, and its owner and group where the operating system lets us give files away.
 
         Raises:
             ChangedMeanwhile: somebody saved the file since; nothing was written.
         """
         target = self._path.resolve()  # a link stays a link
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".optsync", dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=_SUFFIX, dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+            _remove_leftovers(target, name)
             _give_to_owner_of(target, name)
-            shutil.copymode(target, name)
+            _give_rights_of(target, name)
             # As late as can be: no file system compares and swaps.
             self._compare(target, before)
             Path(name).replace(target)
@@ -48,6 +53,27 @@ class Disk:
     def _compare(target: Path, before: bytes) -> None:
         if target.read_bytes() != before:
             raise ChangedMeanwhile
+
+
+def _remove_leftovers(target: Path, name: str) -> None:
+    """A process that was killed leaves its copy of everybody in the file behind."""
+    now = Path(name).stat().st_mtime
+    with suppress(OSError):  # they may be somebody else's, or the folder may not be listed
+        for each in target.parent.iterdir():
+            is_ours = each.name.startswith(f".{target.name}.") and each.name.endswith(_SUFFIX)
+            if is_ours and now - each.lstat().st_mtime > _OLD:
+                each.unlink()
+
+
+def _give_rights_of(target: Path, name: str) -> None:
+    """The mode and the access list: where there is one, the mode alone would let the group in."""
+    with suppress(OSError, AttributeError):
+        os.removexattr(name, "system.posix_acl_access")  # inherited from the folder
+    try:
+        shutil.copystat(target, name)
+    except OSError:  # a share with attributes of its own
+        shutil.copymode(target, name)
+    os.utime(name)
 
 
 def _give_to_owner_of(target: Path, name: str) -> None:

@@ -31,7 +31,7 @@ def truth(text: str, words: Mapping[str, bool]) -> bool | None:
 
 def value(text: str) -> Value:
     """Of a cell that is no yes/no."""
-    return (text[1:] if text.startswith("'") and _FORMULA.match(text[1:]) else text) or None
+    return (text[1:] if text.startswith("'") and _FORMULA.match(text.lstrip("'")) else text) or None
 
 
 def cell(value: Value, encoding: str) -> str:
@@ -39,9 +39,11 @@ def cell(value: Value, encoding: str) -> str:
     if isinstance(value, tuple):
         raise ValueRefused("a cell holds one value and no list")
     text = fitting("" if value is None else str(value), encoding)
+    # A text that looks as if it were protected is, too: it comes back as it was.
+    text = f"'{text}" if _FORMULA.match(text.lstrip("'")) else text
     if "\0" in text or len(text) > LARGEST_CELL:
         raise ValueRefused("a cell takes no null character and at most a million others")
-    return f"'{text}" if _FORMULA.match(text) else text
+    return text
 
 
 def fitting(text: str, encoding: str) -> str:
@@ -54,8 +56,8 @@ def fitting(text: str, encoding: str) -> str:
 
 
 def addresses(table: Table, row: Row, settings: CsvSettings) -> tuple[str, ...]:
-    found = (table.get(row, column).strip() for column in settings.address_columns)
-    return tuple(dict.fromkeys(address for address in found if address))
+    found = (value(table.get(row, column).strip()) for column in settings.address_columns)
+    return tuple(dict.fromkeys(str(address) for address in found if address))
 
 
 def key(address: str) -> str:
@@ -79,6 +81,13 @@ class Sheet:
         self.is_whole = not any(row.torn_to for row in table.rows)
         """Whether no row can hide others, see :class:`optsync_csv.table.Row`."""
 
+    def may_hide(self, name: str) -> bool:
+        """Whether the row with this id or address may stand in a line that cannot be read."""
+        wanted = {name, *name.split("/")}
+        width = len(self.table.columns)
+        cells = (text.strip() for row in self.table.rows if len(row.cells) != width for text in row.cells)
+        return not self.is_whole or any(text in wanted or key(text) in wanted for text in cells if text)
+
     def find(self, rid: str) -> Row | None:
         return self._rows.get(rid)
 
@@ -94,7 +103,7 @@ class Sheet:
         row = self.table.add()
         if self._settings.id_column in self.table.places:
             self.table.put(row, self._settings.id_column, name)
-        self.table.put(row, self._settings.address_columns[0], address)
+        self.table.put(row, self._settings.address_columns[0], cell(address, self.table.encoding))
         self._rows[self.name_of_new(name, address)] = row
         self._holders[key(address)] = row
         return row

@@ -31,6 +31,7 @@ class Store:
         self._context = context
         self._disk = disk
         self.was_read = False
+        self._steady = b""
 
     def load(self) -> tuple[bytes, Sheet]:
         """The file as it is now. Raises ``SystemUnavailable``."""
@@ -49,8 +50,22 @@ class Store:
     def read(self) -> bytes:
         """Raises ``SystemUnavailable``."""
         content = self._patiently(self._disk.read)
-        self.was_read = True
-        return content
+        for _ in range(_ATTEMPTS):
+            if self._is_whole(content):
+                self.was_read = True
+                return content
+            self._context.clock.sleep(1 + self._context.rng.random())
+            before, content = content, self._patiently(self._disk.read)
+            if content == before:
+                self._steady = hashlib.sha256(content).digest()
+        raise SystemUnavailable(self._context.system, f"{self._settings.path} is being saved; nothing was read")
+
+    def _is_whole(self, content: bytes) -> bool:
+        """Whoever saves a file in pieces stops in the midst of a line: half a cell would count, and the rest would be
+        lost if we replaced the file. A file that ends so for good stays the same."""
+        if content.rstrip(b"\0").endswith((b"\n", b"\r")):
+            return True
+        return hashlib.sha256(content).digest() == self._steady
 
     def save(self, content: bytes, *, before: bytes) -> None:
         """Puts the content in the place of ``before``.
@@ -61,6 +76,7 @@ class Store:
             SavedOrNot: it is not known.
             Whatever ``Context.before_write`` raises; nothing was written since.
         """
+        reason = ""
         for _ in range(_ATTEMPTS):
             self._context.before_write()
             try:
@@ -68,13 +84,14 @@ class Store:
             except FileNotFoundError as error:
                 self._give_up(error)
             except OSError as error:
+                reason = error.strerror or type(error).__name__
                 _log.debug("retry", system=self._context.system, failure=type(error).__name__)
                 self._context.clock.sleep(1 + self._context.rng.random())
                 if self._was_saved(content, before):
                     return
             else:
                 return
-        raise SystemUnavailable(self._context.system, f"{self._settings.path} could not be written")
+        raise SystemUnavailable(self._context.system, f"{self._settings.path} could not be written: {reason}")
 
     def _was_saved(self, content: bytes, before: bytes) -> bool:
         try:

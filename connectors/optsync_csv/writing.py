@@ -19,7 +19,7 @@ from optsync_csv.table import Row
 
 Edit = Callable[[Sheet], Outcome]
 _ROUNDS = 10
-_HIDDEN = "a quotation mark is missing in the file, and the row may be hidden behind it; mend the line"
+_HIDDEN = "the row may stand in a line that cannot be read; mend the line"
 _KINDS = (WriteKind.STATUS, WriteKind.FIELDS, WriteKind.TOPICS, WriteKind.CREATE, WriteKind.RENAME)
 
 
@@ -91,7 +91,7 @@ class Writer:
         address = (write.address or "").strip()
         if sheet.holder(address) is not None:
             return _no(write, Fact.EXISTS, "a row has this address")
-        if not sheet.is_whole:
+        if sheet.may_hide(mapping.key(address)):
             return _not_now(write, _HIDDEN)
         name = f"o{self._context.rng.getrandbits(48):012x}"
         row = sheet.add(name, address)
@@ -148,7 +148,8 @@ class Writer:
     def _cells(self, sheet: Sheet, write: Write, spec: ReadSpec) -> dict[str, str]:
         """Column -> new text, all of them checked before any is written."""
         if write.kind is WriteKind.RENAME:
-            return {self._settings.address_columns[0]: (write.address or "").strip()}
+            address = mapping.cell((write.address or "").strip(), sheet.table.encoding)
+            return {self._settings.address_columns[0]: address}
         values: dict[str, Value] = {}
         if write.kind is not WriteKind.TOPICS:
             values |= write.fields
@@ -185,7 +186,7 @@ def _not_now(write: Write, message: str) -> Outcome:
 
 
 def _gone(sheet: Sheet, key: str, rid: str | None) -> Outcome:
-    if not sheet.is_whole:
+    if sheet.may_hide(rid or ""):
         return Outcome(key=key, result=Result.FAILED, record_id=rid, message=_HIDDEN)
     message = "the row is not there any more"
     return Outcome(key=key, result=Result.REFUSED, record_id=rid, fact=Fact.GONE, message=message)

@@ -1,0 +1,173 @@
+"""What happens to a file on a disk that others use, too, and in the hands of people who mistype."""
+
+import os
+import random
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from optsync.clock import ManualClock
+from optsync.connect.conformance.harness import START
+from optsync.connect.contract import Context
+from optsync.errors import SystemUnavailable
+from optsync.model.change import Fact, Result, Write, WriteKind
+from optsync.model.page import ReadSpec
+from optsync_csv import Csv
+from optsync_csv.disk import Disk
+from optsync_csv.settings import CsvSettings
+from optsync_csv.table import LARGEST_CELL
+from optsync_csv.tests.test_connector import HEADER, SPEC, TWO, Place, named, out
+
+ACCESS_LIST = "system.posix_acl_access"
+
+
+def create(address: str) -> Write:
+    return Write(key="c", kind=WriteKind.CREATE, collection="contact", address=address)
+
+
+def access_list(*, user: int) -> bytes:
+    """Read and write for this user besides the owner, nothing for the group."""
+    nobody = 0xFFFFFFFF
+    entries = [(0x01, 6, nobody), (0x02, 6, user), (0x04, 0, nobody), (0x10, 6, nobody), (0x20, 0, nobody)]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+def test_writing_keeps_the_access_list_and_lets_no_group_in(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO)
+    try:
+        os.setxattr(place.path, ACCESS_LIST, access_list(user=4711))
+    except (OSError, AttributeError):
+        pytest.skip("no access lists here")
+    before = place.path.stat().st_mtime_ns
+    place.csv.write([out("1")], SPEC)
+    assert os.getxattr(place.path, ACCESS_LIST) == access_list(user=4711)
+    assert place.path.stat().st_mtime_ns > before, "programs that watch the file see that it changed"
+
+
+def test_an_access_list_of_the_folder_gives_nobody_the_file(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO)
+    try:
+        os.setxattr(tmp_path, "system.posix_acl_default", access_list(user=4711))
+    except (OSError, AttributeError):
+        pytest.skip("no access lists here")
+    place.path.chmod(0o660)
+    place.csv.write([out("1")], SPEC)
+    assert ACCESS_LIST not in os.listxattr(place.path)
+
+
+def test_the_copy_of_a_process_that_was_killed_is_removed(tmp_path: Path) -> None:
+    """It holds everybody, also those whom the file has forgotten since."""
+    place = Place(tmp_path, TWO)
+    old, new, other = (tmp_path / name for name in (".contacts.csv.a.optsync", ".contacts.csv.b.optsync", ".x.optsync"))
+    for each in (old, new, other):
+        each.write_text(TWO, encoding="utf-8")
+    for each in (old, other):
+        os.utime(each, (1, 1))
+    place.csv.write([out("1")], SPEC)
+    assert (old.exists(), new.exists(), other.exists()) == (False, True, True)
+
+
+@pytest.mark.parametrize("address", ["=1+1@example.com", "+ann@example.com", "-2-3@example.com"])
+def test_an_address_from_a_web_form_is_no_formula_in_the_file_either(tmp_path: Path, address: str) -> None:
+    place = Place(tmp_path, TWO)
+    moved = Write(key="r", kind=WriteKind.RENAME, collection="contact", record="2", address=f"{address}.uk")
+    outcomes = place.csv.write([create(address), moved], SPEC)
+    assert [one.result for one in outcomes] == [Result.APPLIED] * 2
+    assert f",'{address}," in place.text()
+    assert f",'{address}.uk," in place.text()
+    shown = place.records()
+    assert shown[outcomes[0].record_id or ""].addresses == (address,)
+    assert shown["2"].addresses == (f"{address}.uk",)
+    assert place.csv.write([create(address)], SPEC)[0].fact is Fact.EXISTS
+
+
+def test_a_text_that_looks_protected_comes_back_as_it_was(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO)
+    for text in ("'=x", "''=x", "'+ann"):
+        place.csv.write([named("1", text)], SPEC)
+        assert place.records()["1"].fields["name"] == text
+
+
+@pytest.mark.parametrize("first", ["x", "="])
+def test_the_largest_text_that_is_taken_can_be_read_again(tmp_path: Path, first: str) -> None:
+    """One cell too large would make the whole file unreadable."""
+    place = Place(tmp_path, TWO)
+    text = first * LARGEST_CELL
+    (outcome,) = place.csv.write([named("1", text)], SPEC)
+    assert set(place.records()) == {"1", "2"}
+    assert (outcome.result is Result.APPLIED) == (place.records()["1"].fields["name"] == text)
+
+
+@pytest.mark.parametrize("bad", ["2,ben@example.com,Ben,no,no,b,\n", "2,ben@example.com\n"])
+def test_whoever_stands_in_a_line_that_cannot_be_read_is_not_gone(tmp_path: Path, bad: str) -> None:
+    place = Place(tmp_path, HEADER + "1,ann@example.com,Ann,,yes,a\n" + bad)
+    forgotten = place.csv.forget("contact", "2")
+    assert (forgotten.result, forgotten.fact) == (Result.FAILED, None)
+    with pytest.raises(SystemUnavailable, match="mend the line"):
+        place.csv.read_ids(ReadSpec(collection="contact"), ["2"])
+    outcomes = place.csv.write([out("2"), create("Ben@example.com"), out("7"), out("1")], SPEC)
+    results = [(one.result, one.fact) for one in outcomes]
+    assert results[:2] == [(Result.FAILED, None)] * 2
+    assert results[2:] == [(Result.REFUSED, Fact.GONE), (Result.APPLIED, None)]
+    assert place.csv.read_ids(SPEC, ["2"]) == []
+
+
+class Growing(Disk):
+    """Somebody saves the file piece by piece: each look at it shows more."""
+
+    pieces: tuple[str, ...] = ()
+
+    def read(self) -> bytes:
+        if self.pieces:
+            self._path.write_text(self.pieces[0], encoding="utf-8")
+            self.pieces = self.pieces[1:]
+        return super().read()
+
+
+def growing(place: Place, *pieces: str) -> Csv:
+    kind = type("Slow", (Growing,), {"pieces": pieces})
+    connector: type[Csv] = type("Csv", (Csv,), {"disk": kind})
+    return connector(place.csv._settings, place.csv._context)
+
+
+def test_a_file_that_is_being_saved_is_read_when_it_is_whole(tmp_path: Path) -> None:
+    """Half a name is nobody's, and a file replaced meanwhile would lose what had not been saved yet."""
+    place = Place(tmp_path, TWO)
+    csv = growing(place, "", TWO[:60], TWO[: TWO.index("n,no,no,b")], TWO)
+    (page,) = csv.read(SPEC, None)
+    assert [record.fields["name"] for record in page.records] == ["Ann", "Ben"]
+    csv = growing(place, TWO[:60], TWO)
+    assert csv.write([out("2")], SPEC)[0].result is Result.APPLIED
+    assert place.text() == TWO.replace("Ben,no", "Ben,yes")
+
+
+def test_a_file_that_never_ends_is_not_read(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO)
+    csv = growing(place, *(TWO + "x" * number for number in range(1, 20)))
+    with pytest.raises(SystemUnavailable, match="is being saved"):
+        list(csv.read(SPEC, None))
+
+
+def test_a_file_without_a_line_end_at_its_end_waits_once(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO.removesuffix("\n"))
+    clock = ManualClock(START)
+    csv = Csv(place.csv._settings, replace(place.csv._context, clock=clock))
+    for _ in range(3):
+        (page,) = csv.read(SPEC, None)
+        assert len(page.records) == 2
+    assert 0 < (clock.now() - START).total_seconds() < 3
+
+
+def test_a_file_that_cannot_be_written_says_why(tmp_path: Path) -> None:
+    class Full(Disk):
+        def replace(self, content: bytes, *, before: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+    made = CsvSettings.model_validate({"connector": "csv", "path": tmp_path / "contacts.csv"})
+    (tmp_path / "contacts.csv").write_text(TWO, encoding="utf-8")
+    context = Context(system="crm", clock=ManualClock(START), rng=random.Random(3))
+    csv = type("Csv", (Csv,), {"disk": Full})(made, context)
+    with pytest.raises(SystemUnavailable, match="No space left on device"):
+        csv.write([out("2")], SPEC)
