@@ -1,6 +1,7 @@
 """What can be said about a file before anything is synced."""
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
 from optsync.connect.contract import CollectionInfo, FieldInfo, Problem, Severity
@@ -47,13 +48,26 @@ def problems(sheet: Sheet, settings: CsvSettings, spec: ReadSpec, name: str) -> 
         yield from _lists(table, settings, scope, where)
     for column in sorted(settings.own_columns - set(table.columns)):
         yield _error(f"{settings.path}: the column {column} is not in the header", column)
+    if settings.updated_column and settings.updated_column not in table.places:
+        message = f"{settings.path}: the column {settings.updated_column} is not in the header; no change is stamped"
+        yield Problem(severity=Severity.WARNING, message=message, field=settings.updated_column)
     yield from _rows(sheet, spec)
 
 
 def _lists(table: Table, settings: CsvSettings, scope: str, where: Mapping[str, Any]) -> Iterator[Problem]:
-    for column in where:
+    for column, wanted in where.items():
         if column not in table.places:
             yield _error(f"{settings.path}: list scope {scope}: there is no column {column}", column)
+        elif not _can_be_met(wanted):
+            what = 'a text, a number, true or false, or a list of them; "" is a blank cell'
+            yield _error(f"{settings.path}: list scope {scope}: {column} is compared with {what}", column)
+
+
+def _can_be_met(wanted: object) -> bool:
+    """Otherwise nobody belongs to the list, and all of its members seem to have left it."""
+    if isinstance(wanted, list | tuple):
+        return bool(wanted) and all(map(_can_be_met, wanted))
+    return isinstance(wanted, str | int | float | date)
 
 
 def _rows(sheet: Sheet, spec: ReadSpec) -> Iterator[Problem]:

@@ -44,6 +44,7 @@ class Disk:
             # As late as can be: no file system compares and swaps.
             self._compare(target, before)
             Path(name).replace(target)
+            _keep(target.parent)
         except BaseException:
             with suppress(FileNotFoundError):
                 Path(name).unlink()
@@ -53,6 +54,16 @@ class Disk:
     def _compare(target: Path, before: bytes) -> None:
         if target.read_bytes() != before:
             raise ChangedMeanwhile
+
+
+def _keep(folder: Path) -> None:
+    """Else a power failure could bring the old file back after we have said that an opt-out is in it."""
+    with suppress(OSError):  # not every system opens folders, and the new file is there
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _remove_leftovers(target: Path, name: str) -> None:

@@ -47,6 +47,14 @@ class CsvSettings(SystemSettings):
                 raise ValueError("expected a name such as utf-8 or cp1252") from None
         return encoding
 
+    @field_validator("yes", "no")
+    @classmethod
+    def _is_a_word(cls, word: str) -> str:
+        # A cell is compared without the spaces around it: such a word would be written and never be read again.
+        if not word.strip():
+            raise ValueError("expected a word")
+        return word.strip()
+
     @model_validator(mode="after")
     def _words_do_not_contradict(self) -> "CsvSettings":
         if self.yes.lower() in {*_NO, self.no.lower()} or self.no.lower() in _YES:

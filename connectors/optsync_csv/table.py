@@ -18,12 +18,14 @@ class NotATable(Exception):
 @dataclass(slots=True)
 class Row:
     """``line`` is where it begins; ``text`` as it stands in the file, None once it was changed. ``torn_to``: the last
-    line of several that a missing quotation mark has made one row; 0 where none is missing."""
+    line of several that a missing quotation mark has made one row; 0 where none is missing. ``quoted``: the cells of a
+    changed row that had quotation marks."""
 
     line: int
     cells: list[str]
     text: str | None = None
     torn_to: int = 0
+    quoted: Sequence[bool] = ()
 
 
 @dataclass(slots=True)
@@ -49,20 +51,29 @@ class Table:
 
     def put(self, row: Row, column: str, text: str) -> None:
         """Raises ``KeyError`` where there is no such column."""
+        if row.text is not None:
+            row.quoted = _quoted(row.text, row.cells)
+            row.text = None
         row.cells[self.places[column]] = text
-        row.text = None
 
     def add(self) -> Row:
         """A new, blank row at the end."""
-        row = Row(line=self.rows[-1].line + 1 if self.rows else 2, cells=[""] * len(self.columns))
+        # Whoever writes a file with all its quotation marks may read it so, too.
+        quoted = [self.header.startswith('"')] * len(self.columns)
+        line = self.rows[-1].line + 1 if self.rows else 2
+        row = Row(line=line, cells=[""] * len(self.columns), quoted=quoted)
         self.rows.append(row)
         return row
 
-    def _line(self, cells: Sequence[str]) -> str:
-        line = io.StringIO(newline="")
-        # With another line end the writer would leave a lone carriage return without quotation marks.
-        csv.writer(line, delimiter=self.delimiter, lineterminator="\r\n").writerow(cells)
-        return line.getvalue().removesuffix("\r\n") + self.line_end
+    def _line(self, row: Row) -> str:
+        marks = row.quoted or [False] * len(row.cells)
+        line = self.delimiter.join(map(self._cell, row.cells, marks))
+        return (line or '""') + self.line_end
+
+    def _cell(self, text: str, is_quoted: bool) -> str:
+        if is_quoted or any(each in text for each in (self.delimiter, '"', "\r", "\n")):
+            return '"' + text.replace('"', '""') + '"'
+        return text
 
     def render(self) -> bytes:
         """Raises ``UnicodeEncodeError`` where the file's encoding has no such character."""
@@ -73,7 +84,7 @@ class Table:
             if is_open:
                 out.write(self.line_end)
             if row.text is None:
-                out.write(self._line(row.cells))
+                out.write(self._line(row))
             else:
                 out.write(row.text)
             is_open = row.text is not None and not row.text.endswith(("\r", "\n"))
@@ -110,6 +121,16 @@ def _rows(reader: Iterator[Sequence[str]], lines: "_Lines", delimiter: str) -> I
         torn_to = last if last > line and not _is_well_quoted(text, delimiter) else 0
         yield Row(line=line, cells=list(cells), text=text, torn_to=torn_to)
         line = last + 1
+
+
+def _quoted(text: str, cells: Sequence[str]) -> list[bool]:
+    """Which cells have quotation marks. A row that is not well quoted may get some more."""
+    found, place = [], 0
+    for cell in cells:
+        found.append(text.startswith('"', place))
+        marks = 2 + cell.count('"') if found[-1] else 0
+        place += len(cell) + marks + 1
+    return found
 
 
 def _is_well_quoted(text: str, delimiter: str) -> bool:

@@ -2,15 +2,17 @@
 
 import os
 import random
+import stat
 import struct
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from optsync.clock import ManualClock
 from optsync.connect.conformance.harness import START
-from optsync.connect.contract import Context
+from optsync.connect.contract import Context, Severity
 from optsync.errors import SystemUnavailable
 from optsync.model.change import Fact, Result, Write, WriteKind
 from optsync.model.page import ReadSpec
@@ -171,3 +173,53 @@ def test_a_file_that_cannot_be_written_says_why(tmp_path: Path) -> None:
     csv = type("Csv", (Csv,), {"disk": Full})(made, context)
     with pytest.raises(SystemUnavailable, match="No space left on device"):
         csv.write([out("2")], SPEC)
+
+
+def test_a_written_row_keeps_its_quotation_marks_and_a_new_one_has_those_of_the_header(tmp_path: Path) -> None:
+    quoted = ",".join(f'"{name}"' for name in HEADER.strip().split(",")) + "\n"
+    place = Place(tmp_path, quoted + '"1","ann@example.com","Ann ""A"", B",,"yes",7\n')
+    place.csv.write([out("1"), create("new@example.com")], SPEC)
+    _, ann, new = place.text().splitlines()
+    assert ann == '"1","ann@example.com","Ann ""A"", B",yes,"yes",7'
+    assert new.endswith('","new@example.com","","","",""')
+
+
+def test_a_replacement_outlasts_a_power_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(tmp_path, TWO)
+    synced: list[bool] = []
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        synced.append(stat.S_ISDIR(os.fstat(handle).st_mode) and "Ann,yes" in place.text())
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    place.csv.write([out("1")], SPEC)
+    assert synced == [False, True]
+
+
+@pytest.mark.parametrize("word", ["  ", "\t"])
+def test_a_blank_is_no_word_for_yes(word: str) -> None:
+    """An opt-out would be written and never be seen again."""
+    with pytest.raises(ValidationError):
+        CsvSettings.model_validate({"connector": "csv", "path": "x.csv", "yes": word})
+
+
+def test_a_word_for_yes_is_read_as_it_was_written(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO.replace("yes", ""), yes=" ja ")
+    place.csv.write([out("1")], SPEC)
+    assert place.records()["1"].fields["opt_out"] is True
+
+
+@pytest.mark.parametrize("wanted", [None, {">": 1}, [], [None], {}])
+def test_check_refuses_a_list_scope_that_nobody_can_belong_to(tmp_path: Path, wanted: object) -> None:
+    place = Place(tmp_path, TWO)
+    spec = replace(SPEC, lists={"some": {"remark": wanted}})
+    assert [(each.severity, each.field) for each in place.csv.check([spec]).problems] == [(Severity.ERROR, "remark")]
+    for known in ("", "a", 3, 1.5, True, START.date(), ["a", False]):
+        assert place.csv.check([replace(SPEC, lists={"some": {"remark": known}})]).problems == ()
+
+
+def test_check_warns_of_a_column_for_the_time_of_change_that_is_not_there(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO, updated_column="changed")
+    assert [(each.severity, each.field) for each in place.csv.check([SPEC]).problems] == [(Severity.WARNING, "changed")]
