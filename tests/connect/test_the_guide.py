@@ -54,6 +54,64 @@ def test_the_connector_of_the_guide_passes_the_kit(package: Path) -> None:
     assert "its settings hold no secret" not in done.stdout
 
 
+ODD = """
+import random
+import responses
+from optsync.clock import ManualClock, SystemClock
+from optsync.connect.contract import Context
+from optsync.errors import SystemUnavailable
+from optsync.model.change import Result, Write, WriteKind
+from optsync.model.page import ReadSpec
+from optsync.model.record import Status
+from optsync_postbox import Postbox
+from optsync_postbox.settings import PostboxSettings
+
+URL = "https://api.postbox.example/v1"
+SPEC = ReadSpec(collection="everybody", fields=frozenset({"name"}))
+OUT = Write(key="k", kind=WriteKind.STATUS, collection="everybody", record="1", status=Status.OUT, restrictive=True)
+THINGS = (None, 1, "x", [], {}, [None], [{}], {"id": 1}, {"state": "left"}, {"id": "x", "state": 5})
+settings = PostboxSettings.model_validate({"connector": "postbox", "url": URL, "token": "of-the-test"})
+postbox = Postbox(settings, Context(system="p", clock=ManualClock(SystemClock().now()), rng=random.Random(1)))
+
+
+def ask(do):
+    try:
+        return do()
+    except SystemUnavailable:
+        return None
+
+
+for body in [*THINGS, *({key: each} for key in ("people", "lists", "id") for each in THINGS)]:
+    for status in (200, 400, 404, 409, 422):
+        with responses.RequestsMock(assert_all_requests_are_fired=False) as server:
+            for path in ("people", "people/1", "lists", "account"):
+                server.get(f"{URL}/{path}", json=body, status=status)
+            server.put(f"{URL}/people/1/state", json=body, status=status)
+            ask(lambda: postbox.check([SPEC]))
+            pages = ask(lambda: list(postbox.read(SPEC, None)))
+            assert pages is None or body == {"people": []}, (status, body, pages)
+            assert ask(lambda: postbox.read_ids(SPEC, ["1"])) is None, (status, body)
+            outcomes = ask(lambda: postbox.write([OUT], SPEC))
+            for outcome in outcomes or ():
+                assert outcome.result is (Result.UNKNOWN if status == 200 else outcome.result), (status, body)
+                assert outcome.fact is None, (status, body)
+person = {"id": 1, "email": "ann@example.com", "name": "Ann", "state": "left"}
+with responses.RequestsMock() as server:
+    server.get(f"{URL}/people", json={"people": [None, {"state": "left"}, person]})
+    server.get(f"{URL}/people", json={"people": [{**person, "id": 2}]})
+    server.get(f"{URL}/people", json={"people": []})
+    pages = list(postbox.read(SPEC, None))
+    assert [len(page.faults) for page in pages] == [2, 0, 0]
+    assert [record.id for page in pages for record in page.records] == ["1", "2"]
+"""
+
+
+def test_the_connector_of_the_guide_ends_in_no_traceback_whatever_it_is_answered(package: Path) -> None:
+    """Everybody begins with a copy of it."""
+    done = _run(package, "-c", ODD)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 def _run(package: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     paths = [str(package), *(str(ROOT / root) for root in ("src", "connectors"))]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
