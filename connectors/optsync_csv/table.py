@@ -6,7 +6,15 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins like the next one
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_WITHOUT_MARK = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
+"""Encodings that would give a file a mark that it did not have."""
 _DELIMITERS = ",;\t|"
 LARGEST_CELL = 1 << 20
 
@@ -174,14 +182,17 @@ def _decoded(content: bytes, encoding: str | None) -> tuple[bytes, str, str]:
     for mark, name in _MARKS:
         if content.startswith(mark):
             return mark, _text(content[len(mark) :], name), name
-    return b"", _text(content, encoding or "utf-8"), encoding or "utf-8"
+    name = codecs.lookup(encoding or "utf-8").name
+    name = _WITHOUT_MARK.get(name, name)
+    return b"", _text(content, name), name
 
 
 def _text(content: bytes, encoding: str) -> str:
     try:
         return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+    except UnicodeError as error:
+        start = error.start if isinstance(error, UnicodeDecodeError) else 0
+        line = content[:start].count(b"\n") + 1
         raise NotATable(f"line {line} is not {encoding}; set `encoding`, for instance to cp1252") from None
 
 

@@ -80,6 +80,27 @@ def test_an_encoding_that_was_named_is_used() -> None:
     assert table.render() == "id,name\n2,Zoë\n".encode("cp1252")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf_8_sig", "utf-16", "utf-32"])
+def test_a_file_gets_no_byte_order_mark_that_it_did_not_have(encoding: str) -> None:
+    """Other programs would take it for a part of the first column's name."""
+    written = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(encoding, "utf-8")
+    content = "id,name\n1,Zoë\n".encode(written)
+    table = parse(content, encoding=encoding)
+    assert (table.columns, table.render()) == (["id", "name"], content)
+
+
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-16", "utf-8-sig"])
+def test_a_byte_order_mark_tells_the_encoding(encoding: str) -> None:
+    content = "id,name\n1,Zoë\n".encode(encoding)
+    table = parse(content)
+    assert (table.columns, table.render()) == (["id", "name"], content)
+
+
+def test_an_encoding_that_cannot_be_read_is_told_in_words() -> None:
+    with pytest.raises(NotATable, match="is not punycode"):
+        parse(bytes(range(256)), encoding="punycode")
+
+
 @given(
     rows=st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)).filter(any), max_size=5),
     delimiter=st.sampled_from(",;\t|"),
