@@ -80,13 +80,13 @@ class Sheet:
         self._found_words: dict[tuple[str, bool], str] = {}
         self.is_whole = not any(row.torn_to for row in table.rows)
         """Whether no row can hide others, see :class:`optsync_csv.table.Row`."""
+        width = len(table.columns)
+        cells = [text.strip() for row in table.rows if len(row.cells) != width for text in row.cells]
+        self._hidden = {*cells, *map(key, cells)} - {""}
 
     def may_hide(self, name: str) -> bool:
         """Whether the row with this id or address may stand in a line that cannot be read."""
-        wanted = {name, *name.split("/")}
-        width = len(self.table.columns)
-        cells = (text.strip() for row in self.table.rows if len(row.cells) != width for text in row.cells)
-        return not self.is_whole or any(text in wanted or key(text) in wanted for text in cells if text)
+        return not self.is_whole or not self._hidden.isdisjoint({name, *name.split("/")})
 
     def find(self, rid: str) -> Row | None:
         return self._rows.get(rid)
