@@ -111,3 +111,12 @@ def test_check_tells_what_does_not_fit_before_anything_is_synced(desk: Desk, fil
     answer = desk.optsync("check")
     assert answer.code != 0
     assert "opt_out must hold yes, no or nothing" in " ".join((answer.out + answer.err).split())
+
+
+def test_nobody_is_called_erased_who_stands_in_a_line_that_cannot_be_read(desk: Desk, file: Path) -> None:
+    settled(desk)
+    file.write_bytes(file.read_bytes().replace(b"Ann;;yes", b"Ann;;;yes"))
+    answer = desk.optsync("forget", "ann@example.com", "--vendors", "--actor", "the privacy officer", "--yes", "--json")
+    told = {each["system"]: each["outcome"] for each in answer.json["records"]}
+    assert told["crm"] == "failed"
+    assert b"Ann@example.com" in file.read_bytes()
