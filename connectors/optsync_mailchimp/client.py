@@ -143,7 +143,8 @@ class MailchimpClient:
             raise SystemUnavailable(
                 self.system, f"HTTP {status} instead of an answer; check base_url (https, no path but /3.0). {_STOPPED}"
             )
-        is_usable = isinstance(answer.body, dict) or (status == 204 and not answer.content)
+        # An object without anything in it is a gateway's: Mailchimp answers with what there is, or with nothing at all.
+        is_usable = (isinstance(answer.body, dict) and answer.body) or (status == 204 and not answer.content)
         if not is_usable or (status >= 400 and status not in _PER_RECORD):
             # A page of a proxy says nothing about the record, least of all that it is gone.
             raise TryAgain(f"HTTP {status} without the JSON object of the API", maybe_applied=status < 400)

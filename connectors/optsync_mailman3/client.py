@@ -10,10 +10,12 @@ from requests.auth import HTTPBasicAuth
 from optsync.connect.contract import Context
 from optsync.connect.http import Answer, Effect, HttpSession, TryAgain
 from optsync.connect.ratelimit import Pace
-from optsync.errors import CredentialsRefused, SystemUnavailable
+from optsync.errors import CredentialsRefused, OutcomeUnknown, SystemUnavailable
 from optsync_mailman3.settings import MailmanSettings
 
 PAGE = 1000
+_DONE = (201, 202, 204)
+"""How Mailman answers a write that was done: never with a plain 200, but for the removal of many."""
 SEARCH_PAGE = 5000
 """Of a search by delivery status: it takes as long for one row as for all."""
 _MEMBER_FIELDS = (("fields", "email"), ("fields", "display_name"))
@@ -128,24 +130,31 @@ class MailmanClient:
     def enable(self, member_id: str) -> Answer:
         """Ends a membership's pause: 204 or 404."""
         path = f"members/{member_id}/preferences"
-        return self.session.send("PATCH", path, effect=Effect.ONCE, json={"delivery_status": "enabled"})
+        return self._write("PATCH", path, {"delivery_status": "enabled"}, effect=Effect.ONCE)
 
     def discard(self, list_id: str, token: str) -> Answer:
         """Drops a waiting subscription without telling anybody: 204 or 404."""
         path = f"lists/{quote(list_id, safe='')}/requests/{token}"
-        return self.session.send("POST", path, effect=Effect.REPEATABLE, json={"action": "discard"})
+        return self._write("POST", path, {"action": "discard"}, effect=Effect.REPEATABLE)
 
     def set_display_name(self, email: str, display_name: str) -> Answer:
         """Of an address, on all its lists: 204, or 404 when Mailman does not know the address."""
         path = f"addresses/{quote(email, safe='@')}"
-        return self.session.send("PATCH", path, effect=Effect.REPEATABLE, json={"display_name": display_name})
+        return self._write("PATCH", path, {"display_name": display_name}, effect=Effect.REPEATABLE)
 
     def _subscription(self, list_id: str, email: str, display_name: str | None, how: Mapping[str, bool]) -> Answer:
         body: dict[str, Any] = {"list_id": list_id, "subscriber": email, **how}
         if display_name:
             body["display_name"] = display_name
         # Sent once only: it is permissive, and a second one would meet the first as "already subscribed".
-        return self.session.send("POST", "members", effect=Effect.ONCE, json=body)
+        return self._write("POST", "members", body, effect=Effect.ONCE)
+
+    def _write(self, method: str, path: str, body: Mapping[str, Any], *, effect: Effect) -> Answer:
+        answer = self.session.send(method, path, effect=effect, json=body)
+        if answer.status < 300 and answer.status not in _DONE:
+            # Not Mailman's own: a gateway's, which says nothing about what was asked for.
+            raise OutcomeUnknown(f"{self._system}: HTTP {answer.status} instead of Mailman's answer")
+        return answer
 
     def _all(self, path: str, terms: Sequence[tuple[str, str]]) -> Iterator[Mapping[str, Any]]:
         page = 1

@@ -66,7 +66,7 @@ class Writer:
             if removed.get(_id(write)):
                 self._set(write, Result.APPLIED, record=mapping.absent(_id(write)))
             elif _id(write) not in removed:
-                self._set(write, Result.FAILED, message="Mailman's answer did not name this address")
+                self._set(write, Result.UNKNOWN, message="Mailman's answer did not name this address")
         strangers = [write for write in batch if write.key not in self._outcomes]
         shown = look_up(self._client, self._spec, map(_id, strangers)) if strangers else {}
         for write in strangers:

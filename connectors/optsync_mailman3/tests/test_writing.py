@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -242,3 +243,20 @@ def test_a_later_opt_in_takes_the_waiting_request_to_leave_off_the_moderators_de
     (outcome,) = connector().write([_status(ANNA, Status.IN)], SPEC)
     assert (outcome.result, outcome.record and outcome.record.status) == (Result.APPLIED, Status.IN)
     assert {"action": "discard"} in bodies(server, "POST")
+
+
+@pytest.mark.parametrize("status", [Status.IN, Status.PENDING, Status.OUT])
+def test_a_gateways_answer_says_nothing_about_a_write(server: responses.RequestsMock, status: Status) -> None:
+    """Called failed, a subscription that was made all the same would later pass for the person's own."""
+    for method in ("POST", "DELETE"):
+        server.add(method, re.compile(".*"), json={})
+    (outcome,) = connector().write([_status(ANNA, status)], SPEC)
+    assert outcome.result is Result.UNKNOWN
+
+
+def test_a_gateways_answer_does_not_mean_that_a_pause_has_ended(server: responses.RequestsMock) -> None:
+    server.post(f"{BASE}/members", status=409, json={"description": "Member already subscribed"})
+    shows(server, ANNA, m1="by_user")
+    server.patch(f"{BASE}/members/m1/preferences", json={})
+    (outcome,) = connector().write([_status(ANNA, Status.IN)], SPEC)
+    assert outcome.result is Result.UNKNOWN

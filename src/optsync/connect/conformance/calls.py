@@ -171,6 +171,14 @@ class CallChecks:
             desk.trouble(trouble, is_for_writes=True)
             self._is_honest(desk, call, may_fail=False)
 
+    @pytest.mark.parametrize("trouble", [Trouble.EMPTY, Trouble.EMPTY_AFTER])
+    def test_every_writing_call_tells_the_truth_where_an_answer_says_nothing(
+        self, desk: Desk, trouble: Trouble
+    ) -> None:
+        for call in writes(desk):
+            desk.trouble(trouble, times=100_000, is_for_writes=True)
+            self._is_honest(desk, call, may_fail=True)
+
     @staticmethod
     def _is_honest(desk: Desk, call: Call, *, may_fail: bool) -> None:
         try:

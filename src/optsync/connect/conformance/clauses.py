@@ -228,6 +228,7 @@ CLAUSES = (
             "many_opt_outs_with_a_lost_answer_all_end_out",
             "every_writing_call_tells_the_truth_in_lasting_trouble",
             "every_writing_call_tells_the_truth_in_passing_trouble",
+            "every_writing_call_tells_the_truth_where_an_answer_says_nothing",
         ),
     ),
     Clause(

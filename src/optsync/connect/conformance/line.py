@@ -31,6 +31,8 @@ class Trouble(StrEnum):
     """A 403 in the words of an interface, without anything that was asked for."""
     EMPTY = "empty"
     """An empty JSON object with status 200, as a gateway answers whose server is being exchanged."""
+    EMPTY_AFTER = "empty_after"
+    """The same in the place of the system's own answer."""
 
 
 PASSING = (
@@ -49,10 +51,11 @@ _STATUSES = {
     Trouble.FORBIDDEN: 403,
     Trouble.FORBIDDEN_JSON: 403,
     Trouble.EMPTY: 200,
+    Trouble.EMPTY_AFTER: 200,
 }
 
 
-_IN_JSON = {Trouble.FORBIDDEN_JSON: b'{"error": "forbidden"}', Trouble.EMPTY: b"{}"}
+_IN_JSON = {Trouble.FORBIDDEN_JSON: b'{"error": "forbidden"}', Trouble.EMPTY: b"{}", Trouble.EMPTY_AFTER: b"{}"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,7 +133,7 @@ class HttpLine(Line, BaseAdapter):
         trouble = self.meets(asked)
         if trouble is Trouble.DROP:
             raise requests.ConnectionError("Connection aborted.", request=request)
-        if trouble in _STATUSES:
+        if trouble in _STATUSES and trouble is not Trouble.EMPTY_AFTER:
             return _page(request, trouble)
         self.before(asked)
         response = self._inner.send(request, *args, **kwargs)
@@ -139,6 +142,8 @@ class HttpLine(Line, BaseAdapter):
         self.after(asked)
         if trouble is Trouble.DROP_AFTER:
             raise requests.ConnectionError("Connection aborted.", request=request)
+        if trouble is Trouble.EMPTY_AFTER:
+            return _page(request, trouble)
         if trouble is Trouble.CUT_AFTER:
             content = content[: len(content) // 2]
         return _with_content(response, content)
