@@ -118,6 +118,19 @@ def test_an_unclear_answer_to_issues_is_a_usage_error(lonely: Desk, arguments: l
     assert lonely.optsync("issues", *arguments).code == 2
 
 
+def test_what_is_narrowed_down_before_an_answer_is_not_answered_for_all(desk: Desk) -> None:
+    with_issues(desk, quarantined(1, system="crm"), quarantined(2))
+    refused = desk.optsync("issues", "--system", "crm", "--json", "retry", "--all")
+    assert (refused.code, refused.json["error"]) == (2, "configuration")
+    assert "--system, --json: belongs behind retry" in refused.json["reason"]
+    assert len(desk.optsync("issues", "--json").json) == 2
+
+
+@pytest.mark.parametrize("arguments", [["runs", "--limit", "3", "list"], ["runs", "--json", "show", "last"]])
+def test_an_option_before_the_command_that_it_is_meant_for_is_refused(lonely: Desk, arguments: list[str]) -> None:
+    assert lonely.optsync(*arguments).code == 2
+
+
 @pytest.mark.parametrize("arguments", [["show", "7"], ["retry", "7"], ["dismiss", "7", "--actor", "Eve"]])
 def test_an_issue_that_does_not_exist_is_refused(lonely: Desk, arguments: list[str]) -> None:
     answer = lonely.optsync("issues", *arguments, "--json")

@@ -148,6 +148,20 @@ def of(context: typer.Context) -> Invocation:
     return found
 
 
+def require_bare(context: typer.Context) -> None:
+    """A group that lists by itself was given nothing of its own before one of its commands, which would not hear of it:
+    ``issues --system crm retry --all`` would answer the issues of all systems.
+
+    Raises:
+        ConfigError: an option stands there.
+    """
+    sources = {p.opts[0]: context.get_parameter_source(p.name) for p in context.command.params if p.name}
+    given = [option for option, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if context.invoked_subcommand and given:
+        options, command = ", ".join(given), context.invoked_subcommand
+        raise ConfigError(f"{options}: belongs behind {command}, which does not hear of it here; nothing was done")
+
+
 def require_address(raw: str) -> str:
     """The normalised address.
 

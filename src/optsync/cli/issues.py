@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optsync.cli.invocation import AsJson, of, require_system
+from optsync.cli.invocation import AsJson, of, require_bare, require_system
 from optsync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def issues(
     as_json: AsJson = False,
 ) -> None:
     """Show and answer what needs a person: conflicts, refused opt-ins, records and fields set aside."""
+    require_bare(context)
     if context.invoked_subcommand is None:
         _list(context, state, kind, system, as_json=as_json)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optsync.cli.invocation import AsJson, of
+from optsync.cli.invocation import AsJson, of, require_bare
 from optsync.errors import CommandRefused
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ Limit = Annotated[int, typer.Option(min=1, max=1_000_000, help="How many, newest
 @app.callback(invoke_without_command=True)
 def runs(context: typer.Context, *, limit: Limit = 20, as_json: AsJson = False) -> None:
     """Show the runs so far, and what each of them changed."""
+    require_bare(context)
     if context.invoked_subcommand is None:
         _list(context, limit=limit, as_json=as_json)
 
