@@ -135,6 +135,7 @@ def test_an_import_can_be_taken_back_once(lonely: Desk) -> None:
     uid = lonely.optsync("import", table(lonely, "a@example.com;out"), "--scope", "*", *EVE, "--json").json["import"]
     why = ("--reason", "the wrong file")
     assert lonely.optsync("import", "--retract", uid, *EVE).code == 1
+    assert lonely.optsync("import", "--retract", uid, *EVE, *why, "--dry-run").code == 2
     assert lonely.optsync("import", "--retract", uid, *EVE, *why, "--json").json["retracted"] == 1
     assert (
         "0 statements retracted; 1 were retracted before" in lonely.optsync("import", "--retract", uid, *EVE, *why).out
@@ -155,6 +156,8 @@ def test_an_import_can_be_taken_back_once(lonely: Desk) -> None:
         (("none.csv", "--scope", SCOPE), 2, "no such file"),
         (("FILE", "--scope", SCOPE, "--actor", " "), 1, "--actor"),
         (("FILE", "--retract", "x"), 2, "exactly one"),
+        (("--retract", "x", "--reason", "wrong", "--dry-run"), 2, "go with FILE"),
+        (("--retract", "x", "--reason", "wrong", "--scope", SCOPE), 2, "go with FILE"),
     ],
 )
 def test_a_wrong_call_is_refused_and_nothing_goes_in(

@@ -38,6 +38,8 @@ def import_wishes(  # noqa: PLR0913 - one parameter for each option
     if (file is None) == (retract is None):
         raise ConfigError("FILE or --retract ID: exactly one of them is needed")
     if retract is not None:
+        if dry_run or scope is not None or source != _SOURCES[0]:
+            raise ConfigError("--retract takes back all of an import: --dry-run, --scope and --source go with FILE")
         _take_back(context, retract, actor=actor, reason=reason, as_json=as_json)
         return
     if scope is None or source not in _SOURCES:
