@@ -71,6 +71,20 @@ def test_a_bug_shows_its_traceback_only_when_asked_for(lonely: Desk, monkeypatch
     assert lonely.optsync("status", "--json").json["error"] == "bug"
 
 
+def test_a_command_that_is_interrupted_says_that_it_may_not_be_done(
+    lonely: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("optsync.sync.administer.opt_out", interrupted)
+    wish = ("opt-out", "ann1@example.com", "--actor", "Eve")
+    text, document = lonely.optsync(*wish), lonely.optsync(*wish, "--json")
+    assert (text.code, document.code) == (130, 130)
+    assert "or not at all; run the command again" in text.err
+    assert document.json == {"error": "stopped", "reason": text.err.rstrip()}
+
+
 def test_a_missing_configuration_is_named(lonely: Desk) -> None:
     lonely.path.unlink()
     answer = lonely.optsync("status")

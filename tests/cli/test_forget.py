@@ -1,5 +1,7 @@
 """``optsync forget`` and the keys behind it, as a person at a terminal sees them."""
 
+import io
+
 import pytest
 
 from tests.cli.desk import Desk
@@ -27,6 +29,25 @@ def test_the_systems_delete_the_person_too_when_they_are_asked(desk: Desk) -> No
     assert {(r["system"], r["outcome"]) for r in answer.json["records"]} == {("crm", "deleted"), ("mc", "deleted")}
     assert desk.act("mailchimp", "view", email=ANN) is None
     assert desk.act("bitrix24", "view", email=ANN) is None
+
+
+class Leaving(io.StringIO):
+    """A person who types nothing and ends the input."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_whoever_leaves_at_the_question_hears_what_is_done_and_where_the_person_still_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.optsync("sync")
+    monkeypatch.setattr("sys.stdin", Leaving())
+    answer = desk.optsync("forget", ANN, "--actor", "privacy officer", "--vendors")
+    assert answer.code == 1
+    assert "Noted as erasure 1." in answer.out
+    assert "These records still hold the person:" in answer.out
+    assert desk.act("mailchimp", "view", email=ANN) is not None
 
 
 def test_nothing_is_erased_when_nobody_can_agree_to_the_deletion(desk: Desk) -> None:

@@ -135,6 +135,9 @@ def run(arguments: Sequence[str]) -> int:
         return _quiet_pipe()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the boundary: no traceback reaches a user
         return _report(_of_no_text(error, arguments), invocation, as_json="--json" in arguments)
+    if code == STOPPED:
+        # Typer makes this of a Ctrl-C, and says nothing.
+        return _report(KeyboardInterrupt(), invocation, as_json="--json" in arguments)
     return code if isinstance(code, int) else 0
 
 

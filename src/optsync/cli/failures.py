@@ -71,7 +71,9 @@ def _of_others(error: BaseException) -> Failure:
     if isinstance(error, OSError) and error.errno is not None:
         return _refused_by_the_machine(error)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return _failure(STOPPED, "stopped", "stopped; what was not done yet is done by the next run")
+        # An opt-out that was not noted yet is in no next run.
+        text = "stopped before the end: it may be done by half, or not at all; run the command again"
+        return _failure(STOPPED, "stopped", text)
     message = getattr(error, "format_message", None)
     if callable(message):
         return _failure(2, "usage", _usage(error, message()))

@@ -51,7 +51,12 @@ def _agrees(done: "Forgotten") -> bool:
     line("Erased here. These records hold the person; those that hold nobody else will be deleted there:")
     for holding in done.holdings:
         line(f"  {_place(holding)}")
-    return typer.confirm("Delete them?")
+    try:
+        return typer.confirm("Delete them?")
+    except typer.Abort:
+        # They are erased here by now: the answer has to say so, and where they still are.
+        line()
+        return False
 
 
 def _tell(done: "Forgotten", left: "list[Holding]") -> None:

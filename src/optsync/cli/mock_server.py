@@ -1,6 +1,7 @@
 """``optsync mock-server``: the vendor mocks over HTTP, to try things without an account anywhere."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import entry_points
 from typing import Annotated
 
@@ -23,7 +24,8 @@ def mock_server(
     `GET /_mock/config` says how to reach each; `POST /_mock/{name}/act/{action}` does what people do there.
     """
     try:
-        _server()(host, port, seed, contacts, error_rate=weather, on_ready=_announce)
+        with suppress(KeyboardInterrupt):
+            _server()(host, port, seed, contacts, error_rate=weather, on_ready=_announce)
     except OSError as error:
         raise CommandRefused(
             f"port {port} on {host} cannot be used: {error.strerror}; take another by --port"
