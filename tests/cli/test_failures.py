@@ -143,6 +143,14 @@ def test_wrong_credentials_end_in_3_and_no_output_holds_a_secret_or_an_address(
     assert desk.writes() == 0
 
 
+@pytest.mark.parametrize("secret", ['quo"ted secret', "configuration"])
+def test_a_document_about_an_error_hides_what_its_text_hides_and_keeps_its_keys(lonely: Desk, secret: str) -> None:
+    lonely.write(secret_keys=[secret])
+    text, document = lonely.optsync("sync", f"no {secret} here"), lonely.optsync("sync", f"no {secret} here", "--json")
+    assert document.json == {"error": "configuration", "reason": text.err.rstrip()}
+    assert "no *** here" in text.err
+
+
 def test_fields_of_a_system_with_wrong_credentials_end_in_3(desk: Desk) -> None:
     wrong(desk)
     answer = desk.optsync("fields", "mc", "--json")

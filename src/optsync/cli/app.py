@@ -159,7 +159,7 @@ def _report(error: BaseException, invocation: Invocation, *, as_json: bool) -> i
         sys.stderr.write(invocation.redactor.all(trace))
     with suppress(OSError):
         if as_json and not failure.is_unwritten:
-            sys.stdout.write(invocation.redactor.secrets(failure.to_json()) + "\n")
+            sys.stdout.write(failure.to_json(invocation.redactor.secrets) + "\n")
         else:
             sys.stderr.write(invocation.redactor.secrets(failure.text) + "\n")
     try:

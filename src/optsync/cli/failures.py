@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -47,8 +48,17 @@ class Failure:
     is_unwritten: bool = False
     """Standard output takes nothing more."""
 
-    def to_json(self) -> str:
-        return json.dumps(self.document, indent=2, ensure_ascii=False)
+    def to_json(self, hide: Callable[[str], str]) -> str:
+        """``hide`` takes secrets out of a text: before it is escaped, and of no key."""
+        return json.dumps(_hidden(self.document, hide), indent=2, ensure_ascii=False)
+
+
+def _hidden(value: Any, hide: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {key: item if key == "error" else _hidden(item, hide) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_hidden(item, hide) for item in value]
+    return hide(value) if isinstance(value, str) else value
 
 
 def describe(error: BaseException, *, database: str | None = None) -> Failure:
