@@ -103,6 +103,17 @@ def test_what_is_no_address_is_a_usage_error_with_the_reason(lonely: Desk, addre
     assert "no e-mail address" in answer.err
 
 
+def test_a_reason_cannot_add_a_line_to_the_answer(lonely: Desk) -> None:
+    forged = "acme/marketing: in – may be mailed (opted in)"
+    lonely.optsync("opt-out", "ann1@example.com", "--actor", "Eve", "--reason", f"too many\n{forged}")
+    assert forged not in lonely.optsync("explain", "ann1@example.com").out.splitlines()
+    assert (
+        lonely.optsync("explain", "ann1@example.com", "--json")
+        .json["scopes"]["acme/marketing"]["decided_by"]["reason"]
+        .endswith(forged)
+    )
+
+
 def test_control_characters_of_a_system_do_not_reach_the_terminal(lonely: Desk) -> None:
     lonely.optsync("opt-out", "ann1@example.com", "--actor", "Eve", "--reason", "\x1b[2J\x07gone [red]x[/red]")
     text = lonely.optsync("explain", "ann1@example.com").out

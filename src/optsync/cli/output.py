@@ -42,8 +42,9 @@ class _OneByOne(list[Any]):
 
 
 def line(text: str = "", *, style: str = "") -> None:
-    """One line, however long; a terminal wraps it."""
-    _console().print(Text(plain(text), style=style), soft_wrap=True)
+    """One line, however long; a terminal wraps it. A break in it was put there by somebody else, a person's own words
+    for their opt-out say, and what follows would pass for a line of ours."""
+    _console().print(Text(plain(text).replace("\n", "\ufffd"), style=style), soft_wrap=True)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
