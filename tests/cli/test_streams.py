@@ -66,6 +66,30 @@ def test_a_backup_that_finds_no_room_leaves_nothing_behind(lonely: Desk) -> None
     assert list(folder.iterdir()) == []
 
 
+def test_a_rehearsal_that_finds_no_room_says_where_and_what_to_do(lonely: Desk) -> None:
+    lonely.optsync("opt-out", "ann1@example.com", "--actor", "Eve")
+
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_960, 40_960))
+
+    code, said = started(lonely, "plan", before=little_room)
+    assert code == 1
+    assert "a copy of the state finds no place (disk I/O error); set TMPDIR" in said
+
+
+def test_a_rehearsal_without_a_temporary_folder_is_refused_in_words_and_in_json(
+    lonely: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr("tempfile.mkdtemp", none)
+    text, document = lonely.optsync("plan"), lonely.optsync("plan", "--json")
+    assert (text.code, document.code) == (1, 1)
+    assert "a copy of the state finds no place" in text.err
+    assert document.json == {"error": "refused", "reason": text.err.rstrip()}
+
+
 class Forbidden:
     """Makes reading one file fail, as it does for another user (tests may run as root, who may read everything)."""
 

@@ -1,5 +1,6 @@
 """What one call of the command line works with: its options, its configuration, its engine."""
 
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from optsync.connect.redact import Redactor
-from optsync.errors import ConfigError
+from optsync.errors import CommandRefused, ConfigError
 from optsync.model.contact_point import InvalidAddress, normalise
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from optsync.state.store import Store
     from optsync.sync.engine import Engine
 
+_UNWRITABLE = ("SQLITE_FULL", "SQLITE_IOERR_WRITE")
+"""What SQLite says of a file that it can't make larger; the state itself is only read here."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
@@ -97,13 +100,36 @@ class Invocation:
         from optsync.sync.compose import compose
 
         config = self.load()
-        with tempfile.TemporaryDirectory(prefix="optsync-plan-") as folder:
-            store = _existing(config) or _copied(config, Path(folder) / "state.db")
+        with _temporary_folder() as folder:
+            store = _existing(config) or _copied(config, folder / "state.db")
+            self.database = f"{self.database}, or its copy in {folder},"
             engine = compose(config, store=store, is_read_only=True)
             try:
                 yield engine
             finally:
                 engine.close()
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A folder for a copy of the state, gone afterwards.
+
+    Raises:
+        CommandRefused: the machine gives none.
+    """
+    try:
+        made = tempfile.TemporaryDirectory(prefix="optsync-plan-")
+    except OSError as error:
+        reason = str(error.strerror).lower()
+    else:
+        with made as folder:
+            yield Path(folder)
+        return
+    raise _no_place(reason)
+
+
+def _no_place(reason: str) -> CommandRefused:
+    return CommandRefused(f"a copy of the state finds no place ({reason}); set TMPDIR to a folder that has room")
 
 
 def is_blank(config: "Config") -> bool:
@@ -131,8 +157,15 @@ def _copied(config: "Config", target: Path) -> "Store":
 
     copy = Store(f"sqlite:///{target}", SystemClock())
     if config.state.file is not None:
-        snapshot.copy(config.state.file, target)
-        return copy
+        try:
+            snapshot.copy(config.state.file, target)
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith(_UNWRITABLE):
+                raise
+            reason = str(error)
+        else:
+            return copy
+        raise _no_place(reason)
     with closing(Store(config.state.url, SystemClock())) as source, source.at_one_moment() as out:
         if revision := revision_of(out):
             with copy.being_filled() as into, Bars() as bars:
