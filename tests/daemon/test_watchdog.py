@@ -59,3 +59,9 @@ def test_without_systemd_nothing_is_told_to_anybody(monkeypatch: pytest.MonkeyPa
     watchdog = Watchdog(lambda: True)
     watchdog.ready()
     watch(watchdog, 0.1)
+
+
+def test_an_interval_that_is_no_number_is_none(systemd: socket.socket) -> None:
+    told = Watchdog(lambda: True, {"NOTIFY_SOCKET": "set", "WATCHDOG_USEC": "soon"})
+    watch(told, 1)
+    assert heard(systemd) == []

@@ -20,7 +20,8 @@ class Watchdog:
     def __init__(self, is_well: Callable[[], bool], environment: Mapping[str, str] = os.environ) -> None:
         self._is_well = is_well
         self._notifier = sdnotify.SystemdNotifier() if environment.get("NOTIFY_SOCKET") else None
-        self._every = int(environment.get("WATCHDOG_USEC") or 0) / 2_000_000
+        given = environment.get("WATCHDOG_USEC", "").strip()
+        self._every = int(given) / 2_000_000 if given.isdecimal() else 0
         """Seconds: twice as often as systemd wants it."""
 
     def ready(self) -> None:
