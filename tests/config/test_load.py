@@ -153,6 +153,17 @@ def test_nested_variables_override_single_keys(loaded: Loaded, smallest: str) ->
     assert config.web.tokens[0].get_secret_value() == "abc"
 
 
+def test_a_variable_for_a_part_of_a_list_is_a_fault(loaded: Loaded, smallest: str) -> None:
+    fields = f"{smallest}    fields: [{{crm: NAME, esp: FNAME}}]\n"
+    with pytest.raises(ConfigError) as refused:
+        loaded(fields, OPTSYNC_SYNCS__NEWSLETTER__FIELDS__0__CRM="LAST_NAME")
+    (fault,) = refused.value.faults
+    assert (fault.file, fault.expected) == (
+        "environment OPTSYNC_SYNCS__NEWSLETTER__FIELDS__0__CRM",
+        "the whole list, as JSON",
+    )
+
+
 def test_a_wrong_override_is_reported_at_its_variable_without_its_value(loaded: Loaded, smallest: str) -> None:
     with pytest.raises(ConfigError) as raised:
         loaded(smallest, OPTSYNC_LOG__LEVEL="loudest")

@@ -116,9 +116,12 @@ def override(document: Document, settings: type[BaseSettings], known: Mapping[st
         )
         return
     for path, value in _leaves(found, ()):
+        document.from_environment.add(path)
+        if any(isinstance(document.get(path[:end]), list) for end in range(len(path))):
+            document.faults.append(document.fault(path, "a part of a list", "the whole list, as JSON"))
+            continue
         document.put(path, value)
         document.hidden.add(path)
-        document.from_environment.add(path)
 
 
 def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
