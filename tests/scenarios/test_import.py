@@ -143,6 +143,31 @@ def test_a_grant_that_somebody_vouches_for_lifts_an_older_opt_out_and_no_newer_o
 
 @pytest.mark.rule("nobody is opted in by accident")
 @pytest.mark.parametrize("source", ["legacy", "import"])
+def test_a_grant_of_an_export_that_was_retracted_or_is_about_something_else_does_not_go_in(
+    world: Worlds, tmp_path: Path, source: str
+) -> None:
+    """Their opt-outs do, and so does the grant that is about the scope."""
+    w = world(person(1))
+    path = tmp_path / "ledger.csv"
+    rows = (
+        "email,status,at,evidence,scope,is_void",
+        "void@example.com,grant,2026-01-02,a form,acme/marketing,true",
+        "void2@example.com,grant,2026-01-02,a form,acme/marketing,WAHR",
+        "topic@example.com,grant,2026-01-02,a form,acme/marketing/news,false",
+        "brand@example.com,grant,2026-01-02,a form,bolt/marketing,false",
+        "out@example.com,out,2026-01-02,,acme/marketing/news,false",
+        "right@example.com,grant,2026-01-02,a form,acme/marketing,false",
+    )
+    path.write_text("\n".join(rows), encoding="utf-8")
+    done = bring_in(w.engine, Request(path=path, scope=SCOPE, source=Source(source), actor="Eve"), Silent())
+
+    assert [refused.column for refused in done.shown] == ["is_void", "is_void", "scope", "scope"]
+    assert (done.added[StatementKind.OUT], done.added[StatementKind.GRANT]) == (1, 1)
+    assert (standing(w, "out@example.com"), standing(w, "right@example.com")) == ("out", "in")
+
+
+@pytest.mark.rule("nobody is opted in by accident")
+@pytest.mark.parametrize("source", ["legacy", "import"])
 def test_a_grant_without_evidence_or_time_is_refused_and_the_others_go_in(
     world: Worlds, tmp_path: Path, source: str
 ) -> None:

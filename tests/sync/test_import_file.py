@@ -21,7 +21,7 @@ again = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], de
 def read(folder: Path, content: bytes | str) -> list[Wish | Refused]:
     path = folder / "wishes.csv"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return list(ImportFile(path).rows(NOW))
+    return list(ImportFile(path).rows(NOW, scope="acme/marketing"))
 
 
 def one(folder: Path, row: str, header: str = FULL) -> Wish | Refused:

@@ -15,6 +15,8 @@ from optsync.model.statement import StatementKind
 
 COLUMNS = ("email", "status", "at", "reason", "source", "evidence")
 _NEEDED = ("email", "status")
+_OF_EXPORT = ("scope", "is_void")
+"""Columns of an export that say what a row may not be taken for."""
 _STATUS = {"out": StatementKind.OUT, "grant": StatementKind.GRANT}
 _TIME = "a time such as 2026-11-22, 2026-11-22T09:14 or 2026-11-22T10:14+01:00"
 _OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
@@ -77,14 +79,14 @@ class ImportFile:
         else:
             self._places = self._placed(names)
             self._width = len(names)
-            self.ignored = tuple(name for name in names if name and name.lower() not in COLUMNS)
+            self.ignored = tuple(name for name in names if name and name.lower() not in (*COLUMNS, *_OF_EXPORT))
             return
         raise ConfigError(f"FILE: {path}: {reason}")
 
-    def rows(self, now: datetime) -> Iterator[Wish | Refused]:
-        """All rows but empty ones, in order; each is one or the other."""
+    def rows(self, now: datetime, *, scope: str) -> Iterator[Wish | Refused]:
+        """All rows but empty ones, in order; each is one or the other. ``scope`` is what they are brought in for."""
         for first, last, cells in self._filled():
-            yield cells if isinstance(cells, Refused) else self._row(first, last, cells, now)
+            yield cells if isinstance(cells, Refused) else self._row(first, last, cells, now, scope)
 
     def count(self) -> int:
         """How many rows there are but empty ones: the file is read for it, once more."""
@@ -139,7 +141,7 @@ class ImportFile:
         twice = sorted({name for name in known if name in COLUMNS and known.count(name) > 1})
         missing = [name for name in _NEEDED if name not in known]
         if not missing and not twice:
-            return {name: place for place, name in enumerate(known) if name in COLUMNS}
+            return {name: place for place, name in enumerate(known) if name in (*COLUMNS, *_OF_EXPORT)}
         if names == []:
             raise ConfigError(f"FILE: {self._path}: is empty; expected a header with the columns {', '.join(COLUMNS)}")
         what = f"no column {' and '.join(missing)}" if missing else f"column {', '.join(twice)} twice"
@@ -150,10 +152,11 @@ class ImportFile:
 
     # a row
 
-    def _row(self, first: int, last: int, cells: Sequence[str], now: datetime) -> Wish | Refused:
+    def _row(self, first: int, last: int, cells: Sequence[str], now: datetime, scope: str) -> Wish | Refused:
         try:
             _check_width(cells, self._width)
             values = {name: _text(name, cells, place) for name, place in self._places.items()}
+            _check_grant(values, scope)
             return _understood((first, last), values, now)
         except _Bad as bad:
             return Refused(line=first, last_line=last, column=bad.column, found=bad.found, expected=bad.expected)
@@ -239,6 +242,16 @@ def _understood(lines: tuple[int, int], values: Mapping[str, str], now: datetime
         source=values.get("source") or None,
         evidence=evidence,
     )
+
+
+def _check_grant(values: Mapping[str, str], scope: str) -> None:
+    """A yes to one thing is none to another, and one that was taken back is none. A no counts all the same."""
+    if _STATUS.get(values["status"].lower()) is not StatementKind.GRANT:
+        return
+    if values.get("is_void", "").lower() not in ("", "false"):  # a spreadsheet writes true in its own language
+        raise _Bad("is_void", _quoted(values["is_void"]), "false: a grant that was retracted counts no more")
+    if values.get("scope", "") not in ("", scope):
+        raise _Bad("scope", _quoted(values["scope"]), f"{scope}: a grant counts only for what it was given for")
 
 
 def _address(text: str) -> str:

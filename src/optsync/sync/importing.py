@@ -64,7 +64,7 @@ def bring_in(engine: Engine, request: Request, progress: Progress) -> Imported:
     now = engine.clock.now()
     name = sha256(b"\0".join((file.digest, request.scope.encode(), request.source.encode()))).hexdigest()[:16]
     done = Imported(uid=name, ignored=file.ignored)
-    total, rows = file.count(), file.rows(now)
+    total, rows = file.count(), file.rows(now, scope=request.scope)
     while batch := list(islice(rows, BATCH)):
         wishes = _sorted_out(batch, done)
         if request.is_rehearsal:
