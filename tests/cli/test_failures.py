@@ -1,5 +1,6 @@
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
@@ -71,13 +72,20 @@ def test_a_bug_shows_its_traceback_only_when_asked_for(lonely: Desk, monkeypatch
     assert lonely.optsync("status", "--json").json["error"] == "bug"
 
 
+@pytest.mark.parametrize("is_closed", [False, True])
 def test_a_command_that_is_interrupted_says_that_it_may_not_be_done(
-    lonely: Desk, monkeypatch: pytest.MonkeyPatch
+    lonely: Desk, monkeypatch: pytest.MonkeyPatch, is_closed: bool
 ) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("optsync.sync.administer.opt_out", interrupted)
+    def interrupted_and_closed(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+
+    monkeypatch.setattr("optsync.sync.administer.opt_out", interrupted_and_closed if is_closed else interrupted)
     wish = ("opt-out", "ann1@example.com", "--actor", "Eve")
     text, document = lonely.optsync(*wish), lonely.optsync(*wish, "--json")
     assert (text.code, document.code) == (130, 130)

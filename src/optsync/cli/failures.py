@@ -63,6 +63,10 @@ def _hidden(value: Any, hide: Callable[[str], str]) -> Any:
 
 def describe(error: BaseException, *, database: str | None = None) -> Failure:
     """Every error has an answer; what is none of ours is a bug and says so. ``database``: which one is worked on."""
+    if _was_interrupted(error):
+        # An opt-out that was not noted yet is in no next run.
+        text = "stopped before the end: it may be done by half, or not at all; run the command again"
+        return _failure(STOPPED, "stopped", text)
     if isinstance(error, ConfigError) and error.faults:
         count = len(error.faults)
         summary = f"{count} fault{'s' if count > 1 else ''} in the configuration; nothing was started"
@@ -76,14 +80,19 @@ def describe(error: BaseException, *, database: str | None = None) -> Failure:
     return _of_others(error)
 
 
+def _was_interrupted(error: BaseException) -> bool:
+    """Also where what was under way could not even be put away after a Ctrl-C: the database's connection is closed by
+    it, for one."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt | typer.Abort):
+        cause = cause.__context__
+    return cause is not None
+
+
 def _of_others(error: BaseException) -> Failure:
-    """What the machine, the person at the keyboard and the command line's parser raise; else a bug."""
+    """What the machine and the command line's parser raise; else a bug."""
     if isinstance(error, OSError) and error.errno is not None:
         return _refused_by_the_machine(error)
-    if isinstance(error, KeyboardInterrupt | typer.Abort):
-        # An opt-out that was not noted yet is in no next run.
-        text = "stopped before the end: it may be done by half, or not at all; run the command again"
-        return _failure(STOPPED, "stopped", text)
     message = getattr(error, "format_message", None)
     if callable(message):
         return _failure(2, "usage", _usage(error, message()))
