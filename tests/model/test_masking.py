@@ -28,6 +28,8 @@ def test_a_masked_value_shows_its_ends_and_its_length(value: object, shown: str 
         ("'Riga' is no number", ["Riga"], "'R…a (4)' is no number"),
         ("RIGA is no number", ["Riga"], "R…a (4) is no number"),
         ("Ann <ann@example.com> looks fake", [], "Ann <a…m (15)> looks fake"),
+        ('"ann miller"@example.com looks fake', [], '"…m (24) looks fake'),
+        ('{"email":"ann@example.com"}', [], '{"email":"a…m (15)"}'),
         ("ann%40example.com is known", [], "a…m (17) is known"),
         ("7 is not among 17 choices", ["7"], "… (1) is not among 17 choices"),
         ("neither 45 nor 46", [("45", "46")], "neither … (2) nor … (2)"),

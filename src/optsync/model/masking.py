@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from optsync.model.record import Value
 
-ADDRESS = re.compile(r"[^\s<>\"'(),:;=&?/\[\]]{1,64}(?:@|%40)[^\s<>\"'(),:;=&?/\[\]@]{1,255}")
-"""What looks like an e-mail address in a text."""
+ADDRESS = re.compile(r"(?:[^\s<>\"'(),:;=&?/\[\]]{1,64}|\"[^\"\r\n]{1,62}\")(?:@|%40)[^\s<>\"'(),:;=&?/\[\]@]{1,255}")
+"""What looks like an e-mail address in a text, also one whose part before the @ is in quotes."""
 _HIDDEN = "…"
 _SHORT = 2
 """Of so few characters the first and the last would be the whole value."""
