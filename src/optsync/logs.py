@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -41,6 +42,24 @@ class _Redaction:
         return value if value is None or isinstance(value, bool | int | float) else self._redactor.all(str(value))
 
 
+class _Line(structlog.WriteLogger):
+    """A line that finds no room, or whose reader is gone, is lost: no run and no answer may end for it."""
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """The same for lines of libraries."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        """Says nothing: the original would print the record, and nobody has looked for addresses in it."""
+
+
 def configure(
     *, level: str = "info", form: Format = "auto", redactor: Redactor | None = None, stream: TextIO | None = None
 ) -> None:
@@ -61,7 +80,7 @@ def configure(
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=lambda *_: _Line(stream),
         cache_logger_on_first_use=False,
     )
     _catch_libraries(shared, renderer, threshold, stream)
@@ -72,7 +91,7 @@ def _catch_libraries(shared: list[Processor], renderer: Processor, threshold: in
         foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     for old in [h for h in root.handlers if getattr(h, "is_of_optsync", False)]:

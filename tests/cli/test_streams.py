@@ -1,5 +1,6 @@
 """Where answers go, and files that the machine does not hand out: a sentence each time, never a trace."""
 
+import json
 import os
 import resource
 import subprocess
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.desk import Desk
+from tests.cli.desk import CRM, ESP, Desk
 
 FULL = Path("/dev/full")
 
@@ -31,6 +32,25 @@ def test_an_answer_that_finds_no_room_is_one_sentence(lonely: Desk, options: lis
         code, said = started(lonely, "status", *options, stdout=full)
     assert code == 1
     assert said == "the answer cannot be written: no space left on device; what the command did stays done\n"
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
+def test_a_log_that_finds_no_room_keeps_no_opt_out_from_travelling(desk: Desk) -> None:
+    desk.act(CRM, "opt_out", email="ann1@example.com")
+    with FULL.open("w") as full:
+        code, said = started(desk, "sync", "--yes", "--json", stderr=full)
+    assert (code, json.loads(said)["state"]) == (0, "done")
+    assert desk.act(ESP, "view", email="ann1@example.com")["status"] == "out"
+
+
+def test_a_log_whose_reader_is_gone_keeps_no_opt_out_from_travelling(desk: Desk) -> None:
+    desk.act(CRM, "opt_out", email="ann1@example.com")
+    reading, writing = os.pipe()
+    os.close(reading)
+    code, said = started(desk, "sync", "--yes", "--json", stderr=writing)
+    os.close(writing)
+    assert (code, json.loads(said)["state"]) == (0, "done")
+    assert desk.act(ESP, "view", email="ann1@example.com")["status"] == "out"
 
 
 @pytest.mark.parametrize("closed", [1, 2])
