@@ -1,4 +1,11 @@
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
 import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -46,6 +53,33 @@ def test_constraints_are_plain_versions() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     assert lines
     assert [line for line in lines if line.count("==") != 1 or set(line) & set("/@;# ")] == []
+
+
+class _Well(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+def test_the_image_asks_for_its_health_past_any_proxy(is_up: bool) -> None:
+    found = re.search(
+        r"^HEALTHCHECK .*\\\n  CMD (.*)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert found is not None
+    _, option, code = json.loads(found[1])
+    with HTTPServer(("127.0.0.1", 0), _Well) as server:
+        if is_up:
+            threading.Thread(target=server.handle_request, daemon=True).start()
+        else:
+            server.server_close()
+        here = code.replace("127.0.0.1:8080", f"127.0.0.1:{server.server_port}")
+        proxied = {**os.environ, "http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+        done = subprocess.run([sys.executable, option, here], env=proxied, check=False, capture_output=True, timeout=30)
+    assert (done.returncode == 0) is is_up
 
 
 def _is_ours(target: str) -> bool:
