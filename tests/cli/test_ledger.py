@@ -1,5 +1,6 @@
 """The ledger and imports at a terminal."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -129,6 +130,13 @@ def test_a_dry_run_makes_no_database(lonely: Desk) -> None:
     answer = lonely.optsync("import", table(lonely, "a@example.com;out"), "--scope", "*", *EVE, "--dry-run", "--json")
     assert (answer.code, answer.json["added"]["out"]) == (0, 1)
     assert not lonely.database.exists()
+
+
+def test_a_pipe_is_refused_before_somebody_waits_for_it(lonely: Desk, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "wishes")
+    answer = lonely.optsync("import", str(tmp_path / "wishes"), "--scope", "*", *EVE)
+    assert answer.code == 2
+    assert "is a pipe" in answer.err
 
 
 def test_an_import_can_be_taken_back_once(lonely: Desk) -> None:

@@ -48,6 +48,8 @@ def import_wishes(  # noqa: PLR0913 - one parameter for each option
             if scope is None
             else f"--source: found {source!r}, expected legacy or import"
         )
+    if file is not None and file.exists() and not file.is_file() and not file.is_dir():
+        raise ConfigError(f"FILE: {file}: is a pipe or a device; expected a file, which is read more than once")
     from optsync.model.statement import Source
     from optsync.sync.importing import Request
 
