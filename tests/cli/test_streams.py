@@ -86,6 +86,20 @@ def test_a_backup_that_finds_no_room_leaves_nothing_behind(lonely: Desk) -> None
     assert list(folder.iterdir()) == []
 
 
+def test_a_configuration_that_finds_no_room_costs_none_that_was_there(lonely: Desk) -> None:
+    before = lonely.path.read_bytes()
+
+    def no_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
+
+    for path in (lonely.path, lonely.folder / "new.yaml"):
+        code, said = started(lonely, "init", "--force", str(path), before=no_room)
+        assert code == 1
+        assert "cannot be written: File too large" in said
+    assert [each.name for each in lonely.folder.iterdir()] == [lonely.path.name]
+    assert lonely.path.read_bytes() == before
+
+
 def test_a_rehearsal_that_finds_no_room_says_where_and_what_to_do(lonely: Desk) -> None:
     lonely.optsync("opt-out", "ann1@example.com", "--actor", "Eve")
 

@@ -1,6 +1,8 @@
 """``optsync init`` and ``optsync schema``: a first file, and its description for editors."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -22,13 +24,29 @@ def init(
     text = starting_config()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        _write(path, text)
     except OSError as error:
         reason = error.strerror
     else:
         typer.echo(f"{path} written. Fill in its variables, then try: optsync -c {path} check")
         return
     raise CommandRefused(f"{path} cannot be written: {reason}")
+
+
+def _write(path: Path, text: str) -> None:
+    """All of it or nothing: a disk that is full must not cost a configuration that was there."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    target = Path(os.path.realpath(path))  # a link stays a link
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        if target.exists():
+            shutil.copymode(target, draft)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def schema() -> None:
