@@ -156,6 +156,20 @@ def test_a_rehearsed_undo_writes_nothing_anywhere(world: Make) -> None:
     assert _undo(w, busy).state == "done"
 
 
+def test_an_undo_that_is_stopped_says_so_and_goes_on_when_it_is_called_again(world: Make) -> None:
+    w = world(person(1), person(2))
+    busy = _busy_run(w)
+    stopped = _undo(w, busy, stopping=lambda: True)
+    assert (stopped.state, stopped.exit_code) == ("failed", 1)
+    assert "call undo again" in _part(stopped).to_json()["errors"][0]
+    w.sync()
+    again = _undo(w, busy)
+    assert (again.state, again.exit_code) == ("done", 0)
+    assert w.esp_shows(ANN)["fields"]["city"] == "Riga"
+    assert w.crm_shows(BEN)["fields"]["last_name"] == "Lee2"
+    w.rest()
+
+
 @pytest.mark.parametrize("is_after", [False, True], ids=["before the request", "after the request"])
 def test_an_undo_that_was_killed_goes_on_when_it_is_called_again(world: Make, is_after: bool) -> None:
     for at in range(1, 30):

@@ -99,7 +99,7 @@ class Report:
             return 4
         needs_person = any(s.issues or s.outcome["quarantined"] for s in self.syncs.values())
         has_bad = any(state in BAD for s in self.syncs.values() for _, _, _, state in counted(s.changes))
-        return 1 if needs_person or has_bad or any(isinstance(f, StateLocked) for f in failures) else 0
+        return 1 if needs_person or has_bad or failures else 0
 
     def to_json(self) -> dict[str, Any]:
         """One JSON document; top-level ``plan`` is set when exactly one plan is held."""

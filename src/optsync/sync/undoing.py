@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from optsync.errors import StateLocked, SystemFailure
+from optsync.errors import OptsyncError, StateLocked, SystemFailure
 from optsync.model.change import ChangeKind, ChangeState, WriteKind
 from optsync.model.link import Link
 from optsync.model.record import Side
@@ -294,6 +294,10 @@ class Undoing:
             report.issues = unit.issues.count_of_run(self._run, self._policy.name)
             sides = {o.key: o.system == self._policy.crm_system for o in unit.records.load(self._outcomes)}
         report.changes = self._withdrawn or [c for c in changes if c.state is not ChangeState.SUPERSEDED]
+        if report.state == "done" and any(c.state is ChangeState.READY for c in report.changes):
+            # No later run sends them: they follow from nothing but this call.
+            report.state = "failed"
+            report.failures.append(OptsyncError("stopped before all was taken back: call undo again, it goes on"))
         received = {c.record_id for c in report.changes}
         for late in changes:
             if late.state is ChangeState.SUPERSEDED and late.record_id not in received:
