@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ class World:
         self._is_shared = state_url is None
         self.store = store(state_url, self.clock) if state_url else empty_state(self.clock, store)
         self.document = self._document(policy or {}, changes or {}, text_of(self.store._engine.url))
-        self.document["brands"] = brands or BRANDS
+        self.document["brands"] = deepcopy(brands or BRANDS)
         if guard is not None:
             self.document["guard"] = dict(guard)
         self._path = folder / "config.yaml"
