@@ -284,6 +284,11 @@ def test_what_came_apart_is_decided_in_one_go() -> None:
     assert (together([1], found), together([5], found), together([8], found)) == ([1, 5], [1, 5], [8])
 
 
+def test_whoever_is_met_by_another_address_is_decided_with_their_first_one() -> None:
+    found = around(contact(3, (1, 2)), contact(4, (5, 1)), member(5, (2,)), contact(6, ()))
+    assert [together([key], found) for key in (1, 2, 5, 9)] == [[1, 5], [1, 2, 5], [5], [9]]
+
+
 def test_a_chain_of_what_came_apart_is_decided_in_one_go_wherever_it_begins() -> None:
     links = [Link(crm=4, esp=5, point=7), Link(crm=6, esp=7, point=1)]
     found = around(contact(4, (5,)), member(5, (1,)), contact(6, (1,)), member(7, (8,)), links=links)
