@@ -159,7 +159,9 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
     ids = list(bindings)
     keys, first = _with_partners(unit, policy, keys, ids)
     while more := {o.points[0] for o in first if o.points}.difference(keys):
-        keys, first = _with_partners(unit, policy, more.union(keys), ids)
+        further, found = _with_partners(unit, policy, more, ids)
+        keys, first = further.union(keys), list({o.key: o for o in (*first, *found)}.values())
+    first.sort(key=lambda o: o.key)
     others = {p for o in first for p in o.points} - set(keys)
     second = unit.records.load(unit.records.holding(others, ids) - {o.key for o in first}) if others else []
     observed = [*first, *second]
@@ -240,7 +242,7 @@ def _mailed(unit: Unit, engine: Engine, policy: SyncPolicy) -> datetime | None:
 
 def _with_partners(
     unit: Unit, policy: SyncPolicy, keys: Collection[int], sources: Sequence[int]
-) -> tuple[Collection[int], list[Observed]]:
+) -> tuple[set[int], list[Observed]]:
     """The records that hold one of the points. Where one is linked with a record that shows another address, that
     address is looked at as well, as if it had been asked for, and so is what is linked with whoever has it."""
     wider, found = set(keys), unit.records.holding(keys, sources)
