@@ -54,7 +54,7 @@ class Watcher(Protocol):
 
     def on_the_way(self, number: int) -> None: ...
 
-    def changed_within(self, side: str, key: Any, seconds: float) -> bool: ...
+    def was_otherwise(self, side: str, key: Any, seconds: float) -> bool: ...
 
 
 class Line(MockTransport):
@@ -153,7 +153,7 @@ class Line(MockTransport):
             return answer
         body = content(answer.body)
         self._sort()
-        if (key := key_of(side, body)) is not None and self._watcher.changed_within(side, key, REPLICA_LAG):
+        if (key := key_of(side, body)) is not None and self._watcher.was_otherwise(side, key, REPLICA_LAG):
             if former := self._former.get((side, key, frozenset(body))):
                 self._watcher.fate.struck.add(STALE)
             return with_answer(answer, former or body)
@@ -178,7 +178,7 @@ class Line(MockTransport):
             kept = []
             for item in value:
                 key = key_of(side, item)
-                if key is None or not self._watcher.changed_within(side, key, REPLICA_LAG):
+                if key is None or not self._watcher.was_otherwise(side, key, REPLICA_LAG):
                     left_out += self._age(side, item)
                     kept.append(item)
                     continue

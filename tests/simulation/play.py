@@ -290,9 +290,9 @@ class Player:
     def on_shown(self, rows: Sequence[Row]) -> None:
         fault = self.fate.faults.get(self.fate.requests)
         self.witness.was_shown(rows, is_whole=fault is None or FAULTS.get(fault) != PARTIAL)
-        is_stale = fault == "stale"
-        fresh = {(r.side, r.key) for r in rows if not (is_stale and self.changed_within(r.side, r.key, REPLICA_LAG))}
-        self.witness.unshown -= fresh
+        for key in [(row.side, row.key) for row in rows]:
+            if fault != "stale" or not self.was_otherwise(*key, REPLICA_LAG):
+                self.witness.unshown.pop(key, None)
         self._inspector.looked_at.update((row.side, row.key) for row in rows)
 
     def on_damaged(self) -> None:
@@ -302,8 +302,10 @@ class Player:
     def on_complaints_shown(self, addresses: Sequence[str]) -> None:
         self.witness.complaints_shown(addresses)
 
-    def changed_within(self, side: str, key: Any, seconds: float) -> bool:
-        at = self.witness.touched.get((side, key))
+    def was_otherwise(self, side: str, key: Any, seconds: float) -> bool:
+        """Whether a replica that is so many seconds behind has the record as it was last shown: what came before the
+        latest change and was not shown either must be as young."""
+        at = self.witness.unshown.get((side, key), self.witness.touched.get((side, key)))
         return at is not None and (self.stage.clock.now() - at).total_seconds() <= seconds
 
     def on_the_way(self, number: int) -> None:

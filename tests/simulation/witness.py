@@ -23,8 +23,8 @@ class Witness(Readings):
     touched: dict[Key, datetime] = field(default_factory=dict)
     put_away: set[Key] = field(default_factory=set)
     """Members that people have archived."""
-    unshown: set[Key] = field(default_factory=set)
-    """Records that people changed since they were last shown as they are."""
+    unshown: dict[Key, datetime] = field(default_factory=dict)
+    """Records that people changed since they were last shown as they are, and when they did so first."""
     spoken: set[tuple[Key, str, str]] = field(default_factory=set)
     """(record, scope, no or yes) of everything that people made a record show."""
     entered: dict[str, str] = field(default_factory=dict)
@@ -169,7 +169,7 @@ class Witness(Readings):
 
     def _contact(self, key: Key, was: Contact | None, now_is: Contact, now: datetime) -> None:
         self.touched[key] = now
-        self.unshown.add(key)
+        self.unshown.setdefault(key, now)
         if was and was.addresses != now_is.addresses:
             self.moved[key] = (now, self.order)
         self._flags(key, was, now_is, now)
@@ -204,7 +204,7 @@ class Witness(Readings):
 
     def _member(self, key: Key, was: Member | None, now_is: Member, now: datetime) -> None:
         self.touched[key] = now
-        self.unshown.add(key)
+        self.unshown.setdefault(key, now)
         if was and was.status == "archived" and key not in self.put_away and key in self.known:
             # We did that, and know it without a reading.
             self.known[key] = self.known[key]._replace(is_in=False)
