@@ -75,10 +75,11 @@ class Readings(Testimony):
 
     def may_have_written(self, key: Key, *, is_out: bool, off: Iterable[str]) -> None:
         """A cycle was cut short before the answer to a restriction, perhaps before it was sent: the engine can't know,
-        and whose it is that the record shows next, the value does not tell."""
+        and whose it is that the record shows next, the value does not tell. Shown as out since, it was
+        out."""
         for rows in (self.known, self.latest):
             if key in rows:
-                rows[key] = covered(rows[key], off, is_out=is_out)
+                rows[key] = covered(rows[key], off, is_out=is_out and not rows[key].is_out)
 
     def complaints_shown(self, emails: Sequence[str]) -> None:
         for no in self._open() if not self.is_spoiled else ():
