@@ -47,12 +47,11 @@ def test_an_account_in_order_ends_in_0(desk: Desk) -> None:
     assert "1 templates and drafts: every one that could be judged has a way out." in answer.out
 
 
-def test_links_to_our_own_pages_are_a_way_out(desk: Desk) -> None:
+def test_links_to_pages_that_optsync_does_not_serve_are_no_way_out(desk: Desk) -> None:
     url = "https://optsync.example.com"
+    desk.write(web={"public_url": url})
     desk.act(ESP, "draft_campaign", title="Ours", html=f'<a href="{url}/o/*|TOKEN|*">Unsubscribe</a>')
     assert desk.optsync("audit", "templates", "mc").code == 1
-    desk.write(web={"public_url": url})
-    assert desk.optsync("audit", "templates", "mc").code == 0
 
 
 def test_a_system_that_cannot_list_templates_is_refused(desk: Desk) -> None:

@@ -9,7 +9,6 @@ from optsync.sync.audit import Flaw, audit, judge
 
 TAGS = LinkTags(names=("[[LEAVE]]",), opening="[[", closing="]]")
 GOOD = '<a href="[[LEAVE]]">Unsubscribe</a>'
-OWN = ("https://optsync.example.com/o/",)
 
 
 def mailing(*fragments: str, is_html: bool = True, is_whole: bool = True) -> Mailing:
@@ -21,7 +20,7 @@ def mailing(*fragments: str, is_html: bool = True, is_whole: bool = True) -> Mai
 
 def flaws(*fragments: str, is_html: bool = True) -> list[Flaw]:
     found = mailing(*fragments, is_html=is_html)
-    return [f.flaw for f in judge(found, found.texts[0], OWN)]
+    return [f.flaw for f in judge(found, found.texts[0])]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +31,6 @@ def flaws(*fragments: str, is_html: bool = True) -> list[Flaw]:
         '<A HREF=" [[LEAVE]] "><b>Leave</b></A>',
         "<a href='[[LEAVE]]'><img src=x></a>",
         '<map><area href="[[LEAVE]]" alt="Unsubscribe"></map>',
-        '<a href="https://optsync.example.com/o/[[TOKEN]]">Unsubscribe</a>',
         f'<!-- [[LEAVE]] --><a href="#">unsubscribe</a>{GOOD}',
         f"<div style='display:none'>Preview</div><br><img src=x>{GOOD}",
         f'<p style="font-size:0.9em; opacity: 0.8">{GOOD}</p>',
@@ -87,7 +85,7 @@ def test_one_of_several_fragments_is_enough_and_a_comment_ends_with_its_fragment
     ("text", "expected"),
     [
         ("Bye: [[LEAVE]]", []),
-        ("Bye: https://optsync.example.com/o/x", []),
+        ("Bye: https://optsync.example.com/o/x", [Flaw.MISSING]),
         ("Bye: [[LEAF]]", [Flaw.MISSPELT_TAG]),
         ("Bye", [Flaw.MISSING]),
     ],

@@ -43,8 +43,7 @@ def templates(
                 f"{name} cannot list templates: its connector lacks that power (`optsync connectors`), so nothing was "
                 "looked at"
             )
-        url = config.web.public_url
-        done = look(connector.templates(), own_pages=(f"{url}/o/", f"{url}/p/") if url else ())
+        done = look(connector.templates())
     finally:
         connector.close()
     if as_json:

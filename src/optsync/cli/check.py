@@ -72,7 +72,9 @@ def _show_keys(keys: "Sequence[dict[str, Any]]") -> None:
 
     for key in keys[1:]:
         people = key["forgotten"]
-        says = f"{people} forgotten people are known by it alone: keep it" if people else "nobody is known by it"
+        says = "nobody is known by it; blocks of the ledger may be signed with it"
+        if people:
+            says = f"{people} forgotten people are known by it alone: keep it"
         line(f"secret key {key['key']} (an older one): {says}")
 
 

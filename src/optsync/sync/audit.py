@@ -1,14 +1,14 @@
 """Does every mail show the way out of it? A check of templates and drafts, before anybody is mailed."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
 from typing import Any
 
 from optsync.model.mailing import LinkTags, Mailing, MailText
-from optsync.sync.visible_links import Link, Sight, look_at
+from optsync.sync.visible_links import Sight, look_at
 
 _WORDS = re.compile(
     r"unsub|opt[\s-]?out|abmeld|abbestell|austrag|d[ée]s(?:inscri|abonn)|darse de baja|cancel\w* (?:la )?(?:sub|sus)"
@@ -84,23 +84,22 @@ class Audit:
     unread: tuple[Mailing, ...]
 
 
-def audit(mailings: Iterable[Mailing], *, own_pages: Sequence[str] = ()) -> Audit:
-    """Looks for a working way out in every text of every mailing. ``own_pages``: how addresses of optsync's own
-    unsubscribe pages begin; a link to one of them is a way out as well."""
+def audit(mailings: Iterable[Mailing]) -> Audit:
+    """Looks for a working way out in every text of every mailing."""
     findings: list[Finding] = []
     unread: list[Mailing] = []
     checked = 0
     for mailing in mailings:
         checked += 1
-        findings.extend(f for text in mailing.texts for f in judge(mailing, text, own_pages))
+        findings.extend(f for text in mailing.texts for f in judge(mailing, text))
         if not mailing.texts:
             unread.append(mailing)
     return Audit(checked=checked, findings=tuple(findings), unread=tuple(unread))
 
 
-def judge(mailing: Mailing, text: MailText, own_pages: Sequence[str] = ()) -> Iterator[Finding]:
+def judge(mailing: Mailing, text: MailText) -> Iterator[Finding]:
     """What is wrong with one text; nothing if it has one way out that works."""
-    flaws = _in_html(text, mailing.tags, own_pages) if text.is_html else _in_plain_text(text, mailing.tags, own_pages)
+    flaws = _in_html(text, mailing.tags) if text.is_html else _in_plain_text(text, mailing.tags)
     for flaw, what in flaws.items():
         advice = _PLAIN_ADVICE if flaw is Flaw.MISSING and not text.is_html else _ADVICE[flaw]
         is_in_doubt = flaw is Flaw.MISSING and not mailing.is_whole
@@ -113,17 +112,17 @@ def judge(mailing: Mailing, text: MailText, own_pages: Sequence[str] = ()) -> It
         )
 
 
-def _in_plain_text(text: MailText, tags: LinkTags, own_pages: Sequence[str]) -> dict[Flaw, str]:
+def _in_plain_text(text: MailText, tags: LinkTags) -> dict[Flaw, str]:
     whole = "\n".join(text.fragments)
-    if any(sign in whole for sign in (*tags.names, *own_pages)):
+    if any(sign in whole for sign in tags.names):
         return {}
     misspelt = _misspelt([whole], tags)
     return {Flaw.MISSPELT_TAG: misspelt} if misspelt else {Flaw.MISSING: ""}
 
 
-def _in_html(text: MailText, tags: LinkTags, own_pages: Sequence[str]) -> dict[Flaw, str]:
+def _in_html(text: MailText, tags: LinkTags) -> dict[Flaw, str]:
     sight = look_at(text.fragments)
-    leading = [link for link in sight.links if _leads_out(link, tags, own_pages)]
+    leading = [link for link in sight.links if _holds([link.href], tags)]
     if any(not link.is_hidden and link.label.strip() for link in leading):
         return {}
     flaws: dict[Flaw, str] = {}
@@ -137,10 +136,6 @@ def _in_html(text: MailText, tags: LinkTags, own_pages: Sequence[str]) -> dict[F
     if _holds(sight.text, tags):
         flaws[Flaw.NO_LINK] = ""
     return flaws or {Flaw.MISSING: ""}
-
-
-def _leads_out(link: Link, tags: LinkTags, own_pages: Sequence[str]) -> bool:
-    return _holds([link.href], tags) or any(link.href.startswith(page) for page in own_pages)
 
 
 def _useless(sight: Sight, tags: LinkTags) -> dict[Flaw, str]:
