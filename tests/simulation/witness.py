@@ -286,9 +286,14 @@ class Witness(Readings):
             self.nos.setdefault((email, STATUS), [])
 
     def _take_back(self, key: Key, kind: str) -> None:
-        """What is taken back before any answer showed it, nobody can know, whatever the engine writes there later."""
-        for said in self.nos.values():
-            said[:] = [n for n in said if n.is_certain or n.is_listed or (n.source, n.kind) != (key, kind)]
+        """What is taken back before any answer showed it, nobody can know, whatever the engine writes there later. Of
+        an answer of which a part failed the rest may have told it."""
+        was_told = any(row.is_out for row in self._seen(key))
+        for about, said in self.nos.items():
+            kept = [n for n in said if n.is_certain or n.is_listed or (n.source, n.kind) != (key, kind)]
+            if was_told and len(kept) < len(said):
+                self.unticked.add(about)
+            said[:] = kept
 
     def _came_without(self, emails: Iterable[str], topics: frozenset[str]) -> None:
         if self.restricts_topics:
