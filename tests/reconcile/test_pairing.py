@@ -63,7 +63,7 @@ def test_a_link_is_remembered_where_it_is_news(
         ({NAME.key: SAME}, (), {NAME.key: Agreed("b", "b")}),
         ({NAME.key: Agreed("b", "b")}, (), None),
         ({NAME.key: SAME}, (NAME.key,), None),
-        ({}, (), None),
+        ({}, (), {NAME.key: Agreed("b", "b")}),
         ({NAME.key: SAME, CITY.key: Agreed("x", "x")}, (), {NAME.key: Agreed("b", "b"), CITY.key: Agreed("x", "x")}),
     ],
 )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from optsync.model.record import Status
+from optsync.model.record import Origin, Status
 from tests.scenarios.world import World, person
 
 pytestmark = pytest.mark.rule("fields merge three ways")
@@ -239,3 +239,18 @@ def test_a_group_that_the_platform_comes_to_know_by_its_name_switches_nobodys_to
     assert w.crm_shows(ANN)["topics"]["offers"] is False
     assert w.esp_shows(ANN)["topics"]["offers"] is False
     assert w.crm_shows("ann2@example.com")["topics"]["offers"] is True
+
+
+def test_an_edit_of_somebody_who_was_out_from_the_beginning_is_no_conflict_when_they_come_back(world: Make) -> None:
+    w = world(person(1, status=Status.OUT, origin=Origin.PERSON), person(2))
+    w.settle()
+    w.esp.act("set_field", email=ANN, field="city", value="Graz")
+    w.sync()
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=ANN)
+    w.sync()
+    w.sync()
+
+    assert w.crm_shows(ANN)["fields"]["city"] == "Graz"
+    assert w.esp_shows(ANN)["fields"]["city"] == "Graz"
+    w.settle()

@@ -38,13 +38,14 @@ def pair_fields(point: Point, owner: Seen, member: Seen, around: Neighbourhood, 
 
 
 def _renewed(link: Link, owner: Seen, member: Seen, policy: SyncPolicy) -> Link:
-    """With what both show alike by now instead of what they agreed on before, although nothing flows: a value of ours
-    whose arrival nobody knew of would count as a change of that side's once it does."""
+    """With what both show alike by now instead of what they agreed on before, if they did, although nothing flows: once
+    it does, a value of ours whose arrival nobody knew of would count as a change of that side's, and an edit of one side
+    as a conflict."""
     crm, esp = owner.record.fields, member.record.fields
     alike = {
         rule.key: Agreed(rule.remembered(crm), esp.get(rule.esp))
         for rule in policy.fields
-        if rule.key in link.agreed and rule.key not in link.frozen and are_equal(rule, crm, esp)
+        if rule.key not in link.frozen and are_equal(rule, crm, esp)
     }
     return replace(link, agreed={**link.agreed, **alike})
 
