@@ -308,6 +308,36 @@ def test_a_person_who_left_the_platform_meanwhile_is_not_put_back_there(world: M
 
 
 @retraction
+@pytest.mark.parametrize("beside_an_import", [False, True])
+def test_a_sign_up_that_the_platform_vouches_for_is_the_persons_own_word(world: Make, beside_an_import: bool) -> None:
+    w = crowd(world, guard={**SMALL, "opt_outs": {"max": 100}})
+    back, others = (MANY[:2], MANY[2:]) if beside_an_import else (MANY[:4], ())
+    for act, people in (("unsubscribe", back), ("admin_unsubscribe", others)):
+        for email in people:
+            w.esp.act(act, email=email)
+    w.sync()
+    w.wait(hours=1)
+    for email in back:
+        w.esp.act("resubscribe", email=email)
+    for email in others:
+        w.crm.act("opt_in", email=email, at=w.clock.now().isoformat())
+    uid = part(w.sync()).plan
+    assert uid is not None
+    assert w.crm_shows(ANN)["opt_out"] is True
+    report = _reject(w, uid)
+
+    for email in back:
+        assert w.esp_shows(email)["status"] == Status.IN
+        assert may_send(w, email)
+    for email in others:
+        assert w.esp_shows(email)["status"] == Status.OUT
+        assert not may_send(w, email)
+    if (again := part(report).plan) is not None:
+        _approve(w, again)
+    assert not any(w.crm_shows(email)["opt_out"] for email in back)
+
+
+@retraction
 def test_a_rejection_can_be_limited_to_what_one_system_said(world: Make) -> None:
     w = crowd(world, guard=ROOM)
     mark(w, MANY[:3])

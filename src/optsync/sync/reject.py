@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from optsync.errors import CommandRefused
 from optsync.model.change import ChangeState
-from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
+from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
 from optsync.reconcile.carry import root
 from optsync.reconcile.rules import DISAGREED
 from optsync.state.issues import NewIssue
@@ -76,7 +76,15 @@ def _targets(about: Mapping[int, Sequence[Statement]], causes: set[str], word: W
 
 
 def _is_administrative(said: Statement) -> bool:
-    return not said.is_personal and said.source in _ADMINISTRATIVE and said.kind in _RETRACTABLE
+    if said.is_personal or _is_sign_up(said):
+        return False
+    return said.source in _ADMINISTRATIVE and said.kind in _RETRACTABLE
+
+
+def _is_sign_up(said: Statement) -> bool:
+    """Whether the platform vouches for the person: by their activity, or by a stamp that nobody else can set. What its
+    administrators write, or an import there, lifts nothing by itself and stays weaker than this."""
+    return said.kind is StatementKind.GRANT and said.source is Source.ESP and said.strength >= Strength.EVIDENCED
 
 
 def _wishes(about: Mapping[int, Sequence[Statement]]) -> frozenset[str]:
