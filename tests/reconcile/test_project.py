@@ -59,6 +59,20 @@ def statuses(found: Neighbourhood, key: int = 1, **how: Any) -> list[tuple[Chang
         ({1: [grant()], 2: []}, [member(3, (2,))], [(ChangeKind.OPT_IN, 1)]),
         ({1: [], 2: [grant()]}, [member(3, (2,))], []),
         ({2: [], 4: [out()]}, [member(3, (2,)), member(5, (4,))], [(ChangeKind.OPT_OUT, 4)]),
+        # what a person said decides before what administrators say of the same record
+        ({1: [out()], 2: [out(is_personal=True)]}, [member(3, (2,))], [(ChangeKind.OPT_OUT, 2)]),
+        ({1: [out()], 2: [out(is_personal=True)]}, [], [(ChangeKind.OPT_OUT, 1)]),
+        (
+            {1: [out()], 2: [out()], 4: [out(is_personal=True)]},
+            [member(3, (2,)), member(5, (4,))],
+            [(ChangeKind.OPT_OUT, 4)],
+        ),
+        (
+            {1: [out(is_personal=True)], 2: [out(is_personal=True)]},
+            [member(3, (2,))],
+            [(ChangeKind.OPT_OUT, 1)],
+        ),
+        ({2: [out()], 4: [out()]}, [member(3, (2,)), member(5, (4,))], [(ChangeKind.OPT_OUT, 2)]),
     ],
 )
 def test_the_primary_address_decides_or_a_member_among_the_others_that_is_out(
@@ -81,6 +95,23 @@ def test_a_topic_is_decided_by_the_same_addresses() -> None:
 
     assert [(i.point, dict(i.after), i.causes) for i in shown_by(found) if i.kind is ChangeKind.TOPIC] == [
         (1, {"T_EVENTS": False, "T_OFFERS": False}, (out(scope=EVENTS).uid, out(scope=OFFERS).uid))
+    ]
+
+
+def test_what_a_person_said_causes_an_out_however_much_administrators_said_since() -> None:
+    first, own, last = out(90, is_personal=True), out(60, is_personal=True), out(50)
+    found = around(contact(1), member(2), said={1: [last, own, first]})
+
+    for key in (1, 2):
+        assert [i.causes for i in shown_by(found, key) if i.kind is ChangeKind.OPT_OUT] == [(own.uid,)]
+
+
+def test_what_a_person_said_that_does_not_travel_leaves_the_word_to_an_administrator() -> None:
+    stays, travels = out(50, system="mc", is_personal=True), out(60)
+    found = around(contact(1, (1, 2)), member(3, (2,)), said={1: [travels], 2: [stays]})
+
+    assert [(i.point, i.causes) for i in shown_by(found, outs_to_crm=False) if i.kind is ChangeKind.OPT_OUT] == [
+        (1, (travels.uid,))
     ]
 
 

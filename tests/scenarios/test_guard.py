@@ -140,6 +140,28 @@ def test_somebody_of_a_held_plan_who_opts_out_in_person_is_not_held_any_more(wor
     assert w.esp_shows(MANY[1])["status"] == Status.IN
 
 
+@pytest.mark.rule("no opt-out is lost")
+def test_somebody_of_a_held_plan_who_opts_out_at_a_further_address_is_not_held_any_more(world: Make) -> None:
+    second = "second@example.com"
+    w = world(
+        person(1, opt_in=True, addresses=(ANN, second)),
+        *(person(n, opt_in=True) for n in range(2, 7)),
+        person(7, addresses=(second,), in_crm=False),
+        guard=SMALL,
+    )
+    w.sync()
+    for email in MANY[:4]:
+        w.esp.act("admin_unsubscribe", email=email)
+    uid = part(w.sync()).plan
+    assert uid is not None
+    w.esp.act("unsubscribe", email=second)
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert _emails_held(w, plan(w, uid)) == set(MANY[1:4])
+    assert w.crm_shows(MANY[1])["opt_out"] is False
+
+
 def test_a_rehearsal_says_that_it_would_be_held_and_keeps_nothing(world: Make) -> None:
     w = crowd(world)
     mark(w)

@@ -6,9 +6,11 @@ import pytest
 
 from optsync.model.record import Status
 from optsync.state.issues import NewIssue
+from optsync.sync import plans
 from optsync.sync.administer import deliverable, opt_in, opt_out
 from optsync.sync.permission import permissions
 from optsync.sync.run import run_cycle
+from tests.scenarios.plans import LIMIT, MANY, mark
 from tests.scenarios.two_audiences import TwoAudiences
 from tests.scenarios.world import START, person
 
@@ -26,6 +28,32 @@ def test_an_opt_out_in_one_audience_reaches_the_other(tmp_path: Path, is_first: 
     two.settle()
 
     assert other.act("view", email=ANN)["status"] == Status.OUT
+
+
+@pytest.mark.rule("no opt-out is lost")
+def test_who_left_in_person_before_many_were_flagged_does_not_wait_for_the_plan_of_those(tmp_path: Path) -> None:
+    people = [person(n, opt_in=True) for n in range(1, 7)]
+    two = TwoAudiences(tmp_path, people, people[:1], guard={"opt_outs": LIMIT})
+    two.sync()
+    two.w.wait(hours=1)
+    two.other.act("unsubscribe", email=ANN)
+    two.w.wait(minutes=5)
+    mark(two.w)
+    held = run_cycle(two.engine, ["newsletter"]).syncs["newsletter"].plan
+    assert held is not None
+    assert two.w.esp_shows(ANN)["status"] == Status.IN
+    for _ in range(2):
+        two.w.wait(minutes=10)
+        run_cycle(two.engine)
+
+    assert two.w.esp_shows(ANN)["status"] == Status.OUT
+    assert [two.w.esp_shows(email)["status"] for email in MANY[1:4]] == [Status.IN] * 3
+    plans.reject(two.engine, held, actor="boss")
+    for _ in range(2):
+        two.w.wait(minutes=10)
+        run_cycle(two.engine)
+    assert two.w.esp_shows(ANN)["status"] == Status.OUT
+    assert [two.w.crm_shows(email)["opt_out"] for email in MANY[:4]] == [True, False, False, False]
 
 
 @pytest.mark.rule("bounces are not wishes")

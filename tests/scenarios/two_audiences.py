@@ -20,7 +20,7 @@ OTHER = "http://127.0.0.1:1/other"
 
 class TwoAudiences:
     """``w`` is the world of the first audience; ``other`` the second platform, with ``members`` of its own.
-    ``second``: keys of the second sync that differ from the first one's."""
+    ``second``: keys of the second sync that differ from the first one's; ``guard``: as of the world."""
 
     def __init__(
         self,
@@ -29,8 +29,9 @@ class TwoAudiences:
         members: Sequence[Person],
         *,
         second: Mapping[str, Any] | None = None,
+        guard: Mapping[str, Any] | None = None,
     ) -> None:
-        self.w = World(folder, people)
+        self.w = World(folder, people, guard=guard)
         self.other: VendorMock = mocks()["mailchimp"](clock=self.w.clock, rng=random.Random(9))
         self.other.populate(members)
         document: dict[str, Any] = dict(self.w.document)

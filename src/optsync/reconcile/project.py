@@ -38,29 +38,37 @@ def project(seen: Seen, around: Neighbourhood, policy: SyncPolicy) -> Iterator[I
 
 def _deciding(seen: Seen, around: Neighbourhood, policy: SyncPolicy, scope: str) -> tuple[Point, Standing]:
     """The address that decides a record: its primary, or any of its addresses that is a member and is out. An out that
-    does not travel here leaves the word to another one that does."""
+    does not travel here leaves the word to another one that does, and an administrator's to a person's own."""
     primary = around.points[seen.points[0]]
     own = _standing(primary, scope, seen.side, policy)
-    if len(seen.points) == 1 or _binds(own, seen.side, policy):
+    if len(seen.points) == 1:
         return primary, own
+    binding = [(primary, own)] if _binds(own, seen.side, policy) else []
     for key in seen.points[1:]:
         is_member = key in around.members_elsewhere or any(
             m.side is Side.ESP and not m.is_gone for m in around.by_primary.get(key, ())
         )
         if is_member and _binds(other := _standing(around.points[key], scope, seen.side, policy), seen.side, policy):
-            return around.points[key], other
-    return primary, own
+            binding.append((around.points[key], other))
+    in_person = (each for each in binding if _is_in_person(each[1]))
+    return (*in_person, *binding, (primary, own))[0]
 
 
 def _binds(standing: Standing, target: Side, policy: SyncPolicy) -> bool:
     return standing.wish is Wish.OUT and may_travel(standing.decided_by, target, policy)
 
 
+def _is_in_person(standing: Standing) -> bool:
+    return standing.decided_by is not None and standing.decided_by.is_personal
+
+
 def _standing(point: Point, scope: str, target: Side, policy: SyncPolicy) -> Standing:
-    """Decided by the newest out that travels to that side, if any does."""
+    """Decided by the newest out that travels to that side, if any does: by the person's own, since what administrators
+    say may be held, and nobody's own no waits behind that."""
     found = point.standing(scope, policy) if scope == policy.scope else point.topic_standing(scope, policy)
     travelling = [out for out in found.outs if may_travel(out, target, policy)]
-    return replace(found, decided_by=travelling[-1]) if travelling else found
+    in_person = [out for out in travelling if out.is_personal]
+    return replace(found, decided_by=(in_person or travelling)[-1]) if travelling else found
 
 
 # status
