@@ -85,6 +85,7 @@ def test_what_the_other_address_has_or_had_is_not_carried_again() -> None:
     assert missing([once], [first, grant(1)], MOVED, tolerance=TOLERANCE) == []
     assert missing([first], [first], MOVED, tolerance=TOLERANCE) == []
     assert missing([out(90, clock="mc"), grant(85, clock="crm")], [], MOVED, tolerance=TOLERANCE) == []
+    assert missing([first], [], MOVED, tolerance=TOLERANCE, said_now=[grant(60)]) == []
 
 
 @pytest.mark.parametrize(

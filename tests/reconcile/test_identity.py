@@ -18,7 +18,7 @@ from optsync.reconcile.plan import decide, first_sight_statements
 from optsync.reconcile.policy import Leave
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.view import Intent, Neighbourhood, Question, Seen
-from tests.reconcile.places import NOW, SCOPE, around, before, contact, grant, member, out, policy, say
+from tests.reconcile.places import NOW, SCOPE, around, before, contact, grant, member, out, policy, retract, say
 
 _said = st.lists(
     st.one_of(
@@ -297,6 +297,7 @@ def test_a_chain_of_what_came_apart_is_decided_in_one_go_wherever_it_begins() ->
 
 
 OWN = out(system="mc", record="r2", clock="mc")
+BY_RECORD, BY_MEMBER = grant(60, system="crm", record="r1"), grant(60, system="mc", record="r2")
 
 
 @pytest.mark.parametrize(
@@ -315,6 +316,18 @@ OWN = out(system="mc", record="r2", clock="mc")
         # what the record itself says reaches the member wherever that is
         (pair(said={5: [out(system="crm", record="r1")]}), {}, [1]),
         (pair(said={5: [out(system="crm", record="r3"), out(50, system="mc", record="r1")]}), {}, []),
+        # the record that was given another address has come with a consent of its own
+        (pair(said={1: [out(90)], 5: [BY_RECORD]}), {}, []),
+        (pair(said={1: [out(90)], 5: [BY_RECORD]}, at=None), {}, [5]),
+        (pair(said={1: [out(90)], 5: [BY_RECORD]}, at=5), {}, [5]),
+        (pair(said={1: [out(50)], 5: [BY_RECORD]}), {}, [5]),
+        (pair(said={1: [out(90)], 5: [BY_RECORD, retract(BY_RECORD)]}), {}, [5]),
+        (pair(said={1: [out(90)], 5: [grant(60, system="crm", record="r2")]}), {}, [5]),
+        (pair(said={1: [out(90)], 5: [grant(60)]}), {}, [5]),
+        (pair(said={1: [BY_MEMBER], 5: [out(90)]}, at=5), {}, []),
+        (pair(said={1: [BY_MEMBER], 5: [out(90)]}, at=None), {}, [1]),
+        (pair(said={1: [BY_MEMBER], 5: [out(90)]}), {"archives_members": False}, [1]),
+        (pair(said={1: [BY_RECORD], 5: [out(90)]}, at=5), {}, [1]),
         # of who is off the list only what they said themselves
         (pair(said={1: [OWN], 5: []}, of=member(2, is_gone=True)), {}, [5]),
         (pair(said={1: [OWN], 5: []}, of=member(2, status=Status.ARCHIVED)), {}, [5]),

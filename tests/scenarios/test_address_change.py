@@ -245,6 +245,62 @@ def test_whoever_lets_the_former_address_back_in_after_the_change_says_nothing_o
     assert member(w, NEW) is None
 
 
+@pytest.mark.parametrize("by_person", [True, False])
+def test_a_sign_up_lifts_what_followed_to_an_address_that_was_changed_before_the_next_reading(
+    world: Make, by_person: bool
+) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email=OLD)
+    w.sync()
+    assert w.crm_shows(OLD)["opt_out"] is True
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=OLD, kind="signup" if by_person else "generic_signup")
+    w.wait(hours=1)
+    w.esp.act("change_address", email=OLD, to=NEW)
+    w.sync()
+    w.sync()
+
+    assert w.crm_shows(NEW)["opt_out"] is not by_person
+    assert member(w, NEW)["status"] == (Status.IN if by_person else Status.OUT)
+    assert may_send(w, NEW) is by_person
+    assert not may_send(w, OLD)
+    assert bool(issues(w, "refused_opt_in")) is not by_person
+
+
+@pytest.mark.parametrize("act", ["complain", "unsubscribe"])
+def test_an_opt_out_after_the_sign_up_follows_to_the_new_address(world: Make, act: str) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email=OLD)
+    w.sync()
+    for each in ("resubscribe", act):
+        w.wait(hours=1)
+        w.esp.act(each, email=OLD)
+    w.esp.act("change_address", email=OLD, to=NEW)
+    w.sync()
+    w.sync()
+
+    assert w.crm_shows(NEW)["opt_out"] is True
+    assert not may_send(w, NEW)
+
+
+def test_a_consent_in_the_edit_that_changes_the_address_lifts_what_the_member_left_behind_has_said(world: Make) -> None:
+    w = world(person(1))
+    w.sync()
+    w.esp.act("unsubscribe", email=OLD)
+    w.sync()
+    w.wait(hours=1)
+    move(w, consents=True)
+    w.sync()
+    w.sync()
+
+    assert StatementKind.OUT not in {s.kind for s in said(w, NEW)}
+    assert w.crm_shows(NEW)["opt_out"] is False
+    assert may_send(w, NEW)
+    assert not may_send(w, OLD)
+
+
 def test_a_complaint_follows_as_a_complaint(world: Make, interest: None) -> None:
     w = world(person(1))
     w.sync()

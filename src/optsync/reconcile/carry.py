@@ -70,11 +70,17 @@ def root(said: Statement) -> str:
 
 
 def missing(
-    source: Iterable[Statement], target: Iterable[Statement], moved: Moved, *, tolerance: timedelta
+    source: Iterable[Statement],
+    target: Iterable[Statement],
+    moved: Moved,
+    *,
+    tolerance: timedelta,
+    said_now: Sequence[Statement] = (),
 ) -> list[Statement]:
-    """The restrictions of one of a person's addresses that the other one never had, each to be carried once."""
+    """The restrictions of one of a person's addresses that the other one never had, each to be carried once.
+    ``said_now``: as for :func:`restrictions`."""
     known = {root(said) for said in target}
-    return [s for s in restrictions(source, moved, tolerance=tolerance) if root(s) not in known]
+    return [s for s in restrictions(source, moved, tolerance=tolerance, said_now=said_now) if root(s) not in known]
 
 
 def grants(

@@ -10,7 +10,7 @@ from optsync.model.change import ChangeKind, WriteKind
 from optsync.model.contact_point import same_mailbox
 from optsync.model.link import Link
 from optsync.model.record import Side, Status
-from optsync.model.statement import OUR_CLOCK, Statement
+from optsync.model.statement import OUR_CLOCK, Statement, StatementKind
 from optsync.reconcile.carry import Moved, missing, restated, root
 from optsync.reconcile.consent import Wish, may_mail, unbeaten
 from optsync.reconcile.policy import SyncPolicy
@@ -113,7 +113,8 @@ def shared_restrictions(
 ) -> Iterator[tuple[int, Statement]]:
     """Outs that a pair which came apart still has in common: from the former address to the new one, and back as long
     as the two may stay apart; what the record itself says goes back in any case, since the member is on the list until
-    it is taken off. Each is carried once, so a later grant can lift it."""
+    it is taken off. Each is carried once, so a later grant can lift it; so does one that the record which was given
+    another address has come with."""
     for pair in _parted(around):
         if not set(keys).intersection(pair.points):
             continue
@@ -121,7 +122,9 @@ def shared_restrictions(
         if _is_taken_away(pair.member):
             yield from ((record.key, statement) for statement in _heard_late(pair, record, member, policy))
             continue
-        for source, target in ((member, record), (record, member)):
+        by_record = _granted(record, pair.record) if pair.is_crm_changed else ()
+        by_member = _granted(member, pair.member) if pair.is_esp_changed else ()
+        for source, target, granted in ((member, record, by_record), (record, member, by_member)):
             moved = Moved(
                 at=around.now,
                 clock=OUR_CLOCK,
@@ -129,7 +132,9 @@ def shared_restrictions(
                 system=pair.record.system,
                 record=pair.record.record.id,
             )
-            said = missing(source.statements, target.statements, moved, tolerance=policy.clock_tolerance)
+            said = missing(
+                source.statements, target.statements, moved, tolerance=policy.clock_tolerance, said_now=granted
+            )
             is_all = source is member or _may_last(pair, around, policy)
             yield from ((target.key, one) for one in said if is_all or _is_own(one, pair.record))
 
@@ -149,6 +154,10 @@ def _heard_late(pair: Apart, record: Point, member: Point, policy: SyncPolicy) -
                 record=pair.record.record.id,
             )
             yield restated(said, moved)
+
+
+def _granted(point: Point, seen: Seen) -> Sequence[Statement]:
+    return [said for said in point.said if said.kind is StatementKind.GRANT and _is_own(said, seen)]
 
 
 def _is_own(said: Statement, seen: Seen) -> bool:

@@ -191,6 +191,10 @@ class Carrier:
             return former[:1]
         return listed[:1]
 
+    def vanished(self, item: Reading, listed: Sequence[int]) -> Sequence[int]:
+        """The addresses that the record had and has not any more."""
+        return [p for p in self._former(item, listed) if p not in listed]
+
     def _left_behind(self, item: Reading) -> Sequence[int]:
         """The addresses of members that a record without an address is still joined with. Who else has one of them by
         now speaks for it."""

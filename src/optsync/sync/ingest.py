@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from optsync.connect.contract import Absence
-from optsync.model.masking import mask, mask_words
 from optsync.model.page import Page, RowFault
 from optsync.model.quick import quick_dataclass
 from optsync.model.record import Record, Side, Status
@@ -29,6 +29,7 @@ from optsync.sync.clocks import Settled
 from optsync.sync.forgotten import Screen
 from optsync.sync.joined_topics import note_late
 from optsync.sync.nominations import Confirmed, NeedsConfirmation, Nominated, Nomination, judge_nominations
+from optsync.sync.quarantine import clear, set_aside
 from optsync.sync.sifting import sift, without
 
 LATE = timedelta(minutes=10)
@@ -144,10 +145,12 @@ class Ingest:
                 note_late(self._unit, self._binding, news, self._points)
             self._speak(news)
         self._note_hidden(keys)
-        self._note_faults(sifted.faults)
+        for fault in sifted.faults:
+            self._open(set_aside(self._binding, fault))
         self._note_shown(shown, keys, news)
         self._note_ticked(news)
-        self._clear_quarantine(shown, {f.record for f in sifted.faults})
+        faulty = {fault.record for fault in sifted.faults}
+        clear(self._unit, self._binding, [rid for rid in shown if rid not in faulty])
         return len(news)
 
     def _note_shown(self, shown: Collection[str], keys: Mapping[str, int], news: Sequence[_News]) -> None:
@@ -320,14 +323,19 @@ class Ingest:
             touched.update(listed, item.old.points if item.old else ())
             for each in self._carrier.said(item):
                 if each.needs_confirmation and listed:
-                    nominated.append((self._true_id(item.record.id), listed[0], each.statement))
+                    left = self._carrier.vanished(item, listed)
+                    nominated.append((self._true_id(item.record.id), listed[0], each.statement, left))
                 else:
                     told.extend((p, each.statement) for p in self._carrier.spoken_for(item, each, listed))
         said = [pair for told in own.values() for pair in told]
+        judge = partial(judge_nominations, self._unit, confirmed=self._now.confirmed, tolerance=self._now.tolerance)
+        # What comes with another address is judged before anything follows there, which it may lift.
+        moved = list(judge([n for n in nominated if n[3]], said))
         for item in news:
-            said.extend(self._carrier.carried(item, [points[a] for a in item.points], own[item.record.id], said))
-        confirmed, tolerance = self._now.confirmed, self._now.tolerance
-        said.extend(judge_nominations(self._unit, nominated, said, confirmed=confirmed, tolerance=tolerance))
+            told = [*own[item.record.id], *moved]
+            said.extend(self._carrier.carried(item, [points[a] for a in item.points], told, said))
+        said.extend(moved)
+        said.extend(judge([n for n in nominated if not n[3]], said))
         self._unit.ledger.append(said, run=self._now.run)
         self._unit.points.mark(self._binding.syncs, touched)
         self._tell(said, touched)
@@ -365,31 +373,6 @@ class Ingest:
                         field=doubt.field,
                     )
                 )
-
-    def _note_faults(self, faults: Sequence[RowFault]) -> None:
-        for fault in faults:
-            self._open(
-                NewIssue(
-                    kind="quarantined_record",
-                    message=f"{mask_words(fault.message, [fault.value])}; the record is set aside until it can be read",
-                    system=self._binding.system,
-                    collection=self._binding.collection,
-                    record=fault.record,
-                    field=fault.field,
-                    values={} if fault.value is None else {"value": mask(fault.value)},
-                )
-            )
-
-    def _clear_quarantine(self, rids: Collection[str], faulty: set[str]) -> None:
-        fine = [rid for rid in rids if rid not in faulty]
-        if fine and self._unit.issues.any_open("quarantined_record", self._binding.system):
-            self._unit.issues.resolve(
-                kind="quarantined_record",
-                system=self._binding.system,
-                collection=self._binding.collection,
-                records=fine,
-                reason="the record can be read again",
-            )
 
     def _open(self, new: NewIssue) -> None:
         for sync in self._binding.syncs[:1]:

@@ -29,8 +29,9 @@ class NeedsConfirmation(Exception):
         self.nominations = tuple(nominations)
 
 
-Nominated = tuple[str, int, Statement]
-"""The record's id, the point, and what its stamp says."""
+Nominated = tuple[str, int, Statement, Sequence[int]]
+"""The record's id, the point, what its stamp says, and the points that the record had until now: what stands there
+follows to the new one, unless this lifts it."""
 Confirmed = Mapping[str, datetime | None]
 """By the uid of what was nominated: when the person signed up by their activity, by our clock; None: it shows none."""
 
@@ -52,22 +53,23 @@ def judge_nominations(
     """
     if not nominated:
         return
-    about = unit.ledger.about({point for _, point, _ in nominated})
-    known: defaultdict[int, list[Statement]] = defaultdict(list)
+    about = unit.ledger.about({each for _, point, _, left in nominated for each in (point, *left)})
+    told: defaultdict[int, list[Statement]] = defaultdict(list)
     for point, statement in (*((p, s) for p, listed in about.items() for s in listed), *said):
-        known[point].append(statement)
+        told[point].append(statement)
     missing: list[Nomination] = []
-    for record, point, statement in nominated:
-        current = standing(known[point], statement.scope, tolerance=tolerance)
-        lifted = standing([*known[point], statement], statement.scope, tolerance=tolerance)
+    for record, point, statement, left in nominated:
+        known = [each for of in (point, *left) for each in told[of]]
+        current = standing(known, statement.scope, tolerance=tolerance)
+        lifted = standing([*known, statement], statement.scope, tolerance=tolerance)
         is_out = current.wish is Wish.OUT
-        asked = None if is_out else has_open(known[point], statement.scope) or _left(known[point], statement)
+        asked = None if is_out else has_open(known, statement.scope) or _left(known, statement)
         if asked is None and not (is_out and lifted.wish is not Wish.OUT):
             yield point, replace(statement, strength=Strength.NOTHING)
         elif statement.uid not in confirmed:
             beaten = asked or current.decided_by or statement
             missing.append(Nomination(record=record, uid=statement.uid, since=beaten.at))
-        elif (at := confirmed[statement.uid]) and not _was_told(known[point], statement, at):
+        elif (at := confirmed[statement.uid]) and not _was_told(known, statement, at):
             yield point, as_of(statement, at)
         elif not is_out:
             yield point, replace(statement, strength=Strength.NOTHING)
