@@ -23,7 +23,7 @@ ANN = "ann1@example.com"
 
 class Deaf(MockTransport):
     """The answer to the first opt-in at the CRM, or whatever has the ``sign``, does not arrive. ``then`` happens right
-    after it; ``is_lost``: the write itself does not arrive either."""
+    after it; ``is_lost``: the write itself does not arrive either; ``lasts``: nor does anything else at the CRM."""
 
     def __init__(
         self,
@@ -33,15 +33,18 @@ class Deaf(MockTransport):
         is_lost: bool = False,
         sign: str = "UF_CRM_OPT_OUT]=0",
         error: type[BaseException] = requests.ConnectionError,
+        lasts: bool = False,
     ) -> None:
         super().__init__({CRM: w.crm, ESP: w.esp})
-        self._sign, self._error = sign, error
+        self._sign, self._error, self._lasts = sign, error, lasts
         self._then = then
         self._is_lost = is_lost
         self.count = 0
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         body = unquote(str(request.body or ""))
+        if self.count and self._lasts and str(request.url).startswith(CRM):
+            raise self._error("Connection aborted.")
         if self.count or self._sign not in body:
             return super().send(request, *args, **options)
         self.count += 1
@@ -190,13 +193,15 @@ def test_an_unsubscribe_that_was_faster_than_our_own_write_is_the_persons_word(w
     w.settle()
 
 
-def _moved_unheard(world: Make, then: Callable[[World], Any], error: type[BaseException] = Killed) -> World:
+def _moved_unheard(
+    world: Make, then: Callable[[World], Any], error: type[BaseException] = Killed, *, lasts: bool = False
+) -> World:
     """Ann moved to Turin at the platform, which the CRM was told, and nobody heard its answer; ``then`` happens at that
-    moment."""
+    moment. ``lasts``: nor does the CRM answer anything else in that run."""
     w = world(person(1), person(2))
     w.settle()
     w.esp.act("set_field", email=ANN, field="city", value="Turin")
-    w.use(Deaf(w, lambda: then(w), sign="UF_CRM_CITY]=Turin", error=error))
+    w.use(Deaf(w, lambda: then(w), sign="UF_CRM_CITY]=Turin", error=error, lasts=lasts))
     with pytest.raises(Killed) if error is Killed else nullcontext():
         w.sync()
     w.use(w.transport)
@@ -233,6 +238,33 @@ def test_a_value_of_ours_that_arrived_unknown_is_in_no_conflict_with_an_edit_bef
         w.esp.act("set_field", email=ANN, field="city", value="Graz")
 
     assert _cities_after_coming_back(_moved_unheard(world, goes_on, error)) == ("Graz", "Graz")
+
+
+@pytest.mark.rule("fields merge three ways")
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_value_of_ours_that_arrived_as_the_crm_went_down_is_in_no_conflict_with_an_edit(
+    world: Make, *, leaves: bool
+) -> None:
+    w = _moved_unheard(world, lambda _: None, requests.ConnectionError, lasts=True)
+    if leaves:
+        w.esp.act("unsubscribe", email=ANN)
+    w.esp.act("set_field", email=ANN, field="city", value="Graz")
+
+    assert _cities_after_coming_back(w) == ("Graz", "Graz")
+
+
+@pytest.mark.rule("fields merge three ways")
+def test_a_value_of_ours_that_did_not_arrive_as_the_crm_went_down_is_sent_again(world: Make) -> None:
+    w = world(person(1))
+    w.settle()
+    w.esp.act("set_field", email=ANN, field="city", value="Turin")
+    w.use(Deaf(w, lambda: None, sign="UF_CRM_CITY]=Turin", is_lost=True, lasts=True))
+    w.sync()
+    w.use(w.transport)
+    w.wait(hours=1)
+    w.settle()
+
+    assert w.crm_shows(ANN)["fields"]["city"] == "Turin"
 
 
 @pytest.mark.rule("fields merge three ways")

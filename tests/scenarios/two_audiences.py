@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from requests.adapters import BaseAdapter
 
 from optsync.config.load import load
 from optsync.connect.mock import MockTransport, Person, VendorMock
@@ -48,10 +49,19 @@ class TwoAudiences:
         }
         path = folder / "audiences.yaml"
         path.write_text(yaml.safe_dump(document))
-        transport = MockTransport({CRM: self.w.crm, ESP: self.w.esp, OTHER: self.other})
-        store = empty_state(self.w.clock)
-        config = load(path, {})
-        self.engine = compose(config, clock=self.w.clock, rng=random.Random(3), transport=transport, store=store)
+        self._transport = MockTransport({CRM: self.w.crm, ESP: self.w.esp, OTHER: self.other})
+        self._store, self._config = empty_state(self.w.clock), load(path, {})
+        self.start()
+
+    def start(self, transport: BaseAdapter | None = None) -> None:
+        """A process that begins, whose requests go this way."""
+        self.engine = compose(
+            self._config,
+            clock=self.w.clock,
+            rng=random.Random(3),
+            transport=transport or self._transport,
+            store=self._store,
+        )
 
     def sync(self) -> int:
         """Runs both syncs; answers how many changes there were."""

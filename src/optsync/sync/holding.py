@@ -9,6 +9,7 @@ import structlog
 from optsync.errors import OptsyncError, StateLocked
 from optsync.model.change import ChangeState
 from optsync.reconcile.plan import ORDINARY
+from optsync.state.changes import Left
 from optsync.state.leases import Lease
 from optsync.state.store import DatabaseError, is_lock_timeout
 from optsync.state.unit import Unit
@@ -64,22 +65,29 @@ class Holding:
         unit.leases.prove(*self._leases)
 
     def recover(self, unit: Unit, *, keeps_waiting: bool) -> None:
-        """What an earlier run left unfinished is derived again; what it sent without an answer is looked at.
-        ``keeps_waiting``: but what may wait goes on waiting."""
-        now = self._engine.clock.now()
-        after = 0
+        """What an earlier run left unfinished is derived again; what it sent without an answer is looked at. So is what
+        was sent by runs of other syncs that share a source with this one: they have ended, since these leases are held,
+        and what arrived must not be read as somebody's edit. ``keeps_waiting``: but what may wait goes on waiting."""
         given: dict[str, Any] = {"waiting_from": ORDINARY, "rules": NOT_DECIDED} if keeps_waiting else {}
-        while left := unit.changes.left(self._sync, after=after, limit=_PART, **given):
-            sending = [c.id for c in left if c.state == ChangeState.SENDING]
-            doubt_unanswered(unit, sending)
-            unit.changes.set_state(
-                sending, ChangeState.FAILED, settled_at=now, message="the answer was lost; the record is read again"
-            )
+        for left in _left(unit, self._sync, **given):
+            self._look_at_sent(unit, self._sync, left)
             unsent = [c.id for c in left if c.state != ChangeState.SENDING]
-            unit.changes.set_state(unsent, ChangeState.SUPERSEDED, settled_at=now)
+            unit.changes.set_state(unsent, ChangeState.SUPERSEDED, settled_at=self._engine.clock.now())
             unit.plans.leave(unsent)
             unit.points.mark([self._sync], {c.point for c in left})
-            after = left[-1].id
+        sharing = {sync for b in self._engine.bound.sources_of(self._sync) for sync in b.syncs}
+        for sync in sorted(sharing - {self._sync}):
+            for left in _left(unit, sync, waiting_from=0):
+                self._look_at_sent(unit, sync, left)
+
+    def _look_at_sent(self, unit: Unit, sync: str, left: Sequence[Left]) -> None:
+        sent = [c for c in left if c.state == ChangeState.SENDING]
+        ids, now = [c.id for c in sent], self._engine.clock.now()
+        doubt_unanswered(unit, ids)
+        unit.changes.set_state(
+            ids, ChangeState.FAILED, settled_at=now, message="the answer was lost; the record is read again"
+        )
+        unit.points.mark([sync], {c.point for c in sent})
 
     def _take(self, names: Sequence[str]) -> None:
         self._proved_at = self._engine.clock.monotonic()
@@ -106,3 +114,11 @@ class Holding:
         except (OptsyncError, DatabaseError):
             # It is free by itself soon; what ended the work is the news.
             _log.warning("lease not given back", sync=self._sync)
+
+
+def _left(unit: Unit, sync: str, **given: Any) -> Iterator[Sequence[Left]]:
+    """What the sync has left unfinished, in parts."""
+    after = 0
+    while left := unit.changes.left(sync, after=after, limit=_PART, **given):
+        yield left
+        after = left[-1].id

@@ -92,7 +92,10 @@ class Settler:
         return Agreements(unit, pairs[0][0].sync, {key for key in keys if key is not None})
 
     def _keep_doubt(self, effects: Effects, change: Change, outcome: Outcome, old: Observed | None) -> None:
-        """An answer tells what became of its own write, and nothing of an earlier one whose answer was lost."""
+        """An answer tells what became of its own write, and nothing of an earlier one whose answer was lost. Values are
+        in doubt only from here on: unknown, they would be in conflict with what somebody makes of them next."""
+        if old is not None and outcome.result is Result.UNKNOWN and change.kind is ChangeKind.FIELD:
+            effects.in_doubt[old.key] = doubt(change, self._engine.clock.now()).after(old.unsure)
         if old is None or old.unsure is None or outcome.result is Result.UNKNOWN:
             return
         left = old.unsure.without(doubt(change, old.unsure.sent_at))
