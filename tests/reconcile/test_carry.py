@@ -8,7 +8,7 @@ import pytest
 
 from optsync.model.statement import Source, Statement, StatementKind, Strength, state
 from optsync.reconcile.carry import Moved, grants, missing, restrictions, root
-from tests.reconcile.places import EVENTS, NOW, OFFERS, SCOPE, before, grant, out, say
+from tests.reconcile.places import EVENTS, NOW, OFFERS, SCOPE, before, grant, out, retract, say
 
 TOLERANCE = timedelta(minutes=5)
 MOVED = Moved(at=before(5), clock="crm", seen_at=NOW, system="crm", record="r1")
@@ -86,6 +86,51 @@ def test_what_the_other_address_has_or_had_is_not_carried_again() -> None:
     assert missing([first], [first], MOVED, tolerance=TOLERANCE) == []
     assert missing([out(90, clock="mc"), grant(85, clock="crm")], [], MOVED, tolerance=TOLERANCE) == []
     assert missing([first], [], MOVED, tolerance=TOLERANCE, said_now=[grant(60)]) == []
+
+
+BY_RECORD: dict[str, Any] = {"system": "crm", "record": "r1", "source": Source.CRM}
+LATER = replace(MOVED, at=NOW, clock="optsync")
+
+
+def test_what_one_speaker_said_twice_is_carried_once() -> None:
+    first, again = out(90, **BY_RECORD), out(80, **BY_RECORD)
+    found = missing([first, again], [], MOVED, tolerance=TOLERANCE)
+
+    assert len({s.uid for s in found}) == 1
+    assert missing([first, again], found[:1], LATER, tolerance=TOLERANCE) == []
+    assert missing([first, again], found[1:], LATER, tolerance=TOLERANCE) == []
+    assert missing([first, out(5, **BY_RECORD)], found[:1], LATER, tolerance=TOLERANCE) == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        out(80, **{**BY_RECORD, "record": "r2"}),
+        out(80, **{**BY_RECORD, "system": "mc"}),
+        out(80, **{**BY_RECORD, "source": Source.ESP}),
+        out(80, **BY_RECORD, is_personal=True),
+        out(80, **BY_RECORD, scope=OFFERS),
+        say(StatementKind.COMPLAINT, 80, **BY_RECORD),
+        out(4, **BY_RECORD),
+        out(80, **BY_RECORD, seen_at=NOW + timedelta(seconds=1)),
+    ],
+    ids=["record", "system", "source", "person", "scope", "kind", "said later", "heard later"],
+)
+def test_what_was_said_otherwise_or_since_is_carried_besides(said: Statement) -> None:
+    first = out(90, **BY_RECORD)
+    (carried,) = missing([first], [], MOVED, tolerance=TOLERANCE)
+
+    assert shortened(missing([first, said], [carried], LATER, tolerance=TOLERANCE)) == shortened([said])
+
+
+def test_what_was_carried_and_voided_stands_for_nothing_else() -> None:
+    first, again = out(90, **BY_RECORD), out(80, **BY_RECORD)
+    (carried,) = missing([first], [], MOVED, tolerance=TOLERANCE)
+    told = [carried, retract(carried)]
+
+    assert shortened(missing([first, again], told, LATER, tolerance=TOLERANCE)) == shortened([again])
+    assert shortened(missing([first, again], [first, again], LATER, tolerance=TOLERANCE)) == []
+    assert shortened(missing([first, again], [first], LATER, tolerance=TOLERANCE)) == shortened([again])
 
 
 @pytest.mark.parametrize(

@@ -301,6 +301,27 @@ def test_a_consent_in_the_edit_that_changes_the_address_lifts_what_the_member_le
     assert not may_send(w, OLD)
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_opt_out_that_was_said_twice_follows_once(world: Make, times: int) -> None:
+    w = world(person(1))
+    w.sync()
+    for _ in range(times):
+        for act in ("resubscribe", "unsubscribe"):
+            w.wait(hours=1)
+            w.esp.act(act, email=OLD)
+        w.sync()
+    w.wait(hours=1)
+    move(w)
+    w.wait(minutes=10)
+    opt_in(w.engine, NEW, scope="acme/marketing", actor="Eve", evidence="a letter")
+    w.sync()
+    w.sync()
+
+    assert [s.kind for s in said(w, OLD)].count(StatementKind.OUT) == times
+    assert [s.kind for s in said(w, NEW)].count(StatementKind.OUT) == 1
+    assert may_send(w, NEW)
+
+
 def test_a_complaint_follows_as_a_complaint(world: Make, interest: None) -> None:
     w = world(person(1))
     w.sync()

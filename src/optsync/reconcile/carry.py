@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from optsync.model.quick import quick_dataclass
 from optsync.model.scope import contains
 from optsync.model.statement import Statement, StatementKind, state
-from optsync.reconcile.consent import Wish, standing, unbeaten
+from optsync.reconcile.consent import Wish, effective, standing, unbeaten
 
 _CARRIED = "carried"
+_SPEAKER = ("scope", "kind", "source", "is_personal", "system", "record")
 
 
 @quick_dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +38,17 @@ def restrictions(
     """What the new address inherits of the outs and complaints that stood at the one that was ``left``, dated at
     the change. ``said_now``: what the reading that shows the change says besides; it may lift them. A grant that came
     after the change is about the old address alone."""
+    return (restated(said, moved) for said in _left_standing(left, moved, tolerance=tolerance, said_now=said_now))
+
+
+def _left_standing(
+    left: Iterable[Statement], moved: Moved, *, tolerance: timedelta, said_now: Sequence[Statement]
+) -> Iterator[Statement]:
+    """What of it is inherited, as it was said."""
     changed_at = moved.since or moved.at
     statements = tuple(s for s in left if s.kind is not StatementKind.GRANT or s.at <= changed_at)
     standing_still = {s.uid for s in unbeaten((*statements, *said_now), tolerance=tolerance)}
-    for said in statements:
-        if said.uid in standing_still:
-            yield restated(said, moved)
+    return (said for said in statements if said.uid in standing_still)
 
 
 def restated(said: Statement, moved: Moved) -> Statement:
@@ -79,8 +85,20 @@ def missing(
 ) -> list[Statement]:
     """The restrictions of one of a person's addresses that the other one never had, each to be carried once.
     ``said_now``: as for :func:`restrictions`."""
+    target = tuple(target)
     known = {root(said) for said in target}
-    return [s for s in restrictions(source, moved, tolerance=tolerance, said_now=said_now) if root(s) not in known]
+    carried = [said for said in effective(target) if _CARRIED in said.evidence]
+    return [
+        restated(said, moved)
+        for said in _left_standing(source, moved, tolerance=tolerance, said_now=said_now)
+        if root(said) not in known and not any(_stands_for(each, said) for each in carried)
+    ]
+
+
+def _stands_for(carried: Statement, said: Statement) -> bool:
+    """Whether what the same speaker had said before came with it: dated at one change, the two are one statement."""
+    is_same = all(getattr(carried, part) == getattr(said, part) for part in _SPEAKER)
+    return is_same and said.at <= carried.at and said.seen_at <= carried.seen_at
 
 
 def grants(
