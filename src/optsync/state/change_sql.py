@@ -97,6 +97,14 @@ ABOUT_WISHES = Prepared(
         change.c.state.in_((ChangeState.APPLIED, ChangeState.SAME)),
     )
 )
+_IS_SENT = change.c.state.in_((ChangeState.SENDING, ChangeState.APPLIED, ChangeState.SAME, ChangeState.FAILED))
+PERMISSIVE_OF = Prepared(
+    _FULL.where(
+        change.c.record_id.in_(any_of("records")),
+        change.c.kind.in_((ChangeKind.GRANT, ChangeKind.OPT_IN, ChangeKind.CREATE)),
+        _IS_SENT,
+    )
+)
 _IS_FIELD = change.c.kind == ChangeKind.FIELD
 FIELDS_OF = Prepared(_FULL.where(change.c.id.in_(any_of("ids")), _IS_FIELD))
 LOST_FIELDS = Prepared(

@@ -15,6 +15,7 @@ from optsync.model.record import Value
 from optsync.state import change_sql as sql
 from optsync.state.change_codec import decode_deed, encode_deed
 from optsync.state.erasures import NAME
+from optsync.state.prepared import Prepared
 from optsync.state.rows import chunks
 from optsync.state.schema import change
 from optsync.state.words import numbered
@@ -240,17 +241,9 @@ class Changes:
     def settle(self, settled: Sequence[Settled]) -> None:
         """Ends changes with what became of them."""
         now = self._clock.now()
-        rows = [
-            {
-                "key": s.id,
-                "now_in": str(s.state),
-                "moment": now,
-                "why": s.fact,
-                "words": s.message,
-                "record": s.record_id,
-            }
-            for s in settled
-        ]
+        names = ("key", "now_in", "moment", "why", "words", "record")
+        ended = ((s.id, str(s.state), now, s.fact, s.message, s.record_id) for s in settled)
+        rows = [dict(zip(names, each, strict=True)) for each in ended]
         sql.SETTLE.run_each(self._connection, [row for row in rows if row["record"] is None])
         sql.SETTLE_MADE.run_each(self._connection, [row for row in rows if row["record"] is not None])
 
@@ -326,20 +319,25 @@ class Changes:
 
     def about_wishes(self, sync: str, records: Collection[int]) -> list[Change]:
         """What a sync has written about wishes into these records, as far as it arrived; the newest first."""
-        found: list[Change] = []
-        for part in chunks(sorted(records)):
-            rows = sql.ABOUT_WISHES.dicts(self._connection, sync=sync, records=part)
-            found += [_change(row) for row in rows]
+        found = self._found(sql.ABOUT_WISHES, "records", records, sync=sync)
         return sorted(found, key=lambda each: each.id, reverse=True)
+
+    def permissive(self, records: Collection[int]) -> list[Change]:
+        """What any sync has sent to opt in at these records, or to prove it, whether or not it arrived."""
+        return self._found(sql.PERMISSIVE_OF, "records", records)
 
     def fields_of(self, ids: Collection[int]) -> list[Change]:
         """Those of the changes that are about fields, the oldest first."""
-        return [_change(row) for part in chunks(sorted(ids)) for row in sql.FIELDS_OF.dicts(self._connection, ids=part)]
+        return self._found(sql.FIELDS_OF, "ids", ids)
 
     def lost_fields(self, records: Collection[int]) -> list[Change]:
         """Changes of fields of these records that failed, or whose answer was lost; the oldest first."""
-        found = [c for part in chunks(sorted(records)) for c in sql.LOST_FIELDS.dicts(self._connection, records=part)]
-        return sorted(map(_change, found), key=lambda each: each.id)
+        return sorted(self._found(sql.LOST_FIELDS, "records", records), key=lambda each: each.id)
+
+    def _found(self, query: Prepared, name: str, keys: Collection[int], **given: Any) -> list[Change]:
+        """What the query finds of the keys, which it knows by that name."""
+        parts = (query.dicts(self._connection, **given, **{name: part}) for part in chunks(sorted(keys)))
+        return [_change(row) for rows in parts for row in rows]
 
     def refused_since(self, points: Collection[int], *, system: str, collection: str, fact: str) -> dict[int, datetime]:
         """When a system last refused a change of these points for that reason; the others are left out."""

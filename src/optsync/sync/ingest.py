@@ -1,5 +1,6 @@
 """One page of readings into the state: statements, observations, backlog — all in one transaction."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,7 +19,6 @@ from optsync.reconcile.erasure import usable
 from optsync.reconcile.reading import Reading
 from optsync.reconcile.representation import Representation, overlay, with_address, with_untold
 from optsync.state.codec import fingerprint_of
-from optsync.state.issues import NewIssue
 from optsync.state.records import Observed
 from optsync.state.sources import Source
 from optsync.state.unit import Unit
@@ -26,11 +26,12 @@ from optsync.sync.arrived import agree_on_arrived
 from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import Carrier, Terms
 from optsync.sync.clocks import Settled
+from optsync.sync.echoes import Echoes
 from optsync.sync.forgotten import Screen
 from optsync.sync.joined_topics import note_late
 from optsync.sync.nominations import Confirmed, NeedsConfirmation, Nominated, Nomination, judge_nominations
-from optsync.sync.quarantine import clear, set_aside
 from optsync.sync.sifting import sift, without
+from optsync.sync.troubles import Troubles
 
 LATE = timedelta(minutes=10)
 """A request whose answer was lost may still be carried out this much later."""
@@ -93,6 +94,7 @@ class Ingest:
         """Records that may hide an opt-out, and since when."""
         self.faults: Sequence[RowFault] = ()
         self.screen = Screen(unit, binding)
+        self._troubles = Troubles(unit, binding, now.run)
         self._reading = Reading(
             system=binding.system,
             collection=binding.collection,
@@ -145,12 +147,10 @@ class Ingest:
                 note_late(self._unit, self._binding, news, self._points)
             self._speak(news)
         self._note_hidden(keys)
-        for fault in sifted.faults:
-            self._open(set_aside(self._binding, fault))
+        self._troubles.open_faults(sifted.faults)
         self._note_shown(shown, keys, news)
         self._note_ticked(news)
-        faulty = {fault.record for fault in sifted.faults}
-        clear(self._unit, self._binding, [rid for rid in shown if rid not in faulty])
+        self._troubles.close(shown, {f.record for f in sifted.faults})
         return len(news)
 
     def _note_shown(self, shown: Collection[str], keys: Mapping[str, int], news: Sequence[_News]) -> None:
@@ -315,11 +315,12 @@ class Ingest:
 
     def _speak(self, news: Sequence[_News]) -> None:
         points = self._points
-        own: dict[str, list[tuple[int, Statement]]] = {}
+        told: list[tuple[int, Statement]] = []
         touched: set[int] = set()
         nominated: list[Nominated] = []
+        echoes = Echoes(self._unit, self._binding, {n.record.id: n.old for n in news if n.old})
         for item in news:
-            listed, told = [points[a] for a in item.points], own.setdefault(item.record.id, [])
+            listed = [points[a] for a in item.points]
             touched.update(listed, item.old.points if item.old else ())
             for each in self._carrier.said(item):
                 if each.needs_confirmation and listed:
@@ -327,15 +328,18 @@ class Ingest:
                     nominated.append((self._true_id(item.record.id), listed[0], each.statement, left))
                 else:
                     told.extend((p, each.statement) for p in self._carrier.spoken_for(item, each, listed))
-        said = [pair for told in own.values() for pair in told]
+        said = echoes.without(told)
+        own: defaultdict[str | None, list[tuple[int, Statement]]] = defaultdict(list)
+        for pair in said:
+            own[pair[1].record].append(pair)
         judge = partial(judge_nominations, self._unit, confirmed=self._now.confirmed, tolerance=self._now.tolerance)
         # What comes with another address is judged before anything follows there, which it may lift.
-        moved = list(judge([n for n in nominated if n[3]], said))
+        moved = echoes.without(judge([n for n in nominated if n[3]], said))
         for item in news:
-            told = [*own[item.record.id], *moved]
-            said.extend(self._carrier.carried(item, [points[a] for a in item.points], told, said))
+            besides = [*own[item.record.id], *moved]
+            said.extend(self._carrier.carried(item, [points[a] for a in item.points], besides, said))
         said.extend(moved)
-        said.extend(judge([n for n in nominated if not n[3]], said))
+        said.extend(echoes.without(judge([n for n in nominated if not n[3]], said)))
         self._unit.ledger.append(said, run=self._now.run)
         self._unit.points.mark(self._binding.syncs, touched)
         self._tell(said, touched)
@@ -345,7 +349,7 @@ class Ingest:
             if n.points
             for c in n.detected.claims
         ]
-        self._open_doubts(news, points)
+        self._troubles.open_doubts(news, points)
 
     def _tell(self, said: Sequence[tuple[int, Statement]], touched: Collection[int]) -> None:
         """What was said here counts in every sync of its scope, whatever systems that one connects."""
@@ -356,27 +360,6 @@ class Ingest:
                     heard.setdefault(sync, set()).add(key)
         for sync, keys in heard.items():
             self._unit.points.mark([sync], keys)
-
-    # issues
-
-    def _open_doubts(self, news: Sequence[_News], points: Mapping[str, int]) -> None:
-        for item in news:
-            for doubt in item.detected.doubts:
-                self._open(
-                    NewIssue(
-                        kind=doubt.kind,
-                        message=doubt.message,
-                        system=self._binding.system,
-                        collection=self._binding.collection,
-                        record=item.record.id,
-                        point_id=points[item.points[0]] if item.points else None,
-                        field=doubt.field,
-                    )
-                )
-
-    def _open(self, new: NewIssue) -> None:
-        for sync in self._binding.syncs[:1]:
-            self._unit.issues.open(replace(new, sync=sync), run=self._now.run)
 
     def _note_ticked(self, news: Sequence[_News]) -> None:
         topics = {name for n in news for name, wanted in n.record.topics.items() if wanted}

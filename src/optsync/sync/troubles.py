@@ -1,0 +1,82 @@
+"""Issues about what a page of readings shows: rows that cannot be used, and what a person should look at."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from optsync.model.masking import mask, mask_words
+from optsync.model.page import RowFault
+from optsync.model.record import Record
+from optsync.reconcile.detect import Detected
+from optsync.state.issues import NewIssue
+from optsync.state.unit import Unit
+from optsync.sync.binding import SourceBinding
+
+
+class Reading(Protocol):
+    """A record that was read, its usable addresses, and what it tells."""
+
+    @property
+    def record(self) -> Record: ...
+
+    @property
+    def points(self) -> tuple[str, ...]: ...
+
+    @property
+    def detected(self) -> Detected: ...
+
+
+class Troubles:
+    """Of one source."""
+
+    def __init__(self, unit: Unit, binding: SourceBinding, run: str) -> None:
+        self._unit = unit
+        self._binding = binding
+        self._run = run
+
+    def open_doubts(self, news: Sequence[Reading], points: Mapping[str, int]) -> None:
+        """``points``: the keys of the addresses."""
+        for item in news:
+            for doubt in item.detected.doubts:
+                self._open(
+                    NewIssue(
+                        kind=doubt.kind,
+                        message=doubt.message,
+                        system=self._binding.system,
+                        collection=self._binding.collection,
+                        record=item.record.id,
+                        point_id=points[item.points[0]] if item.points else None,
+                        field=doubt.field,
+                    )
+                )
+
+    def open_faults(self, faults: Iterable[RowFault]) -> None:
+        """Of the rows that cannot be used."""
+        for fault in faults:
+            self._open(
+                NewIssue(
+                    kind="quarantined_record",
+                    message=f"{mask_words(fault.message, [fault.value])}; the record is set aside until it can be read",
+                    system=self._binding.system,
+                    collection=self._binding.collection,
+                    record=fault.record,
+                    field=fault.field,
+                    values={} if fault.value is None else {"value": mask(fault.value)},
+                )
+            )
+
+    def close(self, rids: Collection[str], faulty: Collection[str]) -> None:
+        """Of those of the records that were set aside and can be read again."""
+        fine = [rid for rid in rids if rid not in faulty]
+        if fine and self._unit.issues.any_open("quarantined_record", self._binding.system):
+            self._unit.issues.resolve(
+                kind="quarantined_record",
+                system=self._binding.system,
+                collection=self._binding.collection,
+                records=fine,
+                reason="the record can be read again",
+            )
+
+    def _open(self, new: NewIssue) -> None:
+        for sync in self._binding.syncs[:1]:
+            self._unit.issues.open(replace(new, sync=sync), run=self._run)

@@ -1,0 +1,101 @@
+"""Read as if for the first time, what was voided stays void, and what we wrote is nobody's word."""
+
+from pathlib import Path
+
+import pytest
+
+from optsync.model.record import Status
+from optsync.model.statement import StatementKind
+from optsync.sync import plans
+from optsync.sync.importing import take_back
+from optsync.sync.progress import Silent
+from tests.scenarios.plans import LIMIT, SMALL, Make, may_send, part
+from tests.scenarios.test_import import SCOPE, imported, standing
+from tests.scenarios.world import START, World, person
+
+pytestmark = pytest.mark.rule("nobody is opted in by accident")
+ANN, BEA, CLEO, DORA = (f"ann{n}@example.com" for n in range(1, 5))
+
+
+def _without_reason(w: World) -> None:
+    w.reconfigure(lambda sync: sync["crm"].pop("reason"))
+
+
+def _grants(w: World, email: str) -> int:
+    with w.store.reading() as unit:
+        key = unit.points.find([email])[email]
+        return sum(s.kind is StatementKind.GRANT for s in unit.ledger.about([key])[key])
+
+
+def _reject(w: World) -> None:
+    uid = part(w.sync()).plan
+    assert uid is not None
+    w.wait(minutes=10)
+    plans.reject(w.engine, uid, actor="boss")
+
+
+@pytest.mark.rule("retraction spares the person")
+@pytest.mark.parametrize("then", ["another meaning", "restored"])
+def test_a_rejected_consent_stays_void(world: Make, then: str) -> None:
+    w = world(*(person(n, in_esp=False) for n in range(1, 5)), person(9, opt_in=True), guard=SMALL)
+    w.sync()
+    for email in (ANN, BEA, CLEO, DORA):
+        w.crm.act("opt_in", email=email, at=(START.replace(hour=8)).isoformat())
+    _reject(w)
+    assert not may_send(w, ANN)
+    if then == "restored":
+        number = w.crm_id(ANN)
+        w.crm.act("delete", email=ANN)
+        for _ in range(2):
+            w.sync(full=True)
+            w.wait(hours=2)
+        w.crm.act("restore", id=number)
+    else:
+        w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+        _without_reason(w)
+    report = w.sync()
+
+    assert (report.exit_code, part(report).changes) == (0, [])
+    assert not may_send(w, ANN)
+    w.wait(hours=1)
+    w.crm.act("opt_in", email=ANN, at=w.clock.now().isoformat())
+    w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.IN
+
+
+@pytest.mark.rule("retraction spares the person")
+def test_a_rejected_tick_stays_void(world: Make) -> None:
+    off = {"crm_topics": {"news": False}, "esp_topics": {"news": False}}
+    w = world(*(person(n, opt_in=True, **off) for n in range(1, 5)), guard={**SMALL, "updates": LIMIT})
+    w.sync()
+    for email in (ANN, BEA, CLEO, DORA):
+        w.crm.act("set_topic", email=email, topic="news", wanted=True)
+    _reject(w)
+    assert standing(w, ANN, f"{SCOPE}/news") == "unknown"
+    w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+    _without_reason(w)
+    w.sync()
+
+    assert standing(w, ANN, f"{SCOPE}/news") == "unknown"
+    assert w.esp_shows(ANN)["topics"]["news"] is False
+
+
+@pytest.mark.rule("retraction spares the person")
+@pytest.mark.parametrize("is_read_before", [False, True])
+def test_a_consent_of_an_import_that_was_taken_back_is_not_read_from_what_we_wrote(
+    world: Make, tmp_path: Path, is_read_before: bool
+) -> None:
+    w = world(person(1, in_esp=False), person(2))
+    w.sync()
+    uid = imported(w, tmp_path, f"{ANN},grant,2026-01-02,,,a form", source="import").uid
+    w.sync()
+    assert (w.crm_shows(ANN)["opt_in"], w.esp_shows(ANN)["status"]) == (True, Status.IN)
+    if is_read_before:
+        _without_reason(w)
+        w.sync()
+    assert _grants(w, ANN) == 1
+    take_back(w.engine, uid, actor="Eve", reason="the wrong list", progress=Silent())
+    w.reconfigure(lambda sync: sync["fields"].pop())
+    w.sync()
+
+    assert (_grants(w, ANN), standing(w, ANN), may_send(w, ANN)) == (1, "unknown", False)
