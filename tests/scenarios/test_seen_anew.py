@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import requests
 
 from optsync.model.record import Status
 from optsync.model.statement import StatementKind
@@ -10,11 +11,15 @@ from optsync.sync import plans
 from optsync.sync.importing import take_back
 from optsync.sync.progress import Silent
 from tests.scenarios.plans import LIMIT, SMALL, Make, may_send, part
+from tests.scenarios.test_crashes import Killed
 from tests.scenarios.test_import import SCOPE, imported, standing
+from tests.scenarios.test_lost_answers import Deaf
 from tests.scenarios.world import START, World, person
 
 pytestmark = pytest.mark.rule("nobody is opted in by accident")
 ANN, BEA, CLEO, DORA = (f"ann{n}@example.com" for n in range(1, 5))
+_MARKETING = {"kind": "commercial", "basis": "legitimate_interest", "topics": ["news", "offers", "events"]}
+INTEREST = {"acme": {"purposes": {"marketing": _MARKETING}}}
 
 
 def _without_reason(w: World) -> None:
@@ -99,3 +104,82 @@ def test_a_consent_of_an_import_that_was_taken_back_is_not_read_from_what_we_wro
     w.sync()
 
     assert (_grants(w, ANN), standing(w, ANN), may_send(w, ANN)) == (1, "unknown", False)
+
+
+@pytest.mark.parametrize("esp_ahead", [0, 420])
+def test_the_stamp_of_a_member_that_we_made_is_nobodys_opt_in(world: Make, esp_ahead: float) -> None:
+    w = world(person(1, in_esp=False), person(2), brands=INTEREST, esp_ahead=esp_ahead)
+    w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    w.settle()
+    _without_reason(w)
+    report = w.sync()
+
+    assert (part(report).changes, _grants(w, ANN), standing(w, ANN)) == ([], 0, "unknown")
+    assert not w.crm_shows(ANN)["opt_in"]
+    w.wait(hours=1)
+    w.esp.act("resubscribe", email=ANN)
+    w.sync()
+    assert (standing(w, ANN), w.crm_shows(ANN)["opt_in"]) == ("in", True)
+
+
+@pytest.mark.parametrize("error", [Killed, requests.ConnectionError])
+def test_the_stamp_of_a_member_that_we_made_unheard_is_nobodys_opt_in(world: Make, error: type[BaseException]) -> None:
+    w = world(person(2), brands=INTEREST)
+    w.settle()
+    w.crm.populate([person(1, in_esp=False, created_at=w.clock.now())])
+    deaf = Deaf(w, lambda: None, sign="ann1@example.com", error=error)
+    w.use(deaf)
+    try:
+        w.sync()
+    except Killed:
+        assert error is Killed
+    assert deaf.count == 1
+    w.use(w.transport)
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    assert (_grants(w, ANN), standing(w, ANN)) == (0, "unknown")
+    assert not w.crm_shows(ANN)["opt_in"]
+    w.settle()
+
+
+@pytest.mark.parametrize("error", [None, Killed, requests.ConnectionError])
+def test_the_stamp_of_a_member_that_we_took_back_is_nobodys_opt_in(
+    world: Make, error: type[BaseException] | None
+) -> None:
+    w = world(person(1), person(2), policy={"leave": "archive", "existing": "legacy_grant"})
+    w.settle()
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"TYPE_ID": "SUPPLIER"})
+    w.settle()
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    w.wait(hours=1)
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"TYPE_ID": "CLIENT"})
+    if error is not None:
+        w.use(Deaf(w, lambda: None, sign='"subscribed"', error=error))
+    try:
+        w.sync()
+    except Killed:
+        assert error is Killed
+    w.use(w.transport)
+    w.sync()
+    _without_reason(w)
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    assert _grants(w, ANN) == 1
+
+
+def test_the_proof_on_a_contact_that_we_made_unheard_is_no_other_consent(world: Make) -> None:
+    w = world(person(2), policy={"esp_only": "create_in_crm"})
+    w.settle()
+    w.esp.populate([person(1, in_crm=False, opted_in_at=w.clock.now(), created_at=w.clock.now())])
+    deaf = Deaf(w, lambda: None, sign="UF_CRM_CONSENT_DATE]=", error=Killed)
+    w.use(deaf)
+    with pytest.raises(Killed):
+        w.sync()
+    w.use(w.transport)
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_in"] is True
+    assert (_grants(w, ANN), standing(w, ANN)) == (1, "in")

@@ -54,8 +54,13 @@ def is_news(said: Statement, known: Iterable[Statement]) -> bool:
 def is_ours(said: Statement, moments: Iterable[datetime], written: Iterable[Span]) -> bool:
     """Whether an opt-out by an administrator is one that we wrote: the activity tells no program from a person.
     ``moments``: when it may have been, by our clock."""
+    return not said.is_personal and is_around(moments, written)
+
+
+def is_around(moments: Iterable[datetime], written: Iterable[Span]) -> bool:
+    """Whether one of the ``moments`` that something may have been at is about that of a write."""
     spans = [(sent - _SLACK, settled + _SLACK) for sent, settled in written]
-    return not said.is_personal and any(first <= moment <= last for moment in moments for first, last in spans)
+    return any(first <= moment <= last for moment in moments for first, last in spans)
 
 
 def departed(

@@ -105,6 +105,14 @@ PERMISSIVE_OF = Prepared(
         _IS_SENT,
     )
 )
+UNHEARD_CREATES = Prepared(
+    _FULL.where(
+        change.c.point_id.in_(any_of("points")),
+        change.c.record_id.is_(None),
+        change.c.kind == ChangeKind.CREATE,
+        _IS_SENT,
+    )
+)
 _IS_FIELD = change.c.kind == ChangeKind.FIELD
 FIELDS_OF = Prepared(_FULL.where(change.c.id.in_(any_of("ids")), _IS_FIELD))
 LOST_FIELDS = Prepared(

@@ -322,9 +322,11 @@ class Changes:
         found = self._found(sql.ABOUT_WISHES, "records", records, sync=sync)
         return sorted(found, key=lambda each: each.id, reverse=True)
 
-    def permissive(self, records: Collection[int]) -> list[Change]:
-        """What any sync has sent to opt in at these records, or to prove it, whether or not it arrived."""
-        return self._found(sql.PERMISSIVE_OF, "records", records)
+    def permissive(self, *, records: Collection[int], points: Collection[int]) -> list[Change]:
+        """What any sync has sent to opt in at these records, or to prove it, whether or not it arrived; and what was to
+        make records of these points of whose ids nobody has heard."""
+        written = self._found(sql.PERMISSIVE_OF, "records", records)
+        return written + self._found(sql.UNHEARD_CREATES, "points", points)
 
     def fields_of(self, ids: Collection[int]) -> list[Change]:
         """Those of the changes that are about fields, the oldest first."""

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.record import Status
 from optsync.model.statement import Source, Statement, StatementKind, Strength
+from optsync.reconcile.departure import Span, is_around
 from optsync.reconcile.moments import is_same_moment
+from optsync.reconcile.reading import LATE, Reading
 from optsync.reconcile.representation import topic_shown
 from optsync.state.changes import Change
 from optsync.state.records import Observed
@@ -24,9 +26,10 @@ class Echoes:
     """Of one page. ``olds``: what was stored of its records before, by id. Only a yes that lifts nothing is ever an
     echo: what lifts something rests on news."""
 
-    def __init__(self, unit: Unit, binding: SourceBinding, olds: Mapping[str, Observed]) -> None:
+    def __init__(self, unit: Unit, binding: SourceBinding, reading: Reading, olds: Mapping[str, Observed]) -> None:
         self._unit = unit
         self._binding = binding
+        self._reading = reading
         self._olds = olds
         self._dates = [(r.scope, r.consent_date) for r in binding.representations if r.consent_date]
         self._topics = {scope: name for r in binding.representations for scope, name in r.topics}
@@ -43,7 +46,7 @@ class Echoes:
         echoes = {
             (point, each.uid)
             for point, each in weak
-            if _was_told(each, about[point]) or self._is_written(each, written.get(str(each.record), ()))
+            if _was_told(each, about[point]) or self._is_written(each, written.get((point, str(each.record)), ()))
         }
         return [(point, each) for point, each in said if (point, each.uid) not in echoes]
 
@@ -60,14 +63,18 @@ class Echoes:
         old, name = self._olds.get(str(said.record)), self._topics.get(said.scope)
         return old is not None and name is not None and topic_shown(old.record, name) is True
 
-    def _written(self, proofs: Collection[Said]) -> Mapping[str, Sequence[Change]]:
-        """By record of each proof: what we wrote there."""
-        rids = {self._olds[rid].key: rid for _, each in proofs if (rid := str(each.record)) in self._olds}
-        written: defaultdict[str, list[Change]] = defaultdict(list)
-        for change in self._unit.changes.permissive(rids):
+    def _written(self, proofs: Collection[Said]) -> Mapping[tuple[int, str], Sequence[Change]]:
+        """By point and record of each proof: what we wrote there, or to make a record of whose id nobody heard."""
+        keys = {rid: self._olds[rid].key for _, each in proofs if (rid := str(each.record)) in self._olds}
+        at_record: defaultdict[int, list[Change]] = defaultdict(list)
+        at_point: defaultdict[int, list[Change]] = defaultdict(list)
+        for change in self._unit.changes.permissive(records=keys.values(), points={point for point, _ in proofs}):
             if change.record_id is not None:
-                written[rids[change.record_id]].append(change)
-        return written
+                at_record[change.record_id].append(change)
+            elif (change.system, change.collection) == (self._binding.system, self._binding.collection):
+                at_point[change.point_id].append(change)
+        of = {(point, str(each.record)) for point, each in proofs}
+        return {(point, rid): at_point[point] + (at_record[keys[rid]] if rid in keys else []) for point, rid in of}
 
     def _is_written(self, said: Statement, written: Collection[Change]) -> bool:
         date, stamp = said.evidence.get(_DATE), said.evidence.get(_STAMP)
@@ -79,7 +86,9 @@ class Echoes:
             return False
         at = datetime.fromisoformat(stamp)
         raising = [change for change in written if change.write["status"] == Status.IN]
-        return any(_is_given(at, change.write["evidence"]) for change in raising)
+        if any(_is_given(at, change.write["evidence"]) for change in raising):
+            return True
+        return is_around(self._reading.moments(at), filter(None, map(_span, raising)))
 
 
 def _is_proof(said: Statement) -> bool:
@@ -110,3 +119,11 @@ def _sets(change: Change) -> bool:
 def _is_given(stamp: datetime, evidence: Mapping[str, str | None] | None) -> bool:
     given = evidence.get("at") if evidence else None
     return given is not None and abs(datetime.fromisoformat(given) - stamp) < timedelta(seconds=1)
+
+
+def _span(change: Change) -> Span | None:
+    """When the system may have carried it out; where its answer was lost, also later."""
+    if change.sent_at is None:
+        return None
+    is_answered = change.state in {ChangeState.APPLIED, ChangeState.SAME} and change.settled_at is not None
+    return change.sent_at, (change.settled_at or change.sent_at) if is_answered else change.sent_at + LATE

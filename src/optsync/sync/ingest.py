@@ -318,7 +318,7 @@ class Ingest:
         told: list[tuple[int, Statement]] = []
         touched: set[int] = set()
         nominated: list[Nominated] = []
-        echoes = Echoes(self._unit, self._binding, {n.record.id: n.old for n in news if n.old})
+        echoes = Echoes(self._unit, self._binding, self._reading, {n.record.id: n.old for n in news if n.old})
         for item in news:
             listed = [points[a] for a in item.points]
             touched.update(listed, item.old.points if item.old else ())
