@@ -30,6 +30,7 @@ from optsync.sync.echoes import Echoes
 from optsync.sync.forgotten import Screen
 from optsync.sync.joined_topics import note_late
 from optsync.sync.nominations import Confirmed, NeedsConfirmation, Nominated, Nomination, judge_nominations
+from optsync.sync.own_flags import OwnFlags, own_flags, without_flag
 from optsync.sync.sifting import sift, without
 from optsync.sync.troubles import Troubles
 
@@ -90,6 +91,7 @@ class Ingest:
         self._digests: Mapping[str, bytes] = {}
         self._compared: Collection[int] = ()
         self._renewed: dict[int, bytes] = {}
+        self._own_flags: OwnFlags = ()
         self._hidden: dict[str, datetime | None] = {}
         """Records that may hide an opt-out, and since when."""
         self.faults: Sequence[RowFault] = ()
@@ -132,6 +134,8 @@ class Ingest:
             shown = dict.fromkeys((*(rid for rid in shown if rid not in hidden), *fresh))
             known |= self._unit.records.known(self._source.id, list(self.screen.true_ids))
         olds = {o.record.id: o for o in self._unit.records.load(known[r].key for r in fresh if r in known)}
+        anew = (old for old in olds.values() if not self._source.is_known or self._is_back(old))
+        self._own_flags = own_flags(self._unit, self._binding, anew)
         news = [n for rid, record in fresh.items() if (n := self._examine(record, olds.get(rid))) is not None]
         self._let_back(news)
         news = self._without_former_selves([self._kept(n) for n in news])
@@ -215,6 +219,8 @@ class Ingest:
         found = detect(before, record, representation, self._reading, unsure=unsure)
         if old is None or not self._is_seen_anew(old, record):
             return found
+        if (old.key, representation.opt_out) in self._own_flags:
+            found = without_flag(found, representation.scope)
         return with_restrictions(found, detect(old.record, record, representation, self._reading, unsure=unsure))
 
     def _is_seen_anew(self, old: Observed, record: Record) -> bool:
