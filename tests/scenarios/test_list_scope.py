@@ -1,7 +1,9 @@
 """Who belongs to the list: entering, leaving, coming back. It never limits restrictions."""
 
+import copy
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -207,3 +209,90 @@ def test_a_member_stays_whose_new_address_is_that_of_somebody_on_the_list(world:
     assert w.esp_shows("ben@example.com")["status"] == Status.IN
     assert "left list" not in w.esp_shows("ben@example.com")["tags"]
     w.settle()
+
+
+def _with_suppliers(w: World) -> None:
+    """Suppliers have a list of their own, of the same audience."""
+
+    def add(sync: dict[str, Any]) -> None:
+        suppliers = copy.deepcopy(sync)
+        suppliers["crm"]["where"] = {"TYPE_ID": "SUPPLIER"}
+        w.document["syncs"]["suppliers"] = suppliers
+
+    w.reconfigure(add)
+
+
+def test_who_moves_from_one_list_of_an_audience_to_another_stays_a_member(world: Make) -> None:
+    w = world(person(1), policy={"leave": "archive"})
+    _with_suppliers(w)
+    w.sync()
+    _move(w, "SUPPLIER")
+    w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    w.rest()
+
+    _move(w, "PARTNER")
+    w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    w.rest()
+
+
+def test_a_member_archived_by_one_list_of_an_audience_returns_on_another(world: Make) -> None:
+    w = world(person(1), policy={"leave": "archive", "existing": "legacy_grant"})
+    _with_suppliers(w)
+    w.sync()
+    for _ in range(2):
+        _move(w, "PARTNER")
+        w.sync()
+        assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+        _move(w, "SUPPLIER")
+        w.sync()
+        w.sync()
+        assert w.esp_shows(ANN)["status"] == Status.IN
+        _move(w, "PARTNER")
+        w.sync()
+        assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+        _move(w, "CLIENT")
+        w.sync()
+        w.sync()
+        assert w.esp_shows(ANN)["status"] == Status.IN
+
+
+def test_a_member_that_returned_on_another_list_and_was_archived_by_people_stays_archived(world: Make) -> None:
+    w = world(person(1), policy={"leave": "archive", "existing": "legacy_grant"})
+    _with_suppliers(w)
+    w.sync()
+    _move(w, "PARTNER")
+    w.sync()
+    _move(w, "SUPPLIER")
+    w.sync()
+    w.sync()
+    w.esp.act("archive", email=ANN)
+    w.sync()
+    w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+    w.sync()
+
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+
+
+def test_a_member_stays_while_a_record_of_another_sync_belongs_to_its_list(world: Make) -> None:
+    lead = person(2, addresses=(ANN,), crm_entity="lead", in_esp=False)
+    w = world(person(1), lead, policy={"leave": "archive"})
+
+    def add(sync: dict[str, Any]) -> None:
+        leads = copy.deepcopy(sync)
+        leads["crm"] |= {"entity": "lead", "where": {"STATUS_ID": "NEW"}}
+        w.document["syncs"]["leads"] = leads
+
+    w.reconfigure(add)
+    w.crm.act("edit", id=1, entity="lead", fields={"STATUS_ID": "NEW"})
+    w.sync()
+    w.sync()
+    w.crm.act("edit", id=1, fields={"TYPE_ID": "SUPPLIER"})
+    w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    w.rest()
+
+    w.crm.act("edit", id=1, entity="lead", fields={"STATUS_ID": "JUNK"})
+    w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED

@@ -1,5 +1,6 @@
 """Several contacts with one address, one contact with several: who is restricted, and whose fields count."""
 
+import copy
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -291,3 +292,73 @@ def test_a_flag_that_we_set_for_one_address_speaks_for_all_in_another_scope(worl
     w.sync()
 
     assert [standing(w, email, "acme/press") for email in (ann, SECOND)] == ["out", "out"]
+
+
+LEAD, FORMER, NEW = {"crm_entity": "lead", "in_esp": False}, "shared@example.com", "new@example.com"
+
+
+def _with_leads(w: World) -> None:
+    """The leads are a sync of their own, for the same audience."""
+
+    def add(sync: dict[str, Any]) -> None:
+        leads = copy.deepcopy(sync)
+        leads["crm"] |= {"entity": "lead", "where": {}}
+        w.document["syncs"]["leads"] = leads
+
+    w.reconfigure(add)
+
+
+@pytest.mark.parametrize("existing", ["legacy_grant", "unknown"])
+@pytest.mark.parametrize("says_yes", [True, False])
+def test_an_address_that_a_record_of_another_sync_holds_keeps_its_member(
+    world: Make, existing: str, says_yes: bool
+) -> None:
+    w = world(
+        person(1, addresses=(FORMER,), first_name="Ann"),
+        person(2, addresses=(FORMER,), first_name="Lea", **LEAD),
+        policy={"existing": existing},
+    )
+    _with_leads(w)
+    w.sync()
+    w.sync()
+    row = w.crm.act("dump", id=1)["EMAIL"][0]
+    w.crm.act("edit", id=1, fields={"EMAIL": [{"ID": row["ID"], "VALUE": NEW}]})
+    if says_yes:
+        w.crm.act("opt_in", email=NEW, at=w.clock.now().isoformat())
+    w.sync()
+    w.sync()
+
+    assert w.esp_shows(FORMER)["status"] == Status.IN
+    assert (w.esp.act("view", email=NEW) is not None) is says_yes
+    assert [row["VALUE"] for row in w.crm.act("dump", id=1, entity="lead")["EMAIL"]] == [FORMER]
+
+
+def test_an_address_changed_on_the_platform_is_given_to_no_record_if_one_of_another_sync_has_the_former_one(
+    world: Make,
+) -> None:
+    w = world(person(1, addresses=(FORMER,)), person(2, addresses=(FORMER,), **LEAD))
+    _with_leads(w)
+    w.sync()
+    w.sync()
+    w.esp.act("change_address", email=FORMER, to=NEW)
+    w.sync()
+
+    for entity in ("contact", "lead"):
+        assert [row["VALUE"] for row in w.crm.act("dump", id=1, entity=entity)["EMAIL"]] == [FORMER]
+    with w.store.reading() as unit:
+        assert {issue.sync for issue in unit.issues.list(kind="ambiguous")} == {"newsletter", "leads"}
+
+
+def test_a_member_follows_once_no_record_of_another_sync_has_the_former_address(world: Make) -> None:
+    w = world(person(1, addresses=(FORMER,)), person(2, addresses=(FORMER,), **LEAD))
+    _with_leads(w)
+    w.sync()
+    w.sync()
+    w.esp.act("change_address", email=FORMER, to=NEW)
+    w.sync()
+    row = w.crm.act("dump", id=1, entity="lead")["EMAIL"][0]
+    w.crm.act("edit", id=1, entity="lead", fields={"EMAIL": [{"ID": row["ID"], "VALUE": "lea@example.com"}]})
+    w.sync()
+    w.sync()
+
+    assert [row["VALUE"] for row in w.crm.act("dump", id=1)["EMAIL"]] == [NEW]

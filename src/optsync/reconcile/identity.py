@@ -170,7 +170,7 @@ def _may_last(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> bool:
     if not (pair.is_crm_changed and is_in_list(pair.record, policy) and policy.archives_members):
         return True
     is_forgotten = any(around.points[key].is_forgotten for key in pair.points)
-    return is_forgotten and not _holders(pair.points[1], around, but=pair.record)
+    return is_forgotten and not _is_held_by_others(pair.points[1], around, but=pair.record)
 
 
 def resolve(keys: Collection[int], around: Neighbourhood, policy: SyncPolicy) -> Resolution:
@@ -215,7 +215,7 @@ def _is_taken_away(member: Seen) -> bool:
 
 def _way(pair: Apart, live: Sequence[Apart], around: Neighbourhood, policy: SyncPolicy) -> Way:
     if pair.is_crm_changed:
-        if _holders(pair.points[1], around, but=pair.record):
+        if _is_held_by_others(pair.points[1], around, but=pair.record):
             return Way.ANEW
         if not is_in_list(pair.record, policy):
             return Way.OUT_OF_LIST
@@ -254,22 +254,24 @@ def _may_record_follow(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -
     return (
         policy.renames_records
         and same_mailbox(pair.record.record.addresses[0], around.points[former].address)
-        and not _holders(former, around, but=pair.record)
-        and not _holders(present, around, but=pair.record)
+        and not _is_held_by_others(former, around, but=pair.record)
+        and not _is_held_by_others(present, around, but=pair.record)
         and not any(former in seen.points for seen in around.esp)
         and _rename(pair.record, pair.member, around).fingerprint not in around.blocked
     )
 
 
-def _holders(point: int, around: Neighbourhood, *, but: Seen) -> list[Seen]:
-    return [s for s in around.crm if point in s.points and not s.is_gone and s.key != but.key]
+def _is_held_by_others(point: int, around: Neighbourhood, *, but: Seen) -> bool:
+    """Also by records that only another sync of the audience reads."""
+    is_held_here = any(point in s.points and not s.is_gone and s.key != but.key for s in around.crm)
+    return is_held_here or point in around.fellows.held
 
 
 def _is_nobodys(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> bool:
     """Whether an active member was left behind at an address that no record holds and nobody took out."""
     former = pair.points[1]
     is_out = around.points[former].standing(policy.scope, policy).wish is Wish.OUT
-    is_held = former in pair.record.points or bool(_holders(former, around, but=pair.record))
+    is_held = former in pair.record.points or _is_held_by_others(former, around, but=pair.record)
     return pair.member.record.status is Status.IN and not is_out and not is_held
 
 

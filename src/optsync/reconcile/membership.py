@@ -65,7 +65,7 @@ def join(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
     if not is_in_list(pair.owner, policy):
         intents = tuple(_leave(pair, around, policy))
         return Decision(
-            intents=intents, settled=_back_by_others(member, around), skipped={pair.owner.key: "out_of_scope"}
+            intents=intents, settled=_put_back(pair, member, around), skipped={pair.owner.key: "out_of_scope"}
         )
     decision = pair_fields(pair.point, pair.owner, member, around, policy)
     settled = no_longer_kept(decision.settled, member, around)
@@ -289,7 +289,7 @@ def _leave(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[
     member = pair.member
     if policy.leave is Leave.KEEP or member is None or member.record.status is not Status.IN:
         return
-    if any(is_in_list(s, policy) for s in pair.holders):
+    if any(is_in_list(s, policy) for s in pair.holders) or _is_on_another_list(pair, around):
         return
     links = [link for s in pair.holders if (link := around.links.get((s.key, member.key)))]
     if not links or any(link.left or link.is_kept for link in links):
@@ -299,24 +299,32 @@ def _leave(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[
         yield intent
 
 
-def _back_by_others(member: Seen, around: Neighbourhood) -> tuple[Link, ...]:
+def _is_on_another_list(pair: Couple, around: Neighbourhood) -> bool:
+    """Whether the member belongs to the list of another sync, which has the same audience."""
+    fellows = around.fellows
+    return pair.point.key in fellows.listed or any(s.key in fellows.also_listed for s in pair.holders)
+
+
+def _put_back(pair: Couple, member: Seen, around: Neighbourhood) -> tuple[Link, ...]:
     """The links of a member that optsync took off the list and others put back: if it is archived again, that is their
-    doing as well."""
+    doing as well. Another sync, to whose list it belongs, is no such other."""
     links = around.by_member.get(member.key, ()) if member.record.status is Status.IN else ()
-    return tuple(replace(link, left=False, is_kept=True) for link in links if link.left and not link.left_by_tag)
+    is_kept = not _is_on_another_list(pair, around)
+    return tuple(replace(link, left=False, is_kept=is_kept) for link in links if link.left and not link.left_by_tag)
 
 
 def _return(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
     """Whoever belongs to the list again gets back what optsync took: the tag goes, an archived member returns if
-    the person still is in. What people archived stays archived."""
+    the person still is in, whichever sync of the audience had archived it. What people archived stays archived."""
     member = pair.member
     if member is None:
         return
     left = [link for link in around.by_member.get(member.key, ()) if link.left]
-    if not left:
-        return
     is_archived = member.record.status is Status.ARCHIVED
-    if is_archived and (left[0].left_by_tag or not may_return(pair.point, around, policy)):
+    is_taken_off = member.key in around.fellows.taken_off or any(not link.left_by_tag for link in left)
+    if not (is_taken_off if is_archived else left):
+        return
+    if is_archived and not may_return(pair.point, around, policy):
         return
     intent = _place(pair.point, member, is_archive=is_archived, left=False)
     if intent.fingerprint not in around.blocked:

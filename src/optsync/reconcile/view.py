@@ -116,6 +116,18 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fellows:
+    """What other syncs of the same audience have to do with its members. ``held``: points of CRM records that only they
+    read; ``listed``: the first ones of such that belong to the list there; ``also_listed``: records of this sync that
+    belong to the list of another; ``taken_off``: members that another has archived."""
+
+    held: frozenset[int] = frozenset()
+    listed: frozenset[int] = frozenset()
+    also_listed: frozenset[int] = frozenset()
+    taken_off: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbourhood:
     """The records around some points, loaded together. ``ticked``: topics that some record of a side has
     switched on; on the others an unticked box is no value. ``blocked``: fingerprints of writes that a vendor
@@ -153,6 +165,7 @@ class Neighbourhood:
     """Causes of changes of topics for which another sync waits, or which a person rejected there."""
     members_elsewhere: frozenset[int] = frozenset()
     """Points of members of other audiences for which the same flags stand."""
+    fellows: Fellows = Fellows()
     by_primary: Mapping[int, Sequence[Seen]] = field(init=False, repr=False, compare=False)
     """The records of both sides by their primary point."""
     by_member: Mapping[int, Sequence[Link]] = field(init=False, repr=False, compare=False)

@@ -64,7 +64,7 @@ class Absences:
             self._guarded(unit)
             unit.records.set_missing(noticed, since=now, is_gone=False)
             unit.records.set_gone(o.key for o in believed)
-            unit.points.mark(self._binding.syncs, {p for o in believed for p in o.points})
+            unit.points.mark(self._binding.concerned, {p for o in believed for p in o.points})
 
     def _leavers(self, missing: Sequence[Observed]) -> None:
         """A complete roster without them and a direct look-up that says "not there": they left."""
@@ -89,6 +89,6 @@ class Absences:
             unit.ledger.append(said, run=self._run)
             absent = [(o.key, replace(o.record, status=Status.ABSENT)) for o in gone]
             unit.records.replace(absent, at=now, is_gone=True)
-            unit.points.mark(self._binding.syncs, {p for o in gone for p in o.points})
+            unit.points.mark(self._binding.concerned, {p for o in gone for p in o.points})
             for key, statement in said:
                 unit.points.mark(self._binding.hearers(statement.scope), {key})

@@ -28,6 +28,8 @@ from optsync.version import running
 
 SourceKey = tuple[str, str]
 """System and collection."""
+_Part = tuple[str, Side, ReadSpec, Representation]
+"""What one sync needs of a source, its name first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,13 @@ class SourceBinding:
     """Of every configured sync, by name."""
     tells_departures: bool = False
     """Whether the system can be asked for opt-outs that its records do not show any more."""
+    fellows: tuple[str, ...] = ()
+    """Syncs that do not read it and share an audience with one that does."""
+
+    @property
+    def concerned(self) -> tuple[str, ...]:
+        """The syncs for which it matters who is there and has which address."""
+        return (*self.syncs, *self.fellows)
 
     def hearers(self, scope: str) -> list[str]:
         """The syncs, of any source, in which a statement about ``scope`` can matter."""
@@ -71,6 +80,12 @@ class Bound:
         keys = [(policy.crm_system, c) for c in policy.crm_collections]
         return [self.sources[key] for key in (*keys, (policy.esp_system, policy.audience))]
 
+    def fellows_of(self, sync: str) -> list[SyncPolicy]:
+        """The other syncs of its audience."""
+        policy = self.policies[sync]
+        syncs = self.sources[policy.esp_system, policy.audience].syncs
+        return [self.policies[name] for name in syncs if name != sync]
+
 
 def bind(config: Config, connectors: Mapping[str, type[Connector]]) -> Bound:
     """``connectors`` by system name, of every system that a sync uses."""
@@ -78,7 +93,7 @@ def bind(config: Config, connectors: Mapping[str, type[Connector]]) -> Bound:
     policies = {name: _policy(sync, config, connectors) for name, sync in config.syncs.items()}
     mapped = frozenset().union(*(policy.mapped_topics for policy in policies.values()))
     policies = {name: replace(p, is_mapped_topic=True) if p.scope in mapped else p for name, p in policies.items()}
-    wanted: dict[SourceKey, list[tuple[str, Side, ReadSpec, Representation]]] = {}
+    wanted: dict[SourceKey, list[_Part]] = {}
     for name, sync in config.syncs.items():
         policy = policies[name]
         for entity in sync.crm.entity:
@@ -92,12 +107,22 @@ def bind(config: Config, connectors: Mapping[str, type[Connector]]) -> Bound:
         key: replace(
             _source(key, parts, capabilities[key[0]], digests),
             scopes=scopes,
+            fellows=_fellows(parts, wanted, policies),
             tells_departures=issubclass(connectors[key[0]], CanTellDepartures),
         )
         for key, parts in wanted.items()
     }
     decisions = {name: _decided_by(config, name, policies[name]) for name in config.syncs}
     return Bound(policies=policies, sources=sources, purposes=config.purposes, meanings=digests, decisions=decisions)
+
+
+def _fellows(
+    parts: list[_Part], wanted: Mapping[SourceKey, list[_Part]], policies: Mapping[str, SyncPolicy]
+) -> tuple[str, ...]:
+    own = {part[0] for part in parts}
+    audiences = sorted({(policies[name].esp_system, policies[name].audience) for name in own})
+    sharing = dict.fromkeys(part[0] for audience in audiences for part in wanted[audience])
+    return tuple(name for name in sharing if name not in own)
 
 
 def _decided_by(config: Config, sync: str, policy: SyncPolicy) -> str:
@@ -113,7 +138,7 @@ def _decided_by(config: Config, sync: str, policy: SyncPolicy) -> str:
 
 def _source(
     key: SourceKey,
-    parts: list[tuple[str, Side, ReadSpec, Representation]],
+    parts: list[_Part],
     capabilities: Capabilities,
     digests: Mapping[str, str],
 ) -> SourceBinding:

@@ -111,7 +111,7 @@ class Carrier:
         unreadable = self._unit.issues.records_with(*of_these) if lost else ()
         gone = [o for o in lost if o.record.id not in unreadable]
         self._unit.records.set_missing((o.key for o in gone), since=self._terms.reading.seen_at, is_gone=True)
-        self._unit.points.mark(self._binding.syncs, {p for o in gone for p in o.points})
+        self._unit.points.mark(self._binding.concerned, {p for o in gone for p in o.points})
 
     def _is_found_gone(self, other: Observed) -> bool:
         """Whether a write has found it gone since the last reading: who took it in is read only now."""

@@ -20,7 +20,7 @@ from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
 from optsync.sync.claims import REFUSED
 from optsync.sync.disputed import disputed
-from optsync.sync.elsewhere import members_elsewhere
+from optsync.sync.elsewhere import fellows_around, members_elsewhere
 from optsync.sync.engine import Engine
 from optsync.sync.held import HeldChanges
 from optsync.sync.joined_topics import late, newly_mapped, no_longer_late
@@ -190,6 +190,7 @@ def load_around(unit: Unit, engine: Engine, policy: SyncPolicy, keys: Collection
         late=late(unit, policy, points),
         disputed=disputed(unit, engine, policy, points),
         members_elsewhere=members_elsewhere(unit, engine, policy, seen),
+        fellows=fellows_around(unit, engine, policy, points, seen),
     )
 
 

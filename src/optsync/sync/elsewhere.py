@@ -1,10 +1,12 @@
-"""Members of other audiences whose syncs show wishes in the same flags: one record can only show one thing."""
+"""What other syncs have to do with the people of this one: members of audiences for which the same flags stand, since
+one record can only show one thing, and records that share the members of one audience with this sync's."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from optsync.model.record import Side
+from optsync.model.record import Side, Status
 from optsync.reconcile.policy import SyncPolicy
-from optsync.reconcile.view import Seen
+from optsync.reconcile.view import Fellows, Seen
+from optsync.state.records import Observed
 from optsync.state.unit import Unit
 from optsync.sync.engine import Engine
 
@@ -18,6 +20,33 @@ def members_elsewhere(unit: Unit, engine: Engine, policy: SyncPolicy, seen: Sequ
     sources = [source.id for source in unit.sources.all() if (source.system, source.collection) in audiences]
     members = unit.records.load(unit.records.holding(further, sources))
     return frozenset(o.points[0] for o in members if o.points and not o.is_gone) & further
+
+
+def fellows_around(
+    unit: Unit, engine: Engine, policy: SyncPolicy, points: Collection[int], seen: Sequence[Seen]
+) -> Fellows:
+    """What the other syncs of the audience have at these points and of these records."""
+    fellows = engine.bound.fellows_of(policy.name)
+    if not fellows:
+        return Fellows()
+    own = {(policy.crm_system, collection) for collection in policy.crm_collections}
+    theirs = {(p.crm_system, collection) for p in fellows for collection in p.crm_collections} - own
+    sources = [source.id for source in unit.sources.all() if (source.system, source.collection) in theirs]
+    others = [o for o in unit.records.load(unit.records.holding(points, sources)) if not o.is_gone] if sources else []
+    archived = [s.key for s in seen if s.side is Side.ESP and s.record.status is Status.ARCHIVED]
+    links = [link for other in fellows for link in unit.links.of(other.name, archived).values()] if archived else []
+    return Fellows(
+        held=frozenset(point for o in others for point in o.points),
+        listed=frozenset(o.points[0] for o in others if o.points and any(_is_listed(o, p) for p in fellows)),
+        also_listed=frozenset(s.key for s in seen if s.side is Side.CRM and any(_is_listed(s, p) for p in fellows)),
+        taken_off=frozenset(link.esp for link in links if link.left and not link.left_by_tag),
+    )
+
+
+def _is_listed(known: Observed | Seen, policy: SyncPolicy) -> bool:
+    """Whether a CRM record belongs to the list of this sync."""
+    is_read = known.system == policy.crm_system and known.collection in policy.crm_collections
+    return is_read and (not policy.has_list_scope or policy.name in known.record.lists)
 
 
 def _sharing(engine: Engine, policy: SyncPolicy) -> set[tuple[str, str]]:

@@ -347,7 +347,7 @@ class Ingest:
         said.extend(moved)
         said.extend(echoes.without(judge([n for n in nominated if not n[3]], said)))
         self._unit.ledger.append(said, run=self._now.run)
-        self._unit.points.mark(self._binding.syncs, touched)
+        self._unit.points.mark(self._binding.concerned, touched)
         self._tell(said, touched)
         self.claims = [
             PendingClaim(binding=self._binding, record=n.record, point=points[n.points[0]], claim=c)

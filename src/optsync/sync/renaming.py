@@ -32,7 +32,7 @@ def renamed(
     run: str,
 ) -> None:
     """Stores the new points, and the id that the vendor may have changed with the address; the points are looked at
-    again in every sync that reads the source."""
+    again in every sync that reads the source, or shares an audience with one that does."""
     points = unit.points.require(addresses)
     listed = [points[a] for a in addresses]
     unit.records.set_points({old.key: listed})
@@ -40,7 +40,7 @@ def renamed(
     unit.ledger.append(((p, said) for p in listed if p not in old.points for said in flags), run=run)
     if rid is not None and rid != old.record.id:
         _give_id(unit, old, written, rid)
-    unit.points.mark(binding.syncs, {*old.points, *listed})
+    unit.points.mark(binding.concerned, {*old.points, *listed})
 
 
 def flags_shown(binding: SourceBinding, record: Record, said: Iterable[Statement]) -> Iterator[Statement]:

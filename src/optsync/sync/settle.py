@@ -127,7 +127,9 @@ class Settler:
         if kept := kept_otherwise(change, outcome):
             effects.kept.append((change, kept))
         if change.before.get("status") == Status.ARCHIVED:
-            effects.look_again(change.point_id)  # fields stood still for it, and nothing else would look at them again
+            for sync in self._binding.syncs:
+                # Fields stood still for it, and whoever else had archived it is to know; nothing else would look again.
+                effects.look_again(change.point_id, sync=sync)
         if key is not None:
             self._agree(effects, change, outcome, key)
             is_tag = change.write["kind"] == WriteKind.TAG
