@@ -68,7 +68,11 @@ SINGLE: dict[Rule, Case] = {
         [("mc", ChangeKind.OPT_OUT, {"status": Status.OUT})],
     ),
     Rule.RESTRICTIVE_WINS: (
-        around(contact(1, fields={"IN": True}), said={1: [out(system="crm")]}, refused=frozenset({("crm", "r1")})),
+        around(
+            contact(1, fields={"IN": True}),
+            said={1: [out(system="crm")]},
+            refused=frozenset({("crm", "contact", "r1")}),
+        ),
         policy(),
         [("crm", ChangeKind.OPT_OUT, {"OUT": True, "IN": False})],
     ),
@@ -227,6 +231,13 @@ def test_each_rule_decides_its_case(rule: Rule) -> None:
 
     assert [(i.system, i.kind, dict(i.after)) for i in intents] == expected
     assert rule in {i.rule for i in intents}
+
+
+def test_what_a_lead_of_the_same_number_came_to_show_does_not_name_the_rule_of_a_contact() -> None:
+    refused = frozenset({("crm", "lead", "r1")})
+    found = around(contact(1, fields={"IN": True}), said={1: [out(system="crm")]}, refused=refused)
+
+    assert [i.rule for i in decide([1], found, policy()).intents] == [Rule.OUT_TRAVELS]
 
 
 def test_every_rule_has_its_sentence_and_its_case() -> None:

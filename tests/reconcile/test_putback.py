@@ -1,6 +1,7 @@
 """What a record shows again after the out that it said was retracted."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,12 +9,27 @@ import pytest
 from optsync.model.change import ChangeKind
 from optsync.model.record import Origin, Status
 from optsync.model.statement import Source, Statement
+from optsync.reconcile.departure import departed
 from optsync.reconcile.detect import detect
 from optsync.reconcile.plan import decide
 from optsync.reconcile.putback import PutBack, put_back, remembered
 from optsync.reconcile.reading import Reading
 from optsync.reconcile.view import Intent, Written
-from tests.reconcile.places import CRM, ESP, NOW, OFFERS, SCOPE, around, contact, grant, member, out, policy, retract
+from tests.reconcile.places import (
+    CRM,
+    ESP,
+    NOW,
+    OFFERS,
+    SCOPE,
+    around,
+    before,
+    contact,
+    grant,
+    member,
+    out,
+    policy,
+    retract,
+)
 
 FLAGGED = {"shown_before": "in", "opt_out_before": "no", "opt_in_before": "yes"}
 
@@ -33,7 +49,7 @@ def test_flags_are_remembered_as_they_were() -> None:
     assert remembered(member(2).record, ESP, SCOPE) == {"shown_before": "in"}
     assert remembered(before, CRM, OFFERS) == {"shown_before": "wanted"}
     assert remembered(before, CRM, OFFERS, "lead") == {"shown_before": "wanted", "collection": "lead"}
-    assert remembered(member(2).record, ESP, SCOPE, "audience") == {"shown_before": "in"}
+    assert remembered(member(2).record, ESP, SCOPE, "list") == {"shown_before": "in", "collection": "list"}
 
 
 def test_only_what_the_out_has_changed_is_put_back() -> None:
@@ -86,6 +102,44 @@ def test_an_out_names_the_collection_that_said_it() -> None:
 
     (told,) = detect(was, now, CRM, Reading(system="crm", collection="lead", seen_at=NOW)).said
     assert told.statement.evidence == {**FLAGGED, "collection": "lead"}
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "count"),
+    [
+        (Status.IN, Status.UNKNOWN, 1),
+        (Status.IN, Status.BOUNCED, 1),
+        (Status.IN, Status.IN, 1),
+        (Status.UNKNOWN, Status.IN, 0),
+    ],
+)
+@pytest.mark.parametrize(("minutes", "minutes_there"), [(90, 60), (60, 90)])
+def test_what_a_member_of_another_list_said_is_not_this_ones_to_put_back(
+    here: Status, there: Status, count: int, minutes: float, minutes_there: float
+) -> None:
+    """On a server that tells its members by their addresses, one has the same id on all lists."""
+    suspended = member(2, status=Status.OUT, origin=Origin.ADMIN, modified_at=None)
+    own, other = (
+        detect(
+            replace(suspended.record, status=was, origin=Origin.UNKNOWN),
+            suspended.record,
+            ESP,
+            Reading(system="mc", collection=collection, seen_at=before(ago), offset=timedelta(0)),
+        )
+        .said[0]
+        .statement
+        for was, collection, ago in ((here, "list", minutes), (there, "other", minutes_there))
+    )
+
+    found = intents(suspended, said=[own, other, retract(own), retract(other)])
+    assert [i.status for i in found] == [Status.IN] * count
+
+
+def test_an_opt_out_found_in_the_activity_of_a_list_names_the_list() -> None:
+    reading = Reading(system="mc", collection="list", seen_at=NOW)
+
+    told = departed(member(2).record, SCOPE, reading, at=NOW, origin=Origin.ADMIN, reason=None, told={"campaign": "c1"})
+    assert told.evidence == {"campaign": "c1", "found_in": "activity", "collection": "list"}
 
 
 @pytest.mark.parametrize(

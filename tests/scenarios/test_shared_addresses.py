@@ -9,6 +9,7 @@ import pytest
 
 from optsync.model.record import Status
 from optsync.sync.administer import opt_in
+from optsync.sync.explain import explain
 from tests.scenarios.test_import import standing
 from tests.scenarios.world import START, World, person
 
@@ -292,6 +293,42 @@ def test_a_flag_that_we_set_for_one_address_speaks_for_all_in_another_scope(worl
     w.sync()
 
     assert [standing(w, email, "acme/press") for email in (ann, SECOND)] == ["out", "out"]
+
+
+def _contact_and_lead_of_one_number(world: Make) -> World:
+    w = world(
+        person(1, addresses=(FAMILY,)),
+        person(2, addresses=(FAMILY,), in_esp=False, crm_entity="lead"),
+        person(3, addresses=(SECOND,), in_crm=False),
+    )
+    w.reconfigure(lambda sync: sync["crm"].update(entity=["contact", "lead"], where={}))
+    w.sync()
+    return w
+
+
+def test_a_flag_set_by_a_person_at_a_lead_speaks_for_no_later_address_of_the_contact_of_its_number(
+    world: Make,
+) -> None:
+    w = _contact_and_lead_of_one_number(world)
+    w.crm.act("edit", id=1, entity="lead", fields={"UF_CRM_OPT_OUT": "Y"})
+    w.sync()
+    assert w.crm.act("dump", id=1)["UF_CRM_OPT_OUT"] in ("1", True)
+    row = {"VALUE": SECOND, "VALUE_TYPE": "WORK"}
+    w.crm.act("edit", id=1, fields={"EMAIL": [row]})
+    w.sync()
+
+    assert w.esp_shows(SECOND)["status"] == Status.IN
+
+
+def test_since_when_a_contact_shows_out_is_not_told_by_the_lead_of_its_number(world: Make) -> None:
+    w = _contact_and_lead_of_one_number(world)
+    w.crm.act("edit", id=1, fields={"UF_CRM_OPT_OUT": "Y"})
+    w.wait(hours=1)
+    w.crm.act("edit", id=1, entity="lead", fields={"UF_CRM_OPT_OUT": "Y"})
+    w.sync()
+
+    since = {r["collection"]: r["since"] for r in explain(w.engine, FAMILY)["records"] if r["system"] == "crm"}
+    assert since["contact"] < since["lead"]
 
 
 LEAD, FORMER, NEW = {"crm_entity": "lead", "in_esp": False}, "shared@example.com", "new@example.com"

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from optsync.model.record import BY_THEMSELF, Origin, Record, Status
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
+from optsync.reconcile.putback import of_collection
 from optsync.reconcile.reading import LATE, Reading
 
 _HIDES = frozenset({Status.ARCHIVED, Status.BOUNCED, Status.PENDING})
@@ -89,5 +90,5 @@ def departed(
         reason=reason,
         system=reading.system,
         record=record.id,
-        evidence={**told, "found_in": "activity"},
+        evidence={**told, "found_in": "activity", **of_collection(reading.collection)},
     )

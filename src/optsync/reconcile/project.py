@@ -101,7 +101,7 @@ def _status(
     retracted = put_back(seen, around, representation) if wanted is Status.IN else None
     if wanted is Status.IN and status is Status.OUT:
         rule = Rule.PUT_BACK if retracted else Rule.GRANT_LIFTS_OUT
-    if wanted is Status.OUT and (seen.system, seen.record.id) in around.refused:
+    if wanted is Status.OUT and (seen.system, seen.collection, seen.record.id) in around.refused:
         rule = Rule.RESTRICTIVE_WINS
     flags = flags_for(wanted, seen.record, representation)
     before: dict[str, Value] = {name: seen.record.fields.get(name) for name in flags} or {"status": status}

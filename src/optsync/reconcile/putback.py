@@ -4,7 +4,7 @@ it, and those into which it was written because of it."""
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from optsync.model.record import BY_THEMSELF, Record, Side, Status, Value
+from optsync.model.record import BY_THEMSELF, Record, Status, Value
 from optsync.model.statement import Statement, StatementKind
 from optsync.reconcile.representation import Representation, shown
 from optsync.reconcile.view import Neighbourhood, Seen, Written
@@ -27,13 +27,23 @@ class PutBack:
 
 def remembered(before: Record, representation: Representation, scope: str, collection: str = "") -> dict[str, str]:
     """What the record showed before it came to say out, as evidence of that out. ``collection``: the record's, since
-    a lead may have the number of a contact."""
-    told = {_COLLECTION: collection} if collection and representation.side is Side.CRM else {}
+    a lead may have the number of a contact, and a member the same address on every list."""
+    told = of_collection(collection)
     if scope != representation.scope:
         return {_BEFORE: _WANTED, **told}
     flags = {"opt_out": representation.opt_out, "opt_in": representation.opt_in}
     values = {f"{key}_before": _yes(before.fields.get(name)) for key, name in flags.items() if name}
     return {_BEFORE: shown(before, representation).status.value, **values, **told}
+
+
+def of_collection(collection: str) -> dict[str, str]:
+    """As evidence: in which of its system's collections the record is that said it."""
+    return {_COLLECTION: collection} if collection else {}
+
+
+def is_said_by(said: Statement, system: str, collection: str, record: str) -> bool:
+    """Whether a record said it. Where the collection is not told, it may have."""
+    return (said.system, said.evidence.get(_COLLECTION, collection), said.record) == (system, collection, record)
 
 
 def _yes(value: Value) -> str:
@@ -100,8 +110,7 @@ def _retracted(seen: Seen, around: Neighbourhood, scope: str) -> Iterator[tuple[
     """Outs that this record said and an administrator voided, the newest first, each with its retraction."""
     found: dict[str, tuple[Statement, str]] = {}
     for said, cause in _voided(seen, around):
-        told = (said.system, said.evidence.get(_COLLECTION, seen.collection), said.record)
-        is_own = told == (seen.system, seen.collection, seen.record.id)
+        is_own = is_said_by(said, seen.system, seen.collection, seen.record.id)
         if is_own and said.kind is StatementKind.OUT and said.scope == scope:
             found[said.uid] = (said, cause)
     yield from sorted(found.values(), key=lambda pair: (pair[0].at, pair[0].uid), reverse=True)

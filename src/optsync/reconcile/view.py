@@ -131,8 +131,8 @@ class Fellows:
 class Neighbourhood:
     """The records around some points, loaded together. ``ticked``: topics that some record of a side has
     switched on; on the others an unticked box is no value. ``blocked``: fingerprints of writes that a vendor
-    refused for good and nobody cleared. ``refused``: (system, record id) of those that came to show "in" in this
-    run without a right to. ``put_back``: fingerprints of what was put back once, which is not done again."""
+    refused for good and nobody cleared. ``refused``: (system, collection, record id) of those that came to show "in"
+    in this run without a right to. ``put_back``: fingerprints of what was put back once, which is not done again."""
 
     now: datetime
     points: Mapping[int, Point]
@@ -141,7 +141,7 @@ class Neighbourhood:
     links: Mapping[tuple[int, int], Link]
     ticked: frozenset[tuple[Side, str]] = frozenset()
     blocked: frozenset[str] = frozenset()
-    refused: frozenset[tuple[str, str]] = frozenset()
+    refused: frozenset[tuple[str, str, str]] = frozenset()
     mailed_at: datetime | None = None
     """When the audience was last mailed; None too while it is not known who gives signs of life."""
     put_back: frozenset[str] = frozenset()

@@ -45,7 +45,9 @@ BLOCKS = Prepared(
     )
 )
 SUBJECTS_OF_RUN = Prepared(
-    sa.select(issue.c.system, issue.c.record).where(issue.c.kind == bindparam("kind"), issue.c.run == bindparam("run"))
+    sa.select(issue.c.system, issue.c.collection, issue.c.record).where(
+        issue.c.kind == bindparam("kind"), issue.c.run == bindparam("run")
+    )
 )
 ANY_OPEN = Prepared(
     sa.select(issue.c.id)

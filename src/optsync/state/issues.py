@@ -240,8 +240,8 @@ class Issues:
     def find(self, issue_id: int) -> Issue | None:
         return next(iter(self._select(issue.c.id == issue_id)), None)
 
-    def subjects_of_run(self, kind: str, run: str) -> frozenset[tuple[str, str]]:
-        """(system, record) of the issues of a kind that this run opened or met again."""
+    def subjects_of_run(self, kind: str, run: str) -> frozenset[tuple[str, str, str]]:
+        """(system, collection, record) of the issues of a kind that this run opened or met again."""
         return frozenset(sql.SUBJECTS_OF_RUN.all(self._connection, kind=kind, run=run))
 
     def records_with(self, kind: str, system: str, collection: str) -> frozenset[str]:

@@ -12,6 +12,7 @@ from optsync.model.statement import OUR_CLOCK, Statement, StatementKind, Strengt
 from optsync.reconcile.carry import Moved, grants, restated, restrictions
 from optsync.reconcile.consent import unbeaten
 from optsync.reconcile.detect import Detected, Said
+from optsync.reconcile.putback import is_said_by
 from optsync.reconcile.reading import Reading as ReadWhen
 from optsync.state.pseudonyms import is_pseudonym
 from optsync.state.records import Observed
@@ -276,7 +277,7 @@ class Carrier:
                         yield from ((p, restated(said, moved)) for p in listed)
 
     def _is_flag(self, said: Statement, record: str) -> bool:
-        return said.system == self._binding.system and said.record == record
+        return is_said_by(said, self._binding.system, self._binding.collection, record)
 
     def _moved(self, item: Reading) -> Moved:
         """When the addresses changed: at the record's stamp if it moved, else now."""

@@ -126,7 +126,7 @@ class Departures:
         now = self._engine.clock.now()
         measured = self._engine.connectors[binding.system].clock_offset
         offset, jump = settled_offset(unit, binding.system, measured, now=now)
-        return Reading(system=binding.system, seen_at=now, offset=offset, jump=jump)
+        return Reading(system=binding.system, collection=binding.collection, seen_at=now, offset=offset, jump=jump)
 
     def _say(self, unit: Unit, binding: SourceBinding, told: Sequence[tuple[Observed, Departure | None]]) -> None:
         reading = self._reading(unit, binding)

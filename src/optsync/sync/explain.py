@@ -10,6 +10,7 @@ from optsync.model.scope import contains
 from optsync.model.statement import Statement, StatementKind
 from optsync.reconcile.asking import request
 from optsync.reconcile.consent import deliverability, effective
+from optsync.reconcile.putback import is_said_by
 from optsync.reconcile.representation import Representation, shown, topic_shown
 from optsync.state.changes import Change
 from optsync.state.erasures import NAME
@@ -185,9 +186,9 @@ def _since(
     kinds = _KINDS.get(status)
     if kinds is None or scope is None:
         return None
-    here = (observed.system, observed.record.id)
+    here = (observed.system, observed.collection, observed.record.id)
     syncs = {name for name, policy in engine.bound.policies.items() if policy.scope == scope}
-    moments = [s.at for s in said if (s.system, s.record) == here and s.kind in kinds[0] and contains(s.scope, scope)]
+    moments = [s.at for s in said if is_said_by(s, *here) and s.kind in kinds[0] and contains(s.scope, scope)]
     moments += [
         c.settled_at
         for c in changes

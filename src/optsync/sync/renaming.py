@@ -6,6 +6,7 @@ from optsync.model.contact_point import same_mailbox
 from optsync.model.record import Record, Side, Status
 from optsync.model.statement import Statement, StatementKind
 from optsync.reconcile.consent import effective
+from optsync.reconcile.putback import is_said_by
 from optsync.reconcile.representation import shown
 from optsync.state.changes import Change
 from optsync.state.records import Observed
@@ -49,8 +50,8 @@ def flags_shown(binding: SourceBinding, record: Record, said: Iterable[Statement
     outs = [each for each in effective(said) if each.kind is StatementKind.OUT]
     for representation in binding.representations:
         if representation.uses_flags and shown(record, representation).status is Status.OUT:
-            of_flag = (binding.system, record.id, representation.scope)
-            yield from (each for each in outs if (each.system, each.record, each.scope) == of_flag)
+            own = (each for each in outs if is_said_by(each, binding.system, binding.collection, record.id))
+            yield from (each for each in own if each.scope == representation.scope)
 
 
 def _give_id(unit: Unit, old: Observed, written: Record, rid: str) -> None:
