@@ -45,7 +45,7 @@ def test_a_full_read_that_nobody_asked_for_goes_on_after_it_broke_off(
     w.sync()
     with w.store.transaction() as unit:
         (source,) = (each for each in unit.sources.all() if each.system == "esp")
-        unit.sources.advance(source.id, "of an older version")
+        unit.sources.advance(source.id, "of an older version", saved=source.cursor)
     w.engine = w.compose(transport=BreaksOff(w, answers=answers))
     w.sync()
     w.engine = w.compose()

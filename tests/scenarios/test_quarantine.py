@@ -8,6 +8,9 @@ import pytest
 import requests
 
 from optsync.model.record import Status
+from optsync.sync.administer import opt_in
+from optsync.sync.forget import forget
+from optsync.sync.issues import retry
 from tests.scenarios.test_hurting_answers import Hurting
 from tests.scenarios.world import CRM, World, person
 
@@ -150,3 +153,57 @@ def test_an_unreadable_contact_keeps_no_lead_of_the_same_number_from_being_belie
         (known,) = (o for o in unit.records.load(unit.records.holding([key])) if o.system == "crm")
         assert [i.kind for i in unit.issues.list()] == ["quarantined_record"]
     assert known.is_gone
+
+
+def _meanwhile(hurting: Hurting, act: Callable[[], Any]) -> None:
+    """It is done by another process while the CRM answers the next time."""
+    hurting.left = 1
+
+    def mutate(_: Any, __: requests.Response) -> None:
+        hurting.left = 0
+        act()
+
+    hurting.mutate = mutate
+
+
+@pytest.mark.rule("no opt-out is lost")
+@pytest.mark.parametrize("full", [False, True])
+def test_a_record_that_is_retried_while_the_system_is_read_is_read_by_the_next_run(tmp_path: Path, full: bool) -> None:
+    w = World(tmp_path, [person(1), person(2)])
+    hurting = Hurting(w, CRM, garbled(lambda rid: rid == "1"))
+    w.use(hurting)
+    w.sync()
+    hurting.left = 1000
+    w.crm.act("opt_out", email="ann1@example.com")
+    w.sync()
+    w.wait(hours=2)
+    with w.store.reading() as unit:
+        (issue,) = unit.issues.list(kind="quarantined_record")
+    _meanwhile(hurting, lambda: retry(w.compose(), [issue.id]))
+    w.sync(full=full)
+    w.sync()
+
+    assert w.esp_shows("ann1@example.com")["status"] == Status.OUT
+    w.transport.requests = hurting.requests
+    w.settle()
+
+
+def test_all_records_of_who_is_let_back_in_while_a_system_is_read_are_read_by_the_next_run(tmp_path: Path) -> None:
+    ann, scope = "ann1@example.com", "acme/marketing"
+    w = World(tmp_path, [person(1), person(2, addresses=("ann2@example.com", ann))])
+    hurting = Hurting(w, CRM, lambda *_: None)
+    w.use(hurting)
+    w.sync()
+    forget(w.engine, ann, actor="Olga")
+    w.sync()
+    w.wait(hours=2)
+    w.sync()
+    w.wait(hours=2)
+    _meanwhile(hurting, lambda: opt_in(w.compose(), ann, scope=scope, actor="Olga", evidence="a letter"))
+    w.sync()
+    w.sync()
+
+    with w.store.reading() as unit:
+        key = unit.points.find([ann])[ann]
+        known = {o.record.id for o in unit.records.load(unit.records.holding([key])) if o.system == "crm"}
+    assert known == {"1", "2"}

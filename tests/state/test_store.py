@@ -132,7 +132,7 @@ def test_on_sqlite_four_threads_that_read_and_then_write_lose_no_update(tmp_path
 def test_times_keep_their_microseconds_and_come_back_aware(store: Store, moment: datetime) -> None:
     with store.transaction() as unit:
         source = unit.sources.require("mc", "list")
-        unit.sources.finish_read(source.id, cursor=None, at=moment, full_at=None)
+        unit.sources.finish_read(source.id, cursor=None, saved=None, at=moment, full_at=None)
         found = unit.sources.require("mc", "list")
 
     assert found.read_at == moment
@@ -144,10 +144,10 @@ def test_times_of_other_zones_are_the_same_moment_and_naive_ones_are_refused(sto
     there = NOW.astimezone(timezone(timedelta(hours=9)))
     with store.transaction() as unit:
         source = unit.sources.require("mc", "list")
-        unit.sources.finish_read(source.id, cursor=None, at=there, full_at=None)
+        unit.sources.finish_read(source.id, cursor=None, saved=None, at=there, full_at=None)
         assert unit.sources.require("mc", "list").read_at == NOW
     with pytest.raises(ValueError, match="without a time zone"), store.transaction() as unit:
-        unit.sources.finish_read(source.id, cursor=None, at=NOW.replace(tzinfo=None), full_at=None)
+        unit.sources.finish_read(source.id, cursor=None, saved=None, at=NOW.replace(tzinfo=None), full_at=None)
 
 
 def test_as_many_runs_as_there_are_lanes_keep_a_connection_at_hand_and_nobody_else_waits_for_one(

@@ -67,5 +67,5 @@ def test_a_read_leaves_the_ticket_of_its_source_alone(store: Store, known: list[
         unit.unasked.set_ticket(source, Ticket("a1", NOW))
         begun = unit.sources.require("mc", "list")
         unit.sources.begin_read(begun)
-        unit.sources.finish_read(source, cursor="c", at=LATER, full_at=LATER)
+        unit.sources.finish_read(source, cursor="c", saved=None, at=LATER, full_at=LATER)
         assert unit.unasked.ticket(source) == Ticket("a1", NOW)

@@ -28,9 +28,15 @@ _BEGIN = Prepared(
         is_known=bindparam("is_known"),
     )
 )
-_ADVANCE = Prepared(sa.update(source).where(_MINE).values(cursor=bindparam("cursor")))
+_PLACE = bindparam("cursor", type_=sa.Text)
+# In one statement: whoever gives the place up at this very moment waits, or is waited for.
+_UNLESS_GIVEN_UP = sa.case(
+    (source.c.cursor.is_not_distinct_from(bindparam("saved", type_=sa.Text)), _PLACE), else_=sa.null()
+)
+_ADVANCE = Prepared(sa.update(source).where(_MINE).values(cursor=_UNLESS_GIVEN_UP))
+_GIVE_UP = Prepared(sa.update(source).where(_MINE).values(cursor=None))
 _END: dict[str, Any] = {
-    "cursor": bindparam("cursor"),
+    "cursor": _UNLESS_GIVEN_UP,
     "read_at": bindparam("at"),
     "scan_started_at": None,
     "is_known": True,
@@ -133,16 +139,23 @@ class Sources:
     def clear_scan(self, source_id: int) -> None:
         _CLEAR.run(self._connection, source=source_id)
 
-    def advance(self, source_id: int, cursor: str | None) -> None:
-        """Saves the place after a page, in the transaction that saves its rows."""
-        _ADVANCE.run(self._connection, key=source_id, cursor=cursor)
+    def advance(self, source_id: int, cursor: str | None, *, saved: str | None) -> None:
+        """Saves the place after a page, in the transaction that saves its rows. ``saved``: what this read has saved (or
+        found) last; if that place was given up since, it stays so."""
+        _ADVANCE.run(self._connection, key=source_id, cursor=cursor, saved=saved)
 
-    def finish_read(self, source_id: int, *, cursor: str | None, at: datetime, full_at: datetime | None) -> None:
-        """The read came to its end; ``full_at`` when it showed everything."""
+    def read_anew(self, source_id: int) -> None:
+        """Gives the place up: the next read shows everything, whatever one that is under way still saves."""
+        _GIVE_UP.run(self._connection, key=source_id)
+
+    def finish_read(
+        self, source_id: int, *, cursor: str | None, saved: str | None, at: datetime, full_at: datetime | None
+    ) -> None:
+        """The read came to its end; ``full_at`` when it showed everything, ``saved`` as in :meth:`advance`."""
         if full_at is None:
-            _FINISH.run(self._connection, key=source_id, cursor=cursor, at=at)
+            _FINISH.run(self._connection, key=source_id, cursor=cursor, saved=saved, at=at)
         else:
-            _FINISH_FULL.run(self._connection, key=source_id, cursor=cursor, at=at, full_at=full_at)
+            _FINISH_FULL.run(self._connection, key=source_id, cursor=cursor, saved=saved, at=at, full_at=full_at)
 
     def note_shown(self, keys: Iterable[int], *, is_news: bool) -> None:
         """Remembers that the current read of their source has shown these records."""

@@ -231,7 +231,7 @@ class Applier:
         one shows everything, and then it can be written."""
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
-            unit.sources.advance(unit.sources.require(binding.system, binding.collection).id, None)
+            unit.sources.read_anew(unit.sources.require(binding.system, binding.collection).id)
         later = "a forgotten person's record was not read in this run; it is written in the next one"
         known = [w for w in writes if w.key not in nameless]
         verb = _verb(self._engine.connectors[binding.system], writes[0].kind)

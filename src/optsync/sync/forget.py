@@ -147,7 +147,7 @@ def _erase(engine: Engine, unit: Unit, key: int, address: str) -> list[Holding]:
     unit.erasures.replace_records(kept)
     for source in {o.source_id for o in observed if kept[o.key].id != o.record.id}:
         # The id of such a record is known again when it is read.
-        unit.sources.advance(source, None)
+        unit.sources.read_anew(source)
     return [
         Holding(
             system=o.system,

@@ -166,7 +166,7 @@ def remember(unit: Unit, address: str) -> int:
     unit.ledger.append([(key, one) for one in said if erasure.may_be_kept(one)], run=None)
     for source in {o.source_id for o in unit.records.load(unit.records.holding([old]))}:
         # What was kept of these records is too little to work with: only a reading of everything shows them.
-        unit.sources.advance(source, None)
+        unit.sources.read_anew(source)
     return key
 
 

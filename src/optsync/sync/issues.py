@@ -95,7 +95,7 @@ def _retry(engine: Engine, unit: Unit, issue: Issue) -> None:
         # Nothing of such a row was stored: only a reading of everything is sure to show it again.
         for source in unit.sources.all():
             if source.system == issue.system:
-                unit.sources.advance(source.id, None)
+                unit.sources.read_anew(source.id)
     _log.info("issue retried", issue=issue.id, kind=issue.kind)
 
 

@@ -1,7 +1,7 @@
 """Reading the systems: pages, resumption, what absence means."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -38,12 +38,17 @@ class Read:
     failure: SystemFailure | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Begun:
-    """The source as it is being read, and the cursor of the last complete read of it."""
+    """The source as it is being read, and the cursor of the last complete read of it. ``saved``: the place that this
+    read has saved last; should it not be there any more, somebody wants everything to be read anew."""
 
     source: Source
     before: str | None
+    saved: str | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.saved = self.source.cursor
 
 
 Aside: TypeAlias = dict[str, SystemFailure]
@@ -73,7 +78,8 @@ class _End:
         if not self._page.is_last:
             # Should it break off, the next read begins no later than with the first one that is left aside.
             if not self._aside:
-                unit.sources.advance(source.id, self._page.cursor)
+                unit.sources.advance(source.id, self._page.cursor, saved=self._begun.saved)
+                self._begun.saved = self._page.cursor
             if self._page.is_full and source.scan_started_at is None:
                 # The system could not go on from the cursor and shows everything. Should that break off, the next
                 # read goes on from here, and whoever was on the pages before is not missing.
@@ -94,7 +100,8 @@ class _End:
         source = self._begun.source
         if was_set_back(jump, since=source.read_at):
             cursor = None  # no place reaches back far enough that either clock has told
-        unit.sources.finish_read(source.id, cursor=cursor, at=now, full_at=now if self.is_full else None)
+        full_at = now if self.is_full else None
+        unit.sources.finish_read(source.id, cursor=cursor, saved=self._begun.saved, at=now, full_at=full_at)
 
 
 class Observer:
@@ -324,4 +331,4 @@ class Observer:
     def _begin_anew(self, unit: Unit, source: int) -> None:
         """The place that a page or an end has saved would hide whoever is to be read anew."""
         if source in self._anew:
-            unit.sources.advance(source, None)
+            unit.sources.read_anew(source)
