@@ -17,11 +17,13 @@ from optsync.logs import configure
 from optsync.model.change import ChangeKind
 from optsync.model.record import Status
 from optsync.model.statement import StatementKind
+from optsync.reconcile import erasure
 from optsync.state.events import Selection
 from optsync.sync.consent_records import events, standings
 from optsync.sync.explain import explain, issue_to_json
 from optsync.sync.forget import forget
 from optsync.sync.forgotten import remember
+from optsync.sync.observe import Observer
 from optsync.sync.progress import Silent
 from tests.scenarios import world as worlds
 from tests.scenarios.world import World, person
@@ -186,6 +188,33 @@ def test_the_journal_of_who_shared_a_contact_does_not_name_the_address_that_the_
 
     assert traces(files(tmp_path), PLAIN, PLAIN.title()) == set()
     w.settle()
+
+
+def test_who_is_forgotten_before_their_opt_in_is_judged_is_in_no_issue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim waits in memory for the other side to be read, with the record's id, which tells the address."""
+    monkeypatch.setattr(erasure, "gives_away", lambda _record, address: address == PLAIN)
+    w = World(tmp_path, [person(1, addresses=(PLAIN,)), person(2)], state_url=f"sqlite:///{tmp_path}/state.db")
+    w.sync()
+    w.esp.act("unsubscribe", email=PLAIN)
+    w.sync()
+    w.esp.act("flip_in", email=PLAIN, force=True)
+    judge = Observer.judge_claims
+
+    def forget_before(observer: Observer) -> None:
+        if observer._claims:
+            forget(w.compose(), PLAIN, actor="the privacy officer")
+        judge(observer)
+
+    monkeypatch.setattr(Observer, "judge_claims", forget_before)
+    w.sync()
+    w.sync()
+
+    with w.store.reading() as unit:
+        assert unit.issues.list(kind="refused_opt_in", state=None) == []
+    assert traces(files(tmp_path), PLAIN) == set()
+    assert w.esp_shows(PLAIN)["status"] == Status.OUT
 
 
 def test_everybody_else_is_still_there(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def judge_claims(
     """Opens an issue for every claim that no statement supports and that is put back: one for each record, or one for
     the system where the same is done again and again or to many. It is called when all sides of a sync were read, so
     that an out which is read after the claim counts as well. ``policies``: by sync."""
+    claims = _of_known(unit, claims)
     about = unit.ledger.about({c.point for c in claims})
     groups: dict[tuple[str, str, str], dict[str, tuple[PendingClaim, Standing]]] = {}
     for pending in claims:
@@ -60,6 +61,14 @@ def judge_claims(
             groups.setdefault(key, {})[pending.record.id] = (pending, decided)
     for group in groups.values():
         _judge(unit, _with_times(unit, list(group.values()), now), run=run, now=now)
+
+
+def _of_known(unit: Unit, claims: Sequence[PendingClaim]) -> Sequence[PendingClaim]:
+    """Without those of people who were forgotten while they waited, and whose record's id tells the address: it is
+    stored under another one by now."""
+    forgotten = unit.points.forgotten({c.point for c in claims})
+    known = unit.records.stored_ids([c.record.id for c in claims if c.point in forgotten]) if forgotten else ()
+    return [c for c in claims if c.point not in forgotten or c.record.id in known]
 
 
 def _is_put_back(pending: PendingClaim, decided: Standing, policies: Mapping[str, SyncPolicy]) -> bool:
