@@ -1,5 +1,6 @@
 """A record that cannot be read is set aside alone: it is neither gone nor opted out."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import requests
 from optsync.model.record import Status
 from optsync.sync.administer import opt_in
 from optsync.sync.forget import forget
-from optsync.sync.issues import retry
+from optsync.sync.issues import dismiss, retry
 from tests.scenarios.test_hurting_answers import Hurting
 from tests.scenarios.world import CRM, World, person
 
@@ -207,3 +208,40 @@ def test_all_records_of_who_is_let_back_in_while_a_system_is_read_are_read_by_th
         key = unit.points.find([ann])[ann]
         known = {o.record.id for o in unit.records.load(unit.records.holding([key])) if o.system == "crm"}
     assert known == {"1", "2"}
+
+
+@pytest.mark.parametrize("is_dismissed", [True, False])
+def test_a_record_that_is_known_to_be_unreadable_is_no_news_of_a_later_run(tmp_path: Path, is_dismissed: bool) -> None:
+    w = World(tmp_path, [person(1), person(2)])
+    hurting = Hurting(w, CRM, garbled(lambda rid: rid == "1"))
+    w.use(hurting)
+    w.sync()
+    hurting.left = 1000
+    codes = [w.sync(full=True).exit_code]
+    with w.store.reading() as unit:
+        (issue,) = unit.issues.list(kind="quarantined_record")
+    if is_dismissed:
+        dismiss(w.engine, [issue.id], actor="Olga")
+    codes += [w.sync(full=True).exit_code for _ in range(2)]
+
+    assert codes == [1, 0, 0]
+    retry(w.engine, [issue.id])
+    report = w.sync()
+    assert (report.exit_code, report.syncs["newsletter"].outcome["quarantined"]) == (1, 1)
+
+
+def test_an_unreadable_record_is_news_of_the_sync_that_reads_it_first(tmp_path: Path) -> None:
+    """Its issue belongs to the first sync of the collection, whoever has opened it."""
+    w = World(tmp_path, [person(1), person(2)])
+
+    def add(sync: dict[str, Any]) -> None:
+        w.document["syncs"]["a second one"] = copy.deepcopy(sync)
+
+    w.reconfigure(add)
+    hurting = Hurting(w, CRM, garbled(lambda rid: rid == "1"))
+    w.use(hurting)
+    w.sync()
+    hurting.left = 1000
+    second = w.engine.bound.sources["crm", "contact"].syncs[-1]
+
+    assert [w.sync(syncs=[second], full=True).exit_code for _ in range(2)] == [1, 0]

@@ -131,7 +131,7 @@ def _next_steps(report: Report) -> Iterator[str]:
     yield from _about_failures(failures)
     if any(state in BAD for part in report.syncs.values() for _, _, _, state in counted(part.changes)):
         yield f"Some changes did not go through: optsync runs show {report.run}"
-    if any(part.issues or part.outcome["quarantined"] for part in report.syncs.values()):
+    if any(part.needs_person for part in report.syncs.values()):
         yield "Something needs a person: optsync issues list"
     for system, left in (each for part in report.syncs.values() for each in part.unsent.items()):
         yield f"{waiting_in_words(system, left)}: the next runs send them, opt-outs go first."

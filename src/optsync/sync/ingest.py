@@ -77,7 +77,8 @@ class PendingClaim:
 
 class Ingest:
     """Takes a page of one source inside one transaction. ``clock``: :func:`optsync.sync.clocks.settled_offset`;
-    ``claims``: what came to show "in" in the page; ``faults``: its rows that cannot be used."""
+    ``claims``: what came to show "in" in the page; ``faults``: its rows that cannot be used; ``unheard_of``: those
+    records of them for which no issue stood."""
 
     def __init__(self, unit: Unit, binding: SourceBinding, source: Source, now: Circumstances, clock: Settled) -> None:
         self._unit = unit
@@ -95,6 +96,7 @@ class Ingest:
         self._hidden: dict[str, datetime | None] = {}
         """Records that may hide an opt-out, and since when."""
         self.faults: Sequence[RowFault] = ()
+        self.unheard_of: Collection[str] = ()
         self.screen = Screen(unit, binding)
         self._troubles = Troubles(unit, binding, now.run)
         self._reading = Reading(
@@ -151,7 +153,7 @@ class Ingest:
                 note_late(self._unit, self._binding, news, self._points)
             self._speak(news)
         self._note_hidden(keys)
-        self._troubles.open_faults(sifted.faults)
+        self.unheard_of = self._troubles.open_faults(sifted.faults)
         self._note_shown(shown, keys, news)
         self._note_ticked(news)
         self._troubles.close(shown, {f.record for f in sifted.faults})

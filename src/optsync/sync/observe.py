@@ -29,10 +29,12 @@ from optsync.sync.shrinkage import is_believed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
     """What one read of a source came to. ``source``: its key; ``quarantined``: rows that could not be used;
-    ``full_since``: when a read that has now shown everything began; ``failure``: why some readings are left aside."""
+    ``unheard_of``: how many of them nobody knew of; ``full_since``: when a read that has now shown everything began;
+    ``failure``: why some readings are left aside."""
 
     source: int
     quarantined: int
+    unheard_of: int
     is_full: bool
     full_since: datetime | None = None
     failure: SystemFailure | None = None
@@ -116,6 +118,8 @@ class Observer:
         self._anew: set[int] = set()
         """Sources in whose reading under way somebody was let back in: the rest of that person is to be read anew."""
         self._aside: dict[SourceKey, Aside] = {}
+        self._unheard_of: set[str] = set()
+        """Records that the read under way was the first to find unusable."""
 
     def read(
         self,
@@ -143,6 +147,7 @@ class Observer:
             raise AssertionError("a read that nothing holds up did not begin")
         faults: dict[str, RowFault] = {}
         shown = 0
+        self._unheard_of = set()
         self._anew.discard(begun.source.id)
         for page in self._pages(binding, begun.source.cursor):
             end = _End(self._run, binding, begun, page, self._engine.clock, aside)
@@ -156,6 +161,7 @@ class Observer:
                 return Read(
                     source=begun.source.id,
                     quarantined=len(faults),
+                    unheard_of=len(self._unheard_of),
                     is_full=end.is_full,
                     full_since=begun.source.scan_started_at if end.is_full else None,
                     failure=next(iter(aside.values()), None),
@@ -244,6 +250,7 @@ class Observer:
                 circumstances = replace(circumstances, there={**circumstances.there, **there})
             else:
                 self._claims.extend(ingest.claims)
+                self._unheard_of.update(ingest.unheard_of)
                 self._engine.true_ids.update(ingest.screen.true_ids)
                 if looked_up:
                     self.take(binding, source, look_up(looked_up), keeps_lists=True)

@@ -17,6 +17,7 @@ _WORST = ("done", "planned", "held", "failed")
 class SyncReport:
     """One sync's part of a run. ``plan``: the plan that this run holds, none in a rehearsal; ``held_for``: why, see
     :class:`optsync.state.plans.Plan`. ``waiting``: plans of earlier runs that are still held.
+    ``unheard_of``: how many unusable rows nobody knew of, whose issues may belong to another sync of their collection;
     ``unsent``: by system, how many changes wait to be sent, and until when it takes none (see
     :func:`optsync.sync.waiting.waiting`); ``has_more``: some of them could be sent at once. ``failures``: systems that
     could not be reached, or why it did not run."""
@@ -27,6 +28,7 @@ class SyncReport:
     outcome: dict[str, Any] = field(default_factory=lambda: {"changed": 0, "same": 0, "skipped": {}, "quarantined": 0})
     changes: Sequence[Change] = field(default_factory=list)
     issues: int = 0
+    unheard_of: int = 0
     calls: dict[str, int] = field(default_factory=dict)
     failures: list[OptsyncError] = field(default_factory=list)
     held_for: list[dict[str, Any]] = field(default_factory=list)
@@ -38,6 +40,11 @@ class SyncReport:
     def is_locked_out(self) -> bool:
         """It did not run, since another process works on it."""
         return bool(self.failures) and all(isinstance(f, StateLocked) for f in self.failures) and not self.calls_made
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether this run has something new to look at."""
+        return self.issues > 0 or self.unheard_of > 0
 
     @property
     def calls_made(self) -> int:
@@ -97,7 +104,7 @@ class Report:
             return 3
         if any(s.state == "held" for s in self.syncs.values()):
             return 4
-        needs_person = any(s.issues or s.outcome["quarantined"] for s in self.syncs.values())
+        needs_person = any(s.needs_person for s in self.syncs.values())
         has_bad = any(state in BAD for s in self.syncs.values() for _, _, _, state in counted(s.changes))
         return 1 if needs_person or has_bad or failures else 0
 

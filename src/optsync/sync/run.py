@@ -243,6 +243,7 @@ class _Cycle:
                 self._report.failures.append(read.failure)
                 self._report.state = "failed"
             self._quarantined[binding.side] += read.quarantined
+            self._report.unheard_of += read.unheard_of
             if read.full_since is not None:
                 self._full_reads[binding.system, binding.collection] = read.full_since
             self._hear(binding, read.source, is_due=read.is_full)

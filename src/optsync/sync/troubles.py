@@ -42,28 +42,27 @@ class Troubles:
                     NewIssue(
                         kind=doubt.kind,
                         message=doubt.message,
-                        system=self._binding.system,
-                        collection=self._binding.collection,
                         record=item.record.id,
                         point_id=points[item.points[0]] if item.points else None,
                         field=doubt.field,
                     )
                 )
 
-    def open_faults(self, faults: Iterable[RowFault]) -> None:
-        """Of the rows that cannot be used."""
+    def open_faults(self, faults: Iterable[RowFault]) -> set[str]:
+        """Of the rows that cannot be used; answers those of which nobody knew."""
+        unheard_of = set()
         for fault in faults:
-            self._open(
+            is_new = self._open(
                 NewIssue(
                     kind="quarantined_record",
                     message=f"{mask_words(fault.message, [fault.value])}; the record is set aside until it can be read",
-                    system=self._binding.system,
-                    collection=self._binding.collection,
                     record=fault.record,
                     field=fault.field,
                     values={} if fault.value is None else {"value": mask(fault.value)},
                 )
             )
+            unheard_of.update([fault.record] if is_new else [])
+        return unheard_of
 
     def close(self, rids: Collection[str], faulty: Collection[str]) -> None:
         """Of those of the records that were set aside and can be read again."""
@@ -77,6 +76,7 @@ class Troubles:
                 reason="the record can be read again",
             )
 
-    def _open(self, new: NewIssue) -> None:
-        for sync in self._binding.syncs[:1]:
-            self._unit.issues.open(replace(new, sync=sync), run=self._run)
+    def _open(self, new: NewIssue) -> bool:
+        binding = self._binding
+        placed = replace(new, sync=binding.syncs[0], system=binding.system, collection=binding.collection)
+        return self._unit.issues.open(placed, run=self._run)
