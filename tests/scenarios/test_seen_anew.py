@@ -8,6 +8,7 @@ import requests
 from optsync.model.record import Status
 from optsync.model.statement import StatementKind
 from optsync.sync import plans
+from optsync.sync.administer import opt_in
 from optsync.sync.importing import take_back
 from optsync.sync.progress import Silent
 from tests.scenarios.plans import LIMIT, SMALL, Make, may_send, part
@@ -18,6 +19,7 @@ from tests.scenarios.world import START, World, person
 
 pytestmark = pytest.mark.rule("nobody is opted in by accident")
 ANN, BEA, CLEO, DORA = (f"ann{n}@example.com" for n in range(1, 5))
+FURTHER = "second@example.com"
 _MARKETING = {"kind": "commercial", "basis": "legitimate_interest", "topics": ["news", "offers", "events"]}
 INTEREST = {"acme": {"purposes": {"marketing": _MARKETING}}}
 
@@ -183,3 +185,69 @@ def test_the_proof_on_a_contact_that_we_made_unheard_is_no_other_consent(world: 
 
     assert w.crm_shows(ANN)["opt_in"] is True
     assert (_grants(w, ANN), standing(w, ANN)) == (1, "in")
+
+
+def _let_in(w: World, email: str) -> None:
+    opt_in(w.engine, email, scope="acme/marketing", actor="Olga", evidence="a letter")
+
+
+def _standings(w: World, *emails: str) -> list[str]:
+    return [standing(w, email) for email in emails]
+
+
+@pytest.mark.parametrize("is_edited", [False, True])
+def test_a_flag_that_we_set_for_one_address_speaks_for_no_other_under_another_mapping(
+    world: Make, *, is_edited: bool
+) -> None:
+    w = world(person(1, addresses=(ANN, FURTHER)), person(2, addresses=(FURTHER,), in_crm=False))
+    w.sync()
+    _let_in(w, ANN)
+    w.sync()
+    w.esp.act("unsubscribe", email=FURTHER)
+    w.settle()
+    assert (w.crm_shows(ANN)["opt_out"], _standings(w, ANN, FURTHER)) == (True, ["in", "out"])
+    if is_edited:
+        w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+    w.reconfigure(lambda sync: sync["crm"].pop("reason"))
+    w.sync()
+
+    assert _standings(w, ANN, FURTHER) == ["in", "out"]
+    assert w.esp_shows(ANN)["status"] == Status.IN
+
+
+@pytest.mark.rule("no opt-out is lost")
+@pytest.mark.parametrize("is_ours_before", [False, True])
+def test_a_flag_that_somebody_set_before_the_mapping_changed_speaks_for_all_addresses(
+    world: Make, *, is_ours_before: bool
+) -> None:
+    w = world(person(1, addresses=(ANN, FURTHER)), person(2, addresses=(FURTHER,), in_crm=False))
+    w.sync()
+    _let_in(w, ANN)
+    w.sync()
+    if is_ours_before:
+        w.esp.act("admin_unsubscribe", email=FURTHER)
+        w.settle()
+        _let_in(w, FURTHER)
+        w.settle()
+        assert w.crm_shows(ANN)["opt_out"] is False
+    w.wait(hours=1)
+    w.crm.act("opt_out", email=ANN)
+    w.reconfigure(lambda sync: sync["crm"].pop("reason"))
+    w.sync()
+
+    assert _standings(w, ANN, FURTHER) == ["out", "out"]
+
+
+@pytest.mark.rule("no opt-out is lost")
+def test_a_flag_that_we_set_for_one_address_speaks_for_all_in_another_scope(world: Make) -> None:
+    """In which nobody has said what it was set for."""
+    w = world(person(1, addresses=(ANN, FURTHER)), person(2, addresses=(FURTHER,), in_crm=False))
+    w.sync()
+    w.esp.act("unsubscribe", email=FURTHER)
+    w.settle()
+    purposes = w.document["brands"]["acme"]["purposes"]
+    purposes["press"] = purposes["marketing"]
+    w.reconfigure(lambda sync: sync.update(scope="acme/press"))
+    w.sync()
+
+    assert [standing(w, email, "acme/press") for email in (ANN, FURTHER)] == ["out", "out"]

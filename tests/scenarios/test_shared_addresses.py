@@ -10,7 +10,6 @@ import pytest
 from optsync.model.record import Status
 from optsync.sync.administer import opt_in
 from optsync.sync.explain import explain
-from tests.scenarios.test_import import standing
 from tests.scenarios.world import START, World, person
 
 pytestmark = pytest.mark.rule("restrictions follow the person")
@@ -224,75 +223,6 @@ def test_an_edit_by_somebody_who_leaves_under_two_addresses_travels(
 
     assert (w.crm_shows(ann)["opt_out"], w.crm_shows(ann)["fields"]["city"]) == (True, "Oslo")
     w.settle()
-
-
-def _let_in(w: World, email: str) -> None:
-    opt_in(w.engine, email, scope="acme/marketing", actor="Olga", evidence="a letter")
-
-
-def _standings(w: World, *emails: str) -> list[str]:
-    return [standing(w, email) for email in emails]
-
-
-@pytest.mark.parametrize("is_edited", [False, True])
-def test_a_flag_that_we_set_for_one_address_speaks_for_no_other_under_another_mapping(
-    world: Make, *, is_edited: bool
-) -> None:
-    ann = "ann1@example.com"
-    w = world(person(1, addresses=(ann, SECOND)), person(2, addresses=(SECOND,), in_crm=False))
-    w.sync()
-    _let_in(w, ann)
-    w.sync()
-    w.esp.act("unsubscribe", email=SECOND)
-    w.settle()
-    assert (w.crm_shows(ann)["opt_out"], _standings(w, ann, SECOND)) == (True, ["in", "out"])
-    if is_edited:
-        w.crm.act("set_field", email=ann, field="city", value="Oslo")
-    w.reconfigure(lambda sync: sync["crm"].pop("reason"))
-    w.sync()
-
-    assert _standings(w, ann, SECOND) == ["in", "out"]
-    assert w.esp_shows(ann)["status"] == Status.IN
-
-
-@pytest.mark.rule("no opt-out is lost")
-@pytest.mark.parametrize("is_ours_before", [False, True])
-def test_a_flag_that_somebody_set_before_the_mapping_changed_speaks_for_all_addresses(
-    world: Make, *, is_ours_before: bool
-) -> None:
-    ann = "ann1@example.com"
-    w = world(person(1, addresses=(ann, SECOND)), person(2, addresses=(SECOND,), in_crm=False))
-    w.sync()
-    _let_in(w, ann)
-    w.sync()
-    if is_ours_before:
-        w.esp.act("admin_unsubscribe", email=SECOND)
-        w.settle()
-        _let_in(w, SECOND)
-        w.settle()
-        assert w.crm_shows(ann)["opt_out"] is False
-    w.wait(hours=1)
-    w.crm.act("opt_out", email=ann)
-    w.reconfigure(lambda sync: sync["crm"].pop("reason"))
-    w.sync()
-
-    assert _standings(w, ann, SECOND) == ["out", "out"]
-
-
-@pytest.mark.rule("no opt-out is lost")
-def test_a_flag_that_we_set_for_one_address_speaks_for_all_in_another_scope(world: Make) -> None:
-    """In which nobody has said what it was set for."""
-    ann = "ann1@example.com"
-    w = world(person(1, addresses=(ann, SECOND)), person(2, addresses=(SECOND,), in_crm=False))
-    w.sync()
-    w.esp.act("unsubscribe", email=SECOND)
-    w.settle()
-    purposes = w.document["brands"]["acme"]["purposes"]
-    purposes["press"] = purposes["marketing"]
-    w.reconfigure(lambda sync: sync.update(scope="acme/press"))
-    w.sync()
-
-    assert [standing(w, email, "acme/press") for email in (ann, SECOND)] == ["out", "out"]
 
 
 def _contact_and_lead_of_one_number(world: Make) -> World:

@@ -39,8 +39,8 @@ def pair_fields(point: Point, owner: Seen, member: Seen, around: Neighbourhood, 
 
 def _renewed(link: Link, owner: Seen, member: Seen, policy: SyncPolicy) -> Link:
     """With what both show alike by now instead of what they agreed on before, if they did, although nothing flows: once
-    it does, a value of ours whose arrival nobody knew of would count as a change of that side's, and an edit of one side
-    as a conflict."""
+    it does, a value of ours whose arrival nobody knew of would count as a change of that side's, and an edit on one
+    side as a conflict."""
     crm, esp = owner.record.fields, member.record.fields
     alike = {
         rule.key: Agreed(rule.remembered(crm), esp.get(rule.esp))
