@@ -12,6 +12,7 @@ from optsync.reconcile.fields import FieldRule, are_equal, merge
 from optsync.reconcile.oscillation import is_oscillating, moved
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.rules import Rule
+from optsync.reconcile.transforms import canonical
 from optsync.reconcile.view import Decision, Intent, Neighbourhood, Point, Question, Seen
 
 
@@ -46,6 +47,7 @@ def _renewed(link: Link, owner: Seen, member: Seen, policy: SyncPolicy) -> Link:
         rule.key: Agreed(rule.remembered(crm), esp.get(rule.esp))
         for rule in policy.fields
         if rule.key not in link.frozen and are_equal(rule, crm, esp)
+        if rule.key in link.agreed or canonical(esp.get(rule.esp)) is not None
     }
     return replace(link, agreed={**link.agreed, **alike})
 
