@@ -531,7 +531,16 @@ def test_an_in_that_neither_state_explains_is_still_said_after_a_lost_write() ->
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"), [(Status.IN, 1), (Status.BOUNCED, 0), (Status.OUT, 0), (Status.ABSENT, 0)]
+    ("status", "expected"),
+    [
+        (Status.IN, 1),
+        (Status.OUT, 1),
+        (Status.UNKNOWN, 1),
+        (Status.BOUNCED, 0),
+        (Status.PENDING, 0),
+        (Status.ARCHIVED, 0),
+        (Status.ABSENT, 0),
+    ],
 )
 def test_who_is_off_the_roster_has_left_when_it_was_noticed(status: Status, expected: int) -> None:
     found = list(left(esp(status), ESP, Reading(system="mc", seen_at=NOW)))

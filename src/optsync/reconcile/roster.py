@@ -8,11 +8,14 @@ from optsync.reconcile.detect import Said
 from optsync.reconcile.reading import Reading
 from optsync.reconcile.representation import Representation, shown
 
+_SAYS_NOTHING = frozenset({Status.BOUNCED, Status.PENDING, Status.ABSENT, Status.ARCHIVED})
+
 
 def left(record: Record, representation: Representation, reading: Reading) -> Iterable[Said]:
     """A roster no longer shows the record and a direct look-up says "not there": an out when observed, unless
-    the record last showed a bounce."""
-    if shown(record, representation).status is not Status.IN:
+    the record last showed a bounce, or somebody who was not on it. Whoever was out already says so again: a grant
+    of between the two must not bring them back."""
+    if shown(record, representation).status in _SAYS_NOTHING:
         return ()
     statement = state(
         scope=representation.scope,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import structlog
 
-from optsync.connect.contract import CanArchive, CanRename, CanTag, Connector, can
+from optsync.connect.contract import Absence, CanArchive, CanRename, CanTag, Connector, can
 from optsync.errors import CredentialsRefused, SystemFailure
 from optsync.model.change import ChangeKind, ChangeState, GrantEvidence, Outcome, Result, Write, WriteKind
 from optsync.model.record import Record, Side, Status
@@ -138,7 +138,7 @@ class Applier:
         """A permissive write is preceded by a re-read; what no longer shows what was decided on drops out,
         and so does whoever said something meanwhile. Notes that the others are about to be sent."""
         existing = [c for c in batch if c.record is not None and c.record_id is not None]
-        self._read_again(binding, [c.record for c in existing if c.record is not None])
+        unseen = self._read_again(binding, [c.record for c in existing if c.record is not None])
         unheard = self._departures.left_open(binding, {c.record_id for c in existing if c.record_id is not None})
         aside = self._observer.left_aside(binding)
         unheard |= {c.record_id for c in existing if c.record_id is not None and c.record in aside}
@@ -148,6 +148,8 @@ class Applier:
             waiting = set(unit.points.still_waiting(self._sync, {c.point_id for c in batch}))
             fresh = {c.id for c in batch if c.point_id not in waiting} | self._still_undone(unit, existing, observed)
             changed = {c.id for c in existing if not _shows(observed[c.record_id or 0], c, binding)}
+            # A roster's full read tells that they left; until then they are as they were.
+            changed |= {c.id for c in existing if c.record in unseen and not observed[c.record_id or 0].is_gone}
             stale = [c for c in batch if c.id not in fresh or c.id in changed or c.record_id in unheard]
             self._drop(unit, stale)
             dropped = {c.id for c in stale}
@@ -177,12 +179,14 @@ class Applier:
         dropped = {c.id for c in stale}
         return [c for c in batch if c.id not in dropped]
 
-    def _read_again(self, binding: SourceBinding, rids: Sequence[str]) -> None:
+    def _read_again(self, binding: SourceBinding, rids: Sequence[str]) -> Collection[str]:
+        """Returns those whom a roster does not show any more."""
         capabilities = type(self._engine.connectors[binding.system]).capabilities
         if len(set(rids)) > capabilities.delta_calls * capabilities.reread_batch and capabilities.has_delta:
             self._observer.read(binding, full=False, adds=True, is_sure=True)
-        else:
-            self._observer.look_again(binding, rids)
+            return ()
+        shown = self._observer.look_again(binding, rids)
+        return {*rids} - shown.keys() if binding.absence is Absence.LEFT else ()
 
     def _drop(self, unit: Unit, stale: Sequence[Change]) -> None:
         """The next cycle decides anew what is to be done about these."""

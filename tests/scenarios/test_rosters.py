@@ -1,0 +1,148 @@
+"""Mailing lists, where nobody has a row who is not a member: leaving is seen by somebody's not being there."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optsync.model.change import Outcome, Result, Write
+from optsync.model.record import Status
+from optsync.sync import plans
+from optsync.sync.explain import explain
+from tests.scenarios.roster import ANN, ListWorld
+
+pytestmark = pytest.mark.rule("no opt-out is lost")
+Make = Callable[..., ListWorld]
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> Iterator[Make]:
+    made: list[ListWorld] = []
+
+    def make(**options: Any) -> ListWorld:
+        made.append(ListWorld(tmp_path, **options))
+        made[-1].sync()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.rest()
+
+
+def lost(w: ListWorld) -> Callable[[Write], Outcome]:
+    """The list carries out one write, and its answer does not arrive."""
+
+    def carry_out(write: Write) -> Outcome:
+        w.roster.then = lambda _: None
+        w.roster.carry_out(write)
+        return Outcome(key=write.key, result=Result.UNKNOWN, record_id=write.record)
+
+    return carry_out
+
+
+def opt_in(w: ListWorld, email: str = ANN) -> None:
+    """With the date of an hour later than whatever was before."""
+    w.wait(hours=1)
+    w.crm.act("opt_in", email=email, at=w.clock.now().isoformat())
+
+
+def standing(w: ListWorld, email: str = ANN) -> str:
+    return str(explain(w.engine, email)["scopes"]["acme/marketing"]["standing"])
+
+
+def test_who_leaves_the_list_is_out_in_the_crm(lists: Make) -> None:
+    w = lists()
+    w.roster.leave(ANN)
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.roster.status("ann2@example.com") is Status.IN
+
+
+def test_who_leaves_after_a_pause_is_not_put_back_by_a_consent_of_in_between(lists: Make) -> None:
+    w = lists()
+    w.roster.pause(ANN)
+    w.sync()
+    signed = w.clock.now() + timedelta(hours=1)
+    w.wait(hours=2)
+    w.roster.leave(ANN)
+    w.sync()
+    w.crm.act("opt_in", email=ANN, at=signed.isoformat())
+    w.sync()
+    w.sync()
+
+    assert standing(w) == "out"
+    assert w.roster.status(ANN) is None
+    assert w.crm_shows(ANN)["opt_out"] is True
+
+
+def test_who_leaves_while_a_plan_that_would_take_them_back_is_held_is_not_taken_back(lists: Make) -> None:
+    w = lists(count=6, guard={"opt_ins": {"max": 1, "percent": 1}})
+    emails = [f"ann{number}@example.com" for number in range(1, 5)]
+    for email in emails:
+        w.roster.pause(email)
+    w.sync()
+    for email in emails:
+        opt_in(w, email)
+    (plan,) = (part.plan for part in w.sync().syncs.values())
+    w.wait(hours=1)
+    w.roster.leave(ANN)
+    plans.approve(w.engine, str(plan), actor="boss")
+    w.sync()
+
+    assert [w.roster.status(email) for email in emails] == [None, Status.IN, Status.IN, Status.IN]
+    assert standing(w) == "out"
+
+
+def test_who_leaves_right_before_we_would_take_them_back_is_not_taken_back(lists: Make) -> None:
+    w = lists()
+    w.roster.pause(ANN)
+    w.sync()
+    opt_in(w)
+    w.roster.meanwhile.append(lambda: w.roster.leave(ANN))
+    w.sync()
+    assert w.roster.status(ANN) is None
+    w.sync()
+
+    assert w.roster.status(ANN) is None
+    assert standing(w) == "out"
+    opt_in(w)
+    w.sync()
+    assert w.roster.status(ANN) is Status.IN
+
+
+def test_who_leaves_after_an_opt_in_whose_answer_was_lost_is_not_taken_back(lists: Make) -> None:
+    w = lists()
+    w.roster.pause(ANN)
+    w.sync()
+    opt_in(w)
+    w.roster.then = lost(w)
+    w.sync()
+    assert w.roster.status(ANN) is Status.IN
+    w.roster.leave(ANN)
+    w.sync()
+
+    assert w.roster.status(ANN) is None
+    assert standing(w) == "out"
+
+
+def test_who_leaves_while_their_delivery_status_says_nothing_is_out(lists: Make) -> None:
+    w = lists()
+    w.roster.has(ANN, Status.UNKNOWN)
+    w.sync()
+    w.roster.leave(ANN)
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+
+
+def test_whom_the_list_removes_after_bounces_has_said_nothing(lists: Make) -> None:
+    w = lists()
+    w.roster.has(ANN, Status.BOUNCED)
+    w.sync()
+    w.roster.leave(ANN)
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is False
