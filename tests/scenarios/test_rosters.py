@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from optsync.model.change import Outcome, Result, Write
-from optsync.model.record import Status
+from optsync.model.record import Origin, Status
 from optsync.sync import plans
 from optsync.sync.explain import explain
 from tests.scenarios.roster import ANN, ListWorld
@@ -146,3 +146,58 @@ def test_whom_the_list_removes_after_bounces_has_said_nothing(lists: Make) -> No
     w.sync()
 
     assert w.crm_shows(ANN)["opt_out"] is False
+
+
+def test_who_leaves_and_is_asked_for_again_by_anybody_is_not_put_back(lists: Make) -> None:
+    """Anybody can send a sign-up form with somebody else's address."""
+    w = lists()
+    opt_in(w)
+    w.sync()
+    w.wait(hours=1)
+    w.roster.leave(ANN)
+    w.roster.has(ANN, Status.PENDING)
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.roster.status(ANN) is Status.PENDING
+    w.wait(hours=72)
+    w.roster.leave(ANN)
+    w.sync()
+    assert standing(w) == "out"
+    assert w.roster.status(ANN) is None
+
+
+def test_who_leaves_and_is_asked_for_again_right_before_we_would_write_is_out(lists: Make) -> None:
+    w = lists()
+    w.roster.pause(ANN)
+    w.sync()
+    opt_in(w)
+    w.roster.meanwhile.append(lambda: w.roster.has(ANN, Status.PENDING, Origin.UNKNOWN))
+    w.sync()
+    w.sync()
+
+    assert w.roster.status(ANN) is Status.PENDING
+    assert standing(w) == "out"
+
+
+@pytest.mark.rule("bounces are not wishes")
+def test_who_asks_again_after_bounces_has_said_nothing(lists: Make) -> None:
+    w = lists()
+    w.roster.has(ANN, Status.BOUNCED)
+    w.sync()
+    w.roster.has(ANN, Status.PENDING)
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is False
+
+
+@pytest.mark.rule("absence is no wish")
+def test_a_request_that_was_left_over_is_no_sign_of_having_left(lists: Make) -> None:
+    """A page that missed a member shows the request alone."""
+    w = lists()
+    w.roster.has(ANN, Status.PENDING)
+    w.roster.meanwhile.append(lambda: w.roster.has(ANN))
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is False
+    assert w.roster.status(ANN) is Status.IN

@@ -31,6 +31,7 @@ from optsync.sync.forgotten import Screen
 from optsync.sync.joined_topics import note_late
 from optsync.sync.nominations import Confirmed, NeedsConfirmation, Nominated, Nomination, judge_nominations
 from optsync.sync.own_flags import OwnFlags, own_flags, without_flag
+from optsync.sync.rejoining import asking, left_between
 from optsync.sync.sifting import sift, without
 from optsync.sync.troubles import Troubles
 
@@ -78,7 +79,8 @@ class PendingClaim:
 class Ingest:
     """Takes a page of one source inside one transaction. ``clock``: :func:`optsync.sync.clocks.settled_offset`;
     ``claims``: what came to show "in" in the page; ``faults``: its rows that cannot be used; ``unheard_of``: those
-    records of them for which no issue stood."""
+    records of them for which no issue stood; ``unsettled``: records whose readings are not taken before somebody has
+    looked them up."""
 
     def __init__(self, unit: Unit, binding: SourceBinding, source: Source, now: Circumstances, clock: Settled) -> None:
         self._unit = unit
@@ -97,6 +99,7 @@ class Ingest:
         """Records that may hide an opt-out, and since when."""
         self.faults: Sequence[RowFault] = ()
         self.unheard_of: Collection[str] = ()
+        self.unsettled: Collection[str] = ()
         self.screen = Screen(unit, binding)
         self._troubles = Troubles(unit, binding, now.run)
         self._reading = Reading(
@@ -125,7 +128,8 @@ class Ingest:
         """
         # Without its list scopes a reading cannot be compared before those that are known are put into it.
         sifted = sift(self._unit, self._source, page, compares=self._source.is_known and not self._now.keeps_lists)
-        sifted = without(sifted, self._now.aside)
+        self.unsettled = () if self._now.keeps_lists else asking(self._unit, self._binding, sifted)
+        sifted = without(sifted, self._now.aside, unseen=self.unsettled)
         self.faults, self._renewed = sifted.faults, dict(sifted.renewed)
         self._digests, self._compared = page.unmade.digests if page.unmade else {}, sifted.compared
         shown, known = sifted.shown, dict(sifted.known)
@@ -219,11 +223,12 @@ class Ingest:
     ) -> Detected:
         unsure = self._unsure(old)
         found = detect(before, record, representation, self._reading, unsure=unsure)
-        if old is None or not self._is_seen_anew(old, record):
-            return found
-        if (old.key, representation.opt_out) in self._own_flags:
-            found = without_flag(found, representation.scope)
-        return with_restrictions(found, detect(old.record, record, representation, self._reading, unsure=unsure))
+        if old is not None and self._is_seen_anew(old, record):
+            if (old.key, representation.opt_out) in self._own_flags:
+                found = without_flag(found, representation.scope)
+            found = with_restrictions(found, detect(old.record, record, representation, self._reading, unsure=unsure))
+        said = left_between(old, record, self._binding, representation, self._reading)
+        return replace(found, said=(*found.said, *said)) if said else found
 
     def _is_seen_anew(self, old: Observed, record: Record) -> bool:
         """Under its new meaning all is a first sight, as is who was believed deleted or had no address; what somebody

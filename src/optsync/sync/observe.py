@@ -252,6 +252,9 @@ class Observer:
                 self._claims.extend(ingest.claims)
                 self._unheard_of.update(ingest.unheard_of)
                 self._engine.true_ids.update(ingest.screen.true_ids)
+                if ingest.unsettled:
+                    found = self._engine.connectors[binding.system].read_ids(binding.spec, sorted(ingest.unsettled))
+                    looked_up.extend(found)
                 if looked_up:
                     self.take(binding, source, look_up(looked_up), keeps_lists=True)
                 return ingest.faults

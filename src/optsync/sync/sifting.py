@@ -46,12 +46,14 @@ def sift(unit: Unit, source: Source, page: Page, *, compares: bool) -> Sifted:
     )
 
 
-def without(sifted: Sifted, aside: Collection[str]) -> Sifted:
-    """The same without the readings of these records, which stay as they were; they are there all the same."""
-    if not aside:
+def without(sifted: Sifted, aside: Collection[str], *, unseen: Collection[str] = ()) -> Sifted:
+    """The same without the readings of these records, which stay as they were; those ``aside`` are there all the
+    same, of those ``unseen`` nobody knows."""
+    if not aside and not unseen:
         return sifted
+    is_there = [rid for rid in sifted.shown if rid not in aside or rid in sifted.known]
     return replace(
         sifted,
-        shown=dict.fromkeys(rid for rid in sifted.shown if rid not in aside or rid in sifted.known),
-        records={rid: record for rid, record in sifted.records.items() if rid not in aside},
+        shown=dict.fromkeys(rid for rid in is_there if rid not in unseen),
+        records={rid: record for rid, record in sifted.records.items() if rid not in aside and rid not in unseen},
     )

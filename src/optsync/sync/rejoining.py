@@ -1,0 +1,34 @@
+"""Rosters: people who were on the list and are seen asking to be, so that they have left in between."""
+
+from collections.abc import Collection, Sequence
+
+from optsync.connect.contract import Absence
+from optsync.model.record import Record, Status
+from optsync.reconcile.detect import Said
+from optsync.reconcile.reading import Reading
+from optsync.reconcile.representation import Representation
+from optsync.reconcile.roster import left
+from optsync.state.records import Observed
+from optsync.state.unit import Unit
+from optsync.sync.binding import SourceBinding
+from optsync.sync.sifting import Sifted
+
+
+def asking(unit: Unit, binding: SourceBinding, sifted: Sifted) -> Collection[str]:
+    """The records of a page that ask to be on the list on which they were. The page may have missed them where they
+    are, and an old request may have been left over: only a look-up tells."""
+    if binding.absence is not Absence.LEFT:
+        return ()
+    found = [rid for rid, record in sifted.records.items() if record.status is Status.PENDING]
+    known = unit.records.load(sifted.known[rid].key for rid in found if rid in sifted.known)
+    return {o.record.id for o in known if not o.is_gone and o.record.status is not Status.PENDING}
+
+
+def left_between(
+    old: Observed | None, record: Record, binding: SourceBinding, representation: Representation, reading: Reading
+) -> Sequence[Said]:
+    """A list takes no request of a member: somebody left, and the request, which may be anybody's, is no grant."""
+    is_roster = binding.absence is Absence.LEFT
+    if not is_roster or old is None or old.is_gone or record.status is not Status.PENDING:
+        return ()
+    return tuple(left(old.record, representation, reading))
