@@ -157,13 +157,16 @@ class MailmanClient:
         return answer
 
     def _all(self, path: str, terms: Sequence[tuple[str, str]]) -> Iterator[Mapping[str, Any]]:
-        page = 1
+        page, got = 1, 0
         while True:
             rows = self._rows(path, terms, page=page, count=PAGE)
             yield from rows.entries
+            got += len(rows.entries)
             # Whatever gives all of its rows at once, however many are asked for, must not be asked for ever.
-            if len(rows.entries) < PAGE or page * PAGE >= rows.total:
+            if got >= rows.total:
                 return
+            if not rows.entries:
+                raise SystemUnavailable(self._system, f"{got} rows of {rows.total}; nothing was inferred")
             page += 1
 
     def _named(self, key: str, rows: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

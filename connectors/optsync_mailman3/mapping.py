@@ -97,6 +97,7 @@ def leaving(shown: Record, request: Mapping[str, Any]) -> Record:
         origin=Origin.PERSON,
         status_at=moment(request.get("when")),
         reason="asked to leave; waits for a moderator",
+        is_asked=True,
     )
 
 

@@ -167,8 +167,10 @@ def look_up(client: MailmanClient, spec: ReadSpec, ids: Iterable[str]) -> dict[s
     if len(wanted) > _FEW and 3 * len(wanted) > client.member_total(spec.collection):
         pages = Reader(client, spec, None).pages()
         found = {record.id: record for page in pages for record in page.records if record.id in wanted}
-    members = {each: record for each in wanted if each not in found and (record := _member(client, spec, each))}
-    asked = leaving(client, spec.collection) if members else {}
+    rest = [each for each in wanted if each not in found]
+    # Before the members: somebody whose request ends meanwhile must not pass for a member who never made one.
+    asked = leaving(client, spec.collection) if rest else {}
+    members = {each: record for each in rest if (record := _member(client, spec, each))}
     found |= {
         each: mapping.leaving(record, asked[each]) if each in asked else record for each, record in members.items()
     }

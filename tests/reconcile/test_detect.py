@@ -390,6 +390,13 @@ def test_a_cleared_opt_out_flag_with_a_new_consent_date_is_a_grant_where_there_i
         (replace(CRM, **TRUSTED), crm(True), crm(), []),
         (replace(ONLY_OUT, **TRUSTED), crm(True), crm(), [(GRANT, SCOPE, Strength.TRUSTED)]),
         (replace(ESP, **TRUSTED), esp(Status.OUT), esp(Status.IN), [(GRANT, SCOPE, Strength.TRUSTED)]),
+        (replace(ESP, **TRUSTED), esp(Status.OUT, is_asked=True), esp(Status.IN), []),
+        (
+            replace(ESP, **TRUSTED),
+            esp(Status.ABSENT, is_asked=True),
+            esp(Status.IN),
+            [(GRANT, SCOPE, Strength.TRUSTED)],
+        ),
         (replace(ESP, **TRUSTED), esp(Status.OUT), esp(Status.PENDING), []),
         (replace(ESP, **TRUSTED), esp(Status.OUT), esp(Status.ARCHIVED), []),
     ],

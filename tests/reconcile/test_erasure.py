@@ -33,6 +33,7 @@ RECORD = Record(
     fields={"OUT": True, "IN": False, "BOUNCED": True, "CONSENT": "2026-01-01", "NAME": "Ann", "NOTE": f"is {ANN}"},
     word="unsubscribed",
     is_word_known=False,
+    is_asked=True,
     created_at=NOW,
     modified_at=NOW,
     status_at=NOW,
@@ -81,6 +82,7 @@ def test_of_their_own_record_only_id_and_wishes_are_kept_and_the_addresses_of_ot
         fields={"OUT": True, "IN": False, "BOUNCED": True},
         word="unsubscribed",
         is_word_known=False,
+        is_asked=True,
     )
 
 

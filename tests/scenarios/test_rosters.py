@@ -201,3 +201,33 @@ def test_a_request_that_was_left_over_is_no_sign_of_having_left(lists: Make) -> 
 
     assert w.crm_shows(ANN)["opt_out"] is False
     assert w.roster.status(ANN) is Status.IN
+
+
+@pytest.mark.parametrize("grants", ["trusted", "evidence"])
+def test_a_moderator_who_lets_nobody_go_lifts_no_opt_out(lists: Make, grants: str) -> None:
+    """What a moderator does is no flag that the person flipped back."""
+    w = lists(grants=grants)
+    w.roster.has(ANN, Status.OUT, Origin.PERSON, is_asked=True)
+    w.sync()
+    w.wait(hours=1)
+    w.roster.has(ANN, Status.IN, is_asked=False)
+    w.sync()
+
+    assert standing(w) == "out"
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.roster.status(ANN) is None
+
+
+@pytest.mark.rule("order does not matter")
+def test_who_comes_back_to_a_trusted_list_after_asking_to_leave_it_is_in(lists: Make) -> None:
+    w = lists(grants="trusted")
+    w.roster.has(ANN, Status.OUT, Origin.PERSON, is_asked=True)
+    w.sync()
+    w.roster.leave(ANN)
+    w.sync()
+    w.wait(hours=1)
+    w.roster.has(ANN)
+    w.sync()
+
+    assert w.roster.status(ANN) is Status.IN
+    assert w.crm_shows(ANN)["opt_out"] is False

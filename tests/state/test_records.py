@@ -31,6 +31,7 @@ FULL = member(
     lists=frozenset({"letter", "other"}),
     word="unsubscribed",
     is_word_known=False,
+    is_asked=True,
     rank=2,
 )
 texts = st.text(alphabet=st.characters(codec="utf-8"), max_size=8)
@@ -57,7 +58,7 @@ def test_a_record_comes_back_as_it_was_and_its_fingerprint_leaves_the_stamp_out(
 
 def test_the_stored_form_of_a_record_stays_what_it_is() -> None:
     """With another fingerprint every stored record would be news at the first read after an upgrade."""
-    record = replace(FULL, complained_at=None)
+    record = replace(FULL, complained_at=None, is_asked=False)
     shape, data = encode_record(record)
 
     assert shape == (

@@ -250,6 +250,7 @@ def test_who_asked_to_leave_and_waits_for_a_moderator_has_said_no(server: respon
         datetime(2026, 3, 1, 7, tzinfo=UTC),
     )
     assert page.records[1].status is Status.IN
+    assert [record.is_asked for record in page.records] == [True, False]
     assert page.is_complete
 
 
@@ -257,7 +258,39 @@ def test_who_asked_to_leave_is_out_in_a_look_up_too(server: responses.RequestsMo
     asked_to_leave(server, {"email": "gone@example.com", "token": "t", "token_owner": "moderator"})
     shows(server, "gone@example.com", m1="enabled")
     (record,) = connector().read_ids(SPEC, ["gone@example.com"])
-    assert (record.status, record.origin) == (Status.OUT, Origin.PERSON)
+    assert (record.status, record.origin, record.is_asked) == (Status.OUT, Origin.PERSON, True)
+
+
+def test_a_look_up_asks_who_wants_to_leave_before_it_looks_at_the_members(server: responses.RequestsMock) -> None:
+    """The other way round somebody whom a moderator lets go in between would be shown as an ordinary member."""
+    asked_to_leave(server)
+    shows(server, "in@example.com", m1="enabled")
+    connector().read_ids(SPEC, ["in@example.com"])
+    paths = [str(call.request.url).removeprefix(BASE).partition("?")[0] for call in server.calls]
+    assert paths == [f"/lists/{LIST}/requests", "/members/find", "/members/m1/all/preferences"]
+
+
+@pytest.mark.parametrize("rows", [[], [{"email": "other@example.com", "token_owner": "moderator"}]])
+def test_fewer_rows_than_there_are_is_no_answer(server: responses.RequestsMock, rows: list[dict[str, str]]) -> None:
+    """Taken for the whole list it would say that nobody asked to leave."""
+    pages = [collection(rows, 3), collection((), 3)]
+    for page, answer in enumerate(pages, start=1):
+        terms = {"request_type": "unsubscription", "page": page}
+        server.get(
+            f"{BASE}/lists/{LIST}/requests",
+            json=answer,
+            match=[responses.matchers.query_param_matcher(terms, strict_match=False)],
+        )
+    server.get(
+        f"{BASE}/lists/{LIST}/requests",
+        json=collection(()),
+        match=[responses.matchers.query_param_matcher({"request_type": "subscription"}, strict_match=False)],
+    )
+    has(server, enabled=[row("in@example.com")])
+    with pytest.raises(SystemUnavailable, match="of 3"):
+        connector().read_ids(SPEC, ["in@example.com"])
+    with pytest.raises(SystemUnavailable, match="of 3"):
+        list(connector().read(SPEC, None))
 
 
 def test_a_request_to_leave_that_the_person_has_not_confirmed_is_nobodys_wish(server: responses.RequestsMock) -> None:

@@ -86,5 +86,8 @@ class Record:
     """The vendor's own word for the status; named in an issue when nobody mapped it."""
     is_word_known: bool = True
     """False for a vendor word that is in no mapping: it is reported and nothing is inferred from it."""
+    is_asked: bool = False
+    """Whether the status is what the person asked for, and somebody else has yet to agree: should it change back, that
+    was not the person's doing."""
     rank: int = 0
     """Order among the collections of a CRM when several records hold one address (contact before lead …)."""

@@ -225,9 +225,11 @@ class _Teller:
         if was is Status.BOUNCED and status is Status.IN:  # nothing else shows that mail arrives
             self._say(StatementKind.DELIVERED, EVERYTHING, source=self._source())
         turned = was is not status and (status is Status.IN or was is Status.OUT)
+        # Whoever does not agree to what the person asked for flips nothing in the person's name.
+        was_asked = was is Status.OUT and self.before is not None and self.before.is_asked
         if self._permits(status) and self.evidence:
             self._say_grant(self.rep.scope, Strength.EVIDENCED)
-        elif turned and self.rep.status_grants is Strength.TRUSTED and self._permits(status):
+        elif turned and self.rep.status_grants is Strength.TRUSTED and self._permits(status) and not was_asked:
             self._say_grant(self.rep.scope, Strength.TRUSTED)
         if turned and status not in _SHOWS_NO_IN:
             self.claims.append(Claim(self.rep.scope, status))

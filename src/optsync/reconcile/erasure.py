@@ -48,6 +48,7 @@ def own_part(record: Record, forgotten: Collection[str], representations: Iterab
         fields={name: value for name, value in record.fields.items() if name in flags},
         word=record.word,
         is_word_known=record.is_word_known,
+        is_asked=record.is_asked,
     )
 
 

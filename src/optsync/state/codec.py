@@ -35,6 +35,7 @@ class _Plain(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     w: str | None = None
     k: bool = True
     n: int = 0
+    q: bool = False
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -77,9 +78,10 @@ _ATTRIBUTES = {
     "w": "word",
     "k": "is_word_known",
     "n": "rank",
+    "q": "is_asked",
 }
 """The parts of a record that are one value, by their names in a shape, which has those that are not as usual."""
-_USUAL = {"o": Origin.UNKNOWN, "k": True, "n": 0}
+_USUAL = {"o": Origin.UNKNOWN, "k": True, "n": 0, "q": False}
 _usual = tuple(_USUAL.get(name) for name in _ATTRIBUTES)
 _parts_of = attrgetter(*_ATTRIBUTES.values())
 _in_order = lru_cache(maxsize=1024)(lambda names: tuple(sorted(names)))
@@ -157,6 +159,7 @@ def fingerprint_of(record: Record) -> bytes:
         record.word,
         record.is_word_known,
         record.rank,
+        record.is_asked,
     )
     return blake2b(_encoder.encode(plain), digest_size=16).digest()
 
