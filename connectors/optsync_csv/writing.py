@@ -112,9 +112,11 @@ class Writer:
             now = next(iter(mapping.addresses(sheet.table, row, self._settings)), "")
             is_another = write.former is not None and mapping.key(now) != mapping.key(write.former)
             return "another address has come to be the first one; nothing was overwritten" if is_another else None
-        odd = [] if write.restrictive else [c for c in cells if c in spec.flags | spec.topics]
+        own = {c for c in cells if c in spec.flags | spec.topics}
+        # It may well be a no, and what permits something must not stand beside one.
+        beside = spec.flags if write.kind in (WriteKind.STATUS, WriteKind.TOPICS) else frozenset()
+        odd = [] if write.restrictive else sorted(own | beside)
         column = next((each for each in odd if sheet.is_unreadable(row, each)), None)
-        # It may well be a no.
         return column and f"{column} says neither yes nor no, and was left as it is; mend line {row.line}"
 
     def _done(

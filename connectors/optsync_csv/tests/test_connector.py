@@ -334,6 +334,19 @@ def test_nobody_is_opted_in_over_a_word_that_nobody_understands(tmp_path: Path) 
     assert place.text() == before
 
 
+def test_nobody_is_opted_in_beside_a_word_that_nobody_understands(tmp_path: Path) -> None:
+    spec = replace(SPEC, fields=frozenset({"opt_out", "opt_in"}), flags=frozenset({"opt_out", "opt_in"}))
+    text = "id,email,opt_out,opt_in,news\n1,ann@example.com,never again,,\n2,ben@example.com,,,\n"
+    place = Place(tmp_path, text)
+    into = [replace(out(record), fields={"opt_in": True}, restrictive=False) for record in ("1", "2")]
+    tick = Write(key="t", kind=WriteKind.TOPICS, collection="contact", record="1", topics={"news": True})
+    untick = replace(tick, key="u", topics={"news": False}, restrictive=True)
+    outcomes = place.csv.write([*into, tick, untick], spec)
+    assert [one.result for one in outcomes] == [Result.FAILED, Result.APPLIED, Result.FAILED, Result.APPLIED]
+    assert "opt_out" in outcomes[0].message
+    assert place.text() == text.replace("again,,", "again,,no").replace("ben@example.com,,", "ben@example.com,,yes")
+
+
 def test_a_rename_leaves_an_address_that_somebody_else_has_just_written(tmp_path: Path) -> None:
     place = Place(tmp_path, TWO.replace("ben@", "benjamin@"))
     rename = Write(
