@@ -78,9 +78,10 @@ class Sheet:
         self._rows = {rid: table.rows[place] for place, rid in self._ids.items()}
         self._holders: dict[str, Row] = {}
         self._found_words: dict[tuple[str, bool], str] = {}
-        self.is_whole = not any(row.torn_to for row in table.rows)
-        """Whether no row can hide others, see :class:`optsync_csv.table.Row`."""
         width = len(table.columns)
+        is_torn = table.last_is_open() and len(table.rows[-1].cells) != width
+        self.is_whole = not is_torn and not any(row.torn_to for row in table.rows)
+        """Whether no row can hide others, or who stands in it, see :class:`optsync_csv.table.Row`."""
         cells = [text.strip() for row in table.rows if len(row.cells) != width for text in row.cells]
         self._hidden = {*cells, *map(key, cells)} - {""}
 

@@ -64,8 +64,22 @@ class Table:
             row.text = None
         row.cells[self.places[column]] = text
 
+    def last_is_open(self) -> bool:
+        """Whether a quotation mark of the last row was never closed: a line after it would become a part of it."""
+        text = self.rows[-1].text if self.rows else None
+        if text is None:
+            return False
+        try:
+            return len(list(csv.reader(_Lines(text.rstrip("\r\n") + "\nx"), delimiter=self.delimiter))) == 1
+        except csv.Error:  # one character more would be too large a cell
+            return True
+
     def add(self) -> Row:
-        """A new, blank row at the end."""
+        """A new, blank row at the end. A quotation mark that is open there is closed before, at the end of its line."""
+        if self.last_is_open():
+            last = self.rows[-1]
+            self.put(last, self.columns[0], last.cells[0])
+            last.cells[-1] = last.cells[-1].rstrip("\r\n")
         # Whoever writes a file with all its quotation marks may read it so, too.
         quoted = [self.header.startswith('"')] * len(self.columns)
         line = self.rows[-1].line + 1 if self.rows else 2

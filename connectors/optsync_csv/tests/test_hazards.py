@@ -223,3 +223,21 @@ def test_check_refuses_a_list_scope_that_nobody_can_belong_to(tmp_path: Path, wa
 def test_check_warns_of_a_column_for_the_time_of_change_that_is_not_there(tmp_path: Path) -> None:
     place = Place(tmp_path, TWO, updated_column="changed")
     assert [(each.severity, each.field) for each in place.csv.check([SPEC]).problems] == [(Severity.WARNING, "changed")]
+
+
+def test_a_quotation_mark_that_is_open_in_the_last_line_hides_nobody_from_a_new_row(tmp_path: Path) -> None:
+    place = Place(tmp_path, HEADER + '1,ann@example.com,Ann,yes,yes,"a\n')
+    assert place.records()["1"].fields["opt_out"] is True
+    (made,) = place.csv.write([create("new@example.com")], SPEC)
+    assert made.result is Result.APPLIED
+    assert {rid: record.addresses for rid, record in place.records().items()} == {
+        "1": ("ann@example.com",),
+        made.record_id: ("new@example.com",),
+    }
+
+
+def test_whoever_stands_behind_an_open_quotation_mark_in_the_last_line_gets_no_second_row(tmp_path: Path) -> None:
+    place = Place(tmp_path, TWO + '3,"cleo@example.com,Cleo,yes,,c\n')
+    (made,) = place.csv.write([create("cleo@example.com")], SPEC)
+    assert made.result is Result.FAILED
+    assert [page.is_complete for page in place.pages()] == [False]

@@ -47,6 +47,24 @@ def test_a_row_is_added_after_a_last_line_that_has_no_end() -> None:
     assert table.render() == b"id,name\r\n1,Ann\r\n2,\r\n"
 
 
+@pytest.mark.parametrize("last", ['2,"Ben', '2,"Ben\n', '"2,Ben\n'])
+def test_a_row_is_not_swallowed_by_a_quotation_mark_that_is_open_before_it(last: str) -> None:
+    table = parse(f"id,name\n1,Ann\n{last}".encode())
+    known = [[text.strip() for text in row.cells] for row in table.rows]
+    table.put(table.add(), "id", "3")
+    again = parse(table.render())
+    assert [row.cells for row in again.rows] == [*known, ["3", ""]]
+    assert [row.torn_to for row in again.rows] == [0, 0, 0]
+    assert table.render().startswith(b"id,name\n1,Ann\n")
+
+
+@pytest.mark.parametrize("last", ['2,"Ben" B', '2,Ben "B', '2,"Ben"', '2,"two\nlines"', ""])
+def test_a_row_is_added_after_a_last_line_that_stays_as_it_is(last: str) -> None:
+    table = parse(f"id,name\n1,Ann\n{last}\n".encode())
+    table.put(table.add(), "id", "3")
+    assert table.render() == f"id,name\n1,Ann\n{last}\n3,\n".encode()
+
+
 def test_a_row_is_added_to_a_header_alone() -> None:
     table = parse(b"id,name")
     table.put(table.add(), "name", "a,b")
