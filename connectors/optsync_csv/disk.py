@@ -88,9 +88,11 @@ def _give_rights_of(target: Path, name: str) -> None:
 
 
 def _give_to_owner_of(target: Path, name: str) -> None:
-    found = target.stat()
+    found, made = target.stat(), Path(name).stat()
     # One after the other: whoever may not change the owner may belong to the group. In a container the owner may be
     # somebody who is not known there, and some file systems have none.
     for owner, group in ((-1, found.st_gid), (found.st_uid, -1)):
-        with suppress(OSError):
-            os.chown(name, owner, group)
+        # Nothing is asked for that is so already: a sandbox may forbid the very question.
+        if (owner, group) not in ((-1, made.st_gid), (made.st_uid, -1)):
+            with suppress(OSError):
+                os.chown(name, owner, group)

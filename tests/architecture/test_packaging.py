@@ -55,6 +55,12 @@ def test_constraints_are_plain_versions() -> None:
     assert [line for line in lines if line.count("==") != 1 or set(line) & set("/@;# ")] == []
 
 
+def test_a_system_call_that_the_unit_forbids_fails_and_kills_nobody() -> None:
+    unit = (ROOT / "packaging" / "optsync.service").read_text(encoding="utf-8")
+    assert re.search(r"^SystemCallFilter=~", unit, re.MULTILINE)
+    assert re.search(r"^SystemCallErrorNumber=EPERM$", unit, re.MULTILINE)
+
+
 class _Well(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)

@@ -389,8 +389,15 @@ def test_a_file_of_an_owner_who_is_not_known_here_is_written_all_the_same(
     def unknown(*_: object) -> None:
         raise OSError(errno.EINVAL, "Invalid argument")
 
-    monkeypatch.setattr(os, "chown", unknown)
     place = Place(tmp_path, TWO)
+    stat, name = Path.stat, place.path.name
+
+    def foreign(path: Path, **options: bool) -> os.stat_result:
+        found = stat(path, **options)
+        return os.stat_result([*found[:4], 4711, 4712, *found[6:]]) if path.name == name else found
+
+    monkeypatch.setattr(Path, "stat", foreign)
+    monkeypatch.setattr(os, "chown", unknown)
     (outcome,) = place.csv.write([out("1")], SPEC)
     assert outcome.result is Result.APPLIED
 

@@ -241,3 +241,12 @@ def test_whoever_stands_behind_an_open_quotation_mark_in_the_last_line_gets_no_s
     (made,) = place.csv.write([create("cleo@example.com")], SPEC)
     assert made.result is Result.FAILED
     assert [page.is_complete for page in place.pages()] == [False]
+
+
+def test_a_file_that_is_ours_already_is_not_given_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sandbox may end whoever as much as asks for that."""
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "chown", lambda _, owner, group: asked.append((owner, group)))
+    place = Place(tmp_path, TWO)
+    (outcome,) = place.csv.write([out("1")], SPEC)
+    assert (outcome.result, asked) == (Result.APPLIED, [])
