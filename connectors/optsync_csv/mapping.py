@@ -120,8 +120,15 @@ class Sheet:
         self._holders = {}
         return next(rid for rid, each in self._rows.items() if each is row)
 
-    def remove(self, row: Row) -> None:
-        self.table.rows = [each for each in self.table.rows if each is not row]
+    def remove_alike(self, row: Row) -> None:
+        """Removes the row and all others with the same id, if any, and the same addresses."""
+        found = self._names(row)
+        alike = {id(each) for each in self._rows.values() if self._names(each) == found}
+        self.table.rows = [each for each in self.table.rows if id(each) not in alike]
+
+    def _names(self, row: Row) -> tuple[str, frozenset[str]]:
+        listed = addresses(self.table, row, self._settings)
+        return self.table.get(row, self._settings.id_column).strip(), frozenset(map(key, listed))
 
     def show(self, place: int, spec: ReadSpec) -> Record | RowFault | None:
         """What a row is; None for a blank line."""

@@ -36,13 +36,14 @@ class Writer:
         return self._edit([partial(self._one, write=each, spec=spec) for each in writes])
 
     def forget(self, rid: str) -> Outcome:
-        """Deletes a row."""
+        """Deletes a row, and with it those that nothing but their place tells from it: the next of them would have
+        its id from then on."""
 
         def delete(sheet: Sheet) -> Outcome:
             row = sheet.find(rid)
             if row is None:
                 return _gone(sheet, rid, rid)
-            sheet.remove(row)
+            sheet.remove_alike(row)
             return Outcome(key=rid, result=Result.APPLIED, record_id=rid)
 
         return self._edit([delete])[0]

@@ -250,3 +250,23 @@ def test_a_file_that_is_ours_already_is_not_given_away(tmp_path: Path, monkeypat
     place = Place(tmp_path, TWO)
     (outcome,) = place.csv.write([out("1")], SPEC)
     assert (outcome.result, asked) == (Result.APPLIED, [])
+
+
+@pytest.mark.parametrize("number", ["", "7"])
+def test_whoever_is_forgotten_stays_in_no_copy_of_their_row(tmp_path: Path, number: str) -> None:
+    """With one of two alike deleted, the other one would have its id: told as gone, and there."""
+    ann = f"{number},ann@example.com,Ann,,yes,a\n"
+    place = Place(tmp_path, HEADER + ann + "8,ben@example.com,Ben,no,no,b\n" + ann.replace("ann@", "Ann@"))
+    prefix = f"{number}/" if number else ""
+    rids = [f"{prefix}ann@example.com", f"{prefix}ann@example.com/2"]
+    assert set(place.records()) == {*rids, "8"}
+    first, second = (place.csv.forget("contact", rid) for rid in rids)
+    assert (first.result, second.fact) == (Result.APPLIED, Fact.GONE)
+    assert set(place.records()) == {"8"}
+
+
+def test_a_row_with_another_address_or_id_is_not_forgotten_with_it(tmp_path: Path) -> None:
+    rows = ("1,ann@example.com,Ann,,yes,a\n", "2,ann@example.com,Ann,,yes,a\n", "1,ben@example.com,Ben,,,b\n")
+    place = Place(tmp_path, HEADER + "".join(rows))
+    assert place.csv.forget("contact", "1/ann@example.com").result is Result.APPLIED
+    assert place.text() == HEADER + "".join(rows[1:])
