@@ -60,6 +60,13 @@ def addresses(table: Table, row: Row, settings: CsvSettings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(address) for address in found if address))
 
 
+def is_address(text: str) -> bool:
+    try:
+        return bool(normalise(text))
+    except InvalidAddress:
+        return False
+
+
 def key(address: str) -> str:
     try:
         return normalise(address)
@@ -137,14 +144,21 @@ class Sheet:
             return None
         where, rid = f"{self._name}:{row.line}", self._ids.get(place)
         if rid is None:
-            place = self.table.places.get(self._settings.id_column, len(row.cells))
-            name = row.cells[place].strip() if place < len(row.cells) else ""
-            return RowFault(record=name or where, field=None, message=f"{where}{self._wrong(row)}; mend the line")
+            message = f"{where}{self._wrong(row)}; mend the line"
+            return RowFault(record=self._name_of_odd(row) or where, field=None, message=message)
         try:
             return self.record(row, rid, spec)
         except Unreadable as fault:
             message = f"{where}: column {fault.column} is a yes/no column and says neither; write yes, no or nothing"
             return RowFault(record=rid, field=fault.column, message=message, value=fault.text)
+
+    def _name_of_odd(self, row: Row) -> str:
+        """By which a row whose cells are not those of the columns may be known: its id, or else its address. Empty
+        where it shows neither."""
+        place = self.table.places.get(self._settings.id_column, len(row.cells))
+        name = row.cells[place].strip() if place < len(row.cells) else ""
+        texts = (str(value(text.strip()) or "") for text in row.cells)
+        return name or next((key(text) for text in texts if is_address(text)), "")
 
     def _wrong(self, row: Row) -> str:
         if row.torn_to:

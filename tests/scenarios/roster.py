@@ -10,7 +10,7 @@ from requests.adapters import BaseAdapter
 from optsync.connect.contract import Absence, Capabilities, CollectionInfo, Health
 from optsync.connect.settings import CrmSide, EspSide, SystemSettings
 from optsync.model.change import Fact, Outcome, Result, Write, WriteKind
-from optsync.model.page import Page, ReadSpec
+from optsync.model.page import Page, ReadSpec, RowFault
 from optsync.model.record import Origin, Record, Side, Status
 from optsync.sync.binding import bind
 from optsync.sync.engine import Engine
@@ -47,6 +47,7 @@ class Roster:
 
     def __init__(self) -> None:
         self.people: dict[str, Record] = {}
+        self.faults: tuple[RowFault, ...] = ()
         self.writes: list[Write] = []
         self.meanwhile: list[Callable[[], None]] = []
         self.then: Callable[[Write], Outcome | None] = lambda _: None
@@ -75,7 +76,7 @@ class Roster:
         return ()
 
     def read(self, spec: ReadSpec, cursor: str | None) -> Iterator[Page]:
-        yield Page(records=tuple(self._shown(spec)), cursor=None, is_last=True, is_full=True)
+        yield Page(records=tuple(self._shown(spec)), faults=self.faults, cursor=None, is_last=True, is_full=True)
 
     def read_ids(self, spec: ReadSpec, ids: Sequence[str]) -> Sequence[Record]:
         while self.meanwhile:

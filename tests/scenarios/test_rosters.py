@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from optsync.model.change import Outcome, Result, Write
+from optsync.model.page import RowFault
 from optsync.model.record import Origin, Status
 from optsync.sync import plans
 from optsync.sync.explain import explain
+from optsync.sync.forget import forget
 from tests.scenarios.roster import ANN, ListWorld
 
 pytestmark = pytest.mark.rule("no opt-out is lost")
@@ -231,3 +233,19 @@ def test_who_comes_back_to_a_trusted_list_after_asking_to_leave_it_is_in(lists: 
 
     assert w.roster.status(ANN) is Status.IN
     assert w.crm_shows(ANN)["opt_out"] is False
+
+
+@pytest.mark.rule("forgotten stays out")
+@pytest.mark.parametrize("name", ["{}", "{}/2", "7/{}"])
+def test_the_unreadable_row_of_a_forgotten_person_is_not_told_by_the_address(lists: Make, name: str) -> None:
+    w = lists()
+    forget(w.engine, ANN, actor="the privacy officer")
+    w.sync()
+    w.roster.leave(ANN)
+    w.roster.faults = (RowFault(record=name.format(ANN), field=None, message="2 cells and 6 columns"),)
+    w.sync()
+
+    with w.store.reading() as unit:
+        told = [issue.record for issue in unit.issues.list() if issue.kind == "quarantined_record"]
+    assert len(told) == 1
+    assert not any("@" in str(record) for record in told)

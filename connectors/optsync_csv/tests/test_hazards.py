@@ -102,18 +102,22 @@ def test_the_largest_text_that_is_taken_can_be_read_again(tmp_path: Path, first:
     assert (outcome.result is Result.APPLIED) == (place.records()["1"].fields["name"] == text)
 
 
-@pytest.mark.parametrize("bad", ["2,ben@example.com,Ben,no,no,b,\n", "2,ben@example.com\n"])
-def test_whoever_stands_in_a_line_that_cannot_be_read_is_not_gone(tmp_path: Path, bad: str) -> None:
-    place = Place(tmp_path, HEADER + "1,ann@example.com,Ann,,yes,a\n" + bad)
-    forgotten = place.csv.forget("contact", "2")
+@pytest.mark.parametrize("has_ids", [True, False])
+@pytest.mark.parametrize("bad", ["2,Ben@example.com,Ben,no,no,b,\n", "2,Ben@example.com\n"])
+def test_whoever_stands_in_a_line_that_cannot_be_read_is_not_gone(tmp_path: Path, bad: str, has_ids: bool) -> None:
+    lines = (HEADER + "1,ann@example.com,Ann,,yes,a\n" + bad).splitlines(keepends=True)
+    place = Place(tmp_path, "".join(line if has_ids else line.partition(",")[2] for line in lines))
+    ann, ben = ("1", "2") if has_ids else ("ann@example.com", "ben@example.com")
+    assert [fault.record for page in place.pages() for fault in page.faults] == [ben]
+    forgotten = place.csv.forget("contact", ben)
     assert (forgotten.result, forgotten.fact) == (Result.FAILED, None)
     with pytest.raises(SystemUnavailable, match="mend the line"):
-        place.csv.read_ids(ReadSpec(collection="contact"), ["2"])
-    outcomes = place.csv.write([out("2"), create("Ben@example.com"), out("7"), out("1")], SPEC)
+        place.csv.read_ids(ReadSpec(collection="contact"), [ben])
+    outcomes = place.csv.write([out(ben), create("Ben@example.com"), out("7"), out(ann)], SPEC)
     results = [(one.result, one.fact) for one in outcomes]
     assert results[:2] == [(Result.FAILED, None)] * 2
     assert results[2:] == [(Result.REFUSED, Fact.GONE), (Result.APPLIED, None)]
-    assert place.csv.read_ids(SPEC, ["2"]) == []
+    assert place.csv.read_ids(SPEC, [ben]) == []
 
 
 class Growing(Disk):

@@ -7,10 +7,12 @@ from typing import Protocol
 from optsync.model.masking import mask, mask_words
 from optsync.model.page import RowFault
 from optsync.model.record import Record
+from optsync.reconcile import erasure
 from optsync.reconcile.detect import Detected
 from optsync.state.issues import NewIssue
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
+from optsync.sync.forgotten import pseudonym
 
 
 class Reading(Protocol):
@@ -56,7 +58,7 @@ class Troubles:
                 NewIssue(
                     kind="quarantined_record",
                     message=f"{mask_words(fault.message, [fault.value])}; the record is set aside until it can be read",
-                    record=fault.record,
+                    record=self._stored_id(fault.record),
                     field=fault.field,
                     values={} if fault.value is None else {"value": mask(fault.value)},
                 )
@@ -75,6 +77,12 @@ class Troubles:
                 records=fine,
                 reason="the record can be read again",
             )
+
+    def _stored_id(self, rid: str) -> str:
+        """As the record is stored: not by an id that names somebody who is forgotten."""
+        points = self._unit.points
+        named = points.find(erasure.usable(rid.split("/")) if points.has_forgotten() else ())
+        return pseudonym(self._unit, rid) if points.forgotten(named.values()) else rid
 
     def _open(self, new: NewIssue) -> bool:
         binding = self._binding
