@@ -556,6 +556,15 @@ def test_who_is_off_the_roster_has_left_when_it_was_noticed(status: Status, expe
     assert all((s.statement.kind, s.statement.at, s.statement.is_personal) == (OUT, NOW, True) for s in found)
 
 
+@pytest.mark.parametrize("may_be_ours", [True, False])
+def test_who_is_off_the_roster_after_a_removal_of_ours_may_not_have_left_by_themself(may_be_ours: bool) -> None:
+    reading = Reading(system="mc", seen_at=NOW)
+    (said,) = left(esp(Status.IN), ESP, reading, may_be_ours=may_be_ours)
+
+    assert said.statement.is_personal is not may_be_ours
+    assert ("ours" in str(said.statement.reason)) is may_be_ours
+
+
 # laws over any records
 
 booleans = st.sampled_from([None, False, True])

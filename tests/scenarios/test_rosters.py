@@ -1,6 +1,7 @@
 """Mailing lists, where nobody has a row who is not a member: leaving is seen by somebody's not being there."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from optsync.sync import plans
 from optsync.sync.explain import explain
 from optsync.sync.forget import forget
 from tests.scenarios.roster import ANN, ListWorld
+from tests.scenarios.test_crashes import Killed
 
 pytestmark = pytest.mark.rule("no opt-out is lost")
 Make = Callable[..., ListWorld]
@@ -40,6 +42,17 @@ def lost(w: ListWorld) -> Callable[[Write], Outcome]:
         w.roster.then = lambda _: None
         w.roster.carry_out(write)
         return Outcome(key=write.key, result=Result.UNKNOWN, record_id=write.record)
+
+    return carry_out
+
+
+def killed(w: ListWorld) -> Callable[[Write], Outcome]:
+    """The list carries out one write, and the process dies before it knows."""
+
+    def carry_out(write: Write) -> Outcome:
+        w.roster.then = lambda _: None
+        w.roster.carry_out(write)
+        raise Killed
 
     return carry_out
 
@@ -249,3 +262,40 @@ def test_the_unreadable_row_of_a_forgotten_person_is_not_told_by_the_address(lis
         told = [issue.record for issue in unit.issues.list() if issue.kind == "quarantined_record"]
     assert len(told) == 1
     assert not any("@" in str(record) for record in told)
+
+
+@pytest.mark.rule("retraction spares the person")
+@pytest.mark.parametrize("trouble", [lost, killed])
+@pytest.mark.parametrize("asks_again", [True, False])
+def test_whom_we_removed_without_knowing_it_has_not_left_by_themself(
+    lists: Make, trouble: Callable[[ListWorld], Callable[[Write], Outcome]], *, asks_again: bool
+) -> None:
+    """What the person said can never be retracted."""
+    w = lists()
+    w.crm.act("opt_out", email=ANN)
+    w.roster.then = trouble(w)
+    with nullcontext() if trouble is lost else pytest.raises(Killed):
+        w.sync()
+    assert w.roster.status(ANN) is None
+    if asks_again:
+        w.roster.has(ANN, Status.PENDING)
+    w.sync()
+
+    with w.store.reading() as unit:
+        key = unit.points.find([ANN])[ANN]
+        said = unit.ledger.about([key])[key]
+    assert [s.is_personal for s in said] == [False] * len(said)
+    assert standing(w) == "out"
+
+
+def test_a_removal_that_was_not_made_is_made_again(lists: Make) -> None:
+    w = lists()
+    w.crm.act("opt_out", email=ANN)
+    w.roster.then = lambda write: Outcome(key=write.key, result=Result.UNKNOWN, record_id=write.record)
+    w.sync()
+    w.roster.then = lambda _: None
+    assert w.roster.status(ANN) is Status.IN
+    w.sync()
+
+    assert w.roster.status(ANN) is None
+    assert standing(w) == "out"

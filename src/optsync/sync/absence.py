@@ -13,6 +13,7 @@ from optsync.state.sources import Source
 from optsync.state.unit import Unit
 from optsync.sync.binding import SourceBinding
 from optsync.sync.engine import Engine
+from optsync.sync.rejoining import may_be_removed
 
 
 class Absences:
@@ -84,7 +85,7 @@ class Absences:
                 for o in gone
                 if o.points
                 for representation in self._binding.representations
-                for each in left(o.record, representation, reading)
+                for each in left(o.record, representation, reading, may_be_ours=may_be_removed(o))
             ]
             unit.ledger.append(said, run=self._run)
             absent = [(o.key, replace(o.record, status=Status.ABSENT)) for o in gone]

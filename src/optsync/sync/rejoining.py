@@ -31,4 +31,9 @@ def left_between(
     is_roster = binding.absence is Absence.LEFT
     if not is_roster or old is None or old.is_gone or record.status is not Status.PENDING:
         return ()
-    return tuple(left(old.record, representation, reading))
+    return tuple(left(old.record, representation, reading, may_be_ours=may_be_removed(old)))
+
+
+def may_be_removed(old: Observed) -> bool:
+    """Whether the answer to a removal of ours was lost."""
+    return old.unsure is not None and old.unsure.status == Status.OUT
