@@ -302,10 +302,19 @@ def test_a_member_is_put_back_to_in_with_all_that_a_change_says() -> None:
     assert (intent.before, intent.after) == ({"status": Status.OUT}, {"status": Status.IN})
 
 
+def test_who_is_off_a_list_because_we_took_them_off_is_put_back_onto_it() -> None:
+    found = around(member(1, (1,), Status.ABSENT, is_gone=True), said={1: VOID}, written={1: [LEFT]})
+    (intent,) = shown_by(found)
+
+    assert (intent.rule, intent.status, dict(intent.before)) == (Rule.PUT_BACK, Status.IN, {"status": Status.ABSENT})
+
+
 @pytest.mark.parametrize(
     ("seen", "said"),
     [
         (member(1, (1,), Status.OUT), [*VOID, HARD]),
+        (member(1, (1,), Status.ABSENT, is_gone=True), [*VOID, HARD]),
+        (member(1, (1,), Status.ABSENT, is_gone=True), [*VOID, out(30, is_personal=True)]),
         (member(1, (1,), Status.OUT, is_gone=True), VOID),
     ],
 )

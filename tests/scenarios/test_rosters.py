@@ -10,12 +10,13 @@ import pytest
 
 from optsync.model.change import Outcome, Result, Write
 from optsync.model.page import RowFault
-from optsync.model.record import Origin, Status
+from optsync.model.record import Origin, Record, Status
 from optsync.sync import plans
 from optsync.sync.explain import explain
 from optsync.sync.forget import forget
 from tests.scenarios.roster import ANN, ListWorld
 from tests.scenarios.test_crashes import Killed
+from tests.scenarios.test_retraction import retract, wrong
 
 pytestmark = pytest.mark.rule("no opt-out is lost")
 Make = Callable[..., ListWorld]
@@ -55,6 +56,14 @@ def killed(w: ListWorld) -> Callable[[Write], Outcome]:
         raise Killed
 
     return carry_out
+
+
+def left_already(w: ListWorld, write: Write) -> Outcome:
+    """Somebody leaves right before we would remove them."""
+    w.roster.then = lambda _: None
+    w.roster.leave(ANN)
+    gone = Record(id=ANN, addresses=(ANN,), status=Status.ABSENT)
+    return Outcome(key=write.key, result=Result.SAME, record_id=ANN, record=gone)
 
 
 def opt_in(w: ListWorld, email: str = ANN) -> None:
@@ -299,3 +308,53 @@ def test_a_removal_that_was_not_made_is_made_again(lists: Make) -> None:
 
     assert w.roster.status(ANN) is None
     assert standing(w) == "out"
+
+
+@pytest.mark.rule("retraction spares the person")
+def test_whom_a_wrong_import_took_off_the_list_is_put_back_once(lists: Make, tmp_path: Path) -> None:
+    w = lists()
+    uid = wrong(w, tmp_path, ANN)
+    assert w.roster.status(ANN) is None
+    retract(w, uid)
+
+    assert w.roster.status(ANN) is Status.IN
+    assert w.crm_shows(ANN)["opt_out"] is False
+    w.wait(hours=1)
+    w.roster.leave(ANN)
+    w.sync()
+    assert w.roster.status(ANN) is None
+    assert w.crm_shows(ANN)["opt_out"] is True
+
+
+@pytest.mark.rule("retraction spares the person")
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_who_left_the_list_before_a_wrong_import_did_is_not_put_back(
+    lists: Make, tmp_path: Path, *, is_seen: bool
+) -> None:
+    """Seen by a reading, or by the answer to our removal."""
+    w = lists()
+    if is_seen:
+        w.roster.leave(ANN)
+        w.sync()
+    else:
+        w.roster.then = lambda write: left_already(w, write)
+    uid = wrong(w, tmp_path, ANN)
+    assert w.roster.status(ANN) is None
+    retract(w, uid)
+
+    assert w.roster.status(ANN) is None
+
+
+@pytest.mark.rule("retraction spares the person")
+def test_who_left_the_list_again_after_a_wrong_import_is_not_put_back(lists: Make, tmp_path: Path) -> None:
+    w = lists(grants="trusted")
+    uid = wrong(w, tmp_path, ANN)
+    w.wait(hours=1)
+    w.roster.has(ANN)
+    w.sync()
+    w.roster.leave(ANN)
+    w.sync()
+    retract(w, uid)
+
+    assert w.roster.status(ANN) is None
+    assert w.crm_shows(ANN)["opt_out"] is True

@@ -128,7 +128,8 @@ def _put_back(
 ) -> Iterator[Intent]:
     """Without a standing of its own the record shows again what it showed before a retracted out, once."""
     found = put_back(seen, around, representation)
-    if found is None or seen.is_gone or (found.status is Status.IN and _is_hard(point, around, policy)):
+    is_lost = seen.is_gone and seen.record.status is not Status.ABSENT  # a list makes absent whoever is out
+    if found is None or is_lost or (found.status is Status.IN and _is_hard(point, around, policy)):
         return
     status = shown(seen.record, representation).status
     intent = _intent(

@@ -137,7 +137,9 @@ def _written_here(seen: Seen, around: Neighbourhood, representation: Representat
     if cause is None:
         return None
     if not representation.uses_flags:
-        is_due = newest.before.get("status") == Status.IN and _is_out_by_others(seen.record)
+        # Whoever leaves a list of their own accord after that has an out of their own.
+        is_out = _is_out_by_others(seen.record) or seen.record.status is Status.ABSENT
+        is_due = newest.before.get("status") == Status.IN and is_out
         return PutBack(cause=cause, flags={}, status=Status.IN) if is_due else None
     if any(seen.record.fields.get(name) != value for name, value in newest.after.items()):
         return None

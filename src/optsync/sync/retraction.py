@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from optsync.model.change import ChangeKind, ChangeState
+from optsync.model.record import Status
 from optsync.model.statement import Statement, StatementKind
 from optsync.reconcile.view import Written
 from optsync.state.changes import Change
@@ -20,7 +21,8 @@ def written(
 ) -> dict[int, tuple[Written, ...]]:
     """By record that holds one of ``points``, those about which something was retracted: what the sync has written
     there about wishes, the newest first."""
-    holders = {o.key for o in observed if not o.is_gone and not set(points).isdisjoint(o.points)}
+    there = [o for o in observed if not o.is_gone or o.record.status is Status.ABSENT]  # off a list, perhaps by us
+    holders = {o.key for o in there if not set(points).isdisjoint(o.points)}
     found: dict[int, tuple[Written, ...]] = {}
     for change in unit.changes.about_wishes(sync, holders) if holders else ():
         if change.record_id is not None and not _was_so_already(change):
