@@ -1,6 +1,7 @@
 """Writes to a list: one outcome each, the restrictive ones first and together."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from optsync.connect.http import Answer
@@ -90,8 +91,7 @@ class Writer:
         address = typed if typed.isascii() and mapping.record_id(typed) == _id(write) else _id(write)
         answer = call(self._list, address, name if isinstance(name, str) else None)
         if answer.status in (201, 202):
-            status = Status.IN if answer.status == 201 else Status.PENDING
-            self._set(write, Result.APPLIED, record=self._joined(write, status))
+            self._joined(write, Status.IN if answer.status == 201 else Status.PENDING)
         elif answer.status == 409:
             self._meet(write, is_again=is_again)
         else:
@@ -172,10 +172,27 @@ class Writer:
         result, fact, field = mapping.refusal(message)
         self._set(write, result, fact=fact, field=field, message=message)
 
-    def _joined(self, write: Write, status: Status) -> Record:
-        fields: Mapping[str, object] = write.fields if write.kind is WriteKind.CREATE else {}
-        shown = mapping.fields(fields.get(mapping.DISPLAY_NAME), self._spec.fields)
-        return Record(id=_id(write), addresses=(_id(write),), status=status, fields=shown)
+    def _joined(self, write: Write, status: Status) -> None:
+        record = Record(id=_id(write), addresses=(_id(write),), status=status)
+        if write.kind is not WriteKind.CREATE:
+            self._set(write, Result.APPLIED, record=record)
+            return
+        name = write.fields.get(mapping.DISPLAY_NAME)
+        named = replace(record, fields=mapping.fields(name, self._spec.fields))
+        if isinstance(name, str) and name and not self._is_named(write, name):
+            # First of all that it is not known how they are shown: the look-up that follows may fail.
+            self._set(write, Result.UNKNOWN, message="is on the list, under a name that nobody knows")
+            named = look_up(self._client, self._spec, [record.id]).get(record.id, named)
+        self._set(write, Result.APPLIED, record=named)
+
+    def _is_named(self, write: Write, name: str) -> bool:
+        """Mailman keeps the name of an address that it knows already, whatever comes with a subscription: taken for
+        ours, an old one would pass for somebody's edit."""
+        if "/" in _id(write):
+            return False
+        self._set(write, Result.UNKNOWN, message="is on the list, and may have an old name there")
+        answer = self._client.set_display_name(_id(write), name)
+        return answer.status < 400 or answer.status == 404  # who was invited may have no address there yet, and no name
 
     def _set(
         self,

@@ -336,6 +336,16 @@ def test_a_person_on_the_list_twice_is_one_record_and_leaves_wholly(
     assert mailman.call("GET", f"lists/{news}/roster/member")["total_size"] == 0
 
 
+def test_whom_mailman_knows_by_another_name_is_created_with_the_new_one(
+    mailman: MailmanServer, connector: Mailman3, news: str
+) -> None:
+    mailman.subscribe(mailman.new_list("other"), "known@example.com", "Old")
+    (made,) = connector.write([_create(news, "known@example.com", name="New")], _spec(news))
+    (record,) = connector.read_ids(_spec(news), ["known@example.com"])
+    assert made.record is not None
+    assert dict(made.record.fields) == dict(record.fields) == {"display_name": "New"}
+
+
 def test_a_name_changes_and_the_status_does_not(mailman: MailmanServer, connector: Mailman3, news: str) -> None:
     mailman.subscribe(news, "named@example.com", "Anna", "by_user")
     write = Write(

@@ -8,7 +8,18 @@ import responses
 from optsync.errors import CredentialsRefused
 from optsync.model.change import Fact, Result, Write, WriteKind
 from optsync.model.record import Status
-from optsync_mailman3.tests.installation import BASE, LIST, SPEC, asked_to_leave, bodies, connector, shows, waiting
+from optsync_mailman3.tests.installation import (
+    BASE,
+    LIST,
+    SPEC,
+    asked_to_leave,
+    bodies,
+    collection,
+    connector,
+    row,
+    shows,
+    waiting,
+)
 
 ROSTER = f"{BASE}/lists/{LIST}/roster/member"
 ANNA = "anna@example.com"
@@ -27,10 +38,9 @@ def _status(email: str, status: Status) -> Write:
     )
 
 
-def _create(email: str, status: Status = Status.IN) -> Write:
-    return Write(
-        key=email, kind=WriteKind.CREATE, collection=LIST, address=email, status=status, fields={"display_name": "A"}
-    )
+def _create(email: str, status: Status = Status.IN, *, name: str | None = None) -> Write:
+    fields = {"display_name": name} if name else {}
+    return Write(key=email, kind=WriteKind.CREATE, collection=LIST, address=email, status=status, fields=fields)
 
 
 def test_many_people_leave_in_one_call(server: responses.RequestsMock) -> None:
@@ -67,7 +77,8 @@ def test_restrictive_writes_go_first_and_outcomes_keep_the_order_asked(server: r
 
 def test_a_subscription_is_silent(server: responses.RequestsMock) -> None:
     server.post(f"{BASE}/members", status=201)
-    (outcome,) = connector().write([_create("Anna@Example.com")], SPEC)
+    server.patch(f"{BASE}/addresses/{ANNA}", status=204)
+    (outcome,) = connector().write([_create("Anna@Example.com", name="A")], SPEC)
     assert (outcome.result, outcome.record_id) == (Result.APPLIED, ANNA)
     (body,) = bodies(server, "POST")
     assert body == {
@@ -79,6 +90,54 @@ def test_a_subscription_is_silent(server: responses.RequestsMock) -> None:
         "pre_approved": True,
         "send_welcome_message": False,
     }
+
+
+def test_somebody_whose_address_mailman_knew_by_another_name_gets_the_new_one(server: responses.RequestsMock) -> None:
+    """Of its own accord Mailman keeps the old one, which would pass for an edit when it is read."""
+    server.post(f"{BASE}/members", status=201)
+    server.patch(f"{BASE}/addresses/{ANNA}", status=204)
+    (outcome,) = connector().write([_create(ANNA, name="Anna")], SPEC)
+    assert outcome.record
+    assert dict(outcome.record.fields) == {"display_name": "Anna"}
+    assert bodies(server, "PATCH") == [{"display_name": "Anna"}]
+
+
+@pytest.mark.parametrize("email", [ANNA, "an/na@example.com"])
+def test_a_name_that_mailman_does_not_take_is_shown_as_it_is(server: responses.RequestsMock, email: str) -> None:
+    server.post(f"{BASE}/members", status=201)
+    server.patch(f"{BASE}/addresses/{ANNA}", status=400, json={"description": "no"})
+    server.get(f"{BASE}/members/find", json=collection([row(email, "m1", "Old")]))
+    asked_to_leave(server)
+    server.get(f"{BASE}/members/m1/all/preferences", json={"delivery_status": "enabled"})
+    (outcome,) = connector().write([_create(email, name="Anna")], SPEC)
+    assert outcome.record
+    assert (outcome.result, dict(outcome.record.fields)) == (Result.APPLIED, {"display_name": "Old"})
+
+
+def test_who_is_invited_under_an_address_that_mailman_does_not_know_has_the_name_of_the_invitation(
+    server: responses.RequestsMock,
+) -> None:
+    server.post(f"{BASE}/members", status=202, json={"token": "t", "token_owner": "subscriber"})
+    server.patch(f"{BASE}/addresses/{ANNA}", status=404, json={"title": "404 Not Found"})
+    (outcome,) = connector().write([_create(ANNA, Status.PENDING, name="Anna")], SPEC)
+    assert outcome.record
+    assert (outcome.record.status, dict(outcome.record.fields)) == (Status.PENDING, {"display_name": "Anna"})
+    assert len(server.calls) == 2
+
+
+def test_a_created_member_whose_name_nobody_knows_is_not_called_done_nor_failed(server: responses.RequestsMock) -> None:
+    server.post(f"{BASE}/members", status=201)
+    server.patch(f"{BASE}/addresses/{ANNA}", status=503)
+    (outcome,) = connector().write([_create(ANNA, name="Anna")], SPEC)
+    assert outcome.result is Result.UNKNOWN
+
+
+def test_who_is_subscribed_again_is_shown_under_no_name_that_nobody_looked_up(server: responses.RequestsMock) -> None:
+    server.post(f"{BASE}/members", status=201)
+    (outcome,) = connector().write([_status(ANNA, Status.IN)], SPEC)
+    assert outcome.record
+    assert (outcome.result, dict(outcome.record.fields)) == (Result.APPLIED, {})
+    assert len(server.calls) == 1
 
 
 def test_asking_is_an_invitation_and_never_a_subscription(server: responses.RequestsMock) -> None:
