@@ -256,3 +256,19 @@ def test_a_connector_that_reads_a_list_scope_alone_is_found(tmp_path: Path) -> N
         else:
             with pytest.raises(AssertionError):
                 SUITE.test_a_list_scope_says_who_belongs_and_restricts_no_read(desk)
+
+
+class NamesNoClock(Csv):
+    clock_offset = None
+
+
+@pytest.mark.parametrize("kind", [Csv, NamesNoClock])
+def test_a_connector_without_requests_whose_clock_stays_unknown_is_found(tmp_path: Path, kind: type[Csv]) -> None:
+    case = SUITE.test_without_requests_the_clock_is_known_once_something_was_read
+    desk = Desk(replace(file_of(tmp_path), connector=kind))
+    if kind is Csv:
+        case(desk)
+        return
+    with pytest.raises(AssertionError) as failure:
+        case(desk)
+    assert "the offset is 0.0 once something was read" in failure.value.__notes__[0]

@@ -204,7 +204,8 @@ class Connector(Protocol):
 
     @property
     def clock_offset(self) -> float | None:
-        """The vendor's clock minus ours in seconds, from the newest answer; None before the first."""
+        """The vendor's clock minus ours in seconds, from the newest answer; None before the first. While it is None, no
+        opt-in of the system lifts an opt-out; where this machine's clock is the only one it is 0.0 after a read."""
 
     def check(self, specs: Sequence[ReadSpec]) -> Health:
         """Connects; reports the account, permissions and everything in ``specs`` that does not exist or does

@@ -164,6 +164,14 @@ class ChangeChecks:
         assert (usual is None) is (ahead is None)
         assert usual is None or ahead is None or abs(usual - ahead - 600) < 60
 
+    def test_without_requests_the_clock_is_known_once_something_was_read(self, desk: Desk) -> None:
+        """While it is unknown no opt-in lifts anything."""
+        desk.needs(not desk.capabilities.speaks_http, "it declares that it sends requests, whose answers have a time")
+        _start(desk)
+        connector = desk.connect()
+        list(connector.read(desk.spec, None))
+        assert connector.clock_offset is not None
+
     def test_our_own_write_is_seen_again_as_its_outcome_showed_it(self, desk: Desk) -> None:
         cursor = _start(desk)
         records = desk.records()

@@ -95,7 +95,8 @@ CLAUSES = (
     Clause(
         "deltas",
         "A delta shows every change since its cursor, whatever our clock says; what it can miss is declared.",
-        "Begin where the vendor's clock was at the read before, minus an overlap of more than its resolution.",
+        "Begin where the vendor's clock was at the read before, minus an overlap of more than its resolution. Where "
+        "this machine's clock is the only one, the offset is 0.0 once something was read.",
         (
             "a_delta_shows_every_kind_of_change",
             "without_a_delta_a_change_makes_the_next_read_a_full_one",
@@ -106,6 +107,7 @@ CLAUSES = (
             "what_happens_during_a_delta_is_shown_by_it_or_by_the_next",
             "a_wrong_clock_of_ours_hides_no_change",
             "the_offset_of_its_clock_is_measured_or_unknown",
+            "without_requests_the_clock_is_known_once_something_was_read",
             "two_changes_in_one_instant_around_a_read_are_both_shown",
         ),
     ),
