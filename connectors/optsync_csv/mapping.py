@@ -150,7 +150,8 @@ class Sheet:
             return self.record(row, rid, spec)
         except Unreadable as fault:
             message = f"{where}: column {fault.column} is a yes/no column and says neither; write yes, no or nothing"
-            return RowFault(record=rid, field=fault.column, message=message, value=fault.text)
+            readable = self._readable(row, rid, spec)
+            return RowFault(record=rid, field=fault.column, message=message, value=fault.text, readable=readable)
 
     def _name_of_odd(self, row: Row) -> str:
         """By which a row whose cells are not those of the columns may be known: its id, or else its address. Empty
@@ -187,6 +188,16 @@ class Sheet:
                 for column in spec.fields
             },
             lists=frozenset(name for name, where in spec.lists.items() if self._belongs(row, where)),
+        )
+
+    def _readable(self, row: Row, rid: str, spec: ReadSpec) -> Record:
+        """What the yes/no columns say that say anything."""
+        flags = {column for column in spec.flags if not self.is_unreadable(row, column)}
+        topics = {column for column in spec.topics if not self.is_unreadable(row, column)}
+        return Record(
+            id=rid,
+            topics={column: self._flag(row, column) for column in topics},
+            fields={column: self._flag(row, column) for column in flags},
         )
 
     def _belongs(self, row: Row, where: Mapping[str, object]) -> bool:

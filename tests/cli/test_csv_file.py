@@ -79,6 +79,36 @@ def test_a_row_that_cannot_be_read_is_told_by_file_line_and_column(desk: Desk, f
     assert "contacts.csv:5: 2 cells and 6 columns" in told["4"]
 
 
+def test_an_opt_out_is_heard_although_another_cell_of_the_row_cannot_be_read(desk: Desk, file: Path) -> None:
+    """And nothing that permits, and nothing of the cell that cannot be read."""
+    settled(desk)
+    file.write_bytes(
+        file.read_bytes().replace(b"Ann;;yes", b"Ann;x;perhaps").replace(b'second";no;no', b'second";no;?')
+    )
+    answer = desk.optsync("sync", "--json").json["syncs"]["newsletter"]
+    assert answer["outcome"]["quarantined"] == 2
+    settled(desk)
+    ann, ben = (desk.act(ESP, "view", email=f"{name}@example.com") for name in ("ann", "ben"))
+    assert (ann["status"], ben["status"]) == ("out", "in")
+    assert {issue["record"] for issue in desk.optsync("issues", "--json").json} >= {"1", "2"}
+
+    file.write_bytes(file.read_bytes().replace(b"perhaps", b"yes"))
+    settled(desk)
+    assert desk.act(ESP, "view", email="ann@example.com")["status"] == "out"
+    before = desk.writes()
+    assert desk.optsync("sync").code == 0
+    assert desk.writes() == before
+
+
+def test_a_tick_that_was_taken_away_is_heard_although_the_opt_out_cannot_be_read(desk: Desk, file: Path) -> None:
+    settled(desk)
+    assert desk.act(ESP, "view", email="ann@example.com")["topics"]["news"] is True
+    file.write_bytes(file.read_bytes().replace(b"Ann;;yes", b"Ann;perhaps;no"))
+    settled(desk)
+    shown = desk.act(ESP, "view", email="ann@example.com")
+    assert (shown["status"], shown["topics"]["news"]) == ("in", False)
+
+
 @pytest.mark.parametrize("what", ["missing", "empty", "without a header", "without its flag"])
 def test_a_file_that_cannot_be_right_changes_nothing_and_says_why(desk: Desk, file: Path, what: str) -> None:
     settled(desk)

@@ -274,3 +274,11 @@ def test_a_row_with_another_address_or_id_is_not_forgotten_with_it(tmp_path: Pat
     place = Place(tmp_path, HEADER + "".join(rows))
     assert place.csv.forget("contact", "1/ann@example.com").result is Result.APPLIED
     assert place.text() == HEADER + "".join(rows[1:])
+
+
+def test_a_row_that_is_set_aside_tells_what_can_be_read_of_it(tmp_path: Path) -> None:
+    """A column that says neither yes nor no is left out, and not called blank."""
+    place = Place(tmp_path, HEADER + "1,ann@example.com,Ann,yes,perhaps,a\n2,ben@example.com,Ben,never,,b\n")
+    (page,) = place.pages()
+    told = [fault.readable for fault in page.faults if fault.readable]
+    assert [(dict(each.fields), dict(each.topics)) for each in told] == [({"opt_out": True}, {}), ({}, {"news": None})]

@@ -24,12 +24,15 @@ class ReadSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowFault:
-    """One row that cannot be used: it is quarantined alone. ``value`` may hold an address; it is not logged."""
+    """One row that cannot be used: it is quarantined alone. ``value`` may hold an address; it is not logged.
+    ``readable``: what the row says all the same about flags and topics, and no name of one that cannot be read. Of that
+    only what restricts is heard, and only of a record that is known."""
 
     record: str
     field: str | None
     message: str
     value: str | None = None
+    readable: Record | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

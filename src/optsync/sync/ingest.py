@@ -31,6 +31,7 @@ from optsync.sync.forgotten import Screen
 from optsync.sync.joined_topics import note_late
 from optsync.sync.nominations import Confirmed, NeedsConfirmation, Nominated, Nomination, judge_nominations
 from optsync.sync.own_flags import OwnFlags, own_flags, without_flag
+from optsync.sync.quarantine import hearing
 from optsync.sync.rejoining import asking, left_between
 from optsync.sync.sifting import sift, without
 from optsync.sync.troubles import Troubles
@@ -129,7 +130,7 @@ class Ingest:
         # Without its list scopes a reading cannot be compared before those that are known are put into it.
         sifted = sift(self._unit, self._source, page, compares=self._source.is_known and not self._now.keeps_lists)
         self.unsettled = () if self._now.keeps_lists else asking(self._unit, self._binding, sifted)
-        sifted = without(sifted, self._now.aside, unseen=self.unsettled)
+        sifted = hearing(self._unit, self._binding, self._source, without(sifted, self._now.aside, self.unsettled))
         self.faults, self._renewed = sifted.faults, dict(sifted.renewed)
         self._digests, self._compared = page.unmade.digests if page.unmade else {}, sifted.compared
         shown, known = sifted.shown, dict(sifted.known)
@@ -137,7 +138,7 @@ class Ingest:
         fresh = self.screen.rename(sifted.records)
         if self.screen.true_ids:
             hidden = {*self.screen.true_ids.values()}
-            shown = dict.fromkeys((*(rid for rid in shown if rid not in hidden), *fresh))
+            shown = dict.fromkeys((*(rid for rid in shown if rid not in hidden), *self.screen.true_ids))
             known |= self._unit.records.known(self._source.id, list(self.screen.true_ids))
         olds = {o.record.id: o for o in self._unit.records.load(known[r].key for r in fresh if r in known)}
         anew = (old for old in olds.values() if not self._source.is_known or self._is_back(old))

@@ -46,7 +46,7 @@ def sift(unit: Unit, source: Source, page: Page, *, compares: bool) -> Sifted:
     )
 
 
-def without(sifted: Sifted, aside: Collection[str], *, unseen: Collection[str] = ()) -> Sifted:
+def without(sifted: Sifted, aside: Collection[str], unseen: Collection[str] = ()) -> Sifted:
     """The same without the readings of these records, which stay as they were; those ``aside`` are there all the
     same, of those ``unseen`` nobody knows."""
     if not aside and not unseen:
