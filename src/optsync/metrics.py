@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -18,7 +17,7 @@ from optsync.state.store import Store
 from optsync.state.unit import Unit
 from optsync.sync.journaled import counted
 from optsync.sync.report import SyncReport
-from optsync.sync.status import oldest_out
+from optsync.sync.status import oldest_out, was_good
 
 _log = structlog.get_logger(__name__)
 _SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400)
@@ -52,7 +51,7 @@ class Metrics:
     def remember(self, runs: Runs) -> None:
         """Takes the last good run of each sync from those of earlier processes."""
         for sync in self._good_since:
-            good = next((run for run in runs.ended(sync) if _was_good(run, sync)), None)
+            good = next((run for run in runs.ended(sync) if _succeeded(run, sync)), None)
             if good is not None:
                 self._good_since[sync] = good.started_at
                 self._succeeded.labels(sync).set((good.ended_at or good.started_at).timestamp())
@@ -62,7 +61,7 @@ class Metrics:
         state = "locked" if is_locked(report) else report.state
         self._runs.labels(sync, state).inc()
         self._seconds.labels(sync).observe(seconds)
-        if state == "done":
+        if state == "done" and not report.is_stopped:
             now = self._clock.now()
             self._good_since[sync] = now - timedelta(seconds=seconds)
             self._succeeded.labels(sync).set(now.timestamp())
@@ -97,9 +96,8 @@ class Metrics:
             self._calls.labels(system)
 
 
-def _was_good(run: Run, sync: str) -> bool:
-    parts: Mapping[str, Mapping[str, Any]] = (run.summary or {}).get("syncs", {})
-    return sync in parts and parts[sync]["state"] == "done"
+def _succeeded(run: Run, sync: str) -> bool:
+    return was_good(run, sync) and (run.summary or {})["syncs"][sync]["state"] == "done"
 
 
 def is_locked(report: SyncReport) -> bool:

@@ -6,8 +6,10 @@ from structlog.testing import capture_logs
 from optsync.connect.mock import MockTransport
 from optsync.daemon.runner import Runner
 from optsync.metrics import Metrics
+from optsync.sync.administer import opt_out
 from optsync.sync.plans import approve
 from optsync.sync.run import run_cycle
+from optsync.sync.status import status
 from optsync_mock.faults import FaultInjector, FaultKind, FaultyMock, Rule
 from tests.scenarios.world import CRM, ESP, World, person
 
@@ -104,6 +106,54 @@ def test_an_opt_out_that_waits_for_a_system_shows_its_age(tmp_path: Path) -> Non
     assert count(metrics, "optsync_oldest_unpropagated_opt_out_seconds", sync="newsletter") > age
     run_cycle(world.engine)
     assert count(metrics, "optsync_oldest_unpropagated_opt_out_seconds", sync="newsletter") == 0
+
+
+def test_a_run_that_a_signal_cut_off_is_no_last_good_one(tmp_path: Path) -> None:
+    world = World(tmp_path, [person(1)])
+    run_cycle(world.engine)
+    good_at = world.clock.now().timestamp()
+    world.wait(minutes=4)
+    opt_out(world.engine, "ann1@example.com", scope="*", actor="Kim")
+    world.wait(minutes=1)
+    metrics = metrics_of(world)
+    Runner(world.engine, metrics, lambda: True).run("newsletter")
+    assert count(metrics, "optsync_last_success_timestamp_seconds", sync="newsletter") == 0
+    world._transport = broken_esp(world)
+    world.wait(minutes=5)
+    run_cycle(world.compose())
+    world.wait(hours=2)
+
+    again = metrics_of(world)
+    with world.store.reading() as unit:
+        again.remember(unit.runs)
+    assert count(again, "optsync_last_success_timestamp_seconds", sync="newsletter") == good_at
+    for one in (metrics, again):
+        assert count(one, "optsync_oldest_unpropagated_opt_out_seconds", sync="newsletter") >= 7200
+    shown = status(world.engine)["syncs"]["newsletter"]
+    assert shown["oldest_unpropagated_s"] >= 7200
+
+
+def test_a_run_that_was_stopped_before_all_was_written_says_so_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    world = World(tmp_path, [person(1)])
+    run_cycle(world.engine)
+    world.wait(minutes=10)
+    world.crm.act("opt_out", email="ann1@example.com")
+    stopped = run_cycle(world.engine, stopping=lambda: True)
+    assert (stopped.state, stopped.exit_code) == ("done", 1)
+    assert stopped.syncs["newsletter"].to_json()["stopped"] is True
+    world.wait(minutes=10)
+    report = run_cycle(world.engine)
+    assert report.exit_code == 0
+    assert "stopped" not in report.syncs["newsletter"].to_json()
+    assert world.esp_shows("ann1@example.com")["status"] == "out"
+
+
+def test_a_run_that_was_stopped_with_nothing_left_is_as_good_as_any(tmp_path: Path) -> None:
+    world = World(tmp_path, [person(1)])
+    metrics = metrics_of(world)
+    Runner(world.engine, metrics, lambda: True).run("newsletter")
+    now = world.clock.now().timestamp()
+    assert count(metrics, "optsync_last_success_timestamp_seconds", sync="newsletter") == now
 
 
 def test_a_held_plan_shows_its_age_until_somebody_decides(tmp_path: Path) -> None:

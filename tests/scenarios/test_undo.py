@@ -11,15 +11,18 @@ import sqlalchemy as sa
 from optsync.connect.mock import MockTransport
 from optsync.connect.registry import mocks
 from optsync.errors import CommandRefused
+from optsync.metrics import Metrics
 from optsync.model.record import Status
 from optsync.state.schema import change
 from optsync.sync.administer import opt_out
 from optsync.sync.check import rebase
 from optsync.sync.explain import explain
 from optsync.sync.report import Report
+from optsync.sync.status import status
 from optsync.sync.undo import undo
 from optsync.sync.undoing import UndoneSync, UndoReport
 from optsync.sync.word import Word
+from optsync_mock.faults import FaultInjector, FaultKind, FaultyMock, Rule
 from tests.scenarios.test_crashes import Killed, KillingTransport
 from tests.scenarios.world import CRM, ESP, World, person
 
@@ -168,6 +171,37 @@ def test_an_undo_that_is_stopped_says_so_and_goes_on_when_it_is_called_again(wor
     assert w.esp_shows(ANN)["fields"]["city"] == "Riga"
     assert w.crm_shows(BEN)["fields"]["last_name"] == "Lee2"
     w.rest()
+
+
+def _unreachable_esp(w: World) -> MockTransport:
+    faults = FaultInjector(w.engine.rng, [Rule(kind=FaultKind.DROP)])
+    return MockTransport({CRM: w.crm, ESP: FaultyMock(w.esp, faults)})
+
+
+@pytest.mark.rule("no opt-out is lost")
+def test_an_undo_does_not_make_opt_outs_that_cannot_get_through_look_as_if_they_had(world: Make) -> None:
+    w = world(person(1), person(2))
+    w.sync()
+    w.esp.act("set_field", email=BEN, field="last_name", value="Bo")
+    wrote_to_crm = w.sync()
+    good_at = status(w.engine)["syncs"]["newsletter"]["last_ok_at"]
+    w.use(_unreachable_esp(w))
+    w.crm.act("opt_out", email=ANN)
+    w.sync()
+    w.wait(hours=4)
+    assert _undo(w, wrote_to_crm).state == "done", "it needs the CRM only"
+
+    shown = status(w.engine)
+    assert shown["syncs"]["newsletter"]["oldest_unpropagated_s"] > 4 * 3600
+    assert shown["syncs"]["newsletter"]["last_ok_at"] == good_at
+    assert shown["systems"]["crm"]["ok"] is True
+    assert shown["systems"]["esp"]["ok"] is False
+    metrics = Metrics(w.store, w.clock, w.config.syncs, w.config.systems)
+    with w.store.reading() as unit:
+        metrics.remember(unit.runs)
+    age = metrics.registry.get_sample_value("optsync_oldest_unpropagated_opt_out_seconds", {"sync": "newsletter"})
+    assert age is not None
+    assert age > 4 * 3600
 
 
 @pytest.mark.parametrize("is_after", [False, True], ids=["before the request", "after the request"])

@@ -129,6 +129,8 @@ def _next_steps(report: Report) -> Iterator[str]:
         yield f"To let it go: optsync approve {plan} --actor NAME. To take it back: optsync reject {plan} --actor NAME"
     failures = [f for part in report.syncs.values() for f in part.failures]
     yield from _about_failures(failures)
+    if any(part.is_stopped for part in report.syncs.values()):
+        yield "It was stopped before all was written: the next run takes up what is left."
     if any(state in BAD for part in report.syncs.values() for _, _, _, state in counted(part.changes)):
         yield f"Some changes did not go through: optsync runs show {report.run}"
     if any(part.needs_person for part in report.syncs.values()):

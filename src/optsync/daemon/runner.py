@@ -79,5 +79,7 @@ def _say(sync: str, run: str, report: SyncReport) -> None:
         _log.warning("sync failed", sync=sync, run=run, reasons=[str(failure) for failure in report.failures])
     elif report.state == "held":
         _log.warning("sync held", sync=sync, run=run, plan=report.plan)
+    if report.is_stopped:
+        _log.info("sync stopped before all was written", sync=sync, run=run)
     for system, left in report.unsent.items():
         _log.info("changes wait", sync=sync, run=run, system=system, **left)

@@ -19,8 +19,9 @@ class SyncReport:
     :class:`optsync.state.plans.Plan`. ``waiting``: plans of earlier runs that are still held.
     ``unheard_of``: how many unusable rows nobody knew of, whose issues may belong to another sync of their collection;
     ``unsent``: by system, how many changes wait to be sent, and until when it takes none (see
-    :func:`optsync.sync.waiting.waiting`); ``has_more``: some of them could be sent at once. ``failures``: systems that
-    could not be reached, or why it did not run."""
+    :func:`optsync.sync.waiting.waiting`); ``has_more``: some of them could be sent at once. ``is_stopped``: it was
+    asked to stop, and something is left that it would have sent. ``failures``: systems that could not be reached, or
+    why it did not run."""
 
     state: str = "done"
     plan: str | None = None
@@ -35,6 +36,7 @@ class SyncReport:
     waiting: list[str] = field(default_factory=list)
     unsent: dict[str, dict[str, Any]] = field(default_factory=dict)
     has_more: bool = False
+    is_stopped: bool = False
 
     @property
     def is_locked_out(self) -> bool:
@@ -74,6 +76,8 @@ class SyncReport:
             value["held_for"] = self.held_for
         if self.unsent:
             value["waiting"] = self.unsent
+        if self.is_stopped:
+            value["stopped"] = True
         if self.failures:
             value["errors"] = [str(failure) for failure in self.failures]
         return value
@@ -106,7 +110,8 @@ class Report:
             return 4
         needs_person = any(s.needs_person for s in self.syncs.values())
         has_bad = any(state in BAD for s in self.syncs.values() for _, _, _, state in counted(s.changes))
-        return 1 if needs_person or has_bad or failures else 0
+        is_stopped = any(s.is_stopped for s in self.syncs.values())
+        return 1 if needs_person or has_bad or failures or is_stopped else 0
 
     def to_json(self) -> dict[str, Any]:
         """One JSON document; top-level ``plan`` is set when exactly one plan is held."""

@@ -299,6 +299,7 @@ class _Cycle:
             self._report.waiting = [uid for uid in self._guard.waiting(unit) if uid != self._report.plan]
             if not is_rehearsal:
                 self._report.unsent = waiting(unit, self._sync, self._engine.clock.now())
+                self._report.is_stopped = self._stopping() and unit.changes.is_any_ready(self._sync)
             store = self._engine.store
             self._report.changes = journaled(store, unit, self._run, self._sync, is_rehearsal=is_rehearsal)
             self._report.issues = unit.issues.count_of_run(self._run, self._sync)

@@ -47,14 +47,26 @@ def _system(engine: Engine, unit: Unit, name: str, today: Sequence[Run]) -> dict
     }
 
 
+def was_good(run: Run, sync: str) -> bool:
+    """Whether everything that was said before it began has travelled with it, or is still on its way. An undo does not
+    look at what was said, and what a signal left undone is only decided anew by the next run."""
+    part = _parts(run).get(sync)
+    return run.undoes is None and part is not None and not part.get("errors") and not part.get("stopped")
+
+
 def _is_involved(run: Run, system: str) -> bool:
-    return any(system in part["calls"] for part in _parts(run).values())
+    """Whether it tells how the system is. An undo asks those only that the run wrote to."""
+    parts = _parts(run)
+    is_asked = any(
+        part["calls"].get(system) or (system in part["calls"] and was_good(run, sync)) for sync, part in parts.items()
+    )
+    return is_asked or bool(_errors(run, system))
 
 
 def _sync(engine: Engine, unit: Unit, name: str, now: datetime) -> dict[str, Any]:
     config = engine.config.syncs[name]
     last = _last(unit.runs.ended(name), name)
-    good = next((r for r in unit.runs.ended(name) if name in _parts(r) and not _parts(r)[name].get("errors")), None)
+    good = next((r for r in unit.runs.ended(name) if was_good(r, name)), None)
     held = unit.plans.held(name)
     oldest = oldest_out(unit, name, good_since=good.started_at if good else None)
     return {
