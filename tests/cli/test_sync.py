@@ -1,10 +1,14 @@
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from optsync.cli.signals import ending_in_order
 from optsync.cli.sync import stoppable
 from optsync.clock import SystemClock
 from optsync.state.store import Store
@@ -176,6 +180,40 @@ def test_the_first_signal_lets_the_batch_end_and_the_handlers_come_back() -> Non
         os.kill(os.getpid(), signal.SIGTERM)
         assert stopping()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_rehearsal_that_is_ended_leaves_no_copy_of_the_state(lonely: Desk, number: signal.Signals) -> None:
+    lonely.optsync("opt-out", "ann1@example.com", "--actor", "Eve")
+    folder = lonely.folder / "temporary"
+    folder.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        text = lonely.path.read_text(encoding="utf-8")
+        lonely.path.write_text(text.replace("127.0.0.1:9/", f"127.0.0.1:{silent.getsockname()[1]}/"), encoding="utf-8")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "optsync.cli.app", "-c", str(lonely.path), "plan"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(folder)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        with silent.accept()[0]:
+            assert list(folder.iterdir()) != [], "it rehearses on a copy"
+            process.send_signal(number)
+            _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert list(folder.iterdir()) == []
+
+
+def test_what_is_ignored_stays_ignored_while_a_command_cleans_up() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ending_in_order():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_new_credentials_of_the_same_account_are_fine(desk: Desk) -> None:

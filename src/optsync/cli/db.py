@@ -1,6 +1,5 @@
 """``optsync db``: the state database as a whole."""
 
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from optsync.cli.invocation import AsJson, of
+from optsync.cli.signals import ending_in_order
 
 if TYPE_CHECKING:
     from optsync.config.schema import Config
@@ -40,7 +40,7 @@ def backup(
     invocation = of(context)
     config = invocation.load()
     folder = invocation.config_path.resolve().parent
-    with _cleaning_up(), Bars() as bars:
+    with ending_in_order(), Bars() as bars:
         done = back_up(config, file, folder=folder, clock=SystemClock(), progress=bars)
     if as_json:
         print_json(_backup_document(done))
@@ -76,7 +76,7 @@ def copy(
     target = parse_database(to, option="--to")
     if origin is not None:
         config = config.model_copy(update={"state": parse_database(origin, option="--from")})
-    with _named(origin), _cleaning_up(), Bars() as bars:
+    with _named(origin), ending_in_order(), Bars() as bars:
         done = copy_state(config, target, clock=clock, progress=bars)
     seconds, steps = clock.monotonic() - began, _next(config, done)
     if as_json:
@@ -88,16 +88,6 @@ def copy(
 
 def _exit_code(verdict: "Verdict | None") -> int:
     return 1 if verdict is not None and verdict.found else 0
-
-
-@contextmanager
-def _cleaning_up() -> Iterator[None]:
-    """A service manager's SIGTERM ends the command as Ctrl-C does, so that no half copy is left."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from optsync.cli.signals import ending_in_order
 from optsync.connect.redact import Redactor
 from optsync.errors import CommandRefused, ConfigError
 from optsync.model.contact_point import InvalidAddress, normalise
@@ -100,7 +101,7 @@ class Invocation:
         from optsync.sync.compose import compose
 
         config = self.load()
-        with _temporary_folder() as folder:
+        with ending_in_order(), _temporary_folder() as folder:
             store = _existing(config) or _copied(config, folder / "state.db")
             self.database = f"{self.database}, or its copy in {folder},"
             engine = compose(config, store=store, is_read_only=True)

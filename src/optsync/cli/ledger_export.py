@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from optsync.cli.invocation import of
+from optsync.cli.signals import ending_in_order
 from optsync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def export(
             _require_scope(engine, scope, is_standing=standing)
         rows = standings(engine, unit, scope, bars) if standing else events(engine, unit, selection, bars)
         columns = STANDING_COLUMNS if standing else EVENT_COLUMNS
-        with _target(out) as file:
+        with ending_in_order(), _target(out) as file:
             count = _write_csv(file, columns, rows) if form == "csv" else _write_lines(file, rows)
     if out is not None:
         sys.stderr.write(f"{out}: {count} rows\n")
