@@ -1,3 +1,6 @@
+import os
+import stat
+
 import pytest
 
 from tests.cli.desk import CRM, ESP, Desk
@@ -28,6 +31,20 @@ def test_an_administrators_opt_in_lifts_an_out_in_both_systems(desk: Desk) -> No
     assert desk.optsync("sync").code in {0, 1}
     assert standing(desk) == "in"
     assert desk.act(CRM, "view", email="ann1@example.com")["opt_out"] is False
+
+
+def test_a_new_database_is_readable_for_its_owner_only_and_one_that_is_there_keeps_its_rights(lonely: Desk) -> None:
+    before = os.umask(0o022)
+    try:
+        lonely.optsync("opt-out", "ann1@example.com", *EVE)
+        made = {path: stat.S_IMODE(path.stat().st_mode) for path in lonely.folder.glob("optsync.db*")}
+        lonely.database.chmod(0o640)
+        lonely.optsync("opt-out", "ann2@example.com", *EVE)
+    finally:
+        os.umask(before)
+    assert lonely.database in made
+    assert set(made.values()) == {0o600}
+    assert stat.S_IMODE(lonely.database.stat().st_mode) == 0o640
 
 
 def test_the_answer_names_the_statement_and_the_standing(lonely: Desk) -> None:

@@ -3,7 +3,8 @@
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -74,6 +75,8 @@ class Store:
             parsed = make_url(url)
             self.is_sqlite = parsed.get_backend_name() == "sqlite"
             in_memory = self.is_sqlite and parsed.database in (None, "", ":memory:")
+            is_file = self.is_sqlite and not in_memory and "uri" not in parsed.query
+            self._file = Path(str(parsed.database)) if is_file else None
             self._engine: Engine = sa.create_engine(parsed, **_pool(is_sqlite=self.is_sqlite, in_memory=in_memory))
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise ConfigError(
@@ -101,6 +104,8 @@ class Store:
         Raises:
             CommandRefused: the database was written by a newer optsync.
         """
+        if self._file is not None:
+            _make_for_the_owner(self._file)
         # Only looked at: whoever just asks something must not wait for somebody else's writing to end.
         with self._engine.connect() as connection, _begun_to_read(connection):
             before = revisions.revision_of(connection)
@@ -244,6 +249,14 @@ def _pool(*, is_sqlite: bool, in_memory: bool) -> dict[str, Any]:
         return {"connect_args": dict(_REMEMBERED), "max_overflow": -1}
     # A server that was restarted since is no news: the connection is made again before it is used.
     return {"pool_pre_ping": True}
+
+
+def _make_for_the_owner(file: Path) -> None:
+    """A new database holds everybody's address: nobody else on the machine is to read it, nor what SQLite puts beside
+    it with the same rights. What keeps it from being made SQLite says better."""
+    with suppress(OSError):
+        if not file.exists():
+            file.touch(mode=0o600)
 
 
 def is_lock_timeout(error: BaseException) -> bool:
