@@ -1,11 +1,14 @@
 """Transactions, rehearsals, and times."""
 
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import URL
 
 from optsync.clock import ManualClock
 from optsync.daemon.lanes import MOST
@@ -14,7 +17,7 @@ from optsync.model.link import Agreed, Link
 from optsync.state.issues import NewIssue
 from optsync.state.store import Store
 from optsync.state.unit import Unit
-from tests.postgresql import create_database, require_server, text_of
+from tests.postgresql import create_database, require_server, server, text_of
 from tests.state.rows import NOW, change, dump, member, out, stored
 
 
@@ -174,6 +177,29 @@ def test_as_many_runs_as_there_are_lanes_keep_a_connection_at_hand_and_nobody_el
         for lane in lanes:
             lane.join()
     store.close()
+
+
+def test_a_server_that_has_vanished_is_given_up_after_half_a_minute_unless_the_url_says_otherwise(
+    clock: ManualClock,
+) -> None:
+    require_server()
+    url = server()
+    own = {"connect_timeout": "3", "keepalives_idle": "7"}
+
+    def told(given: URL) -> dict[str, str]:
+        with closing(Store(text_of(given), clock)) as store, store.at_one_moment() as connection:
+            driver: Any = connection.connection.driver_connection
+            return dict(driver.info.get_parameters())
+
+    expected = {
+        "connect_timeout": "10",
+        "keepalives_idle": "30",
+        "keepalives_interval": "10",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "30000",
+    }
+    assert told(url).items() >= expected.items()
+    assert told(url.update_query_dict(own)).items() >= {**expected, **own}.items()
 
 
 def test_on_postgresql_tables_that_others_keep_locked_are_to_be_wiped_again(clock: ManualClock) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError, InvalidRequestError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
@@ -50,6 +50,10 @@ _PATIENCE = (
     ("idle_in_transaction_session_timeout", "60s"),
 )
 
+_SIGNS_OF_LIFE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+"""A server whose machine or network is gone answers nothing, not even that: the system's own patience with it lasts up
+to two hours, in which no opt-out would travel."""
+
 _READING = "optsync_reading"
 
 _AT_ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
@@ -77,7 +81,7 @@ class Store:
             in_memory = self.is_sqlite and parsed.database in (None, "", ":memory:")
             is_file = self.is_sqlite and not in_memory and "uri" not in parsed.query
             self._file = Path(str(parsed.database)) if is_file else None
-            self._engine: Engine = sa.create_engine(parsed, **_pool(is_sqlite=self.is_sqlite, in_memory=in_memory))
+            self._engine: Engine = sa.create_engine(parsed, **_pool(parsed, in_memory=in_memory))
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise ConfigError(
                 f"state.url: no usable database URL ({type(error).__name__}); expected sqlite:///FILE or "
@@ -241,14 +245,15 @@ class Store:
         self._engine.dispose()
 
 
-def _pool(*, is_sqlite: bool, in_memory: bool) -> dict[str, Any]:
+def _pool(url: URL, *, in_memory: bool) -> dict[str, Any]:
     if in_memory:
         return {"poolclass": StaticPool, "connect_args": {**_REMEMBERED, "check_same_thread": False}}
-    if is_sqlite:
+    if url.get_backend_name() == "sqlite":
         # As many as are asked for: every run of a daemon keeps one at hand, and others must not wait for its end.
         return {"connect_args": dict(_REMEMBERED), "max_overflow": -1}
     # A server that was restarted since is no news: the connection is made again before it is used.
-    return {"pool_pre_ping": True}
+    told = {k: v for k, v in {"connect_timeout": 10, **_SIGNS_OF_LIFE}.items() if k not in url.query}
+    return {"pool_pre_ping": True, "connect_args": told}
 
 
 def _make_for_the_owner(file: Path) -> None:
