@@ -40,7 +40,8 @@ class Served:
         self.dispatcher = FakeDispatcher()
         config = self.world.config
         self.metrics = Metrics(self.world.store, self.world.clock, config.syncs, config.systems)
-        web = Web(engine=self.world.engine, dispatcher=self.dispatcher, metrics=self.metrics)
+        self.stuck: list[str] = []
+        web = Web(engine=self.world.engine, dispatcher=self.dispatcher, metrics=self.metrics, stuck=lambda: self.stuck)
         self.client = Client(create_app(web, lifespan=nothing_beside))
 
     def break_database(self, folder: Path) -> None:
@@ -73,6 +74,16 @@ def test_without_its_scheduler_it_is_neither(served: Served) -> None:
     for path in ("/healthz", "/readyz"):
         answer = served.client.get(path)
         assert (answer.status_code, answer.json()["reasons"]) == (503, ["the scheduler does not run"])
+
+
+def test_a_run_that_hangs_is_told_of_where_a_restart_is_decided(served: Served) -> None:
+    served.stuck.append("newsletter")
+    for path in ("/healthz", "/readyz"):
+        answer = served.client.get(path)
+        assert answer.status_code == 503
+        assert answer.json()["reasons"] == ["sync newsletter hangs: its run has come no further for two hours"]
+    served.stuck.clear()
+    assert served.client.get("/healthz").status_code == 200
 
 
 def test_a_sync_that_nobody_will_run_is_named(served: Served) -> None:

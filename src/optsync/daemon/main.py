@@ -84,7 +84,7 @@ class _Service:
             config.syncs, self._runner.run, lanes=lanes(systems), metrics=metrics, clock=clock, rng=random.Random()
         )
         self._watchdog = Watchdog(lambda: self._dispatcher.is_alive() and not self._runner.stuck())
-        web = Web(engine=engine, dispatcher=self._dispatcher, metrics=metrics)
+        web = Web(engine=engine, dispatcher=self._dispatcher, metrics=metrics, stuck=self._runner.stuck)
         self.app = create_app(web, lifespan=self._lifespan)
 
     @asynccontextmanager

@@ -19,9 +19,8 @@ def router(web: Web) -> APIRouter:
 
     @routes.api_route("/healthz", methods=_LOOKS)
     async def healthz() -> JSONResponse:
-        """200 while due runs are being started. Asks nothing that could be slow."""
-        is_alive = web.dispatcher.is_alive()
-        return _answer([] if is_alive else ["the scheduler does not run"])
+        """200 while due runs are being started, and come further. Asks nothing that could be slow."""
+        return _answer(list(_standstills(web)))
 
     @routes.api_route("/readyz", methods=_LOOKS)
     def readyz() -> JSONResponse:
@@ -36,9 +35,16 @@ def router(web: Web) -> APIRouter:
     return routes
 
 
-def _reasons(web: Web) -> Iterator[str]:
+def _standstills(web: Web) -> Iterator[str]:
+    """What a restart would mend."""
     if not web.dispatcher.is_alive():
         yield "the scheduler does not run"
+    for sync in web.stuck():
+        yield f"sync {sync} hangs: its run has come no further for two hours"
+
+
+def _reasons(web: Web) -> Iterator[str]:
+    yield from _standstills(web)
     for sync in web.dispatcher.neglected():
         yield f"sync {sync} is neither running nor scheduled"
     try:

@@ -1,6 +1,6 @@
 """What the web endpoints work with."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,8 +23,9 @@ class Dispatching(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Web:
-    """Given to every router."""
+    """Given to every router. ``stuck``: syncs whose run has come no further for hours."""
 
     engine: Engine
     dispatcher: Dispatching
     metrics: Metrics
+    stuck: Callable[[], Sequence[str]]
