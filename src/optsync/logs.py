@@ -1,6 +1,7 @@
 """Logs on standard error, without secrets and addresses."""
 
 import logging
+import secrets
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import suppress
@@ -18,6 +19,7 @@ from optsync.errors import ConfigError
 
 Format = Literal["auto", "json", "console"]
 _PLAIN_KEYS = frozenset({"level", "timestamp", "logger"})
+_OF_THIS_PROCESS = secrets.token_bytes(16)
 _LOUD = ("apscheduler", "alembic", "urllib3", "uvicorn")
 """Libraries that tell at ``info`` what only their authors want to know."""
 
@@ -104,7 +106,8 @@ def _catch_libraries(shared: list[Processor], renderer: Processor, threshold: in
 
 
 def redactor_of(config: Config) -> Redactor:
-    """Knows every secret of the configuration; hashes addresses with the first secret key, as long as there is one.
+    """Knows every secret of the configuration; hashes addresses with the first secret key. While there is none yet, a
+    stand-in means somebody within one process only.
 
     Raises:
         ConfigError: the key file cannot be read.
@@ -119,7 +122,7 @@ def _hash_key(config: Config) -> bytes:
     # Reading only: a command that just looks must not leave a key file behind.
     kept = Path(f"{database}.key") if database else None
     if kept is None or not kept.is_file():
-        return b""
+        return _OF_THIS_PROCESS
     try:
         return kept.read_bytes().strip()
     except OSError as error:

@@ -1,3 +1,5 @@
+import hashlib
+import hmac
 import io
 import json
 import logging
@@ -61,6 +63,14 @@ def test_the_form_for_people_is_no_json(stream: io.StringIO) -> None:
     structlog.get_logger().info("sync ended", sync="newsletter")
     assert "sync ended" in stream.getvalue()
     assert not stream.getvalue().startswith("{")
+
+
+def test_before_there_is_a_key_a_stand_in_cannot_be_made_by_who_guesses_the_address(lonely: Desk) -> None:
+    lonely.write(secret_keys=[])
+    stand_in = redactor_of(load(lonely.path, {})).address("ann@example.com")
+    unkeyed = hmac.new(b"", b"ann@example.com", hashlib.sha256).hexdigest()
+    assert not unkeyed.startswith(stand_in[1:])
+    assert stand_in == redactor_of(load(lonely.path, {})).address("ann@example.com"), "the same within one process"
 
 
 def test_every_secret_of_a_configuration_is_known(lonely: Desk) -> None:

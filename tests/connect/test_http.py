@@ -5,7 +5,7 @@ import pytest
 import requests
 from requests.auth import HTTPBasicAuth
 
-from optsync.connect.http import Answer, Effect, is_loopback
+from optsync.connect.http import Answer, Effect, TryAgain, is_loopback
 from optsync.errors import CredentialsRefused, OutcomeUnknown, RateLimited, SystemUnavailable
 from tests.connect.scripted import NOON, ok, session
 
@@ -156,6 +156,16 @@ def test_messages_hold_neither_secrets_nor_addresses() -> None:
     assert "anna@example.com" not in shown
     assert failure.value.__cause__ is None
     assert failure.value.__suppress_context__
+
+
+def test_an_address_in_a_vendors_words_becomes_no_hash_that_others_could_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(_: Answer) -> None:
+        raise TryAgain("no room for anna@example.com")
+
+    http, _ = session(*[ok()] * 6)
+    monkeypatch.setattr(http, "_judge", busy)
+    with pytest.raises(SystemUnavailable, match=r"no room for a…m \(16\); gave up"):
+        http.send("GET", "x", effect=Effect.READ)
 
 
 def test_the_vendors_clock_is_measured_from_its_answers() -> None:

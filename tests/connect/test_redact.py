@@ -25,14 +25,20 @@ def test_a_trivially_short_secret_does_not_blank_the_whole_text() -> None:
     ],
 )
 def test_an_address_is_replaced_wherever_it_stands(text: str) -> None:
-    shown = Redactor().all(text)
-    assert "example." not in shown
-    assert ".example" not in shown
-    assert "@" in shown
+    for redactor in (Redactor(key=b"one"), Redactor()):
+        shown = redactor.all(text)
+        assert "example." not in shown
+        assert ".example" not in shown
+    assert "@" in Redactor(key=b"one").all(text)
+
+
+def test_without_a_key_no_hash_stands_for_an_address() -> None:
+    assert Redactor().all("record 7 (anna@example.com): refused") == "record 7 (a…m (16)): refused"
+    assert Redactor().address("anna@example.com") == "a…m (16)"
 
 
 def test_the_text_around_an_address_stays() -> None:
-    redactor = Redactor()
+    redactor = Redactor(key=b"one")
     stand_in = redactor.address("anna@example.com")
     assert redactor.all("record 7 (anna@example.com): refused") == f"record 7 ({stand_in}): refused"
 

@@ -4,11 +4,12 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 
-from optsync.model.masking import ADDRESS
+from optsync.model.masking import ADDRESS, mask_words
 
 
 class Redactor:
-    """Replaces known secrets by ``***`` and addresses by a short keyed hash."""
+    """Replaces known secrets by ``***`` and addresses by a short keyed hash; without a key they are masked, since
+    whoever has a list of addresses can find out whose an unkeyed hash is."""
 
     def __init__(self, secrets: Iterable[str] = (), *, key: bytes = b"") -> None:
         self._secrets = sorted({s for s in secrets if len(s) >= 4}, key=len, reverse=True)
@@ -29,6 +30,8 @@ class Redactor:
         return ADDRESS.sub(lambda match: self.address(match[0]), self.secrets(text))
 
     def address(self, address: str) -> str:
-        """A short stable stand-in for one address: ``@3f2a9c1b``."""
+        """A short stand-in for one address, the same as long as the key is: ``@3f2a9c1b``."""
+        if not self._key:
+            return mask_words(address)
         digest = hmac.new(self._key, address.strip().lower().encode(), hashlib.sha256).hexdigest()
         return f"@{digest[:8]}"
