@@ -202,6 +202,29 @@ def test_what_is_no_file_takes_the_rows_itself_and_stays_what_it_is(lonely: Desk
     assert link.read_text(encoding="utf-8").count("example.com") == 3
 
 
+def test_a_file_that_somebody_else_put_in_the_way_does_not_get_the_rows(lonely: Desk) -> None:
+    fill(lonely)
+    foreseen, theirs = lonely.folder / f".all.csv.{os.getpid()}", lonely.folder / "theirs"
+    theirs.touch(mode=0o666)
+    foreseen.symlink_to(theirs)
+    out = lonely.folder / "all.csv"
+    assert lonely.optsync("ledger", "export", "--out", str(out)).code == 0
+    assert out.read_text(encoding="utf-8").count("example.com") == 3
+    assert not out.is_symlink()
+    assert theirs.read_text(encoding="utf-8") == ""
+
+
+def test_a_draft_that_is_there_already_is_not_written_into(lonely: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(lonely)
+    monkeypatch.setattr("secrets.token_hex", lambda _: "1234")
+    taken = lonely.folder / ".all.csv.1234"
+    taken.touch()
+    answer = lonely.optsync("ledger", "export", "--out", str(lonely.folder / "all.csv"))
+    assert answer.code == 2
+    assert "all.csv: file exists" in answer.err
+    assert taken.read_text(encoding="utf-8") == "", "and it is not ours to remove"
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import secrets
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -114,11 +115,11 @@ def _opened(out: Path) -> Iterator[TextIO]:
             yield file
         return
     target = Path(os.path.realpath(out))  # a link stays a link
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    # In a folder for all somebody else could have put a file, or a link, where this one is to be.
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(
-            os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline=""
-        ) as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             yield file
         draft.replace(target)
     finally:
