@@ -1,13 +1,16 @@
 """The daemon as people run it: a process of its own that talks HTTP to vendors with bad days."""
 
+import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from optsync.config.load import load
 from optsync.daemon.main import daemon
 from optsync.errors import ConfigError
 from optsync_mock.faults import FaultKind, Only, Rule, weather
@@ -146,13 +149,29 @@ def test_a_configuration_that_cannot_be_used_ends_the_command_with_two_and_a_sen
     assert "Traceback" not in ended.stderr
 
 
+def test_the_configuration_is_read_once_so_that_it_may_come_from_a_pipe(tmp_path: Path) -> None:
+    with vendors(1) as server, socket.create_server(("127.0.0.1", 0)) as taken:
+        pair = Pair(server)
+        port = taken.getsockname()[1]
+        path = configuration(tmp_path, systems=pair.systems(), syncs={"newsletter": pair.sync()}, port=port)
+        pipe = tmp_path / "pipe.yaml"
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=lambda: pipe.write_text(path.read_text()))
+        writer.start()
+        command = [sys.executable, "-m", "optsync.cli.app", "-c", str(pipe), "daemon"]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        writer.join()
+    assert ended.returncode == 2
+    assert f"web.listen: 127.0.0.1:{port} cannot be used" in ended.stderr
+
+
 def test_a_taken_port_is_a_configuration_error_that_names_it(tmp_path: Path) -> None:
     with vendors(1) as server, socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         pair = Pair(server)
         path = configuration(tmp_path, systems=pair.systems(), syncs={"newsletter": pair.sync()}, port=port)
         with pytest.raises(ConfigError, match=f"web.listen: 127.0.0.1:{port} cannot be used") as refused:
-            daemon(path)
+            daemon(load(path))
         assert refused.value.exit_code == 2
         assert not (tmp_path / "state.db").exists()
 
@@ -167,11 +186,11 @@ def test_a_state_database_that_cannot_keep_anything_is_refused(tmp_path: Path, u
         path = configuration(tmp_path, systems=pair.systems(), syncs={"newsletter": pair.sync()})
         path.write_text(path.read_text().replace("sqlite:///state.db", url))
         with pytest.raises(ConfigError, match=words):
-            daemon(path)
+            daemon(load(path))
 
 
 def test_a_wrong_configuration_starts_nothing(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("systems: {}\nsyncs: {}\n")
     with pytest.raises(ConfigError):
-        daemon(path)
+        daemon(load(path))

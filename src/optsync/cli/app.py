@@ -108,8 +108,7 @@ def daemon(context: typer.Context) -> None:
 
     invocation = of(context)
     invocation.is_daemon = True
-    invocation.load()
-    raise typer.Exit(serve(invocation.config_path))
+    raise typer.Exit(serve(invocation.load()))
 
 
 @app.command("demo", add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})

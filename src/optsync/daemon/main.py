@@ -8,13 +8,11 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
-from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from optsync.config.load import load
 from optsync.config.schema import Config
 from optsync.daemon.dispatcher import Dispatcher
 from optsync.daemon.lanes import lanes
@@ -34,14 +32,13 @@ GRACE = 30.0
 """Seconds that runs have to end after a signal. What was not sent by then is derived again at the next start."""
 
 
-def daemon(config_path: Path) -> int:
+def daemon(config: Config) -> int:
     """Serves until SIGTERM or SIGINT and returns the exit code; a second signal ends the process at once.
 
     Raises:
-        ConfigError: the configuration is wrong, or its port or state database cannot be used. Nothing was started.
+        ConfigError: the port or state database of the configuration cannot be used. Nothing was started.
         CommandRefused: the state database belongs to a newer optsync. ConnectorBroken: one cannot be imported.
     """
-    config = load(config_path)
     with listen(config.web.listen) as listener, closing(_compose(config)) as engine:
         host, port = listener.getsockname()[:2]
         service = _Service(engine)
