@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,20 @@ def test_a_plan_does_not_wait_for_a_run_under_way(desk: Desk) -> None:
     assert desk.optsync("sync").code == 1
     assert desk.optsync("plan").code == 0
     store.close()
+
+
+@pytest.mark.parametrize("name", ["what?", "100%25", "a#b", "%C3%A4 b"])
+def test_a_rehearsal_works_on_its_copy_whatever_the_folder_for_temporary_files_is_called(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    desk.optsync("sync")
+    desk.optsync("opt-out", "ann1@example.com", "--actor", "Eve")
+    folder = desk.folder / "temporary" / name
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    changes = desk.optsync("plan", "--json").json["syncs"]["newsletter"]["changes"]
+    assert ("ann1@example.com", "opt_out") in {(c["email"], c["kind"]) for c in changes}
+    assert list((desk.folder / "temporary").rglob("*")) == [folder]
 
 
 def test_the_first_signal_lets_the_batch_end_and_the_handlers_come_back() -> None:

@@ -149,6 +149,8 @@ def _existing(config: "Config") -> "Store | None":
 
 def _copied(config: "Config", target: Path) -> "Store":
     """The state as it is at this moment, in a file; without a table where there is none yet."""
+    from sqlalchemy.engine import URL
+
     from optsync.cli.progress import Bars
     from optsync.clock import SystemClock
     from optsync.state import snapshot
@@ -156,7 +158,8 @@ def _copied(config: "Config", target: Path) -> "Store":
     from optsync.state.revisions import revision_of
     from optsync.state.store import Store
 
-    copy = Store(f"sqlite:///{target}", SystemClock())
+    # Not put together: what stands for a letter or begins options in a URL is a name like any other in a path.
+    copy = Store(URL.create("sqlite", database=str(target)).render_as_string(), SystemClock())
     if config.state.file is not None:
         try:
             snapshot.copy(config.state.file, target)
