@@ -62,12 +62,45 @@ def test_a_stream_that_is_closed_takes_no_answer_and_stops_nothing(lonely: Desk,
     assert lonely.optsync("explain", "ann1@example.com", "--json").json["scopes"]["acme/marketing"]["standing"] == "out"
 
 
-def test_a_reader_that_has_read_enough_is_no_fault(lonely: Desk) -> None:
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (("schema",), 0),
+        (("ledger", "export"), 0),
+        (("may-send", "ann1@example.com", "--scope", "acme/marketing", "--exit-code"), 1),
+        (("runs", "show", "none", "--json"), 1),
+        (("plan", "--json"), 3),
+    ],
+)
+def test_a_reader_that_has_read_enough_is_no_fault(lonely: Desk, command: tuple[str, ...], expected: int) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    _, said = started(lonely, "schema", stdout=writing)
+    code, said = started(lonely, *command, stdout=writing)
     os.close(writing)
-    assert said == ""
+    assert code == expected
+    assert "Traceback" not in said
+    assert "roken" not in said
+
+
+def test_a_wish_is_noted_though_nobody_reads_the_answer(lonely: Desk) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    code, said = started(lonely, "opt-out", "ann1@example.com", "--actor", "Eve", stdout=writing)
+    os.close(writing)
+    assert (code, said) == (0, "")
+    assert lonely.optsync("explain", "ann1@example.com", "--json").json["scopes"]["acme/marketing"]["standing"] == "out"
+
+
+def test_a_long_answer_of_which_only_the_first_line_is_read_ends_well(lonely: Desk) -> None:
+    command = [sys.executable, "-m", "optsync.cli.app", "-c", str(lonely.path), "schema"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as done:
+        assert done.stdout is not None
+        assert done.stdout.readline() == "{\n"
+        done.stdout.close()
+        assert done.stderr is not None
+        assert done.stderr.read() == ""
+    assert done.returncode == 0
 
 
 def test_a_backup_that_finds_no_room_leaves_nothing_behind(lonely: Desk) -> None:

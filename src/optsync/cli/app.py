@@ -1,11 +1,9 @@
 """The command line: ``optsync [-c config.yaml] COMMAND``."""
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -29,12 +27,14 @@ from optsync.cli import (
     report_command,
     runs,
     status,
+    streams,
     sync,
     undo,
     wishes,
 )
 from optsync.cli.failures import STOPPED, describe
 from optsync.cli.invocation import Invocation, of
+from optsync.cli.streams import into_nothing
 from optsync.collecting import collect_rarely
 from optsync.errors import ConfigError
 
@@ -130,8 +130,6 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = command.main(args=list(arguments), prog_name="optsync", obj=invocation, standalone_mode=False)
         sys.stdout.flush()
-    except BrokenPipeError:
-        return _quiet_pipe()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the boundary: no traceback reaches a user
         return _report(_of_no_text(error, arguments), invocation, as_json="--json" in arguments)
     if code == STOPPED:
@@ -164,37 +162,15 @@ def _report(error: BaseException, invocation: Invocation, *, as_json: bool) -> i
     try:
         sys.stdout.flush()
     except OSError:
-        _quiet_pipe()
+        # The interpreter must not complain about it again at its end.
+        into_nothing(sys.stdout.fileno())
     return failure.exit_code
-
-
-def _quiet_pipe() -> int:
-    """Whoever read our output has read enough, or takes no more; the interpreter must not complain about it at its
-    end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return STOPPED
-
-
-def _open_streams() -> None:
-    """A service may start us with its streams closed; what is opened next would then be taken for one of them."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    sys.stdin = sys.stdin or os.fdopen(0)
-    sys.stdout = sys.stdout or os.fdopen(1, "w")
-    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 def main() -> None:
     """The entry point of ``optsync``."""
     collect_rarely()
-    _open_streams()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # A terminal that knows no arrows shows a question mark instead of a fault.
-            stream.reconfigure(errors="replace")
+    streams.prepare()
     sys.exit(run(sys.argv[1:]))
 
 
