@@ -35,6 +35,18 @@ EXIT_CODES = {
 }
 
 
+def test_bytes_in_the_environment_that_are_no_text_are_a_fault_of_the_configuration(
+    lonely: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPTSYNC_SYSTEMS__CRM__WEBHOOK_URL", f"{SECRET_CANARY}\udcff")
+    text, document = lonely.optsync("status"), lonely.optsync("status", "--json")
+    assert (text.code, document.code) == (2, 2)
+    (fault,) = document.json["faults"]
+    assert (fault["found"], fault["expected"]) == ("bytes that are no UTF-8", "text in UTF-8")
+    assert "environment OPTSYNC_SYSTEMS__CRM__WEBHOOK_URL" in text.err
+    assert SECRET_CANARY not in text.err + document.out
+
+
 @pytest.mark.parametrize("kind", sorted(k for k in EXIT_CODES))
 def test_every_error_has_its_exit_code_and_keeps_its_sentence(kind: str) -> None:
     made = getattr(errors, kind)

@@ -37,6 +37,52 @@ def test_no_secret_shows_in_any_message_log_or_traceback(path: Path, caplog: pyt
     assert CANARY not in str(error.__context__)
 
 
+SPOILT = "canary-\udcfc"
+SYNC = "OPTSYNC_SYNCS__NEWSLETTER__"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "file", "key"),
+    [
+        ("HOOK", SPOILT, "config.yaml", "systems.crm.hook"),
+        ("OPTSYNC_LOG__LEVEL", SPOILT, "environment OPTSYNC_LOG__LEVEL", "log.level"),
+        (
+            f"{SYNC}FIELDS",
+            f'[{{"crm": "A", "esp": "{SPOILT}"}}]',
+            f"environment {SYNC}FIELDS",
+            "syncs.newsletter.fields.0.esp",
+        ),
+        ("OPTSYNC_SYSTEMS__M\udcfc__API_KEY", "x", "environment OPTSYNC_SYSTEMS__M?__API_KEY", "systems.m?.api_key"),
+    ],
+)
+def test_a_variable_whose_bytes_are_no_text_is_named_and_not_shown(
+    tmp_path: Path, smallest: str, name: str, value: str, file: str, key: str
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(smallest.replace("https://crm.test/rest/1/abcdefgh/", "${HOOK}"), encoding="utf-8")
+    with pytest.raises(ConfigError) as raised:
+        load(path, {"HOOK": "https://crm.test/rest/1/abcdefgh/", name: value})
+    shown = "\n".join([str(raised.value), repr(raised.value.faults), *traceback.format_exception(raised.value)])
+    assert shown.encode(), "it can be written anywhere"
+    assert "canary" not in shown
+    (fault,) = raised.value.faults
+    assert (fault.found, fault.expected) == ("bytes that are no UTF-8", "text in UTF-8")
+    assert (fault.file.removeprefix(f"{tmp_path}/"), fault.key) == (file, key)
+
+
+def test_a_folder_whose_name_is_no_text_holds_no_database_and_may_hold_a_configuration(
+    tmp_path: Path, smallest: str
+) -> None:
+    folder = tmp_path / "f\udcfcr"
+    folder.mkdir()
+    path = folder / "config.yaml"
+    path.write_text(smallest, encoding="utf-8")
+    with pytest.raises(ConfigError, match="name the database with its whole path"):
+        load(path, {})
+    config = load(path, {"OPTSYNC_STATE__URL": f"sqlite:///{tmp_path}/optsync.db"})
+    assert config.state.file == tmp_path / "optsync.db"
+
+
 def test_every_message_names_the_file_and_the_exit_is_that_of_configuration() -> None:
     error = _refusal(FAULTS / "many_at_once.yaml")
     assert error.exit_code == 2

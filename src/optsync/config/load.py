@@ -12,7 +12,7 @@ from optsync.config.places import Document, Path, read
 from optsync.config.problem import Problem
 from optsync.config.schema import Config
 from optsync.config.validate import Validator
-from optsync.config.variables import expand, override, variables
+from optsync.config.variables import expand, override, require_text, variables
 from optsync.connect import registry
 from optsync.connect.contract import Connector
 from optsync.connect.settings import CrmSide, EspSide, SystemSettings
@@ -32,6 +32,7 @@ def load(path: FilePath, env: Mapping[str, str] | None = None) -> Config:
     known = variables(path, env)
     expand(document, known)
     override(document, Config, known)
+    require_text(document)
     config = _Loading(document).config()
     if document.faults or config is None:
         raise ConfigError(sorted(document.faults, key=lambda fault: (fault.line or 0, fault.key)))
@@ -52,7 +53,15 @@ def _anchored(config: Config, folder: FilePath) -> Config:
     file, url = config.state.file, make_url(config.state.url)
     if file is None or "uri" in url.query:
         return config
-    anchored = url.set(database=str(folder / file)).render_as_string(hide_password=False)
+    try:
+        anchored = url.set(database=str(folder / file)).render_as_string(hide_password=False)
+    except UnicodeEncodeError:
+        anchored = ""
+    if not anchored:
+        raise ConfigError(
+            "state.url: the folder of the configuration has a name that is no text in UTF-8; name the database with "
+            "its whole path, in another folder, as in sqlite:////var/lib/optsync/optsync.db"
+        )
     return config.model_copy(update={"state": config.state.model_copy(update={"url": anchored})})
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -122,6 +123,41 @@ def override(document: Document, settings: type[BaseSettings], known: Mapping[st
             continue
         document.put(path, value)
         document.hidden.add(path)
+
+
+def require_text(document: Document) -> None:
+    """Whatever came from variables whose bytes are no text becomes a fault, which shows none of them."""
+    document.tree = _text_of(document, document.tree, ())
+
+
+def _text_of(document: Document, value: Any, path: Path) -> Any:
+    if isinstance(value, dict):
+        spoilt = [key for key in value if not _is_text(key)]
+        document.faults.extend(_no_text(document, (*path, key)) for key in spoilt)
+        return {key: _text_of(document, value[key], (*path, key)) for key in value if key not in spoilt}
+    if isinstance(value, list):
+        return [_text_of(document, item, (*path, index)) for index, item in enumerate(value)]
+    if not isinstance(value, str) or _is_text(value):
+        return value
+    document.broken.add(path)
+    document.hidden.add(path)
+    document.faults.append(_no_text(document, path))
+    return ""
+
+
+def _is_text(value: str) -> bool:
+    return value == _shown(value)
+
+
+def _shown(value: str) -> str:
+    return value.encode("utf-8", "replace").decode()
+
+
+def _no_text(document: Document, path: Path) -> Fault:
+    # A key of a variable is a part of that variable's name.
+    whole = min((each for each in document.from_environment if each[: len(path)] == path), key=str, default=path)
+    fault = document.fault(whole, "bytes that are no UTF-8", "text in UTF-8")
+    return replace(fault, file=_shown(fault.file), key=_shown(fault.key))
 
 
 def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
