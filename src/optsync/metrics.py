@@ -75,9 +75,9 @@ class Metrics:
         """A run of the sync ended without a report."""
         self._runs.labels(sync, "crashed").inc()
 
-    def missed(self, sync: str, cause: str) -> None:
-        """A due run did not start: ``running`` if the one before was still under way, ``late`` otherwise."""
-        self._missed.labels(sync, cause).inc()
+    def missed(self, sync: str) -> None:
+        """A due run did not start, since the one before was still under way."""
+        self._missed.labels(sync, "running").inc()
 
     def text(self) -> bytes:
         """Everything in Prometheus's text format."""
@@ -90,8 +90,7 @@ class Metrics:
             self._succeeded.labels(sync)
             for state in RUN_STATES:
                 self._runs.labels(sync, state)
-            for cause in ("running", "late"):
-                self._missed.labels(sync, cause)
+            self._missed.labels(sync, "running")
         for system in systems:
             self._calls.labels(system)
 

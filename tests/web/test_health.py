@@ -112,6 +112,7 @@ def test_the_metrics_begin_at_zero_for_everything_that_is_configured(served: Ser
     text = served.client.get("/metrics").text
     assert 'optsync_runs_total{state="crashed",sync="newsletter"} 0.0' in text
     assert 'optsync_missed_runs_total{cause="running",sync="newsletter"} 0.0' in text
+    assert text.count("optsync_missed_runs_total{") == 1, "no cause that can never be"
     assert 'optsync_calls_total{system="esp"} 0.0' in text
     assert served.samples()["optsync_issues_open"] == 0
 

@@ -11,7 +11,6 @@ from apscheduler.events import (
     EVENT_JOB_ERROR,
     EVENT_JOB_EXECUTED,
     EVENT_JOB_MAX_INSTANCES,
-    EVENT_JOB_MISSED,
     JobEvent,
 )
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -35,7 +34,7 @@ _LATER = timedelta(seconds=90)
 _FIRST_WITHIN = 5.0
 """Seconds."""
 _JOBS = {
-    # APScheduler's own values drop a run that starts more than a second late.
+    # APScheduler's own values drop a run that starts more than a second late. However late, there is one run.
     "misfire_grace_time": None,
     "coalesce": True,
     "max_instances": 1,
@@ -126,7 +125,7 @@ class LocalDispatcher:
         every = IntervalTrigger(seconds=_PULSE_EVERY, timezone=UTC)
         scheduler.add_job(self._pulse, every, id=_PULSE, executor=_PULSE)
         scheduler.add_listener(self._ended, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
-        scheduler.add_listener(self._skipped, EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED)
+        scheduler.add_listener(self._skipped, EVENT_JOB_MAX_INSTANCES)
         return scheduler
 
     def _run_one(self, sync: str) -> None:
@@ -193,12 +192,11 @@ class LocalDispatcher:
     def _skipped(self, event: JobEvent) -> None:
         if event.job_id == _PULSE:
             return
-        cause = "running" if event.code == EVENT_JOB_MAX_INSTANCES else "late"
         with self._changed:
             is_kept = event.job_id in self._asked or event.job_id in self._within
         if not is_kept:
-            self._metrics.missed(event.job_id, cause)
-            _log.info("due run skipped", sync=event.job_id, cause=cause)
+            self._metrics.missed(event.job_id)
+            _log.info("due run skipped", sync=event.job_id)
 
 
 def _trigger(sync: SyncConfig) -> BaseTrigger:
