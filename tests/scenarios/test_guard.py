@@ -13,7 +13,9 @@ from optsync.model.page import ReadSpec
 from optsync.model.record import Status
 from optsync.state.plans import Plan
 from optsync.sync import plans
+from optsync.sync.guard import NEW_MEANING
 from optsync.sync.status import status
+from optsync.sync.word import Word
 from tests.scenarios.plans import (
     LIMIT,
     MANY,
@@ -334,3 +336,22 @@ def test_a_rejected_archive_is_none_of_the_same_member_for_another_reason(world:
 
     assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
     assert w.esp_shows("ann20@example.com")["status"] == Status.IN
+
+
+def test_yes_does_not_let_go_what_follows_from_another_mapping_in_a_first_run(world: Make) -> None:
+    out = {"status": Status.OUT, "opt_in": True}
+    w = world(*(person(n, **out) for n in range(1, 5)), person(5), guard=SMALL)
+    assert part(w.sync()).plan is not None
+    w.reconfigure(lambda sync: sync["fields"].pop())
+    before, word = w.writes(), Word(actor="sync --yes", approves_first=True)
+    report = w.sync(word=word)
+
+    assert report.exit_code == 4
+    assert part(report).held_for[0]["reason"] == NEW_MEANING
+    (waiting,) = held(w)
+    w.sync(word=word)
+    assert [p.uid for p in held(w)] == [waiting.uid], "nor later"
+    assert w.writes() == before
+    w.wait(minutes=10)
+    assert plans.approve(w.engine, waiting.uid, actor="boss").exit_code == 0
+    assert w.crm_shows(ANN)["opt_out"] is True

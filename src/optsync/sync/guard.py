@@ -117,7 +117,8 @@ class Guard:
             return ()
         if word.approves is not None:
             return (self._require(unit, word.approves).uid,)
-        return tuple(plan.uid for plan in unit.plans.held(self._sync) if plan.is_first and word.approves_first)
+        held = unit.plans.held(self._sync) if word.approves_first else []
+        return tuple(plan.uid for plan in held if plan.is_first and _is_volume(plan.reasons))
 
     def judge(self, planned: int, *, is_cautious: bool, is_rehearsal: bool) -> None:
         """Holds what this run has planned (so many changes), if it is too much and nobody has approved it, and
@@ -130,7 +131,8 @@ class Guard:
             self._guarded(unit)
             counts = self._counts(unit)
             reasons = self._reasons(unit, counts)
-            if reasons and not (self._is_first and self._word and self._word.approves_first):
+            is_expected = self._is_first and self._word and self._word.approves_first and _is_volume(reasons)
+            if reasons and not is_expected:
                 self._hold(unit, reasons)
                 unit.plans.take_back(self._run, self._approving)
             else:
@@ -271,6 +273,12 @@ def _reason(excess: Excess) -> dict[str, Any]:
         "percent": limit.percent,
         "cap": limit.cap,
     }
+
+
+def _is_volume(reasons: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether it is held for its size alone, which of a first run may be foreseen. What follows from another mapping
+    somebody is to have looked at."""
+    return not any("reason" in reason for reason in reasons)
 
 
 def _issue(plan: Plan) -> NewIssue:
