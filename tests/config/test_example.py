@@ -94,7 +94,11 @@ def test_what_init_writes_also_loads_with_all_its_comments_taken_away(app: typer
     values = dict.fromkeys(re.findall(r"\$\{(\w+)\}", keys), "a-long-enough-value")
     with_all = path.read_text(encoding="utf-8").replace("where: {KEY: VALUE}", "where: {}")
     path.write_text(with_all, encoding="utf-8")
-    assert load(path, values).syncs["newsletter"].topics == ("news", "offers")
+    config = load(path, values)
+    assert config.syncs["newsletter"].topics == ("news", "offers")
+    for section in ("consent", "guard", "web", "log"):
+        assert getattr(config, section) == Config.model_fields[section].default, f"{section} shows its defaults"
+    assert config.syncs["newsletter"].policy == SyncConfig.model_fields["policy"].default
 
 
 def test_init_never_replaces_a_file_unasked(app: typer.Typer, tmp_path: Path) -> None:

@@ -249,8 +249,10 @@ class Web(Settings):
     """What the daemon serves."""
 
     listen: str = Field(default="127.0.0.1:8080", description="Address and port.")
-    public_url: str | None = Field(default=None, description="Where people reach it; part of every link.")
-    tokens: tuple[Annotated[SecretStr, Field(min_length=1)], ...] = Field(default=(), description="Of the API.")
+    public_url: str | None = Field(default=None, description="Of pages to come; without effect so far.")
+    tokens: tuple[Annotated[SecretStr, Field(min_length=1)], ...] = Field(
+        default=(), description="Of an API to come; without effect so far."
+    )
 
     @field_validator("listen")
     @classmethod
