@@ -16,7 +16,7 @@ _SUFFIX = ".key"
 def secret_keys(config: Config) -> tuple[bytes, ...]:
     """The keys, the first of which signs. Without ``secret_keys`` one is made beside the SQLite database and kept.
 
-    Without that file the signatures of the ledger are unproven and forgotten people unknown: the same backup must hold it.
+    Without that file the ledger's signatures are unproven and forgotten people unknown: the same backup must hold it.
 
     Raises:
         ConfigError: the key file cannot be read or written, or there is no place for one.

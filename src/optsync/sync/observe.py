@@ -253,15 +253,19 @@ class Observer:
                 there = dict.fromkeys(needed.records, False) | dict.fromkeys((record.id for record in found), True)
                 circumstances = replace(circumstances, there={**circumstances.there, **there})
             else:
-                self._claims.extend(ingest.claims)
-                self._unheard_of.update(ingest.unheard_of)
-                self._engine.true_ids.update(ingest.screen.true_ids)
-                if ingest.unsettled:
-                    found = self._engine.connectors[binding.system].read_ids(binding.spec, sorted(ingest.unsettled))
-                    looked_up.extend(found)
+                looked_up.extend(self._after(binding, ingest))
                 if looked_up:
                     self.take(binding, source, look_up(looked_up), keeps_lists=True)
                 return ingest.faults
+
+    def _after(self, binding: SourceBinding, ingest: Ingest) -> Sequence[Record]:
+        """Keeps what the readings came to besides the state; answers the records that had to be looked up."""
+        self._claims.extend(ingest.claims)
+        self._unheard_of.update(ingest.unheard_of)
+        self._engine.true_ids.update(ingest.screen.true_ids)
+        if not ingest.unsettled:
+            return ()
+        return self._engine.connectors[binding.system].read_ids(binding.spec, sorted(ingest.unsettled))
 
     def judge_claims(self) -> None:
         """Judges what came to show "in" since the last time, now that every side was read."""
