@@ -212,6 +212,29 @@ BUGS = (
         within=1,
         kept="opt_out_hidden_by_our_archiving.json",
     ),
+    Bug(
+        name="own_echo",
+        says="the stamp of our own write counts as a consent",
+        plant=mutations.own_echo,
+        theme="all",
+        within=1,
+        kept="bug_own_echo.json",
+    ),
+    Bug(
+        name="unheard_sign_up",
+        says="nobody's activity shows a sign-up",
+        plant=mutations.unheard_sign_up,
+        theme="tug",
+        start=245,
+        within=15,
+    ),
+    Bug(
+        name="no_agreement",
+        says="nobody remembers what both sides agreed on",
+        plant=mutations.no_agreement,
+        theme="all",
+        within=40,
+    ),
 )
 
 

@@ -11,10 +11,10 @@ from optsync.state.columns import to_text
 from optsync.sync.engine import Engine
 from optsync.sync.permission import Permissions, permissions
 from optsync.sync.report import Report
-from tests.simulation.hands import Sight
 from tests.simulation.law import Law, Violation
-from tests.simulation.script import TOPICS
+from tests.simulation.script import SLOTS, TOPICS, address
 from tests.simulation.stage import PURPOSE, SYNC, Stage
+from tests.simulation.values import Values
 from tests.simulation.witness import Witness
 from tests.simulation.words import OUR_REASON, STATUS, Key
 
@@ -31,8 +31,6 @@ class Books:
         self._witness = witness
         self._counts = counts
         self._rng = random.Random(4)
-        self._bases: dict[tuple[int, str], tuple[str, str]] = {}
-        """By contact and member: the two cities when a cycle that ended well left them equal."""
         self.is_seen_anew = False
         """Whether what we wrote somewhere may count as theirs: a first sight again, or an edit in the same moment."""
         self.covered: set[tuple[str, Any]] = set()
@@ -42,6 +40,7 @@ class Books:
         self.is_anything_cut_short = False
         """Whether a run was killed, or its database failed. One that is under way has no end either."""
         self._driver = stage.store.driver
+        self.values = Values(stage, witness, counts, self._ask)
         self._permissions: tuple[Engine, Permissions] | None = None
         self._heard: set[int] = set()
 
@@ -136,42 +135,6 @@ class Books:
             if again != said and rules.verdict(again, PURPOSE, now=now).standing.wish != wish:
                 raise Violation(Law.ORDER, f"the standing of {email} depends on the order of {_told(said)}")
 
-    # fields
-
-    def agree(self, world: Sight) -> None:
-        """Notes what both sides agree on now."""
-        for key, name in _pairs(world):
-            one, two = world.crm[key].city, world.esp[name].city
-            if one == two and one:
-                self._bases[key, name] = (one, two)
-
-    def judge_fields(self, world: Sight) -> None:
-        for key, name in _pairs(world):
-            contact, member = world.crm[key], world.esp[name]
-            is_listed = contact.is_client == (self._stage.config.syncs[SYNC].crm.where == {"TYPE_ID": "CLIENT"})
-            is_out = contact.is_out or member.status == "unsubscribed"
-            # Who was forgotten receives nothing but outs.
-            rests = self._witness.terms.stops or not self._witness.forgotten.isdisjoint(contact.addresses)
-            is_stopped = (is_out and rests) or member.status not in {"subscribed", "unsubscribed"}
-            has_moved = ("crm", key) in self._witness.moved or ("esp", name) in self._witness.moved
-            if is_stopped or has_moved or not is_listed or not contact.city or not member.city:
-                continue
-            law = Law.STOPS if is_out else Law.FIELDS
-            self._counts[law] += 1
-            if contact.city != member.city and not self._is_excused(contact.addresses[0]):
-                raise Violation(law, f"contact {key} has {contact.city}, member {name} has {member.city}")
-
-    def _is_excused(self, email: str) -> bool:
-        """A value that keeps bouncing is frozen, an accepted or rejected difference stays, and a person is told."""
-        if email in self._witness.rejected:
-            return True
-        kinds = "('oscillation', 'field_conflict', 'field_not_kept', 'quarantined_field', 'ambiguous')"
-        query = (
-            f"SELECT 1 FROM issue i JOIN contact_point p ON i.point_id = p.id WHERE p.email = ? AND i.kind IN {kinds}"  # noqa: S608
-        )
-        undone = self._ask("SELECT 1 FROM run WHERE undoes IS NOT NULL LIMIT 1")
-        return bool(undone or self._ask(query, email))
-
     def _rules(self) -> Permissions:
         """Of the process that is at work."""
         engine = self._stage.engine
@@ -190,8 +153,28 @@ class Books:
         self._counts[Law.ONCE] += 1
         if twice := self._ask(query):
             raise Violation(Law.ONCE, f"statements that are there twice: {twice}")
+        self._must_be_in_the_end()
         self._must_be_said()
         self._must_verify()
+
+    def _must_be_in_the_end(self) -> None:
+        """Nobody counts as in for whom no record that people made ever said so, and whoever signed up last may be
+        mailed."""
+        rules, now = self._rules(), self._stage.clock.now()
+        is_doubtful = self.is_seen_anew or self.is_in_doubt() or bool(self._witness.clocks_set)
+        with self._stage.store.reading() as unit:
+            keys = unit.points.find([address(slot) for slot in range(SLOTS)])
+            about = unit.ledger.about(keys.values())
+        for email, key in keys.items():
+            is_in = rules.verdict(about[key], PURPOSE, now=now).standing.wish == "in"
+            self._counts[Law.NO_GRANT] += is_in
+            if is_in and not self._witness.has_said_yes(email):
+                raise Violation(Law.NO_GRANT, f"{email} counts as in, and nobody said so: {_told(about[key])}")
+            if not is_doubtful and self._witness.signed_up_last(email):
+                self._counts[Law.HONOURED] += 1
+                verdict = rules.verdict(about[key], PURPOSE, now=now)
+                if not verdict.permission.may_send and verdict.mailbox != "hard":
+                    raise Violation(Law.HONOURED, f"{email} signed up and is not mailed: {_told(about[key])}")
 
     def _must_be_said(self) -> None:
         """A statement that names a record is about something that people made the record show. Where a write's answer
@@ -235,15 +218,6 @@ class Books:
         self._counts[Law.SEALED] += 1
         if verdict.found:
             raise Violation(Law.SEALED, "; ".join(str(f) for f in verdict.findings))
-
-
-def _pairs(world: Sight) -> Iterable[tuple[int, str]]:
-    """Contacts and members with one address that nobody else holds."""
-    held = Counter(mail for contact in world.crm.values() for mail in contact.addresses)
-    members = {member.address: name for name, member in world.esp.items()}
-    for key, contact in world.crm.items():
-        if contact.addresses and held[contact.addresses[0]] == 1 and contact.addresses[0] in members:
-            yield key, members[contact.addresses[0]]
 
 
 def _told(said: Iterable[Any]) -> str:

@@ -11,10 +11,10 @@ import optsync_mailchimp.writing
 from optsync.model.change import ChangeState
 from optsync.model.scope import Kind, Purpose, purpose_of
 from optsync.model.statement import StatementKind, Strength
-from optsync.reconcile import consent, detect
+from optsync.reconcile import consent, detect, fields, pairing
 from optsync.reconcile.moments import parse_moment
 from optsync.state import points
-from optsync.sync import apply, carrying, departures, guard, holding, ingest, observe, permission, run, settle
+from optsync.sync import apply, carrying, departures, echoes, guard, holding, ingest, observe, permission, run, settle
 from optsync_bitrix24 import listing
 
 Put = Callable[[Any, str, Any], None]
@@ -157,3 +157,20 @@ def vanished_field(put: Put) -> None:
 
 def vanished_group(put: Put) -> None:
     put(ingest, "with_untold", lambda record, *_, **_known: record)
+
+
+def own_echo(put: Put) -> None:
+    put(echoes.Echoes, "without", lambda _, said: list(said))
+
+
+def unheard_sign_up(put: Put) -> None:
+    put(
+        observe.Observer,
+        "_confirm",
+        lambda _, __, needed, ___: dict.fromkeys((n.uid for n in needed.nominations), None),
+    )
+
+
+def no_agreement(put: Put) -> None:
+    usual = fields.merge
+    put(pairing, "merge", lambda rule, crm, esp, _: usual(rule, crm, esp, None))

@@ -135,6 +135,7 @@ class Player:
             if is_done:
                 stamped = stage.clock.now() - timedelta(seconds=late)
                 self.witness.saw_act(act, before, sight(stage), stamped, typed)
+                self.books.values.saw_act(before, sight(stage))
                 # The survivor of a merge shows another consent date than before: that tells of a no.
                 self.books.is_seen_anew |= act.what == "merge"
                 self._marks |= {LATE} if act.late else set()
@@ -226,7 +227,7 @@ class Player:
         if is_well:
             self.witness.is_blurred = False
             self.books.may_send()
-            self.books.agree(sight(self.stage))
+            self.books.values.agree(sight(self.stage))
 
     def reconfigured(self) -> None:
         """Another process begins, with what the configuration says now."""

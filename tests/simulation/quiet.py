@@ -138,4 +138,4 @@ class Quiet:
         world.judge.judge(now, mapped=world.stage.config.syncs[SYNC].crm.topics)
         world.books.may_send()
         if is_compared:
-            world.books.judge_fields(now)
+            world.books.values.judge(now)

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from tests.simulation.terms import Terms
-from tests.simulation.words import APART, STATUS, No, Yes
+from tests.simulation.words import APART, FAR_APART, STATUS, Key, No, Yes
 
 
 @dataclass(slots=True)
@@ -21,6 +22,10 @@ class Testimony:
     hints: set[str] = field(default_factory=set)
     """Addresses of records that showed in with a proof, first sights included: enough where nobody said no."""
     first_hints: Counter[str] = field(default_factory=Counter)
+    touched: dict[Key, datetime] = field(default_factory=dict)
+    """When people last changed a record."""
+    is_any_late: bool = False
+    """Whether anything that was done became visible later: it may be dated by then."""
     terms: Terms = field(default_factory=Terms)
 
     def _grants(self, email: str, scope: str) -> list[Yes]:
@@ -83,6 +88,24 @@ class Testimony:
             if is_known and not any(self._beats(yes, no) for yes in self._grants(email, scope)):
                 return no
         return None
+
+    def signed_up_last(self, email: str) -> bool:
+        """Whether a sign-up at the platform is the last that was said, for all that anybody can tell."""
+        if self.is_any_late or email in self.families or (email, STATUS) in self.unticked:
+            return False
+        last = max(self.yeses.get((email, STATUS), ()), key=lambda yes: yes.order, default=None)
+        if last is None or last.clock != "esp" or last.source is None or not last.is_of_known:
+            return False
+        nos = self.nos.get((email, STATUS), ())
+        # Whoever is archived since shows nothing of it.
+        return self.touched[last.source] == last.at and all(self._is_over(no, last) for no in nos)
+
+    def _is_over(self, no: No, yes: Yes) -> bool:
+        """Whether the yes lifts it, by whatever clock: what was not heard before may be dated later than it was
+        said, by any edit of the record."""
+        was_heard = no.heard_at is not None and no.heard_at < yes.order and not (no.is_blurred or yes.is_blurred)
+        at = max(no.at, self.touched.get(no.source, no.at))
+        return was_heard and self._beats(yes, no) and (yes.clock == no.source[0] or yes.at - at >= FAR_APART)
 
     def has_said_no(self, email: str, scope: str = STATUS) -> bool:
         """Whether anybody ever said no, lifted or not, of that person."""

@@ -20,7 +20,6 @@ from tests.simulation.words import FUTURE, STATUS, Key, No, Yes
 class Witness(Readings):
     restricts_topics: bool = True
     """Whether a topic is off where the two sides disagree at first sight."""
-    touched: dict[Key, datetime] = field(default_factory=dict)
     put_away: set[Key] = field(default_factory=set)
     """Members that people have archived."""
     unshown: dict[Key, datetime] = field(default_factory=dict)
@@ -56,6 +55,7 @@ class Witness(Readings):
     def saw_act(self, act: Act, before: Sight, after: Sight, now: datetime, claimed: datetime) -> None:
         """``now`` is what their system stamps it with."""
         self.order += 1
+        self.is_any_late = self.is_any_late or act.late > 0
         late = timedelta(seconds=act.late)
         self._relate(after)
         self._compare(before, after, now)
@@ -135,6 +135,8 @@ class Witness(Readings):
             clock=clock,
             is_admin=is_admin,
             is_blurred=self.is_blurred,
+            source=source,
+            is_of_known=source in self.known,
         )
         self.yeses.setdefault((email, scope), []).append(said)
         if source:

@@ -18,6 +18,9 @@ APART = timedelta(seconds=230)
 
 OUR_REASON = "N/A (Unsubscribed by admin)"
 """What the platform gives as the reason of an unsubscribe by its users, and of one by the API."""
+FAR_APART = timedelta(seconds=370)
+"""What must lie between them for everybody to agree which came later: the tolerance, and twice what measuring may be
+wrong."""
 FUTURE = timedelta(minutes=5)
 """A consent that is dated further ahead is none."""
 
@@ -81,6 +84,9 @@ class Yes:
     clock: str | None
     is_admin: bool = False
     is_blurred: bool = False
+    source: Key | None = None
+    is_of_known: bool = False
+    """Said by a record that a cycle that ended well had been shown before: a first sight lifts nothing."""
 
 
 def shows(row: Row, no: No) -> bool:
