@@ -296,3 +296,17 @@ def test_a_member_stays_while_a_record_of_another_sync_belongs_to_its_list(world
     w.crm.act("edit", id=1, entity="lead", fields={"STATUS_ID": "JUNK"})
     w.sync()
     assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+
+
+def test_a_tag_of_one_list_of_an_audience_goes_on_another(world: Make) -> None:
+    w = world(person(1), policy={"leave": "tag"})
+    _with_suppliers(w)
+    w.sync()
+    for to in ("SUPPLIER", "CLIENT"):
+        _move(w, "PARTNER")
+        w.sync()
+        assert w.esp_shows(ANN)["tags"] == ["left list"]
+        _move(w, to)
+        w.sync()
+        w.sync()
+        assert w.esp_shows(ANN)["tags"] == []

@@ -315,14 +315,14 @@ def _put_back(pair: Couple, member: Seen, around: Neighbourhood) -> tuple[Link, 
 
 def _return(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Iterator[Intent]:
     """Whoever belongs to the list again gets back what optsync took: the tag goes, an archived member returns if
-    the person still is in, whichever sync of the audience had archived it. What people archived stays archived."""
+    the person still is in, whichever sync of the audience took it. What people archived stays archived."""
     member = pair.member
     if member is None:
         return
     left = [link for link in around.by_member.get(member.key, ()) if link.left]
-    is_archived = member.record.status is Status.ARCHIVED
-    is_taken_off = member.key in around.fellows.taken_off or any(not link.left_by_tag for link in left)
-    if not (is_taken_off if is_archived else left):
+    is_archived, fellows = member.record.status is Status.ARCHIVED, around.fellows
+    own = any(not link.left_by_tag for link in left) if is_archived else bool(left)
+    if not own and member.key not in (fellows.archived if is_archived else fellows.tagged):
         return
     if is_archived and not may_return(pair.point, around, policy):
         return

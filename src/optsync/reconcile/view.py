@@ -119,12 +119,14 @@ class Written:
 class Fellows:
     """What other syncs of the same audience have to do with its members. ``held``: points of CRM records that only they
     read; ``listed``: the first ones of such that belong to the list there; ``also_listed``: records of this sync that
-    belong to the list of another; ``taken_off``: members that another has archived."""
+    belong to the list of another; ``archived`` and ``tagged``: members to which another has done that when they left
+    its list."""
 
     held: frozenset[int] = frozenset()
     listed: frozenset[int] = frozenset()
     also_listed: frozenset[int] = frozenset()
-    taken_off: frozenset[int] = frozenset()
+    archived: frozenset[int] = frozenset()
+    tagged: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """What follows from the answers to one call: gathered change by change, stored with one statement of each kind."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from optsync.model.change import WriteKind
@@ -23,7 +23,8 @@ class Effects:
     write in them, by key; ``certain``: records about which nothing is unsure any more; ``in_doubt``: what an earlier
     write of a record leaves unsure; ``missing``: those that the system does not have; ``again``: points to look at
     again, by sync; ``hidden``: records that may hide an opt-out now, and since when; ``unsent`` and ``refused``:
-    requests that never left, and those that were refused, with the reason."""
+    requests that never left, and those that were refused, with the reason; ``given_back``: members that returned, by
+    the other syncs and whether a tag was taken from them."""
 
     sync: str
     agreements: Agreements
@@ -40,6 +41,7 @@ class Effects:
     unsent: list[Change] = field(default_factory=list)
     refused: list[tuple[Change, str]] = field(default_factory=list)
     issues: list[NewIssue] = field(default_factory=list)
+    given_back: dict[tuple[str, bool], set[int]] = field(default_factory=dict)
 
     def look_again(self, *points: int, sync: str | None = None) -> None:
         """Puts the points onto the backlog of that sync, or else of the one whose changes these are."""
@@ -55,6 +57,12 @@ class Effects:
             if any(rule.reads(binding.side, names) for rule in rules) or (is_new and not is_own):
                 self.look_again(change.point_id, sync=sync)
 
+    def give_back(self, member: int, binding: SourceBinding, *, is_tag: bool) -> None:
+        """What another sync of the audience took when the member left its list is taken no more."""
+        for sync in binding.syncs:
+            if sync != self.sync:
+                self.given_back.setdefault((sync, is_tag), set()).add(member)
+
     def store(self, unit: Unit, source_id: int, *, at: datetime, run: str) -> None:
         """Stores all of it; the records are of that source."""
         unit.changes.settle(self.settled)
@@ -67,6 +75,9 @@ class Effects:
         unit.records.set_missing(self.missing, since=at, is_gone=True)
         unit.unasked.note(source_id, self.hidden, at=at)
         self.agreements.save()
+        for (sync, is_tag), members in self.given_back.items():
+            left = [link for link in unit.links.of(sync, members).values() if link.left and link.left_by_tag is is_tag]
+            unit.links.save(sync, [replace(link, left=False, left_by_tag=False) for link in left])
         end_requests(unit, self.unsent, self.refused, at=at, run=run)
         unit.issues.open_all(self.issues, run=run)
         for sync, points in self.again.items():

@@ -3,7 +3,7 @@ one record can only show one thing, and records that share the members of one au
 
 from collections.abc import Collection, Sequence
 
-from optsync.model.record import Side, Status
+from optsync.model.record import Side
 from optsync.reconcile.policy import SyncPolicy
 from optsync.reconcile.view import Fellows, Seen
 from optsync.state.records import Observed
@@ -33,13 +33,14 @@ def fellows_around(
     theirs = {(p.crm_system, collection) for p in fellows for collection in p.crm_collections} - own
     sources = [source.id for source in unit.sources.all() if (source.system, source.collection) in theirs]
     others = [o for o in unit.records.load(unit.records.holding(points, sources)) if not o.is_gone] if sources else []
-    archived = [s.key for s in seen if s.side is Side.ESP and s.record.status is Status.ARCHIVED]
-    links = [link for other in fellows for link in unit.links.of(other.name, archived).values()] if archived else []
+    members = [s.key for s in seen if s.side is Side.ESP]
+    left = [link for other in fellows for link in unit.links.of(other.name, members).values() if link.left]
     return Fellows(
         held=frozenset(point for o in others for point in o.points),
         listed=frozenset(o.points[0] for o in others if o.points and any(_is_listed(o, p) for p in fellows)),
         also_listed=frozenset(s.key for s in seen if s.side is Side.CRM and any(_is_listed(s, p) for p in fellows)),
-        taken_off=frozenset(link.esp for link in links if link.left and not link.left_by_tag),
+        archived=frozenset(link.esp for link in left if not link.left_by_tag),
+        tagged=frozenset(link.esp for link in left if link.left_by_tag),
     )
 
 

@@ -137,6 +137,8 @@ class Settler:
                 left = change.write["left"]
                 is_kept = change.rule == Rule.UNDONE and not left
                 effects.agreements.set_left(key, left=left, is_kept=is_kept, is_tag=is_tag)
+                if not left and not is_kept:
+                    effects.give_back(key, self._binding, is_tag=is_tag)
             if change.write.get("inactive") is not None:
                 effects.agreements.set_inactive(key, inactive=change.write["inactive"], is_tag=is_tag)
 
