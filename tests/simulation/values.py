@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tests.simulation.hands import Sight
+from tests.simulation.hands import Contact, Sight
 from tests.simulation.law import Law, Violation
 from tests.simulation.stage import SYNC, Stage
 from tests.simulation.witness import Witness
@@ -45,7 +45,8 @@ class Values:
         """
         for pair in _pairs(world):
             value = world.crm[pair[0]].city
-            if not value or value != world.esp[pair[1]].city:
+            # Who does not belong to the list is joined with nobody.
+            if not value or value != world.esp[pair[1]].city or not self._is_listed(world.crm[pair[0]]):
                 continue
             typed = [t for k in _sides(pair) if (t := self._typed.pop(k, None)) is not None]
             if pair in self._agreed and typed and value not in typed and "" not in typed:
@@ -63,17 +64,25 @@ class Values:
         """
         for pair in _pairs(world):
             contact, member = world.crm[pair[0]], world.esp[pair[1]]
-            is_listed = contact.is_client == (self._stage.config.syncs[SYNC].crm.where == {"TYPE_ID": "CLIENT"})
             is_out = contact.is_out or member.status == "unsubscribed"
             # Who was forgotten receives nothing but outs.
             rests = self._witness.terms.stops or not self._witness.forgotten.isdisjoint(contact.addresses)
             is_stopped = (is_out and rests) or member.status not in {"subscribed", "unsubscribed"}
-            if is_stopped or self._has_moved(pair) or not is_listed or not contact.city or not member.city:
+            if (
+                is_stopped
+                or self._has_moved(pair)
+                or not self._is_listed(contact)
+                or not contact.city
+                or not member.city
+            ):
                 continue
             law = Law.STOPS if is_out else Law.FIELDS
             self._counts[law] += 1
             if contact.city != member.city and not self._is_excused(pair, world):
                 raise Violation(law, f"contact {pair[0]} has {contact.city}, member {pair[1]} has {member.city}")
+
+    def _is_listed(self, contact: Contact) -> bool:
+        return contact.is_client == (self._stage.config.syncs[SYNC].crm.where == {"TYPE_ID": "CLIENT"})
 
     def _has_moved(self, pair: _Pair) -> bool:
         return any(key in self._witness.moved for key in _sides(pair))
