@@ -12,7 +12,8 @@ from optsync.model.statement import OUR_CLOCK, Source, StatementKind, state
 from optsync.sync import plans
 from optsync.sync.importing import take_back
 from optsync.sync.progress import Silent
-from tests.scenarios.test_import import SCOPE, imported
+from tests.scenarios.plans import MANY, SMALL, part
+from tests.scenarios.test_import import SCOPE, imported, standing
 from tests.scenarios.world import World, person
 
 pytestmark = pytest.mark.rule("retraction spares the person")
@@ -222,3 +223,17 @@ def test_a_contact_is_not_given_the_yes_of_a_lead_that_has_the_same_number(world
     contact, lead = (w.crm.act("dump", id=number, entity=entity) for entity in ("contact", "lead"))
     shown = [[bool(row.get(name)) for name in no] for row in (contact, lead)]
     assert shown == [[False, False], [False, True]]
+
+
+@pytest.mark.rule("no opt-out is lost")
+def test_a_rejection_voids_an_import_for_the_people_of_its_plan_only(world: Worlds, tmp_path: Path) -> None:
+    """Rows of one file with one date say the same words."""
+    w = world(*(person(n, opt_in=True) for n in range(1, 7)), guard=SMALL)
+    w.sync()
+    stranger = "stranger@example.com"
+    imported(w, tmp_path, *(f"{email},out,2026-11-02,asked,," for email in (*MANY[:4], stranger)))
+    uid = part(w.sync()).plan
+    assert uid is not None
+    plans.reject(w.engine, uid, actor="boss")
+
+    assert [standing(w, email) for email in (*MANY[:4], stranger)] == ["unknown"] * 4 + ["out"]

@@ -227,7 +227,8 @@ class Player:
         if is_well:
             self.witness.is_blurred = False
             self.books.may_send()
-            self.books.values.agree(sight(self.stage))
+            if not self.books.is_any_answer_damaged:
+                self.books.values.agree(sight(self.stage))
 
     def reconfigured(self) -> None:
         """Another process begins, with what the configuration says now."""

@@ -45,8 +45,9 @@ class Values:
         """
         for pair in _pairs(world):
             value = world.crm[pair[0]].city
-            # Who does not belong to the list is joined with nobody.
-            if not value or value != world.esp[pair[1]].city or not self._is_listed(world.crm[pair[0]]):
+            # Who does not belong to the list is joined with nobody, and of who was forgotten nothing is remembered.
+            is_joined = self._is_listed(world.crm[pair[0]]) and not self._is_forgotten(world.crm[pair[0]])
+            if not value or value != world.esp[pair[1]].city or not is_joined:
                 continue
             typed = [t for k in _sides(pair) if (t := self._typed.pop(k, None)) is not None]
             if pair in self._agreed and typed and value not in typed and "" not in typed:
@@ -66,7 +67,7 @@ class Values:
             contact, member = world.crm[pair[0]], world.esp[pair[1]]
             is_out = contact.is_out or member.status == "unsubscribed"
             # Who was forgotten receives nothing but outs.
-            rests = self._witness.terms.stops or not self._witness.forgotten.isdisjoint(contact.addresses)
+            rests = self._witness.terms.stops or self._is_forgotten(contact)
             is_stopped = (is_out and rests) or member.status not in {"subscribed", "unsubscribed"}
             if (
                 is_stopped
@@ -80,6 +81,9 @@ class Values:
             self._counts[law] += 1
             if contact.city != member.city and not self._is_excused(pair, world):
                 raise Violation(law, f"contact {pair[0]} has {contact.city}, member {pair[1]} has {member.city}")
+
+    def _is_forgotten(self, contact: Contact) -> bool:
+        return not self._witness.forgotten.isdisjoint(contact.addresses)
 
     def _is_listed(self, contact: Contact) -> bool:
         return contact.is_client == (self._stage.config.syncs[SYNC].crm.where == {"TYPE_ID": "CLIENT"})

@@ -232,11 +232,12 @@ class Ledger:
         return found
 
     def points_with(self, uids: Collection[str], speakers: Collection[tuple[str, str]]) -> set[int]:
-        """The points about which one of these statements was said, or about which one of these records (system and id)
-        said anything, whoever has them now. Reads the whole ledger."""
+        """The points about which a record said one of these statements, or about which one of these records (system and
+        id) said anything, whoever has them now. (What no record said may be the same word about somebody else, as are
+        rows of one import.) Reads the whole ledger."""
         columns = (statement.c.point_id, statement.c.uid, statement.c.system, statement.c.record)
         rows = self._connection.execute(sa.select(*columns).execution_options(yield_per=1000)) if uids else ()
-        return {point for point, uid, system, record in rows if uid in uids or (system, record) in speakers}
+        return {p for p, uid, system, record in rows if (system and uid in uids) or (system, record) in speakers}
 
     def points_of_import(self, uid: str) -> list[int]:
         """The points about which an import said something."""
