@@ -237,3 +237,19 @@ def test_a_rejection_voids_an_import_for_the_people_of_its_plan_only(world: Worl
     plans.reject(w.engine, uid, actor="boss")
 
     assert [standing(w, email) for email in (*MANY[:4], stranger)] == ["unknown"] * 4 + ["out"]
+
+
+@pytest.mark.rule("nobody is opted in by accident")
+def test_a_rejected_tick_is_void_with_the_consent_that_was_typed_beside_it(world: Worlds) -> None:
+    w = world(*(person(n, opt_in=True, crm_topics={"news": False}) for n in range(1, 7)), guard=SMALL)
+    w.sync()
+    for email in MANY[:4]:
+        w.crm.act("set_topic", email=email, topic="news", wanted=True)
+        w.crm.act("opt_in", email=email, at=w.clock.now().isoformat())
+    uid = part(w.sync()).plan
+    assert uid is not None
+    plans.reject(w.engine, uid, actor="boss")
+    w.settle()
+
+    assert [standing(w, email, f"{SCOPE}/news") for email in MANY[:4]] == ["unknown"] * 4
+    assert not any(w.esp_shows(email)["topics"].get("news") for email in MANY[:4])

@@ -1,6 +1,6 @@
 """Rejecting a held plan: what administrators said to cause it is retracted, what nobody said is dropped."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from optsync.errors import CommandRefused
@@ -68,11 +68,22 @@ def _targets(about: Mapping[int, Sequence[Statement]], causes: set[str], word: W
     return [
         (point, said)
         for point, statements in about.items()
-        for said in statements
-        if (said.uid in causes or root(said) in causes)
-        and _is_administrative(said)
-        and word.system in {None, said.system}
+        for said in _caused(statements, causes)
+        if _is_administrative(said) and word.system in {None, said.system}
     ]
+
+
+def _caused(statements: Sequence[Statement], causes: set[str]) -> Iterator[Statement]:
+    """The causes among these, what was carried from them, and what a record said besides in the same reading: a tick
+    and the consent that was typed with it are one wish."""
+    found = [said for said in statements if said.uid in causes or root(said) in causes]
+    yield from found
+    uids, told = {said.uid for said in found}, {_reading(said) for said in found if said.record}
+    yield from (said for said in statements if said.uid not in uids and _reading(said) in told)
+
+
+def _reading(said: Statement) -> tuple[object, ...]:
+    return said.scope, said.kind, said.system, said.record, said.seen_at
 
 
 def _is_administrative(said: Statement) -> bool:
