@@ -310,3 +310,19 @@ def test_a_tag_of_one_list_of_an_audience_goes_on_another(world: Make) -> None:
         w.sync()
         w.sync()
         assert w.esp_shows(ANN)["tags"] == []
+
+
+def test_a_tag_is_not_forgotten_over_the_return_of_whom_another_list_archived(world: Make) -> None:
+    w = world(person(1), policy={"leave": "tag", "existing": "legacy_grant"})
+    _with_suppliers(w)
+    w.document["syncs"]["suppliers"]["policy"]["leave"] = "archive"
+    w.reconfigure(lambda _: None)
+    w.sync()
+    for to in ("SUPPLIER", "PARTNER", "CLIENT"):
+        _move(w, to)
+        w.sync()
+        w.sync()
+    w.sync()
+
+    shows = w.esp_shows(ANN)
+    assert (shows["status"], shows["tags"]) == (Status.IN, [])

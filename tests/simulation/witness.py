@@ -163,6 +163,8 @@ class Witness(Readings):
         for key, contact in after.crm.items():
             if before.crm.get(key) != contact:
                 self._contact(("crm", key), before.crm.get(key), contact, now)
+        for name in before.esp.keys() - after.esp.keys():
+            self.touched["esp", name] = now
         for name, member in after.esp.items():
             if before.esp.get(name) != member:
                 self._member(("esp", name), before.esp.get(name), member, now)

@@ -75,7 +75,7 @@ class Resolution:
 
 def apart(around: Neighbourhood) -> list[Apart]:
     """The linked pairs with different primary addresses; whom optsync archived is at rest."""
-    return [pair for pair in _parted(around) if not _is_at_rest(pair)]
+    return [pair for pair in _parted(around) if not _is_at_rest(pair, around)]
 
 
 def _parted(around: Neighbourhood) -> list[Apart]:
@@ -91,8 +91,10 @@ def _parted(around: Neighbourhood) -> list[Apart]:
     return sorted(found, key=lambda pair: (pair.link.crm, pair.link.esp))
 
 
-def _is_at_rest(pair: Apart) -> bool:
-    return pair.link.is_off_list and pair.member.record.status is Status.ARCHIVED
+def _is_at_rest(pair: Apart, around: Neighbourhood) -> bool:
+    """Whether optsync has archived the member, for this sync or another one of the audience."""
+    is_ours = pair.link.is_off_list or pair.member.key in around.fellows.archived
+    return is_ours and pair.member.record.status is Status.ARCHIVED
 
 
 def together(keys: Collection[int], around: Neighbourhood) -> list[int]:

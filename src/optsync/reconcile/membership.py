@@ -59,7 +59,7 @@ def join(pair: Couple, around: Neighbourhood, policy: SyncPolicy) -> Decision:
     member = pair.member if is_here else None
     if pair.owner is None:
         intents = tuple(_create_in_crm(pair, around, policy)) if member else ()
-        return Decision(intents=intents)
+        return Decision(intents=intents, settled=_put_back(pair, member, around) if member else ())
     if member is None:
         return _enter(pair, around, policy)
     if not is_in_list(pair.owner, policy):
@@ -87,7 +87,8 @@ def leave(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> Decision:
     """A pair that came apart and does not belong to the list. Who has the member's address now may."""
     point = around.points[pair.points[1]]
     left = Couple(point, pair.record, pair.member, (pair.record, *couple(point, around, policy).holders))
-    return Decision(intents=tuple(_leave(left, around, policy)), skipped={pair.record.key: "out_of_scope"})
+    intents, settled = tuple(_leave(left, around, policy)), _put_back(left, pair.member, around)
+    return Decision(intents=intents, settled=settled, skipped={pair.record.key: "out_of_scope"})
 
 
 # first sight of both sides

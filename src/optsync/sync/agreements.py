@@ -34,8 +34,11 @@ class Agreements:
 
     def set_left(self, esp: int, *, left: bool, is_kept: bool, is_tag: bool) -> None:
         """Notes that the member was taken off the list, or put back, because the person left or came back; or
-        because that was undone (``is_kept``). ``is_tag``: by a tag."""
+        because that was undone (``is_kept``). ``is_tag``: by a tag. Of who is put back from the archive a tag of
+        before stays remembered, since it is there still."""
         for link in self._of(esp):
+            if link.left_by_tag and not (left or is_tag):
+                continue
             self._change(replace(link, left=left, is_kept=is_kept, left_by_tag=left and is_tag))
 
     def set_inactive(self, esp: int, *, inactive: bool, is_tag: bool) -> None:

@@ -55,12 +55,16 @@ def was_good(run: Run, sync: str) -> bool:
 
 
 def _is_involved(run: Run, system: str) -> bool:
-    """Whether it tells how the system is. An undo asks those only that the run wrote to."""
-    parts = _parts(run)
-    is_asked = any(
-        part["calls"].get(system) or (system in part["calls"] and was_good(run, sync)) for sync, part in parts.items()
-    )
+    """Whether it tells how the system is. An undo asks those only that the run wrote to; a file is asked without a
+    call."""
+    parts = [part for part in _parts(run).values() if system in part["calls"]]
+    is_asked = any(part["calls"][system] or (run.undoes is None and _is_of_systems(part)) for part in parts)
     return is_asked or bool(_errors(run, system))
+
+
+def _is_of_systems(part: Mapping[str, Any]) -> bool:
+    """Whether nothing but systems has failed: whom another process keeps out has asked none."""
+    return all(error.partition(": ")[0] in part["calls"] for error in part.get("errors", ()))
 
 
 def _sync(engine: Engine, unit: Unit, name: str, now: datetime) -> dict[str, Any]:
