@@ -40,6 +40,8 @@ from tests.simulation.witness import Witness
 
 _MISSED_BY_DELTAS = frozenset({"delete", "merge", "forget", "let_lapse", "complain", "complain_cleaned", "restore"})
 """What moves no stamp, or takes the record away with it: the full compare finds it."""
+_LISTED = 3
+"""So many members are looked at one by one; of more, what has changed is listed."""
 CLOSING = frozenset({"out", "unsubscribed"})
 """How the two systems call it when somebody is taken off the list."""
 
@@ -263,8 +265,9 @@ class Player:
         self.books.covered.update(_covering(asked).intersection(self.witness.unshown))
         # Whom a firewall turns away was not asked, and everybody knows it.
         is_turned_away = self.fate.faults.get(self.fate.requests) == "forbidden"
+        is_of_many = sum(each.side == "esp" and not each.is_creating for each in asked) > _LISTED
         for each in asked:
-            self._inspector.look(each, world, is_turned_away=is_turned_away)
+            self._inspector.look(each, world, is_turned_away=is_turned_away, is_of_many=is_of_many)
             if each.is_creating and each.side == "esp":
                 self.witness.entered[each.address] = each.status
             if each.status in CLOSING:

@@ -219,6 +219,8 @@ class Witness(Readings):
                 self._same_person((was.address, now_is.address))
         is_personal = now_is.origin in {"self", "abuse"}  # as to the member, the two are shown alike
         is_new = was is None or was.status != now_is.status or (was.origin in {"self", "abuse"}) != is_personal
+        if was and was.status == "unsubscribed" and now_is.status == "subscribed":
+            self._take_back(key, "out")
         if now_is.status == "unsubscribed" and is_new:
             self._no((now_is.address,), STATUS, now, key, "out", is_personal=is_personal)
         elif now_is.status == "transactional" and was and was.status == "unsubscribed" and key in self.closed_as:
