@@ -150,3 +150,14 @@ def test_nobody_is_called_erased_who_stands_in_a_line_that_cannot_be_read(desk: 
     told = {each["system"]: each["outcome"] for each in answer.json["records"]}
     assert told["crm"] == "failed"
     assert b"Ann@example.com" in file.read_bytes()
+
+
+def test_a_forgotten_persons_row_is_known_as_theirs_although_it_cannot_be_read(desk: Desk, file: Path) -> None:
+    settled(desk)
+    forget = ("forget", "ann@example.com", "--actor", "the privacy officer", "--json")
+    assert desk.optsync(*forget).json["records"]
+    file.write_bytes(file.read_bytes().replace(b"Ann;;yes", b"Ann;perhaps;no"))
+    desk.optsync("sync")
+
+    told = [each["system"] for each in desk.optsync(*forget).json["records"]]
+    assert "crm" in told

@@ -16,6 +16,7 @@ from optsync.sync.explain import explain
 from optsync.sync.forget import forget
 from tests.scenarios.roster import ANN, ListWorld
 from tests.scenarios.test_crashes import Killed
+from tests.scenarios.test_import import imported
 from tests.scenarios.test_retraction import retract, wrong
 
 pytestmark = pytest.mark.rule("no opt-out is lost")
@@ -358,3 +359,21 @@ def test_who_left_the_list_again_after_a_wrong_import_is_not_put_back(lists: Mak
 
     assert w.roster.status(ANN) is None
     assert w.crm_shows(ANN)["opt_out"] is True
+
+
+@pytest.mark.rule("retraction spares the person")
+def test_whoever_was_off_the_list_when_we_came_to_remove_them_is_not_put_back_for_an_older_consent(
+    lists: Make, tmp_path: Path
+) -> None:
+    w = lists()
+    opt_in(w)
+    w.sync()
+    w.wait(hours=1)
+    w.roster.then = lambda write: left_already(w, write)
+    uid = imported(w, tmp_path, f"{ANN},out,{w.clock.now().isoformat()},the wrong file,,").uid
+    w.sync()
+    retract(w, uid)
+    w.sync()
+
+    assert w.roster.status(ANN) is None
+    assert standing(w) == "out"

@@ -321,5 +321,8 @@ def test_questions_that_every_cycle_asks_are_answered_from_indexes(store: Store)
     assert (
         plans(store, questions[4]) == "SEARCH change USING INDEX ix_change_open (sync=? AND priority>? AND priority<?)"
     )
+    made = plans(store, lambda unit: unit.changes.permissive(records=keys[:8], points=points[:8]))
+    assert "SCAN" not in made
+    assert "ix_change_point_id" in made
     links = plans(store, lambda unit: unit.links.of("letter", keys[:500]))
     assert "SEARCH link USING INDEX ix_link_esp_record (esp_record=?)" in links

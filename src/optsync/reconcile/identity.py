@@ -14,6 +14,7 @@ from optsync.model.statement import OUR_CLOCK, Statement, StatementKind
 from optsync.reconcile.carry import Moved, missing, restated, root
 from optsync.reconcile.consent import Wish, may_mail, unbeaten
 from optsync.reconcile.policy import SyncPolicy
+from optsync.reconcile.putback import is_said_by
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.view import Intent, Neighbourhood, Point, Question, Seen, is_in_list, spelled
 
@@ -163,7 +164,7 @@ def _granted(point: Point, seen: Seen) -> Sequence[Statement]:
 
 
 def _is_own(said: Statement, seen: Seen) -> bool:
-    return (said.system, said.record) == (seen.system, seen.record.id)
+    return is_said_by(said, seen.system, seen.collection, seen.record.id)
 
 
 def _may_last(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> bool:

@@ -8,7 +8,7 @@ from optsync.reconcile.detect import Said
 from optsync.reconcile.reading import Reading
 from optsync.reconcile.representation import Representation, shown
 
-_BY_THEMSELF, _BY_US = "left the list", "off the list after a removal of ours whose answer was lost"
+_BY_THEMSELF, _BY_US = "left the list", "off the list, by a removal of ours or before it"
 _SAYS_NOTHING = frozenset({Status.BOUNCED, Status.PENDING, Status.ABSENT, Status.ARCHIVED})
 
 

@@ -108,7 +108,8 @@ PERMISSIVE_OF = Prepared(
 UNHEARD_CREATES = Prepared(
     _FULL.where(
         change.c.point_id.in_(any_of("points")),
-        change.c.record_id.is_(None),
+        # Not the bare column: given the choice, SQLite reads all changes that have made no record.
+        sa.func.coalesce(change.c.record_id, 0) == 0,
         change.c.kind == ChangeKind.CREATE,
         _IS_SENT,
     )

@@ -303,10 +303,11 @@ class Ingest:
         late = {n.old.key: n.old.unsure for n in news if n.old and n.old.unsure and self._may_be_late(n)}
         self._unit.records.set_unsure({key: unsure for key, unsure in late.items() if unsure})
         self._points = self._unit.points.require({a for n in news for a in n.points})
-        moved = {}
+        moved, unread = {}, {fault.record for fault in self.faults}
         for item in news:
             listed = tuple(self._points[a] for a in item.points)
-            if item.old is None or item.old.points != listed:
+            # What is heard of a row that cannot be used tells of no address.
+            if item.old is None or (item.old.points != listed and item.record.id not in unread):
                 moved[keys[item.record.id] if item.old is None else item.old.key] = listed
         self._unit.records.set_points(moved)
         return keys

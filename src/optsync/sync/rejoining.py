@@ -1,6 +1,7 @@
 """Rosters: people who were on the list and are seen asking to be, so that they have left in between."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from optsync.connect.contract import Absence
 from optsync.model.record import Record, Status
@@ -32,6 +33,18 @@ def left_between(
     if not is_roster or old is None or old.is_gone or record.status is not Status.PENDING:
         return ()
     return tuple(left(old.record, representation, reading, may_be_ours=may_be_removed(old)))
+
+
+def note_left(unit: Unit, binding: SourceBinding, old: Observed, *, at: datetime, run: str) -> None:
+    """A removal found nobody to remove: they had left since they were read, or an attempt of ours whose answer was lost
+    had removed them. Without our reason for it they stay out."""
+    if binding.absence is not Absence.LEFT or old.is_gone or not old.points:
+        return
+    reading = Reading(system=binding.system, collection=binding.collection, seen_at=at)
+    for representation in binding.representations:
+        for each in left(old.record, representation, reading, may_be_ours=True):
+            unit.ledger.append([(old.points[0], each.statement)], run=run)
+            unit.points.mark(binding.hearers(each.statement.scope), {old.points[0]})
 
 
 def may_be_removed(old: Observed) -> bool:

@@ -25,6 +25,7 @@ from optsync.sync.engine import Engine
 from optsync.sync.forgotten import quiet
 from optsync.sync.receipts import doubt, is_kept, kept, kept_otherwise, plain, receipt, usable
 from optsync.sync.refusals import AGAIN, NOT_AGAIN, NOT_MAILED_ANYWAY, RETRIED_BY_ITSELF, WHAT_HELPS
+from optsync.sync.rejoining import note_left
 from optsync.sync.renaming import renamed
 from optsync.sync.waiting import may_wait
 
@@ -150,6 +151,8 @@ class Settler:
         )
         if is_gone:
             written = replace(written, status=Status.ABSENT)
+            if outcome.result is Result.SAME:
+                note_left(unit, self._binding, old, at=self._engine.clock.now(), run=self._run)
         if self._binding.tells_departures and may_hide(old.record, written):
             effects.hidden[old.key] = hidden_since(old.record)
         if change.kind is ChangeKind.RENAME:
