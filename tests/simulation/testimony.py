@@ -24,6 +24,8 @@ class Testimony:
     first_hints: Counter[str] = field(default_factory=Counter)
     touched: dict[Key, datetime] = field(default_factory=dict)
     """When people last changed a record."""
+    saved: dict[Key, datetime] = field(default_factory=dict)
+    """When people last saved a contact, were it as it had been: that moves its stamp."""
     is_any_late: bool = False
     """Whether anything that was done became visible later: it may be dated by then."""
     terms: Terms = field(default_factory=Terms)
@@ -104,7 +106,7 @@ class Testimony:
         """Whether the yes lifts it, by whatever clock: what was not heard before may be dated later than it was
         said, by any edit of the record."""
         was_heard = no.heard_at is not None and no.heard_at < yes.order and not (no.is_blurred or yes.is_blurred)
-        at = max(no.at, self.touched.get(no.source, no.at))
+        at = max(no.at, self.touched.get(no.source, no.at), self.saved.get(no.source, no.at))
         return was_heard and self._beats(yes, no) and (yes.clock == no.source[0] or yes.at - at >= FAR_APART)
 
     def has_said_no(self, email: str, scope: str = STATUS) -> bool:

@@ -56,6 +56,9 @@ class Witness(Readings):
         """``now`` is what their system stamps it with."""
         self.order += 1
         self.is_any_late = self.is_any_late or act.late > 0
+        if act.who == "crm":
+            held = (key for key, contact in after.crm.items() if address(act.slot) in contact.addresses)
+            self.saved.update((("crm", key), now) for key in held)
         late = timedelta(seconds=act.late)
         self._relate(after)
         self._compare(before, after, now)
