@@ -92,7 +92,7 @@ class Quiet:
 
     def _settle(self) -> None:
         """Two cycles may write after what an operator lets go, a write finds deleted or a request hides, the next one
-        must not."""
+        must not, but for what an organisation adds to an opt-out whose address has just followed."""
         world = self._world
         wrote = 0
         for _ in range(_PATIENCE):
@@ -106,7 +106,7 @@ class Quiet:
             elif is_still:
                 world.counts[Law.SETTLES] += 1
                 return
-            else:
+            elif not _is_added(report):
                 wrote += 1
             if wrote > 2:
                 break
@@ -139,3 +139,8 @@ class Quiet:
         world.books.may_send()
         if is_compared:
             world.books.values.judge(now)
+
+
+def _is_added(report: Report | None) -> bool:
+    changes = report.syncs[SYNC].changes if report else ()
+    return bool(changes) and all(str(change.rule).startswith("handled_") for change in changes)
