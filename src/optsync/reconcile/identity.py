@@ -14,7 +14,6 @@ from optsync.model.statement import OUR_CLOCK, Statement, StatementKind
 from optsync.reconcile.carry import Moved, missing, restated, root
 from optsync.reconcile.consent import Wish, may_mail, unbeaten
 from optsync.reconcile.policy import SyncPolicy
-from optsync.reconcile.putback import is_said_by
 from optsync.reconcile.rules import Rule
 from optsync.reconcile.view import Intent, Neighbourhood, Point, Question, Seen, is_in_list, spelled
 
@@ -164,7 +163,7 @@ def _granted(point: Point, seen: Seen) -> Sequence[Statement]:
 
 
 def _is_own(said: Statement, seen: Seen) -> bool:
-    return is_said_by(said, seen.system, seen.collection, seen.record.id)
+    return (said.system, said.record) == (seen.system, seen.record.id)
 
 
 def _may_last(pair: Apart, around: Neighbourhood, policy: SyncPolicy) -> bool:
