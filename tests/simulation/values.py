@@ -50,12 +50,12 @@ class Values:
             if not value or value != world.esp[pair[1]].city or not is_joined:
                 continue
             typed = [t for k in _sides(pair) if (t := self._typed.pop(k, None)) is not None]
-            if pair in self._agreed and typed and value not in typed and "" not in typed:
-                self._counts[Law.KEEPS] += 1
-                if not self._is_excused(pair, world):
-                    raise Violation(Law.KEEPS, f"{pair} agree on {value}, and people typed {typed} since they last did")
-            self._counts[Law.KEEPS] += bool(typed)
+            # A blank overwrites nothing.
+            is_told = bool(typed) and "" not in typed and pair in self._agreed
             self._agreed.add(pair)
+            self._counts[Law.KEEPS] += is_told
+            if is_told and value not in typed and not self._is_excused(pair, world):
+                raise Violation(Law.KEEPS, f"{pair} agree on {value}, and people typed {typed} since they last did")
 
     def judge(self, world: Sight) -> None:
         """All is quiet.
