@@ -161,3 +161,17 @@ def test_a_forgotten_persons_row_is_known_as_theirs_although_it_cannot_be_read(d
 
     told = [each["system"] for each in desk.optsync(*forget).json["records"]]
     assert "crm" in told
+
+
+def test_a_file_that_was_repaired_is_told_as_well_while_the_platform_lets_nobody_in(desk: Desk, file: Path) -> None:
+    whole = file.read_bytes()
+    file.write_bytes(b"")
+    assert desk.optsync("sync").code == 3
+    assert desk.optsync("status", "--json").json["systems"]["crm"]["ok"] is False
+    file.write_bytes(whole)
+    systems = desk.document["systems"]
+    desk.write(systems={**systems, "mc": {**systems["mc"], "api_key": f"{'0' * 32}-us6"}})
+    assert desk.optsync("sync").code == 3
+
+    told = desk.optsync("status", "--json").json["systems"]
+    assert (told["crm"]["ok"], told["mc"]["ok"]) == (True, False)
