@@ -153,24 +153,17 @@ def test_who_leaves_after_an_opt_in_whose_answer_was_lost_is_not_taken_back(list
     assert standing(w) == "out"
 
 
-def test_who_leaves_while_their_delivery_status_says_nothing_is_out(lists: Make) -> None:
+@pytest.mark.parametrize(("before", "is_out"), [(Status.UNKNOWN, True), (Status.BOUNCED, False)])
+def test_who_is_off_the_list_has_left_it_unless_the_list_removed_them_after_bounces(
+    lists: Make, before: Status, *, is_out: bool
+) -> None:
     w = lists()
-    w.roster.has(ANN, Status.UNKNOWN)
+    w.roster.has(ANN, before)
     w.sync()
     w.roster.leave(ANN)
     w.sync()
 
-    assert w.crm_shows(ANN)["opt_out"] is True
-
-
-def test_whom_the_list_removes_after_bounces_has_said_nothing(lists: Make) -> None:
-    w = lists()
-    w.roster.has(ANN, Status.BOUNCED)
-    w.sync()
-    w.roster.leave(ANN)
-    w.sync()
-
-    assert w.crm_shows(ANN)["opt_out"] is False
+    assert w.crm_shows(ANN)["opt_out"] is is_out
 
 
 def test_who_leaves_and_is_asked_for_again_by_anybody_is_not_put_back(lists: Make) -> None:
