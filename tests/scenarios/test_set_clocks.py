@@ -8,6 +8,7 @@ import pytest
 
 from optsync.connect.mock import MockRequest
 from optsync.model.record import Status
+from optsync.sync.administer import opt_out
 from optsync.sync.explain import explain
 from optsync.sync.run import run_cycle
 from tests.scenarios.world import World, person
@@ -114,6 +115,26 @@ def test_an_opt_out_of_while_the_clock_was_set_back_within_one_reading_is_heard(
     assert len(w.transport.requests) - calls < 10, "read whole once, and then what has changed"
 
 
+def test_a_sign_up_right_before_the_clock_was_set_back_does_not_beat_an_opt_out_of_the_minutes_after_it(
+    world: Make,
+) -> None:
+    """By a clock that was less ahead than is corrected, and shown after the reading that found it set."""
+    w = world(person(1, status=Status.OUT), person(2), esp_ahead=25)
+    w.settle()
+    w.esp_clock.ahead = timedelta(minutes=-15)
+    run_cycle(w.engine)
+    w.esp_clock.ahead = timedelta(seconds=25)
+    w.esp.act("resubscribe", email=ANN)
+    w.esp_clock.ahead = timedelta(minutes=-15)
+    w.wait(minutes=8)
+    opt_out(w.engine, ANN, scope=SCOPE, actor="agent:7", reason="on the phone")
+    w.sync()
+
+    assert w.crm_shows(ANN)["opt_out"] is True
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    w.settle()
+
+
 def test_restrictions_that_follow_a_person_to_another_address_count_from_the_change_at_the_latest(world: Make) -> None:
     new = "new@example.com"
     w = world(person(1, in_crm=False), person(2, addresses=(new,), in_esp=False), esp_ahead=-600)
@@ -129,17 +150,18 @@ def test_restrictions_that_follow_a_person_to_another_address_count_from_the_cha
     assert w.esp_shows(new)["status"] == Status.OUT
 
 
-@pytest.mark.parametrize("by", [-90, 90, -600])
+@pytest.mark.parametrize(("minutes", "ahead", "by"), [(10, 0, -90), (10, 0, 90), (10, 0, -600), (0, 25, 600)])
 def test_an_opt_out_of_our_own_that_a_bounce_hides_is_nobodys_word_after_the_clock_was_set(
-    world: Make, by: int
+    world: Make, minutes: int, ahead: int, by: int
 ) -> None:
-    w = world(person(1), person(2))
+    w = world(person(1), person(2), esp_ahead=ahead)
     w.sync()
     w.crm.act("opt_out", email=ANN)
     w.sync()
     w.esp.act("bounce", email=ANN)
     w.esp_clock.ahead = timedelta(seconds=by)
-    w.sync()
+    w.wait(minutes=minutes)
+    run_cycle(w.engine)
 
     said = explain(w.engine, ANN)["scopes"][SCOPE]["statements"]
     assert [each["system"] for each in said if each["kind"] == "out"] == ["crm"]

@@ -132,15 +132,15 @@ class Readings(Testimony):
             _, moved = self.moved.get(key, (None, None))
             self._inherit(appeared, [n for n in self._standing(old.addresses, key) if n.order != moved], None)
         if appeared and key in self.moved:
-            vanished = [a for a in old.addresses if a not in row.addresses]
-            # What was said of a former address after a cycle that failed had kept the change is said of that alone. So
-            # is what it gets from another record by the same act, a swap.
             known_at, (_, moved) = self.shown_moved.get(key, self.order), self.moved[key]
-            standing = [n for n in self._standing(vanished, None) if n.heard_at is None or n.heard_at < known_at]
-            follows = [n for n in standing if n.order <= known_at and n.order != moved]
-            # What such a cycle was shown beside the former address did not take its place.
-            beside = {each for shown in shown_as if set(vanished) <= set(shown) for each in shown}
-            self._inherit([each for each in appeared if each not in beside], follows, self.moved[key])
+            for gone in (a for a in old.addresses if a not in row.addresses):
+                # What was said of a former address after a cycle that failed had kept the change is said of that alone.
+                # So is what it gets from another record by the same act, a swap.
+                standing = [n for n in self._standing([gone], None) if n.heard_at is None or n.heard_at < known_at]
+                follows = [n for n in standing if n.order <= known_at and n.order != moved]
+                # What such a cycle was shown beside the former address did not take its place, nor what came later.
+                heirs = [a for a in appeared if all((gone in shown) != (a in shown) for shown in shown_as)]
+                self._inherit(heirs, follows, self.moved[key])
         for loser, order, at in self.absorbed.pop(key, ()):
             # Of a forgotten person's record nothing is kept by which another that takes it in could be told.
             if set(loser.addresses).intersection(appeared) - self.forgotten:

@@ -2,17 +2,15 @@
 nothing of what they said before."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeAlias
 
 from optsync.model.record import BY_THEMSELF, Origin, Record, Status
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, state
 from optsync.reconcile.putback import of_collection
-from optsync.reconcile.reading import LATE, Reading
+from optsync.reconcile.reading import LATE, SLACK, Reading
 
 _HIDES = frozenset({Status.ARCHIVED, Status.BOUNCED, Status.PENDING})
-_SLACK = timedelta(seconds=32)
-"""A clock is not corrected for half a minute that it may be off; stamps, and offsets, are whole seconds besides."""
 
 Span: TypeAlias = tuple[datetime, datetime]
 """When a write was sent and when it was answered, by our clock."""
@@ -60,7 +58,7 @@ def is_ours(said: Statement, moments: Iterable[datetime], written: Iterable[Span
 
 def is_around(moments: Iterable[datetime], written: Iterable[Span]) -> bool:
     """Whether one of the ``moments`` that something may have been at is about that of a write."""
-    spans = [(sent - _SLACK, settled + _SLACK) for sent, settled in written]
+    spans = [(sent - SLACK, settled + SLACK) for sent, settled in written]
     return any(first <= moment <= last for moment in moments for first, last in spans)
 
 

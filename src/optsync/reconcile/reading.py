@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 LATE = timedelta(minutes=10)
 """Systems may show something so much later than they stamp it; readings overlap by as much."""
+SLACK = timedelta(seconds=32)
+"""A clock is not corrected for half a minute that it may be off; stamps, and offsets, are whole seconds besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,4 +47,4 @@ class Reading:
         if self.jump is None:
             return (stamp - (self.offset or timedelta(0)),)
         told, former = stamp - self.jump.after, stamp - self.jump.before
-        return (told,) if former > self.jump.at else (told, former)
+        return (told,) if former > self.jump.at + SLACK else (told, former)
