@@ -269,8 +269,8 @@ class Witness(Readings):
         is_complaint: bool = False,
     ) -> None:
         self.spoken.add((source, scope, "no"))
-        # A topic that may never have been seen on is not known to have been switched off.
-        may_be_first = kind in TOPICS and source in self.doubtful
+        # What may never have been seen on, a topic or a place on the list, is not known to have been switched off.
+        may_be_first = kind in {*TOPICS, "transactional"} and source in self.doubtful
         for email in emails:
             no = No(
                 email=email,
