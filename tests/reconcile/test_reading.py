@@ -11,8 +11,6 @@ from optsync.reconcile.reading import Jump, Reading
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 OFFSETS = st.integers(-7200, 7200).map(lambda seconds: timedelta(seconds=seconds))
 AGES = st.integers(0, 90000).map(lambda seconds: timedelta(seconds=seconds))
-
-
 WRONG = st.integers(-30, 30).map(lambda seconds: timedelta(seconds=seconds))
 """As far as a clock may be off what is known of it."""
 
@@ -63,4 +61,7 @@ def test_what_was_told_up_to_the_moment_a_jump_was_found_may_be_of_either_clock(
     reading = Reading(system="mc", seen_at=NOW, offset=timedelta(hours=1), jump=jump)
     stamp = found + timedelta(seconds=later)
 
-    assert reading.moments(stamp) == (stamp - timedelta(hours=1), stamp)[:moments]
+    may_be = (stamp - timedelta(hours=1), stamp)[:moments]
+    assert reading.moments(stamp) == may_be
+    assert reading.corrected(stamp, permits=True) == min(may_be)
+    assert reading.corrected(stamp, permits=False) == max(may_be)
