@@ -39,7 +39,7 @@ A change costs 0.6 to 1.1 ms from the decision to the receipt, half of it in the
 that is committed before the call, the outcome, and what both sides agree on since are transactions of their own. A
 hundredth of a million people on each side is some 23,000 changes, which is why that takes more than the three seconds
 aimed at. The vendors' limits and run time make any program wait for them some twenty times as long (*times CPU*; four
-times where nothing is written): the engine adds about a twentieth to that.""",
+times where changes are only decided): the engine adds about a twentieth to that.""",
     "memory": "The peak of a process that does this phase and nothing else; *at rest* is before it begins.",
     "disk": """\
 The state database with its write-ahead log written back: observations of both sides, the ledger with its chain, and
