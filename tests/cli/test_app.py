@@ -86,8 +86,8 @@ def test_a_terminal_of_any_encoding_gets_an_answer(lonely: Desk, encoding: str) 
     commands = [["opt-out", email, "--actor", "Ægir →"], ["explain", email], ["explain", email, "--json"]]
     done = subprocess.run(
         [sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps([[*config, *command] for command in commands])],
-        capture_output=True, check=False, timeout=60, env={**os.environ, "PYTHONIOENCODING": encoding},
-        encoding=encoding, errors="strict",
+        capture_output=True, check=False, timeout=60, encoding=encoding, errors="strict",
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUNBUFFERED": ""},
     )  # fmt: skip
     out, explained, document, end = done.stdout.split(AFTERWARDS)
     assert (done.returncode, end) == (0, ""), (out, done.stderr)

@@ -19,12 +19,20 @@ FULL = Path("/dev/full")
 def started(desk: Desk, *arguments: str, before: Callable[[], object] | None = None, **streams: Any) -> tuple[int, str]:
     """A process of its own: exit code, and what it printed on the streams that were not given."""
     command = [sys.executable, "-m", "optsync.cli.app", "-c", str(desk.path), *arguments]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    # A process that finds no room would leave half a compiled module behind, for all that come after it.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"}
     given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
     done = subprocess.run(command, env=environment, check=False, text=True, timeout=60, preexec_fn=before, **given)
     return done.returncode, (done.stdout or "") + (done.stderr or "")
 
 
+@pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
+def _buffering(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container has it off; most shells have it on, and the interpreter writes what is left once more at its end."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", request.param)
+
+
+@pytest.mark.usefixtures("_buffering")
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_an_answer_that_finds_no_room_is_one_sentence(lonely: Desk, options: list[str]) -> None:
@@ -34,6 +42,7 @@ def test_an_answer_that_finds_no_room_is_one_sentence(lonely: Desk, options: lis
     assert said == "the answer cannot be written: no space left on device; what the command did stays done\n"
 
 
+@pytest.mark.usefixtures("_buffering")
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
 def test_a_log_that_finds_no_room_keeps_no_opt_out_from_travelling(desk: Desk) -> None:
     desk.act(CRM, "opt_out", email="ann1@example.com")
@@ -43,6 +52,7 @@ def test_a_log_that_finds_no_room_keeps_no_opt_out_from_travelling(desk: Desk) -
     assert desk.act(ESP, "view", email="ann1@example.com")["status"] == "out"
 
 
+@pytest.mark.usefixtures("_buffering")
 def test_a_log_whose_reader_is_gone_keeps_no_opt_out_from_travelling(desk: Desk) -> None:
     desk.act(CRM, "opt_out", email="ann1@example.com")
     reading, writing = os.pipe()

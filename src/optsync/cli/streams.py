@@ -18,6 +18,17 @@ class _ToWhoeverReads(FileIO):
             return memoryview(data).nbytes
 
 
+class _ToWhoeverHasRoom(FileIO):
+    """What finds no room there, or nobody who reads it, is lost: logs and complaints end no command, nor does the
+    interpreter that would write them once more at its end."""
+
+    def write(self, data: "memoryview | bytes") -> int:  # type: ignore[override]
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
 def into_nothing(descriptor: int) -> None:
     """From now on what is written there is dropped."""
     nothing = os.open(os.devnull, os.O_WRONLY)
@@ -34,18 +45,19 @@ def prepare() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     sys.stdin = sys.stdin or os.fdopen(0)
-    sys.stdout = _patient(sys.stdout or os.fdopen(1, "w", closefd=False))
-    sys.stderr = sys.stderr or os.fdopen(2, "w")
+    sys.stdout = _patient(sys.stdout or os.fdopen(1, "w", closefd=False), _ToWhoeverReads)
+    sys.stderr = _patient(sys.stderr or os.fdopen(2, "w", closefd=False), _ToWhoeverHasRoom)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A terminal that knows no arrows shows a question mark instead of a fault.
             stream.reconfigure(errors="replace")
 
 
-def _patient(stream: TextIO) -> TextIO:
+def _patient(stream: TextIO, kind: type[FileIO]) -> TextIO:
     if not isinstance(stream, TextIOWrapper):
         return stream
-    raw: RawIOBase = _ToWhoeverReads(stream.fileno(), "w", closefd=False)
+    stream.flush()  # what was printed already comes first
+    raw: RawIOBase = kind(stream.fileno(), "w", closefd=False)
     buffer: Any = raw if stream.write_through else BufferedWriter(raw)  # PYTHONUNBUFFERED
     return TextIOWrapper(
         buffer,
