@@ -253,7 +253,7 @@ class Judge:
             member = members.get(contact.addresses[0]) if contact.addresses else None
             if member and contact.is_out and not self._may_show_out(key, contact, member):
                 self._counts[Law.AGREES] += 1
-                if member.status == "subscribed" and member.address not in self._witness.rejected:
+                if member.status == "subscribed" and not self._witness.was_rejected(member.address):
                     raise Violation(Law.AGREES, f"contact {key} is out and {member.address} is subscribed")
 
     def _may_show_out(self, key: int, contact: Contact, member: Member) -> bool:
@@ -266,7 +266,9 @@ class Judge:
             return True
         left = witness.closed_as.get(("crm", key), frozenset()).difference(contact.addresses)
         is_ours = ("crm", key) not in witness.flagged and any((a, STATUS) in witness.nos for a in left)
-        has_proof = contact.consent is not None or member.opted_in_at is not None
+        # Of a member that we made, the platform has the time of our own write.
+        is_proven = member.opted_in_at is not None and member.address not in witness.entered
+        has_proof = contact.consent is not None or is_proven
         return is_ours and not has_proof and (member.address, STATUS) not in witness.yeses
 
     def _reaches(self, email: str, scope: str) -> Law:

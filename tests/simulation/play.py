@@ -273,7 +273,7 @@ class Player:
             if each.status in CLOSING:
                 self._closed.add((each.side, each.key))
                 self._volume(each.side)
-                self.witness.closes((each.side, each.key))
+                self.witness.closes((each.side, each.key), world)
 
     def on_put_off(self, asked: Sequence[Asked]) -> None:
         world = sight(self.stage)

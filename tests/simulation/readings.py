@@ -12,6 +12,15 @@ from tests.simulation.ticks import Ticks
 from tests.simulation.words import STATUS, Key, No, covered, is_hidden, remembered, shows, still_shows
 
 
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """What a cycle has been shown before another one began inside it. ``shown``: each no, and by which answers."""
+
+    rows: list[Row]
+    is_spoiled: bool
+    shown: list[tuple[No, bool, bool]]
+
+
 @dataclass(slots=True)
 class Readings(Testimony):
     known: dict[Key, Row] = field(default_factory=dict)
@@ -58,11 +67,6 @@ class Readings(Testimony):
         for no in self._open():
             no.is_listed = no.is_reported = False
 
-    def closes(self, key: Key) -> None:
-        """The engine sets an opt-out flag."""
-        if key in self.latest:
-            self.closed_as[key] = frozenset(self.latest[key].addresses)
-
     def overwrites(self, key: Key, *, is_out: bool, off: Iterable[str], is_proving: bool) -> None:
         """The engine writes what somebody has just set by hand, unseen: whose it is, the value does not tell."""
         for no in self._open():
@@ -99,13 +103,19 @@ class Readings(Testimony):
             no.is_listed = no.is_reported = False
         self._rows.clear()
 
-    def pause(self) -> tuple[list[Row], bool]:
-        """Another cycle begins inside this one."""
-        paused, self._rows, self.is_spoiled = (self._rows, self.is_spoiled), [], False
+    def pause(self) -> Paused:
+        """Another cycle begins inside this one, and has been shown nothing yet."""
+        shown = [(no, no.is_listed, no.is_reported) for no in self._open() if no.is_shown]
+        paused = Paused(self._rows, self.is_spoiled, shown)
+        self._rows, self.is_spoiled = [], False
+        for no, _, _ in shown:
+            no.is_listed = no.is_reported = False
         return paused
 
-    def go_on(self, paused: tuple[list[Row], bool]) -> None:
-        self._rows, self.is_spoiled = paused
+    def go_on(self, paused: Paused) -> None:
+        self._rows, self.is_spoiled = paused.rows, paused.is_spoiled
+        for no, is_listed, is_reported in paused.shown:
+            no.is_listed, no.is_reported = is_listed, is_reported
 
     def ends(self, world: Sight, *, is_compared: bool) -> None:
         """What is still shown at the end has been shown. ``is_compared``: by a full compare, too; without one nobody

@@ -26,6 +26,8 @@ class Testimony:
     """When people last changed a record."""
     saved: dict[Key, datetime] = field(default_factory=dict)
     """When people last saved a contact, were it as it had been: that moves its stamp."""
+    rejected: set[str] = field(default_factory=set)
+    """Addresses of plans that were rejected."""
     is_any_late: bool = False
     """Whether anything that was done became visible later: it may be dated by then."""
     terms: Terms = field(default_factory=Terms)
@@ -99,8 +101,14 @@ class Testimony:
         if last is None or last.clock != "esp" or last.source is None or not last.is_of_known:
             return False
         nos = self.nos.get((email, STATUS), ())
+        if self.was_rejected(email) and not any(no.order < last.order for no in nos):
+            return False  # where it lifted nothing nobody asks whose doing it was
         # Whoever is archived since shows nothing of it.
         return self.touched[last.source] == last.at and all(self._is_over(no, last) for no in nos)
+
+    def was_rejected(self, email: str) -> bool:
+        """Whether administrators took back what was said of that person, under whichever of their addresses."""
+        return not self.rejected.isdisjoint(self.families.get(email, set()) | {email})
 
     def _is_over(self, no: No, yes: Yes) -> bool:
         """Whether the yes lifts it, by whatever clock: what was not heard before may be dated later than it was

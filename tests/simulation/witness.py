@@ -29,7 +29,6 @@ class Witness(Readings):
     entered: dict[str, str] = field(default_factory=dict)
     """Addresses of which the engine made members, and with which status: it knows them by their ids, without a row that
     ever showed them."""
-    rejected: set[str] = field(default_factory=set)
     is_blurred: bool = False
     clocks_set: Counter[str] = field(default_factory=Counter)
     """How often, by side."""
@@ -256,6 +255,15 @@ class Witness(Readings):
         """By a row, or because the engine made a member of the address, of whom no row was shown yet."""
         seen = self._seen(key)
         return any(row.is_in for row in seen) if seen else self.entered.get(member.address) == "subscribed"
+
+    def closes(self, key: Key, world: Sight) -> None:
+        """The engine sets an opt-out flag. Where people have just said yes with a proof, unseen, the two stand side by
+        side: the same as after a yes that was taken back."""
+        if key in self.latest:
+            self.closed_as[key] = frozenset(self.latest[key].addresses)
+        contact = world.crm.get(key[1]) if key[0] == "crm" and key in self.unshown else None
+        if contact is not None and contact.is_in and contact.consent is not None:
+            self._may_mean_no(key, contact.addresses)
 
     def _no(
         self,
