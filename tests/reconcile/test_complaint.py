@@ -105,6 +105,7 @@ def test_what_an_administrator_granted_since_stands_however_often_a_complaint_is
         (esp(Status.IN), esp(Status.BOUNCED, **{**BY_COMPLAINT, "modified_at": NOW}), [COMPLAINT]),
         (esp(Status.BOUNCED), esp(Status.BOUNCED, **BY_COMPLAINT), [COMPLAINT]),
         (esp(Status.OUT, **BY_COMPLAINT), esp(Status.BOUNCED, **{**BY_COMPLAINT, "modified_at": NOW}), [HARD]),
+        (esp(Status.IN, modified_at=NOW), esp(Status.BOUNCED, **BY_COMPLAINT), [COMPLAINT, HARD]),
         (None, esp(Status.BOUNCED, **COMPLAINED), [COMPLAINT, HARD]),
         (None, esp(Status.ARCHIVED, **COMPLAINED), [COMPLAINT]),
     ],

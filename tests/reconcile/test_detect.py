@@ -193,6 +193,27 @@ def test_an_out_said_again_with_a_later_time_of_its_own_is_a_new_out() -> None:
     assert read(esp(Status.OUT, status_at=RECENT), esp(Status.OUT, status_at=OLD), ESP).said == ()
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "modified_at", "expected"),
+    [
+        ("too many", "no longer interested", RECENT, [OUT]),
+        ("too many", "no longer interested", OLD, []),
+        ("too many", "no longer interested", None, []),
+        ("too many", "too many", RECENT, []),
+        (None, "too many", RECENT, []),
+        ("too many", None, RECENT, []),
+    ],
+)
+def test_another_reason_at_a_later_time_is_another_word_of_the_persons(
+    was: str | None, now: str | None, modified_at: datetime | None, expected: list[StatementKind]
+) -> None:
+    def told(reason: str | None, origin: Origin, at: datetime | None = OLD) -> Record:
+        return esp(Status.OUT, reason=reason, origin=origin, modified_at=at)
+
+    assert kinds(read(told(was, Origin.PERSON), told(now, Origin.PERSON, modified_at), ESP)) == expected
+    assert read(told(was, Origin.ADMIN), told(now, Origin.ADMIN, modified_at), ESP).said == ()
+
+
 # times
 
 

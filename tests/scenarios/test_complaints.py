@@ -148,6 +148,22 @@ def test_a_complaint_of_whom_an_administrator_let_back_in_is_not_raised_again(wo
     assert w.esp_shows(ANN)["status"] == Status.IN
 
 
+def test_a_bounce_of_whom_an_administrator_let_back_in_is_no_second_complaint(world: Make) -> None:
+    w = complained(world)
+    w.esp.act("archive", email=ANN)
+    w.esp.act("change_address", email=ANN, to="new@example.com")
+    w.wait(hours=1)
+    opt_in(w.engine, ANN, scope=SCOPE, actor="Eve", evidence="a signed letter")
+    w.sync()
+    assert w.esp_shows(ANN)["status"] == Status.PENDING
+    w.esp.act("bounce", email=ANN)
+    w.settle()
+
+    assert explain(w.engine, ANN)["scopes"][SCOPE]["standing"] == "in"
+    assert explain(w.engine, ANN)["deliverability"] == "hard"
+    assert w.crm_shows(ANN)["opt_out"] is False
+
+
 def test_who_complained_was_let_back_in_and_left_as_others_do_can_come_back_as_others_do(world: Make) -> None:
     w = complained(world)
     w.wait(hours=1)

@@ -45,5 +45,11 @@ def is_no_other(before: Record | None, now: Record, *, is_later: bool) -> bool:
     (``is_later``), and ``before`` was not shown since."""
     if now.origin is not Origin.COMPLAINT or (is_later and now.status is not Status.BOUNCED):
         return False
+    return not was_shown_since(before, now)
+
+
+def was_shown_since(before: Record | None, now: Record) -> bool:
+    """Whether ``before`` is of long after the complaint that ``now`` tells of, which then took nobody off a list that
+    the record was still on."""
     at, since = now.complained_at, None if before is None else before.modified_at
-    return at is None or since is None or at + LATE >= since
+    return at is not None and since is not None and at + LATE < since

@@ -9,10 +9,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from optsync.model.quick import quick_dataclass
-from optsync.model.record import BY_THEMSELF, Origin, Record, Side, Status
+from optsync.model.record import Origin, Record, Side, Status
 from optsync.model.scope import EVERYTHING
 from optsync.model.statement import OUR_CLOCK, Source, Statement, StatementKind, Strength, state
-from optsync.reconcile.complaint import complaint, is_no_other
+from optsync.reconcile.again import is_said_again
+from optsync.reconcile.complaint import complaint, is_no_other, was_shown_since
 from optsync.reconcile.doubt import Doubt
 from optsync.reconcile.moments import is_same_moment, parse_moment
 from optsync.reconcile.putback import remembered
@@ -161,15 +162,10 @@ class _Teller:
         return was is Status.IN or self._was_contradictory() or was_unseen or was_strange
 
     def _has_newer_event(self, view: Shown) -> bool:
-        """Out already, and said again: the system names a later time or another author, or the flag that contradicts
-        is gone. That it was an administrator is no news where nobody was known to be: it may have been us."""
+        """Out already, and said again: the system tells, or the flag that contradicts is gone."""
         if self.before is None or self.rep.uses_flags:
             return self._was_contradictory() and not view.is_contradictory
-        was, now = self.before.origin, self.now.origin
-        if now is not was and (now in BY_THEMSELF or (now is Origin.ADMIN and was in BY_THEMSELF)):
-            return True
-        before, at = self.before.status_at, self.now.status_at
-        return before is not None and at is not None and at > before
+        return is_said_again(self.before, self.now)
 
     def _say_bounce(self, was: Status | None) -> None:
         """What a system took out of its mailings because of a complaint did not bounce."""
@@ -180,7 +176,7 @@ class _Teller:
 
     def _has_complained_since(self) -> bool:
         if self.now.complained_at is not None:
-            return self.complaint is not None
+            return self.complaint is not None and not was_shown_since(self.before, self.now)
         return self.before is None or self.before.origin is not Origin.COMPLAINT
 
     def _was_in_between(self) -> bool:
