@@ -2,6 +2,7 @@
 platform, and make it again. No record is stamped by that, and nobody has said anything."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from tests.simulation.script import BOXES, Act
@@ -13,6 +14,8 @@ GROUPS = {"Offers": "offers", "News": "news"}
 THINGS = (FLAG_OUT, FLAG_IN, BOXES["news"], "UF_CRM_CONSENT_DATE", "UF_CRM_CITY", *GROUPS)
 _ONLY_BACK = frozenset({"UF_CRM_CONSENT_DATE"})
 """What comes back with what was in it: without, nobody could tell a consent of before from another one."""
+
+_ASKED_AGAIN = timedelta(minutes=1)
 
 
 def build(stage: Stage, act: Act) -> bool:
@@ -27,6 +30,7 @@ def build(stage: Stage, act: Act) -> bool:
     if thing in GROUPS:
         _group_again(stage, thing, kept, is_new=act.what == "renew")
     else:
+        stage.field_back_at = stage.clock.now()
         _field_again(stage, thing, kept, is_empty=act.what == "renew" and thing not in _ONLY_BACK)
     return True
 
@@ -136,3 +140,9 @@ def untold(stage: Stage) -> frozenset[str]:
 def lacks_field(stage: Stage) -> bool:
     """Whether a field of the CRM is away."""
     return any(thing not in GROUPS for thing in stage.away)
+
+
+def may_seem_to_lack(stage: Stage) -> bool:
+    """Whether one is, or was until so lately that the portal need not have been asked for its fields again."""
+    at = stage.field_back_at
+    return lacks_field(stage) or (at is not None and stage.clock.now() - at < _ASKED_AGAIN)

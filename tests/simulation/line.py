@@ -10,7 +10,7 @@ import msgspec
 
 from optsync.connect.mock import MockRequest, MockResponse, MockTransport
 from optsync_mock.faults import FaultKind, Rule, answer_with_fault
-from tests.simulation.builder import lacks_field, untold
+from tests.simulation.builder import may_seem_to_lack, untold
 from tests.simulation.messages import (
     Asked,
     Row,
@@ -46,7 +46,7 @@ class Watcher(Protocol):
 
     def on_put_off(self, asked: Sequence[Asked]) -> None: ...
 
-    def on_shown(self, rows: Sequence[Row]) -> None: ...
+    def on_shown(self, rows: Sequence[Row], *, is_alone: bool) -> None: ...
 
     def on_damaged(self) -> None: ...
 
@@ -219,14 +219,14 @@ class Line(MockTransport):
         if made:
             rows = [row for row in rows if row.addresses[0] in made]
         if rows:
-            self._watcher.on_shown(rows)
+            self._watcher.on_shown(rows, is_alone="/members/" in request.path)
 
     def _row(self, side: str, key: Any, item: Mapping[str, Any]) -> Row | None:
         stage = self._watcher.stage
         if side == "esp":
             return row_of_platform(key, item, stage.known_groups, untold(stage))
         # Nothing of an answer in which a field is missing may be believed.
-        return None if lacks_field(stage) else row_of_crm(key, item)
+        return None if may_seem_to_lack(stage) else row_of_crm(key, item)
 
     # what it asks for
 

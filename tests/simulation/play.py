@@ -292,9 +292,10 @@ class Player:
         if count * 100 > 20 * self.books.known(side):
             raise Violation(Law.VOLUME, f"{count} people are closed at {side} in one cycle, and nobody approved it")
 
-    def on_shown(self, rows: Sequence[Row]) -> None:
+    def on_shown(self, rows: Sequence[Row], *, is_alone: bool) -> None:
         fault = self.fate.faults.get(self.fate.requests)
-        self.witness.was_shown(rows, is_whole=fault is None or FAULTS.get(fault) != PARTIAL)
+        is_whole = fault is None or FAULTS.get(fault) != PARTIAL
+        self.witness.was_shown(rows, is_whole=is_whole, is_alone=is_alone)
         for key in [(row.side, row.key) for row in rows]:
             if fault != "stale" or not self.was_otherwise(*key, REPLICA_LAG):
                 self.witness.unshown.pop(key, None)

@@ -47,7 +47,9 @@ class Readings(Testimony):
     _rows: list[Row] = field(default_factory=list)
     _ticks: Ticks = field(default_factory=Ticks)
 
-    def was_shown(self, rows: Sequence[Row], *, is_whole: bool) -> None:
+    def was_shown(self, rows: Sequence[Row], *, is_whole: bool, is_alone: bool) -> None:
+        """``is_alone``: a member was looked at, which need not be told from complaints that are listed later: one of
+        somebody who is out already moves no stamp, and a full compare hears it."""
         self._rows.extend(rows)
         for row in rows:
             key = (row.side, row.key)
@@ -59,7 +61,8 @@ class Readings(Testimony):
             self.shown_as.setdefault(key, set()).add(row.addresses)
         # An answer of which a part failed is asked for again.
         for no in self._open() if is_whole and not self.is_spoiled else ():
-            no.is_listed = no.is_listed or any(shows(row, no) for row in rows)
+            is_unheard = is_alone and no.is_complaint and not no.is_reported
+            no.is_listed = no.is_listed or (not is_unheard and any(shows(row, no) for row in rows))
 
     def spoils(self) -> None:
         """An answer was damaged on its way: which of it the engine took, and for what, nobody can tell."""

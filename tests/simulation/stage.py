@@ -157,6 +157,8 @@ class Stage:
         self.groups = {topic: key for key, topic in self.known_groups.items()}
         self.away: dict[str, Any] = {}
         """Fields and groups that administrators have taken away, with what it takes to bring them back."""
+        self.field_back_at: datetime | None = None
+        """When one of those fields was brought back last."""
         self.store = SimStore.empty(self.clock)
         self.transport: BaseAdapter | None = None
         self.engine: Engine
