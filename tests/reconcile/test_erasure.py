@@ -8,6 +8,7 @@ import pytest
 
 from optsync.model.record import Origin, Record, Status, Value
 from optsync.model.statement import Source, StatementKind
+from optsync.reconcile.carry import CARRIED
 from optsync.reconcile.erasure import (
     as_before,
     gives_away,
@@ -242,6 +243,8 @@ def test_of_a_statement_only_what_counts_is_kept() -> None:
     said = replace(out(reason="no", system="crm", record="7", source=Source.CRM), evidence={"ip": "192.0.2.1"})
 
     assert without_private_part(said) == replace(said, reason=None, evidence={})
+    carried = replace(said, evidence={"ip": "192.0.2.1", CARRIED: "the other one"})
+    assert without_private_part(carried) == replace(said, reason=None, evidence={CARRIED: "the other one"})
 
 
 def test_grants_of_forgotten_people_are_void() -> None:

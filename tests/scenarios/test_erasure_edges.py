@@ -269,6 +269,25 @@ def test_an_undo_puts_no_value_back_into_the_record_of_who_is_forgotten_meanwhil
     w.settle()
 
 
+def test_outs_of_a_forgotten_address_that_came_to_another_contact_are_written_once_their_plan_is_approved(
+    world: Make,
+) -> None:
+    limit = {"max": 1, "percent": 5, "cap": 100}
+    w = world(*(person(n, opt_in=True) for n in range(1, 5)), guard={"opt_outs": limit})
+    w.sync()
+    erase(w)
+    w.crm.act("change_address", email="ann2@example.com", to=ANN)
+    w.esp.act("unsubscribe", email="ann2@example.com")
+    held = w.sync().syncs["newsletter"].plan
+    assert held is not None
+    w.wait(minutes=10)
+    report = plans.approve(w.engine, held, actor="boss")
+
+    assert report.syncs["newsletter"].state == "done"
+    assert w.esp_shows(ANN)["status"] == Status.OUT
+    w.settle()
+
+
 def _stored(w: World, system: str) -> list[tuple[str, tuple[str, ...], str]]:
     """What is stored of a system's records: id, addresses and first name."""
     with w.store.reading() as unit:

@@ -9,7 +9,8 @@ from optsync.model.scope import contains
 from optsync.model.statement import Statement, StatementKind, state
 from optsync.reconcile.consent import Wish, effective, standing, unbeaten
 
-_CARRIED = "carried"
+CARRIED = "carried"
+"""In a statement's evidence: which other one it was carried from."""
 _SPEAKER = ("scope", "kind", "source", "is_personal", "system", "record")
 
 
@@ -66,13 +67,13 @@ def restated(said: Statement, moved: Moved) -> Statement:
         reason=said.reason,
         system=said.system,
         record=said.record,
-        evidence={**said.evidence, **moved.noted, _CARRIED: root(said)},
+        evidence={**said.evidence, **moved.noted, CARRIED: root(said)},
     )
 
 
 def root(said: Statement) -> str:
     """The statement that this one was carried from, itself if it was not."""
-    return said.evidence.get(_CARRIED, said.uid)
+    return said.evidence.get(CARRIED, said.uid)
 
 
 def missing(
@@ -87,7 +88,7 @@ def missing(
     ``said_now``: as for :func:`restrictions`."""
     target = tuple(target)
     known = {root(said) for said in target}
-    carried = [said for said in effective(target) if _CARRIED in said.evidence]
+    carried = [said for said in effective(target) if CARRIED in said.evidence]
     return [
         restated(said, moved)
         for said in _left_standing(source, moved, tolerance=tolerance, said_now=said_now)
@@ -132,7 +133,7 @@ def _narrowed(scope: str, within: str) -> str | None:
 
 
 def _for_scope(said: Statement, scope: str, moved: Moved) -> Statement:
-    evidence = {**said.evidence, **moved.noted, _CARRIED: root(said)}
+    evidence = {**said.evidence, **moved.noted, CARRIED: root(said)}
     if scope == said.scope:
         return replace(said, evidence=evidence)
     return state(

@@ -11,6 +11,7 @@ import idna
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.record import Record, Value
 from optsync.model.statement import Statement, StatementKind
+from optsync.reconcile.carry import CARRIED
 from optsync.reconcile.moments import parse_moment
 from optsync.reconcile.representation import Representation
 
@@ -130,8 +131,9 @@ def guessable(address: str) -> frozenset[str]:
 
 
 def without_private_part(said: Statement) -> Statement:
-    """A statement about a forgotten person: what counts, without what tells of them."""
-    return replace(said, reason=None, evidence={})
+    """A statement about a forgotten person: what counts, without what tells of them. What was carried to them once must
+    be known for that."""
+    return replace(said, reason=None, evidence={CARRIED: said.evidence[CARRIED]} if CARRIED in said.evidence else {})
 
 
 def may_be_kept(said: Statement) -> bool:
