@@ -10,7 +10,7 @@ import msgspec
 
 from optsync.connect.mock import MockRequest, MockResponse, MockTransport
 from optsync_mock.faults import FaultKind, Rule, answer_with_fault
-from tests.simulation.builder import may_seem_to_lack, untold
+from tests.simulation.builder import lacks_field, untold
 from tests.simulation.messages import (
     Asked,
     Row,
@@ -154,7 +154,7 @@ class Line(MockTransport):
         body = content(answer.body)
         self._sort()
         if (key := key_of(side, body)) is not None and self._watcher.was_otherwise(side, key, REPLICA_LAG):
-            if former := self._former.get((side, key, frozenset(body))):
+            if former := self._former.get((side, key, _asked_of(body))):
                 self._watcher.fate.struck.add(STALE)
             return with_answer(answer, former or body)
         total = body.get("total_items")
@@ -166,7 +166,7 @@ class Line(MockTransport):
     def _sort(self) -> None:
         for side, key, item in self._unsorted:
             if item is not None:
-                self._former[side, key, frozenset(item)] = item
+                self._former[side, key, _asked_of(item)] = item
             else:
                 self._former.update(dict.fromkeys([of for of in self._former if of[:2] == (side, key)]))
         self._unsorted.clear()
@@ -182,7 +182,7 @@ class Line(MockTransport):
                     left_out += self._age(side, item)
                     kept.append(item)
                     continue
-                of = (side, key, frozenset(item))
+                of = (side, key, _asked_of(item))
                 if of in self._former:
                     kept.append(self._former[of] or item)
                 else:
@@ -226,7 +226,7 @@ class Line(MockTransport):
         if side == "esp":
             return row_of_platform(key, item, stage.known_groups, untold(stage))
         # Nothing of an answer in which a field is missing may be believed.
-        return None if may_seem_to_lack(stage) else row_of_crm(key, item)
+        return None if lacks_field(stage) else row_of_crm(key, item)
 
     # what it asks for
 
@@ -276,3 +276,8 @@ class _Wire:
 
     def handle(self, request: MockRequest) -> MockResponse:
         return self._line.answer(self._base, request)
+
+
+def _asked_of(item: Mapping[str, Any]) -> frozenset[str]:
+    """What of a record was asked for; a reason is told of those alone who have one."""
+    return frozenset(item) - {"unsubscribe_reason"}

@@ -13,7 +13,7 @@ from optsync.sync.run import run_cycle
 from optsync.sync.undo import undo
 from optsync.sync.word import Word
 from optsync_mailchimp import reading
-from tests.simulation.builder import build, emptied, emptied_only, is_of_crm
+from tests.simulation.builder import build, emptied, emptied_only, is_of_crm, may_seem_to_lack
 from tests.simulation.coverage import Coverage
 from tests.simulation.desk import ACTOR, operate, spoken
 from tests.simulation.hands import carry_out, claimed, lateness, sight
@@ -294,7 +294,8 @@ class Player:
 
     def on_shown(self, rows: Sequence[Row], *, is_alone: bool) -> None:
         fault = self.fate.faults.get(self.fate.requests)
-        is_whole = fault is None or FAULTS.get(fault) != PARTIAL
+        is_believed = rows[0].side == "esp" or not may_seem_to_lack(self.stage)
+        is_whole = is_believed and (fault is None or FAULTS.get(fault) != PARTIAL)
         self.witness.was_shown(rows, is_whole=is_whole, is_alone=is_alone)
         for key in [(row.side, row.key) for row in rows]:
             if fault != "stale" or not self.was_otherwise(*key, REPLICA_LAG):
