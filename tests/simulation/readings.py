@@ -168,7 +168,7 @@ class Readings(Testimony):
             for email in emails
             for scope in (STATUS, *TOPICS)
             for no in self.nos.get((email, scope), ())
-            if no.is_certain and source in {None, no.source} and kind in {None, no.kind} and not self._may_be_beaten(no)
+            if no.is_certain and source in {None, no.source} and kind in {None, no.kind} and not self._is_beaten(no)
         ]
 
     def _inherit(self, emails: Iterable[str], nos: Sequence[No], moved: tuple[datetime, int] | None) -> None:

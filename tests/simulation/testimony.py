@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from tests.simulation.terms import Terms
-from tests.simulation.words import APART, FAR_APART, STATUS, Key, No, Yes
+from tests.simulation.words import APART, FAR_APART, OFF, STATUS, Key, No, Yes
 
 
 @dataclass(slots=True)
@@ -41,18 +41,15 @@ class Testimony:
         if no.is_complaint and not yes.is_admin:
             return False
         if yes.is_blurred or no.is_blurred:
-            return True
+            return yes.at - no.at > -OFF
         if yes.clock == "own" and no.heard_at is not None and yes.order > no.heard_at:
             return True  # said here, of what was known here: that needs no other clock
         if yes.clock is not None and yes.clock == no.source[0]:
             return yes.order > no.order
         return yes.at - no.at >= APART
 
-    def _may_be_beaten(self, no: No) -> bool:
-        """Whether a yes came after it at all: then what follows depends on clocks."""
-        grants = self._grants(no.email, no.scope)
-        late = any(y.order > no.order and (y.is_admin or not no.is_complaint) for y in grants)
-        return no.is_void or late or any(self._beats(y, no) for y in grants)
+    def _is_beaten(self, no: No) -> bool:
+        return no.is_void or any(self._beats(yes, no) for yes in self._grants(no.email, no.scope))
 
     def _can_be_asked(self, no: No) -> bool:
         """A first reading takes archived members as they are, and who was out before said nothing new. A sign-up with a
@@ -64,12 +61,12 @@ class Testimony:
         """Whether the last word was no, whoever of the family says yes at any later time. ``shown``: what the cycle
         under way was shown counts too."""
         said = self.nos.get((email, scope), ())
-        return any((no.is_certain or (shown and no.is_shown)) and not self._may_be_beaten(no) for no in said)
+        return any((no.is_certain or (shown and no.is_shown)) and not self._is_beaten(no) for no in said)
 
     def must_show(self, email: str, side: str, scope: str = STATUS) -> bool:
         """Whether a side that knows the address must show that its last word was no. One that was said elsewhere may
         have been kept from travelling; any other that holds beside it was not."""
-        said = (no for no in self.nos.get((email, scope), ()) if no.is_certain and not self._may_be_beaten(no))
+        said = (no for no in self.nos.get((email, scope), ()) if no.is_certain and not self._is_beaten(no))
         return any(no.source[0] == side or no.source[0] not in self.terms.stays for no in said)
 
     def held_up(self) -> Iterator[tuple[str, str]]:

@@ -39,7 +39,7 @@ class Witness(Readings):
     def clock_was_set(self, side: str) -> None:
         self.is_blurred = True
         self.clocks_set[side] += 1
-        for no in (no for said in self.nos.values() for no in said):
+        for no in (no for said in self.nos.values() for no in said if no.source[0] == side):
             no.is_blurred |= not no.is_certain  # either time may tell of it
 
     def begins(self, world: Sight, now: datetime) -> None:
