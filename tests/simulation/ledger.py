@@ -12,6 +12,7 @@ from optsync.sync.engine import Engine
 from optsync.sync.permission import Permissions, permissions
 from optsync.sync.report import Report
 from tests.simulation.law import Law, Violation
+from tests.simulation.messages import Asked
 from tests.simulation.script import SLOTS, TOPICS, address
 from tests.simulation.stage import PURPOSE, SYNC, Stage
 from tests.simulation.values import Values
@@ -53,10 +54,19 @@ class Books:
 
     # during the play
 
-    def expect_intent(self) -> None:
+    def expect_intent(self, asked: Iterable[Asked]) -> None:
+        """Each record that is written has one, and they are committed. A member may be made by the opt-out of one that
+        is not there any more."""
         self._counts[Law.INTENT] += 1
-        if not self._ask("SELECT 1 FROM change WHERE state = 'sending' LIMIT 1"):
-            raise Violation(Law.INTENT, "a write goes out and no intent is committed")
+        found = self._ask(
+            "SELECT c.system, r.rid FROM change c LEFT JOIN system_record r ON c.record_id = r.id"
+            " WHERE c.state = 'sending'"
+        )
+        known = {(system, None if rid is None else to_text(rid)) for system, rid in found}
+        named = [each for each in asked if each.key is not None and not each.is_creating]
+        without = [each for each in named if (each.side, str(each.key)) not in known]
+        if without or not found or self._driver.in_transaction:
+            raise Violation(Law.INTENT, f"a write goes out and no intent is committed: {without}")
 
     def begins_anew(self) -> bool:
         """Whether the next cycle reads some system whole, as where somebody forgotten was let back in."""

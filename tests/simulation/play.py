@@ -250,7 +250,7 @@ class Player:
     # what goes over the line
 
     def on_write(self, asked: Sequence[Asked]) -> None:
-        self.books.expect_intent()
+        self.books.expect_intent(asked)
         # Before its first plan a sync holds nothing for that: there is no other meaning that anybody has seen.
         is_new = self._meaning != self.stage.meaning and self._planned_under is not None
         self.counts[Law.MEANING] += is_new

@@ -22,8 +22,8 @@ FAR_APART = timedelta(seconds=370)
 """What must lie between them for everybody to agree which came later: the tolerance, and twice what measuring may be
 wrong."""
 OFF = timedelta(minutes=25)
-"""By so much may what was told by a clock that was set unseen be off: it goes ten minutes wrong at most, either way, and
-is corrected by what it was off before."""
+"""By so much may be off what was told by a clock that was set unseen: it goes ten minutes wrong at most, either way,
+and is corrected by what it was off before."""
 FUTURE = timedelta(minutes=5)
 """A consent that is dated further ahead is none."""
 
