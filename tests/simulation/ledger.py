@@ -159,7 +159,8 @@ class Books:
         self._counts[Law.OUTCOME] += len(self._ask("SELECT 1 FROM change LIMIT 1"))
         if left:
             raise Violation(Law.OUTCOME, f"changes without an outcome: {left}")
-        query = "SELECT point_id, uid, count(*) FROM statement GROUP BY point_id, uid HAVING count(*) > 1"
+        same = "point_id, scope, kind, at, source, strength, system, record"
+        query = f"SELECT {same}, count(*) FROM statement WHERE target IS NULL GROUP BY {same} HAVING count(*) > 1"  # noqa: S608
         self._counts[Law.ONCE] += 1
         if twice := self._ask(query):
             raise Violation(Law.ONCE, f"statements that are there twice: {twice}")

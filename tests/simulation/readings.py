@@ -143,14 +143,15 @@ class Readings(Testimony):
         if appeared and row.is_out and key in self.flagged and not self.forgotten.intersection(old.addresses):
             # As of when the flag was set, and not of when it came to speak for one more.
             _, moved = self.moved.get(key, (None, None))
-            self._inherit(appeared, [n for n in self._standing(old.addresses, key) if n.order != moved], None)
+            speaks = [n for n in self._standing(old.addresses, key) if n.order != moved]
+            self._inherit(appeared, [replace(n, acquired=n.order if moved is None else moved) for n in speaks], None)
         if appeared and key in self.moved:
             known_at, (_, moved) = self.shown_moved.get(key, self.order), self.moved[key]
             for gone in (a for a in old.addresses if a not in row.addresses):
                 # What was said of a former address after a cycle that failed had kept the change is said of that alone.
                 # So is what it gets from another record by the same act, a swap.
                 standing = [n for n in self._standing([gone], None) if n.heard_at is None or n.heard_at < known_at]
-                follows = [n for n in standing if n.order <= known_at and n.order != moved]
+                follows = [n for n in standing if max(n.order, n.acquired) <= known_at and n.order != moved]
                 # What such a cycle was shown beside the former address did not take its place, nor what came later.
                 heirs = [a for a in appeared if all((gone in shown) != (a in shown) for shown in shown_as)]
                 self._inherit(heirs, follows, self.moved[key])

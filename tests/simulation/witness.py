@@ -115,6 +115,8 @@ class Witness(Readings):
         """Somebody tells optsync itself; ``is_personal``: to forget them."""
         if is_personal:
             self.forgotten.add(email)
+            for no in self._open():
+                no.is_proof_ours |= any(email in row.addresses for row in no.before)
         self.order += 1
         self._no((email,), scope, now, ("own", email), "own", is_personal=is_personal)
         self.nos[email, scope][-1].is_certain = True

@@ -45,11 +45,14 @@ class No:
     is_reported: bool = False
     """Of a complaint: the member shows it like any other no; that it was one stands in another listing."""
     is_certain: bool = False
+    acquired: int = -1
+    """The ``order`` of what made it speak for this address, where that came later."""
     heard_at: int | None = None
     """The ``order`` of the moment when it became certain, by the end of a cycle."""
     is_void: bool = False
     is_proof_ours: bool = False
-    """We have written the date of a consent over it: that this has moved tells nothing of what was said before."""
+    """We have written the date of a consent over it, or kept none of a forgotten person's: that this has moved tells
+    nothing of what was said before."""
     is_of_known: bool = False
     """Of a record that a cycle that ended well had been shown before."""
     before: tuple[Row, ...] = ()
