@@ -160,7 +160,7 @@ class Books:
         if left:
             raise Violation(Law.OUTCOME, f"changes without an outcome: {left}")
         same = "point_id, scope, kind, at, source, strength, is_personal, reason, system, record"
-        query = f"SELECT {same}, count(*) FROM statement WHERE target IS NULL GROUP BY {same} HAVING count(*) > 1"  # noqa: S608
+        query = f"SELECT {same}, count(*) FROM statement WHERE record IS NOT NULL GROUP BY {same} HAVING count(*) > 1"  # noqa: S608
         self._counts[Law.ONCE] += 1
         if twice := self._ask(query):
             raise Violation(Law.ONCE, f"statements that are there twice: {twice}")
