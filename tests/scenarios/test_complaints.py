@@ -32,6 +32,12 @@ def is_out_everywhere(w: World) -> bool:
     return (standing, w.crm_shows(ANN)["opt_out"]) == ("out", True) and shown in {Status.OUT, Status.BOUNCED}
 
 
+def said(w: World) -> list[str]:
+    with w.store.reading() as unit:
+        key = unit.points.find([ANN])[ANN]
+        return [str(each.uid) for each in unit.ledger.about([key])[key]]
+
+
 def decided_by(w: World) -> str:
     return str(explain(w.engine, ANN)["scopes"][SCOPE]["decided_by"]["kind"])
 
@@ -182,6 +188,20 @@ def test_who_complained_was_let_back_in_and_left_as_others_do_can_come_back_as_o
 
     assert explain(w.engine, ANN)["scopes"][SCOPE]["standing"] == "in"
     assert w.esp_shows(ANN)["status"] == Status.IN
+
+
+@pytest.mark.rule("nothing to do, nothing written")
+def test_a_value_that_is_written_for_whom_has_complained_says_nothing_of_them(world: Make) -> None:
+    w = world(person(1), person(2), policy={"after_opt_out": "continue"})
+    w.sync()
+    w.esp.act("complain", email=ANN)
+    w.sync()
+    before = said(w)
+    w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+    w.settle()
+
+    assert w.esp_shows(ANN)["fields"]["city"] == "Oslo"
+    assert said(w) == before
 
 
 def test_a_complaint_stands_against_deletion_and_import_on_both_sides(world: Make) -> None:

@@ -10,10 +10,11 @@ from optsync.reconcile.reading import LATE, Reading
 
 def with_known(now: Record, before: Record) -> Record:
     """A reading with the complaint that the record, at the same address, was shown with before: nobody takes one back,
-    and the answer to a write tells of none."""
+    and the answer to a write tells of none. An out of the person's own is that complaint then, as before."""
     if now.complained_at is not None or before.complained_at is None or now.addresses != before.addresses:
         return now
-    return replace(now, complained_at=before.complained_at)
+    is_same = (now.status, now.opted_in_at) == (before.status, before.opted_in_at) and now.origin is Origin.PERSON
+    return replace(now, complained_at=before.complained_at, origin=before.origin if is_same else now.origin)
 
 
 def complaint(before: Record | None, now: Record, scope: str, reading: Reading) -> Statement | None:
