@@ -159,7 +159,7 @@ class Books:
         self._counts[Law.OUTCOME] += len(self._ask("SELECT 1 FROM change LIMIT 1"))
         if left:
             raise Violation(Law.OUTCOME, f"changes without an outcome: {left}")
-        same = "point_id, scope, kind, at, source, strength, is_personal, reason, system, record"
+        same = "point_id, scope, kind, at, clock, source, strength, is_personal, reason, system, record"
         query = f"SELECT {same}, count(*) FROM statement WHERE record IS NOT NULL GROUP BY {same} HAVING count(*) > 1"  # noqa: S608
         self._counts[Law.ONCE] += 1
         if twice := self._ask(query):

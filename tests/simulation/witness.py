@@ -202,6 +202,9 @@ class Witness(Readings):
             self._no(now_is.addresses, STATUS, now, key, "out", is_personal=False)
         elif was and was.is_in and not now_is.is_in and not now_is.is_out and seen and seen.is_in:
             self._no(addresses, STATUS, now, key, "unticked", is_personal=False)
+        elif was and was.is_in and was.is_out and not now_is.is_in and now_is.is_out:
+            # Of two that contradict each other the yes is taken away: that is a no again.
+            self._may_mean_no(key, addresses)
         elif was and was.is_in and not now_is.is_in and not now_is.is_out:
             # A cycle that did not end well may have kept the tick, and a consent date that moved tells of it.
             self._may_mean_no(key, addresses)
