@@ -180,6 +180,9 @@ class Witness(Readings):
         self.unshown.setdefault(key, now)
         if was and was.addresses != now_is.addresses:
             self.moved[key] = (now, self.order)
+            if was.is_out and now_is.is_out and not self._seen(key):
+                # Nobody has seen that the flag was set for another address.
+                self._may_mean_no(key, now_is.addresses)
         self._flags(key, was, now_is, now)
         if not now_is.is_out:
             self.flagged.discard(key)
