@@ -92,11 +92,22 @@ def carry_out(stage: Stage, act: Act) -> bool:
 
 
 def lateness(stage: Stage, act: Act) -> float:
-    """How many seconds before it is shown it is stamped. A member's stamp never goes back: what was done to them since,
+    """How many seconds before it is shown it is stamped. A record's stamp never goes back: what was done to it since,
     and shown at once, has moved it."""
-    member = stage.esp.audience.find(address(act.slot)) if act.late and act.who != "crm" else None
-    newest = None if member is None else member.last_changed
-    return act.late if newest is None else min(act.late, max(0.0, stage.esp_clock.now().timestamp() - newest))
+    if not act.late:
+        return 0
+    newest, clock = _stamped(stage, act)
+    return act.late if newest is None else min(act.late, max(0.0, clock.now().timestamp() - newest))
+
+
+def _stamped(stage: Stage, act: Act) -> tuple[float | None, Any]:
+    """The newest stamp of the records with the address, and whose clock told it."""
+    if act.who != "crm":
+        member = stage.esp.audience.find(address(act.slot))
+        return None if member is None else member.last_changed, stage.esp_clock
+    table = stage.crm.portal.table("contact")
+    held = (table.rows[key] for key in table.holders("EMAIL", address(act.slot)))
+    return max((row.values["DATE_MODIFY"] for row in held), default=None), stage.crm_clock
 
 
 def claimed(act: Act, stage: Stage) -> Any:

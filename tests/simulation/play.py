@@ -133,7 +133,8 @@ class Player:
             self.books.is_seen_anew |= is_done and act.what in {"remap", "refilter", "forget"}
         else:
             before, typed, late = sight(stage), claimed(act, stage), lateness(stage, act)
-            is_done = carry_out(stage, act)
+            # Of what was not possible as a whole, a part may have been done.
+            is_done = carry_out(stage, act) or sight(stage) != before
             if is_done:
                 stamped = stage.clock.now() - timedelta(seconds=late)
                 self.witness.saw_act(act, before, sight(stage), stamped, typed)

@@ -44,6 +44,8 @@ class Readings(Testimony):
     order: int = 0
     is_spoiled: bool = False
     """An answer of the cycle under way was damaged: what it was shown besides may count for nothing."""
+    spoiled_at: int | None = None
+    """When one was first: an address of it may have been none, and what a record has got since come from nowhere."""
     _rows: list[Row] = field(default_factory=list)
     _ticks: Ticks = field(default_factory=Ticks)
 
@@ -67,6 +69,7 @@ class Readings(Testimony):
     def spoils(self) -> None:
         """An answer was damaged on its way: which of it the engine took, and for what, nobody can tell."""
         self.is_spoiled = True
+        self.spoiled_at = self.order if self.spoiled_at is None else self.spoiled_at
         for no in self._open():
             no.is_listed = no.is_reported = False
 
@@ -145,7 +148,8 @@ class Readings(Testimony):
             _, moved = self.moved.get(key, (None, None))
             speaks = [n for n in self._standing(old.addresses, key) if n.order != moved]
             self._inherit(appeared, [replace(n, acquired=n.order if moved is None else moved) for n in speaks], None)
-        if appeared and key in self.moved:
+        is_from_nowhere = self.spoiled_at is not None and self.moved.get(key, (None, -1))[1] > self.spoiled_at
+        if appeared and key in self.moved and not is_from_nowhere:
             known_at, (_, moved) = self.shown_moved.get(key, self.order), self.moved[key]
             for gone in (a for a in old.addresses if a not in row.addresses):
                 # What was said of a former address after a cycle that failed had kept the change is said of that alone.

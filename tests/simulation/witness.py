@@ -200,6 +200,7 @@ class Witness(Readings):
         seen = self.known.get(key)
         has_consented = was is not None and was.consent != now_is.consent
         was_in = any(row.is_in for row in self._seen(key))
+        was_out = (was is not None and was.is_out) or any(row.is_out for row in self._seen(key))
         if now_is.is_out and not (was and was.is_out):
             self.flagged.add(key)
             self._no(now_is.addresses, STATUS, now, key, "out", is_personal=False)
@@ -211,7 +212,7 @@ class Witness(Readings):
         elif was and was.is_in and not now_is.is_in and not now_is.is_out:
             # A cycle that did not end well may have kept the tick, and a consent date that moved tells of it.
             self._may_mean_no(key, addresses)
-        elif was and was.is_out and not now_is.is_in and not now_is.is_out and (has_consented or was_in):
+        elif was and was_out and not now_is.is_in and not now_is.is_out and (has_consented or was_in):
             # A yes for which there is no box now looks like one that was taken back; so does one that was shown, where
             # an opt-out came and went.
             self._may_mean_no(key, addresses)
