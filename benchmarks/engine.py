@@ -29,7 +29,8 @@ def measure(population: int, seed: int) -> dict[str, Any]:
 
 
 def cost(measured: Measured) -> dict[str, Any]:
-    """``vendor_s``: what the vendors' answers and limits make any program wait, in virtual time. All of one cycle,
+    """``us_a_record`` is by distinct records, or by changes where these are more: a record that a later cycle reads
+    again, because the earlier one wrote it, counts once. ``read`` counts it each time. ``vendor_s``: what the vendors' answers and limits make any program wait, in virtual time. All of one cycle,
     but a first sync's, which is all of it."""
     cycles = 1 if measured.phase in ("first", "delta") else measured.cycles
     units = max(measured.records, measured.changes)
@@ -37,6 +38,7 @@ def cost(measured: Measured) -> dict[str, Any]:
     cpu_s = measured.cpu_s / cycles
     return {
         "cycles": measured.cycles,
+        "read": measured.read // cycles,
         "records": measured.records // cycles,
         "changes": measured.changes // cycles,
         "applied": measured.applied // cycles,
@@ -53,14 +55,14 @@ def cost(measured: Measured) -> dict[str, Any]:
 
 
 def tables(results: Mapping[str, Any]) -> list[Table]:
-    names = ["phase", "cycles", "records", "changes", "applied", "CPU s", "µs each"]
+    names = ["phase", "cycles", "read", "records", "changes", "applied", "CPU s", "µs each"]
     names += [f"{stage} s" for stage in STAGES] + ["vendors s", "times CPU"]
     shown = columns("Processor time of the engine", names)
     for phase in results["phases"]:
         each = "–" if phase["us_a_record"] is None else number(phase["us_a_record"])
         stages = [number(phase["stages_s"].get(stage, 0.0)) for stage in STAGES]
         vendors = [number(phase["waited_s"] + phase["answering_s"]), number(phase["times_below_vendor"])]
-        counts = [str(phase.get(key, "–")) for key in ("cycles", "records", "changes", "applied")]
+        counts = [str(phase[key]) for key in ("cycles", "read", "records", "changes", "applied")]
         shown.add_row(phase["phase"], *counts, number(phase["cpu_s"]), each, *stages, *vendors)
     return [shown, parts.table(results["phases"]), *_storing(results)]
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 import structlog
 
 from benchmarks.clock import SharedClock
@@ -21,6 +22,7 @@ from benchmarks.parts import Parts
 from optsync.collecting import collect_rarely
 from optsync.config.load import load
 from optsync.model.change import ChangeState
+from optsync.state.schema import system_record
 from optsync.sync.compose import compose
 from optsync.sync.engine import Engine
 from optsync.sync.report import Report
@@ -49,12 +51,14 @@ class Order:
 
 @dataclass(slots=True, kw_only=True)
 class Measured:
-    """Of those cycles that are measured. ``applied``: those of the changes that arrived; what is put off is journaled
-    again. ``cpu_s`` and of it ``stages`` (by what was done) and ``parts`` (by whose code) are this process's.
+    """Of those cycles that are measured. ``read``: records by cycle, those included that only show what was just
+    written; ``records``: each of them once. ``applied``: those of the changes that arrived; what is put off is
+    journaled again. ``cpu_s`` and of it ``stages`` (by what was done) and ``parts`` (by whose code) are this process's.
     ``waited_s``: for the vendors' limits, in virtual time, and ``answering_s`` for their answers."""
 
     phase: str
     cycles: int = 0
+    read: int = 0
     records: int = 0
     changes: int = 0
     applied: int = 0
@@ -99,6 +103,7 @@ class Phase:
         self.engine: Engine = compose(load(Path(order.config), {}), clock=self.clock)
         self.stages = Stages()
         self.parts = Parts()
+        self._begun = self.clock.now()
         self.measured = Measured(phase=order.phase, at_rest_mib=now_mib())
 
     def cycle(self, *, is_measured: bool = True, **options: Any) -> Report:
@@ -125,7 +130,7 @@ class Phase:
         slept = self.clock.slept - slept
         made.waited_s += slept
         made.answering_s += self.clock.monotonic() - moment - slept
-        made.records += sum(sync.seen.values())
+        made.read += sum(sync.seen.values())
         states = Counter(change.state for change in sync.changes)
         # What waits is counted by the run that sends it.
         made.changes += states.total() - states[ChangeState.READY]
@@ -136,9 +141,20 @@ class Phase:
     def end(self) -> Measured:
         self.measured.stages = dict(self.stages.seconds)
         self.measured.parts = self.parts.of(self.measured.cpu_s)
-        self.measured.peak_mib = peak_mib()
+        self.measured.peak_mib = peak_mib()  # before the counting, which is not the engine's
+        self.measured.records = self._distinct()
         self.engine.close()
         return self.measured
+
+    def _distinct(self) -> int:
+        """A single cycle counts each record once; several show again what the earlier ones wrote."""
+        if self.measured.cycles == 1:
+            return self.measured.read
+        query = sa.select(sa.func.count()).select_from(system_record)
+        if self.order.phase != "first":
+            query = query.where(system_record.c.read_at >= self._begun)
+        with self.engine.store.at_one_moment() as connection:
+            return int(connection.execute(query).scalar_one())
 
     @property
     def is_anything_left(self) -> bool:
