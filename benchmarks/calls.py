@@ -34,6 +34,7 @@ _BASE = "http://127.0.0.1:1"
 _MOST_CYCLES = 1000
 OPT_OUTS = 1000
 _SHOWN = ("calls", "writing", "least", "ratio", "needed", "needed_ratio")
+_WHY = ("kinds apart", "looks", "listings", "describing", "news", "of own writes", "not needed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +150,7 @@ class _World:
             seen=sum(sum(r.seen.values()) for r in reports),
             changes=sum(len(r.changes) for r in reports),
             calls={side.value: traffic.calls[side] for side in Side},
-            least={side.value: sum(_least(side, r) for r in reports) for side in Side},
+            least={side.value: _least(side, reports, is_full=is_full) for side in Side},
             needed={
                 side.value: _needed(side, reports, self.minutes, is_first=is_first, is_full=is_full) for side in Side
             },
@@ -193,27 +194,48 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
         row = [phase[key] for key in ("cycles", "records_read", "changes")]
         cost = [phase["cpu_s_outside_mocks"], phase["waited_for_limits_s"]]
         shown.add_row(phase["phase"], *map(str, [*row, *sides, *cost]))
-    return [shown]
+    return [shown, _above(results)]
 
 
-def _least(side: Side, report: SyncReport) -> int:
-    return least.reads(side, report.seen[side.value]) + least.writes(side, _of(side, report))
+def _above(results: Mapping[str, Any]) -> Table:
+    """Phases that take no more than the least are left out."""
+    shown = columns("What the calls above the least are for", ["phase", "side", "calls", "least", *_WHY], words=2)
+    for phase in results["phases"]:
+        for side in Side:
+            found = phase[side.value]
+            if found["calls"] == found["least"]:
+                continue
+            why = found["needed_for"]
+            apart = why["reads"] + why["writes"] - found["least"]
+            kinds = [why[key] for key in ("looks", "listings", "describing", "listening", "echoes")]
+            row = [found["calls"], found["least"], apart, *kinds, found["calls"] - found["needed"]]
+            shown.add_row(phase["phase"], side.value.upper(), *map(str, row))
+    return shown
+
+
+def _least(side: Side, reports: Sequence[SyncReport], *, is_full: bool) -> int:
+    """Further cycles read only what was written before, which nobody must."""
+    changes = [change for report in reports for change in _of(side, report)]
+    return least.reads(side, _shown(side, reports[0], is_full=is_full)) + least.writes(side, changes)
+
+
+def _shown(side: Side, report: SyncReport, *, is_full: bool) -> int:
+    """Records that the cycle is told of; of those that it has seen, it wrote some itself."""
+    written = 0 if is_full else len({change.record_id for change in _of(side, report)})
+    return max(0, report.seen[side.value] - written)
 
 
 def _needed(
     side: Side, reports: Sequence[SyncReport], minutes: Sequence[int], *, is_first: bool, is_full: bool
 ) -> list[Needed]:
-    return [
-        least.needed(
-            side,
-            report.seen[side.value],
-            _of(side, report),
-            is_first=is_first and not n,
-            is_full=is_full and not n,
-            minutes=minutes[n],
-        )
-        for n, report in enumerate(reports)
-    ]
+    first, *further = reports
+    shown = _shown(side, first, is_full=is_full)
+    made = [least.needed(side, shown, _of(side, first), is_first=is_first, is_full=is_full, minutes=minutes[0])]
+    for report, spent in zip(further, minutes[1:], strict=True):
+        if report.changes:
+            shown = _shown(side, report, is_full=False)
+            made.append(least.needed(side, shown, _of(side, report), is_further=True, minutes=spent))
+    return made
 
 
 def _of(side: Side, report: SyncReport) -> list[Change]:

@@ -2,11 +2,12 @@
 
 Bitrix24 REST documentation: 50 rows a list command, 50 commands a batch call. Mailchimp Marketing API reference: 1,000
 members a page, archived ones only where they are asked for by themselves, 500 members a call of "batch subscribe or
-unsubscribe".
+unsubscribe". No use is made of what answers later than the call (Mailchimp's ``/batches``: queued, in no certain order,
+no documented size; its account exports) or only adds (Bitrix24's ``crm.item.batchImport``).
 
 **For any program** (:func:`reads`, :func:`writes`) reading ``n`` records takes ``ceil(n / page)`` calls and at least
 one, plus one for each listing beside the main one, and writing takes ``ceil(records / batch)``: everything about a
-record fits into one command or item, new records included.
+record fits into one command or item, new records included. Nothing is read twice, and what was written is not read.
 
 **What the rules need** (:func:`needed`) comes to more:
 
@@ -18,11 +19,13 @@ record fits into one command or item, new records included.
 * an address is looked for before a record is made of it, and ids that the answer leaves out are asked for;
 * complaints, and what became of mails, are listed apart from the members;
 * fields and groups are described once;
-* both sides are asked for news after each minute of writing, so that no opt-out waits for longer.
+* both sides are asked for news after each minute of writing, so that no opt-out waits for longer, and before a further
+  cycle writes; the news then show what was written before, since no vendor leaves that out. A further cycle that has
+  nothing to write is not needed.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from math import ceil
 
 from optsync.model.change import ChangeKind
@@ -59,7 +62,9 @@ _ONE_BY_ONE = {ChangeKind.REQUEST, ChangeKind.RENAME, ChangeKind.ARCHIVE}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needed:
-    """Calls of a cycle that keeps to the rules, by what they are for. ``listings``: besides those of the records."""
+    """Calls of a cycle that keeps to the rules, by what they are for. ``listings``: besides those of the records;
+    ``listening``: for news after a minute of writing and before a further cycle, ``echoes``: the pages of these that
+    show what was just written."""
 
     reads: int
     writes: int
@@ -67,10 +72,11 @@ class Needed:
     listings: int
     describing: int
     listening: int
+    echoes: int
 
     @property
     def calls(self) -> int:
-        return self.reads + self.writes + self.looks + self.listings + self.describing + self.listening
+        return sum(astuple(self))
 
 
 def reads(side: Side, seen: int) -> int:
@@ -85,18 +91,28 @@ def writes(side: Side, changes: Iterable[Change]) -> int:
 
 
 def needed(
-    side: Side, seen: int, changes: Sequence[Change], *, is_first: bool, is_full: bool, minutes: int = 0
+    side: Side,
+    seen: int,
+    changes: Sequence[Change],
+    *,
+    is_first: bool = False,
+    is_full: bool = False,
+    is_further: bool = False,
+    minutes: int = 0,
 ) -> Needed:
     """``is_first``: nothing is known yet of fields. ``is_full``: the cycle also hears what became of the mails.
-    ``minutes``: how long it writes."""
+    ``is_further``: it writes what an earlier one has left, and nobody else changed anything. ``minutes``: how long it
+    writes."""
     complaints = int(side is Side.ESP and seen > 0)
+    news = reads(side, 0)
     return Needed(
-        reads=reads(side, seen),
+        reads=0 if is_further else reads(side, seen),
         writes=_writes(side, changes),
         looks=_looks(side, changes),
         listings=complaints + int(side is Side.ESP and is_full),
         describing=_DESCRIBING[side] if is_first else 0,
-        listening=minutes * reads(side, 0),
+        listening=minutes * news + (news if is_further else 0),
+        echoes=reads(side, seen) - news if is_further else 0,
     )
 
 

@@ -48,7 +48,7 @@ def _change(kind: ChangeKind, number: int, *, record: int | None, write: dict[st
 
 def _of(side: Side, changes: list[Change]) -> tuple[int, int]:
     """Writing calls and looks that the rules need."""
-    found = needed(side, 0, changes, is_first=False, is_full=False)
+    found = needed(side, 0, changes)
     return found.writes, found.looks
 
 
@@ -82,12 +82,18 @@ def test_on_a_platform_each_kind_is_a_call_of_its_own_and_has_its_look() -> None
 
 
 def test_news_are_asked_for_after_each_minute_of_writing() -> None:
-    found = [needed(side, 0, [], is_first=False, is_full=False, minutes=3) for side in (Side.CRM, Side.ESP)]
+    found = [needed(side, 0, [], minutes=3) for side in (Side.CRM, Side.ESP)]
     assert [(one.listening, one.calls) for one in found] == [(3, 4), (6, 8)]
 
 
 def test_complaints_and_mails_are_listed_and_fields_described_once() -> None:
     found = needed(Side.ESP, 5, [], is_first=True, is_full=True)
     assert (found.reads, found.listings, found.describing, found.calls) == (2, 2, 3, 7)
-    assert needed(Side.ESP, 0, [], is_first=False, is_full=False).calls == 2
+    assert needed(Side.ESP, 0, []).calls == 2
     assert needed(Side.CRM, 5, [], is_first=True, is_full=True).calls == 1
+
+
+def test_a_further_cycle_asks_for_news_and_is_shown_what_was_written_before() -> None:
+    found = needed(Side.ESP, 2500, _changes(2, ChangeKind.FIELD), is_further=True)
+    assert (found.reads, found.listening, found.echoes, found.writes) == (0, 2, 2, 1)
+    assert needed(Side.CRM, 0, [], is_further=True, minutes=1).calls == 2
