@@ -2,7 +2,10 @@
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from statistics import median
 from typing import Any
 
 from rich.table import Table
@@ -19,51 +22,83 @@ from optsync_bitrix24.mapping import select_for
 from optsync_mailchimp.mapping import wanted_keys
 
 MOST_WRITES = 10_000
+ROUNDS = 5
+Contestant = tuple[dict[str, Any], Callable[[Stage], dict[str, Any]]]
+"""What names it, and what it takes on a stage."""
 _PATIENCE_S = 1800
 _SIDES = {CRM: "crm", ESP: "esp"}
 
 
-def measure(population: int, seed: int, tools: Sequence[Tool] = TOOLS) -> dict[str, Any]:
+def measure(population: int, seed: int, tools: Sequence[Tool] = TOOLS, rounds: int = ROUNDS) -> dict[str, Any]:
     """``reading``: a row a tool, ours first. ``writing``: opt-outs, ours and one call each. ``failed`` of a row: why it
-    has no figures."""
+    has no figures. Each is done so many times, and another one begins each round: whoever is first finds the vendors
+    cold, and other work on the machine comes and goes."""
     # No limit: what is compared is the programs. Every tool gets the same fields, pages and people.
     town = Town(population=population, seed=seed, crm={"has_rate_limit": False, "has_operating_limit": False})
     with staged(town) as stage:
-        reading = [row for vendor in (CRM, ESP) for row in _reading(stage, vendor, tools)]
-    with staged(Town(population=population, seed=seed)) as stage:
-        most = min(MOST_WRITES, population * 3 // 10)
-        writing = [row for vendor in (CRM, ESP) for row in _writing(stage, vendor, most)]
-    return {"reading": reading, "writing": writing}
+        same = [nullcontext(stage)] * rounds
+        reading = [row for vendor in (CRM, ESP) for row in _repeated(_readers(vendor, tools), same)]
+    town, most = Town(population=population, seed=seed), min(MOST_WRITES, population * 3 // 10)
+    writing: list[dict[str, Any]] = []
+    for vendor in (CRM, ESP):
+        # Who is out cannot leave again: each round has its own people.
+        writing += _repeated(_writers(vendor, most), (staged(town) for _ in range(rounds)))
+    return {"rounds": rounds, "reading": reading, "writing": writing}
 
 
-def _reading(stage: Stage, vendor: str, tools: Sequence[Tool]) -> Iterator[dict[str, Any]]:
-    own: dict[str, Any] = {"tool": "optsync", "vendor": vendor, "failed": None}
-    ours = {**own, "how": "connector.read", **_ours(stage, vendor, what="read")}
-    yield _rated(ours, ours)
-    yield _rated({**own, "how": "connector.read_rows", **_ours(stage, vendor, what="read rows")}, ours)
+def _readers(vendor: str, tools: Sequence[Tool]) -> Iterator[Contestant]:
+    own = {"tool": "optsync", "vendor": vendor}
+    yield {**own, "how": "connector.read_rows"}, partial(_ours, vendor=vendor, what="read rows")
+    yield {**own, "how": "connector.read"}, partial(_ours, vendor=vendor, what="read")
     for tool in tools:
         if tool.vendor == vendor:
-            row: dict[str, Any] = {"tool": tool.package.replace("==", " "), "vendor": vendor, "how": tool.how}
-            try:
-                yield _rated({**row, "failed": None, **_theirs(stage, tool)}, ours)
-            except ToolMissing as why:
-                yield {**row, "failed": str(why)}
+            row = {"tool": tool.package.replace("==", " "), "vendor": vendor, "how": tool.how}
+            yield row, partial(_theirs, tool=tool)
 
 
-def _writing(stage: Stage, vendor: str, most: int) -> Iterator[dict[str, Any]]:
-    ours: dict[str, Any] = {"tool": "optsync", "vendor": vendor, "how": "connector.write", "failed": None}
-    ours |= _ours(stage, vendor, what="write", most=most)
-    yield _rated(ours, ours)
-    usual: dict[str, Any] = {"tool": "requests", "vendor": vendor, "how": "one call each", "failed": None}
-    yield _rated({**usual, **_ours(stage, vendor, what="one by one", most=most)}, ours)
+def _writers(vendor: str, most: int) -> Iterator[Contestant]:
+    ours = {"tool": "optsync", "vendor": vendor, "how": "connector.write"}
+    yield ours, partial(_ours, vendor=vendor, what="write", most=most)
+    usual = {"tool": "requests", "vendor": vendor, "how": "one call each"}
+    yield usual, partial(_ours, vendor=vendor, what="one by one", most=most)
 
 
-def _ours(stage: Stage, vendor: str, **order: Any) -> dict[str, Any]:
+def _repeated(
+    contestants: Iterable[Contestant], stages: Iterable[AbstractContextManager[Stage]]
+) -> Iterator[dict[str, Any]]:
+    """The median of each, in their order; one round on each stage."""
+    entered = list(contestants)
+    took: list[list[dict[str, Any]]] = [[] for _ in entered]
+    failed: dict[int, str] = {}
+    for turn, entering in enumerate(stages):
+        with entering as stage:
+            for place in ((turn + step) % len(entered) for step in range(len(entered))):
+                try:
+                    if place not in failed:
+                        took[place].append(entered[place][1](stage))
+                except ToolMissing as why:
+                    failed[place] = str(why)
+    ours = _median(took[0])
+    for place, (row, _) in enumerate(entered):
+        if place in failed:
+            yield {**row, "failed": failed[place]}
+        else:
+            yield _rated({**row, "failed": None, **_median(took[place])}, ours)
+
+
+def _median(took: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """With the least and the most of its processor time."""
+    found: dict[str, Any] = {key: median(one[key] for one in took) for key in took[0]}
+    spread = [one["cpu_s"] for one in took]
+    return {**found, "cpu_least_s": min(spread), "cpu_most_s": max(spread)}
+
+
+def _ours(stage: Stage, *, vendor: str, **order: Any) -> dict[str, Any]:
     places = {"side": _SIDES[vendor], "config": str(stage.config), "clock": str(stage.clock)}
     return ordered("benchmarks.ours", {"most": 0, **places, **order})
 
 
-def _theirs(stage: Stage, tool: Tool) -> dict[str, Any]:
+def _theirs(stage: Stage, *, tool: Tool) -> dict[str, Any]:
     """Raises ToolMissing: it could not be installed, or did not get through."""
     python = prepare(tool)
     stage.vendors.calls()
@@ -106,7 +141,7 @@ def _asked(stage: Stage, vendor: str) -> dict[str, Any]:
 
 
 def _rated(row: dict[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
-    """With records a second, and how much longer and with how much more work it takes for one than ours."""
+    """With records a second, and how much longer and with how much more work it takes for one than ``ours``."""
     each = {key: row[key] / max(1, row["records"]) for key in ("wall_s", "cpu_s", "calls")}
     of_ours = {key: ours[key] / max(1, ours["records"]) for key in each}
     ratios = {f"{key.partition('_')[0]}_ratio": each[key] / of_ours[key] for key in each}
@@ -114,11 +149,12 @@ def _rated(row: dict[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tables(results: Mapping[str, Any]) -> list[Table]:
-    names = ["tool", "vendor", "how", "records", "calls", "CPU s", "wall s", "records/s", "CPU ratio", "wall ratio"]
-    reading = columns("Reading everything", [*names, "peak MiB"], words=3)
+    names = ["tool", "vendor", "how", "records", "calls", "CPU s", "from–to", "wall s", "records/s", "CPU ratio"]
+    times = f"median of {results['rounds']}"
+    reading = columns(f"Reading everything, {times}", [*names, "wall ratio", "peak MiB"], words=3)
     _fill(reading, results["reading"], ("cpu_ratio", "wall_ratio", "peak_mib"))
-    names = ["way", *names[1:8], "CPU ratio", "calls ratio", "vendors s"]
-    writing = columns("Writing opt-outs", names, words=3)
+    names = ["way", *names[1:], "calls ratio", "vendors s"]
+    writing = columns(f"Writing opt-outs, {times}", names, words=3)
     _fill(writing, results["writing"], ("cpu_ratio", "calls_ratio", "vendor_s"))
     return [reading, writing]
 
@@ -130,5 +166,7 @@ def _fill(table: Table, rows: list[dict[str, Any]], last: tuple[str, ...]) -> No
             table.add_row(*names, "not measured")
             table.caption = f"{table.caption or ''}{row['tool']}: {row['failed']}\n"
         else:
-            costs = [number(row[key]) for key in ("cpu_s", "wall_s", "records_s", *last)]
-            table.add_row(*names, str(row["records"]), str(row["calls"]), *costs)
+            counts = [f"{row[key]:g}" for key in ("records", "calls")]
+            spread = f"{number(row['cpu_least_s'])}–{number(row['cpu_most_s'])}"
+            costs = [number(row[key]) for key in ("wall_s", "records_s", *last)]
+            table.add_row(*names, *counts, number(row["cpu_s"]), spread, *costs)
