@@ -25,12 +25,13 @@ def memory_of(made: Course) -> list[dict[str, Any]]:
 def disk(population: int, seed: int) -> dict[str, Any]:
     """The state after the first sync, with its journal written back, and what in it takes how much."""
     made = course(population, seed)
-    return {**disk_of(made), "population": population, "tables": made.state_tables}
+    return {**disk_of(made), "tables": made.state_tables}
 
 
 def disk_of(made: Course) -> dict[str, Any]:
-    """``bytes_a_person``: by everybody, whether they are on both sides or on one."""
-    return {"bytes": made.state_bytes, "bytes_a_person": round(made.state_bytes / made.population)}
+    """A contact pair is one record on each side; whoever is on one side only counts as half of one."""
+    pairs = made.phases["first"].records / 2
+    return {"bytes": made.state_bytes, "pairs": pairs, "bytes_a_pair": round(made.state_bytes / pairs)}
 
 
 def memory_tables(results: Mapping[str, Any]) -> list[Table]:
@@ -41,21 +42,22 @@ def memory_tables(results: Mapping[str, Any]) -> list[Table]:
 
 
 def disk_tables(results: Mapping[str, Any]) -> list[Table]:
-    shown = columns("The state after the first sync (SQLite)", ["", "MiB", "bytes a person"])
-    shown.add_row("state", number(results["bytes"] / 1024**2), str(results["bytes_a_person"]))
+    shown = columns("The state after the first sync (SQLite)", ["", "MiB", "contact pairs", "bytes a pair"])
+    counts = (number(round(results["pairs"])), number(results["bytes_a_pair"]))
+    shown.add_row("state", number(results["bytes"] / 1024**2), *counts)
     return [shown, *_by_table(results)]
 
 
 def _by_table(results: Mapping[str, Any]) -> list[Table]:
-    """Those that take a byte a person or more; results of an earlier version have none."""
-    names = ["table", "rows", "rows a person", "bytes a row", "bytes a person", "of these indexes"]
+    """Those that take a byte a pair or more; none where SQLite cannot tell."""
+    names = ["table", "rows", "rows a pair", "bytes a row", "bytes a pair", "of these indexes"]
     shown = columns("What takes how much", names)
-    people = results.get("population", 1)
-    for each in results.get("tables", ()):
+    pairs = results["pairs"]
+    for each in results["tables"]:
         size, count = each["bytes"] + each["index_bytes"], each["rows"]
-        if size < people:
+        if size < pairs:
             continue
         a_row = number(size / count) if count else "–"
-        a_person = (number(size / people), number(each["index_bytes"] / people))
-        shown.add_row(each["table"], number(count), number(count / people), a_row, *a_person)
+        a_pair = (number(size / pairs), number(each["index_bytes"] / pairs))
+        shown.add_row(each["table"], number(count), number(count / pairs), a_row, *a_pair)
     return [shown] if shown.row_count else []

@@ -1,14 +1,17 @@
 """How cost grows with the population: the course for one size after the other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 
+from benchmarks import engine
 from benchmarks.course import course
-from benchmarks.engine import NAMES, cost
+from benchmarks.engine import NAMES
 from benchmarks.footprint import disk_of, memory_of
 from benchmarks.tables import columns, number
+
+Size = Mapping[str, Any]
 
 
 def sizes_up_to(population: int) -> list[int]:
@@ -18,35 +21,62 @@ def sizes_up_to(population: int) -> list[int]:
 
 def measure(sizes: Sequence[int], seed: int, *, is_limited: bool = True) -> dict[str, Any]:
     """``is_limited``: see :func:`benchmarks.course.course`; without, a million people get through in one cycle."""
-    return {"is_limited": is_limited, "sizes": [_size(population, seed, is_limited=is_limited) for population in sizes]}
+    return {"sizes": [_size(population, seed, is_limited=is_limited) for population in sizes]}
 
 
 def _size(population: int, seed: int, *, is_limited: bool) -> dict[str, Any]:
     made = course(population, seed, is_limited=is_limited)
-    taken = {one["phase"]: one for one in memory_of(made)}
-    phases = [{**cost(made.phases[key]), **taken[name]} for key, name in NAMES.items()]
-    return {"population": population, "phases": phases, **disk_of(made)}
+    costs, taken = engine.of(made), memory_of(made)
+    phases = [{**cost, **memory} for cost, memory in zip(costs["phases"], taken, strict=True)]
+    return {**costs, "population": population, "is_limited": is_limited, "phases": phases, **disk_of(made)}
+
+
+def merged(results: Iterable[Mapping[str, Any]]) -> list[Size]:
+    """The sizes of several runs, the smallest first; of one that was measured twice the last."""
+    found = {(size["population"], not size["is_limited"]): size for one in results for size in one["sizes"]}
+    return [found[key] for key in sorted(found)]
+
+
+def apart(results: Mapping[str, Any], population: int) -> Size | None:
+    """The largest size of a document of that population, unless another measurement in it has run that course."""
+    if "growth" not in results:
+        return None
+    largest: Size = results["growth"]["sizes"][-1]
+    return None if "engine" in results and largest["population"] == population else largest
 
 
 def tables(results: Mapping[str, Any]) -> list[Table]:
-    names = ["phase", "people", "records", "changes", "applied", "calls", "CPU s", "µs each", "vendors s", "peak MiB"]
-    title = "Growth with the population" if results["is_limited"] else "Growth at a CRM that grants any run time"
-    shown = columns(title, [*names, "bytes a person"])
+    """Of all sizes, and what the time of the largest goes into."""
+    return [table(results["sizes"]), *engine.tables(results["sizes"][-1])]
+
+
+def table(sizes: Sequence[Size]) -> Table:
+    names = ["phase", "people", "CRM's run time", "records", "changes", "applied", "calls", "CPU s", "µs each"]
+    shown = columns("Growth with the population", [*names, "vendors s", "peak MiB", "bytes a pair"])
     for name in NAMES.values():
-        for size in results["sizes"]:
-            phase = next(p for p in size["phases"] if p["phase"] == name)
-            counts = [size["population"], phase["records"], phase["changes"]]
-            each = "–" if phase["us_a_record"] is None else number(phase["us_a_record"])
-            applied = str(phase.get("applied", "–"))  # results of an earlier version lack it
-            vendors = number(phase["waited_s"] + phase["answering_s"])
-            costs = [str(round(sum(phase["calls"].values()))), number(phase["cpu_s"]), each, vendors]
-            disk = str(size["bytes_a_person"]) if name == NAMES["first"] else ""
-            row = [
-                *(f"{count:,}".replace(",", " ") for count in counts),
-                applied,
-                *costs,
-                number(phase["peak_mib"]),
-                disk,
-            ]
-            shown.add_row(name, *row)
-    return [shown]
+        for size in sizes:
+            shown.add_row(name, *_cells(size, phase_of(size, name)))
+    return shown
+
+
+def phase_of(size: Size, name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = next(phase for phase in size["phases"] if phase["phase"] == name)
+    return found
+
+
+def _cells(size: Size, phase: Mapping[str, Any]) -> list[str]:
+    return [
+        _whole(size["population"]),
+        "limited" if size["is_limited"] else "any",
+        *(_whole(phase[key]) for key in ("records", "changes", "applied")),
+        _whole(round(sum(phase["calls"].values()))),
+        number(phase["cpu_s"]),
+        "–" if phase["us_a_record"] is None else number(phase["us_a_record"]),
+        number(phase["waited_s"] + phase["answering_s"]),
+        number(phase["peak_mib"]),
+        _whole(size["bytes_a_pair"]) if phase["phase"] == NAMES["first"] else "",
+    ]
+
+
+def _whole(count: int) -> str:
+    return f"{count:,}".replace(",", " ")

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from benchmarks import growth
 from benchmarks.engine import NAMES
 from benchmarks.measurements import MEASUREMENTS
 from benchmarks.pictures import bars, lines
@@ -31,21 +32,44 @@ def write(documents: Sequence[Document], *, page: Path, pictures: Path) -> list[
 def _page(documents: Sequence[Document], drawn: set[str]) -> Iterator[str]:
     yield INTRODUCTION
     for one in documents:
-        yield f"* {number(one['population'])} people: {_machine(one)}\n"
+        yield f"* {', '.join(one['results'])} with {number(one['population'])} people: {_machine(one)}\n"
     if promised := list(targets(documents)):
-        yield "\n## What is promised\n\n| promise | measured | |\n|---|---|---|\n"
-        yield from (f"| {t.text} | {t.measured} | {'kept' if t.is_met else '**missed**'} |\n" for t in promised)
+        yield "\n## What is promised\n\n| promise | people | measured | |\n|---|---:|---|---|\n"
+        places = {text: place for place, text in enumerate(dict.fromkeys(t.text for t in promised))}
+        for each in sorted(promised, key=lambda t: places[t.text]):
+            yield _row([each.text, each.people, each.measured, "kept" if each.is_met else "**missed**"])
     for name, measurement in MEASUREMENTS.items():
-        having = [one for one in documents if name in one["results"]]
-        if not having:
+        found = list(_tables(name, documents))
+        if not found:
             continue
         yield f"\n## {measurement.title}\n\n`python -m benchmarks {name}`\n\n{ABOUT[name]}\n"
         for picture in sorted(drawn):
             if picture.startswith(f"performance-{name}"):
                 yield f"\n![{measurement.title}](pictures/{picture})\n"
-        for one in having:
-            for table in measurement.tables(one["results"][name]):
-                yield f"\n{table.title}, {number(one['population'])} people:\n\n{markdown(table)}"
+        yield from (f"\n{title}:\n\n{markdown(table)}" for title, table in found)
+
+
+def _tables(name: str, documents: Sequence[Document]) -> Iterator[tuple[str, Table]]:
+    """With their titles. Growth is one table of all documents; what the time of its largest populations goes into
+    stands beside that of the others."""
+    if name == "growth":
+        if sizes := _sizes(documents):
+            shown = growth.table(sizes)
+            yield str(shown.title), shown
+        return
+    for one in documents:
+        measured: list[tuple[int, Document]] = []
+        if name in one["results"]:
+            measured.append((one["population"], one["results"][name]))
+        if name == "engine" and (largest := growth.apart(one["results"], one["population"])):
+            measured.append((largest["population"], largest))
+        for people, results in measured:
+            for shown in MEASUREMENTS[name].tables(results):
+                yield f"{shown.title}, {number(people)} people", shown
+
+
+def _sizes(documents: Sequence[Document]) -> list[growth.Size]:
+    return growth.merged(one["results"]["growth"] for one in documents if "growth" in one["results"])
 
 
 def _machine(one: Document) -> str:
@@ -70,24 +94,26 @@ def _row(cells: Sequence[str]) -> str:
 
 def _drawn(documents: Sequence[Document]) -> Iterator[tuple[str, str]]:
     """File name and text of each picture for which there are results; of the largest population."""
-    for one in reversed(documents):
-        sizes = one["results"].get("growth", {}).get("sizes", [])
-        if len(sizes) > 1:
-            yield "performance-growth.svg", _growth(sizes)
-            break
+    sizes = _sizes(documents)
+    if len({size["population"] for size in sizes}) > 1:
+        yield "performance-growth.svg", _growth(sizes)
     for one in reversed(documents):
         rows = [row for row in one["results"].get("others", {}).get("reading", []) if not row["failed"]]
         if rows:
             title = f"Records read per second of processor time, {number(one['population'])} people"
-            values = {f"{row['tool']} ({row['vendor']})": row["records"] / row["cpu_s"] for row in rows}
+            values = {_named(row): row["records"] / row["cpu_s"] for row in rows}
             yield "performance-others.svg", bars(title, values, unit="a second")
             break
 
 
-def _growth(sizes: Sequence[Mapping[str, Any]]) -> str:
-    def curve(name: str, key: str) -> list[tuple[float, float]]:
-        phases = ((size["population"], next(p for p in size["phases"] if p["phase"] == name)) for size in sizes)
-        return [(people, max(phase[key], 1e-3)) for people, phase in phases]
+def _named(row: Mapping[str, Any]) -> str:
+    way = f" {row['how'].partition('.')[2]}" if row["tool"] == "optsync" else ""
+    return f"{row['tool']}{way} ({row['vendor']})"
 
-    series = {name: curve(name, "cpu_s") for name in NAMES.values()}
+
+def _growth(sizes: Sequence[growth.Size]) -> str:
+    def curve(name: str) -> list[tuple[float, float]]:
+        return [(size["population"], max(growth.phase_of(size, name)["cpu_s"], 1e-3)) for size in sizes]
+
+    series = {name: curve(name) for name in NAMES.values()}
     return lines("Processor seconds of the engine by population", series, x="people", y="seconds")

@@ -7,12 +7,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from benchmarks.clock import START
+from optsync.clock import ManualClock
+from optsync.state.store import Store
+
 _MADE = """
     SELECT type, name, sql FROM sqlite_master
     WHERE type IN ('table', 'index') AND sql IS NOT NULL AND name NOT LIKE 'sqlite_%'
     ORDER BY type DESC
 """
 _PART = 500
+_SYNCHRONOUS = ("off", "normal", "full", "extra")
 _SIZES = """
     SELECT m.tbl_name, sum(CASE WHEN m.type = 'table' THEN s.pgsize ELSE 0 END),
            sum(CASE WHEN m.type = 'index' THEN s.pgsize ELSE 0 END)
@@ -20,6 +25,18 @@ _SIZES = """
     WHERE s.aggregate = 1
     GROUP BY m.tbl_name ORDER BY sum(s.pgsize) DESC, m.tbl_name
 """
+
+
+def settings() -> dict[str, str]:
+    """What the speed of commits depends on, in a state as optsync opens it."""
+    with tempfile.TemporaryDirectory(prefix="optsync-benchmark-") as folder:
+        store = Store(f"sqlite:///{folder}/state.db", ManualClock(START))
+        with store.at_one_moment() as state:
+            mode, level = (
+                state.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("journal_mode", "synchronous")
+            )
+        store.close()
+    return {"journal_mode": str(mode), "synchronous": _SYNCHRONOUS[int(level)]}
 
 
 def tables_of(file: Path) -> list[dict[str, Any]]:

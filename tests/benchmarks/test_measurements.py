@@ -3,11 +3,15 @@
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
+from typing import Any, cast
 
 import pytest
 from benchmarks import budget, growth, others
+from benchmarks.course import Stage
 from benchmarks.measurements import MEASUREMENTS
 from benchmarks.prose import ABOUT
+from benchmarks.tools import ToolMissing
 
 from tests.architecture.sources import ROOT
 from tests.benchmarks.conftest import PEOPLE, Measured
@@ -22,6 +26,7 @@ def test_calls_are_never_fewer_than_the_least_and_none_writes_where_nothing_chan
     phases = {phase["phase"]: phase for phase in measured("calls")["phases"]}
     assert list(phases) == ["first sync", "no change", "1 % a side", "full compare", "30 opt-outs"]
     for phase in phases.values():
+        assert phase["crm"]["needed_for"]["echoes"] == 0, "what its own second cycle reads again, nobody needs"
         for side in ("crm", "esp"):
             assert phase[side]["calls"] == sum(phase[side]["kinds"].values()) >= phase[side]["least"]
             assert phase[side]["needed"] == sum(phase[side]["needed_for"].values()) >= phase[side]["least"]
@@ -39,6 +44,9 @@ def test_the_processor_time_of_a_phase_is_the_sum_of_its_stages(measured: Measur
         assert 0 < phase["cpu_s"] == pytest.approx(sum(phase["stages_s"].values()), rel=0.2, abs=0.05)
         assert phase["answering_s"] > 0
     first, full, quiet, some, _ = phases
+    assert first["read"] >= first["records"] == full["records"], (
+        "what the second cycle reads again is no further record"
+    )
     assert (quiet["records"], quiet["changes"], quiet["us_a_record"]) == (0, 0, None)
     assert full["records"] > some["records"] > 0 == full["changes"]
     assert first["changes"] >= first["applied"] > some["applied"] > 0
@@ -50,10 +58,11 @@ def test_a_process_never_takes_less_memory_than_before_it_began(measured: Measur
     assert all(10 < phase["at_rest_mib"] <= phase["peak_mib"] < 2000 for phase in phases)
 
 
-def test_the_state_takes_some_bytes_for_each_person(measured: Measured) -> None:
+def test_the_state_takes_some_bytes_for_each_contact_pair(measured: Measured) -> None:
     results = measured("disk")
     assert results["bytes"] > 100_000
-    assert results["bytes_a_person"] == round(results["bytes"] / PEOPLE)
+    assert results["bytes_a_pair"] == round(results["bytes"] / results["pairs"])
+    assert PEOPLE / 2 < results["pairs"] < PEOPLE, "some are on one side only"
 
 
 def test_what_the_tables_take_is_what_the_state_takes(measured: Measured) -> None:
@@ -69,6 +78,8 @@ def test_growth_has_the_same_phases_as_the_other_measurements(measured: Measured
     (size,) = growth.measure([PEOPLE], 1)["sizes"]
     assert [phase["phase"] for phase in size["phases"]] == _PHASES
     assert size["bytes"] == measured("disk")["bytes"]
+    assert size["storing"] == measured("engine")["storing"]
+    assert [phase["parts_s"] for phase in size["phases"]] == [p["parts_s"] for p in measured("engine")["phases"]]
     assert [phase["cpu_s"] for phase in size["phases"]] == [p["cpu_s"] for p in measured("engine")["phases"]]
 
 
@@ -78,7 +89,8 @@ def test_postgresql_is_measured_beside_sqlite_and_leaves_no_database(measured: M
     assert [phase["phase"] for phase in results["phases"]] == _PHASES
     assert all(phase["cpu_ratio"] > 0 and phase["wall_ratio"] > 0 for phase in results["phases"])
     assert set(results["disk"]) == {"sqlite", "postgresql"}
-    assert results["server"]["fsync"] in ("on", "off")
+    assert results["settings"]["postgresql"]["fsync"] in ("on", "off")
+    assert results["settings"]["sqlite"] == {"journal_mode": "wal", "synchronous": "full"}
 
 
 def test_no_update_goes_before_an_opt_out_that_arrives_between_two_cycles() -> None:
@@ -93,23 +105,50 @@ def test_no_update_goes_before_an_opt_out_that_arrives_between_two_cycles() -> N
 
 
 def test_our_connectors_and_the_usual_way_are_compared_without_any_other_tool() -> None:
-    results = others.measure(PEOPLE, 1, tools=())
+    results = others.measure(PEOPLE, 1, tools=(), rounds=2)
     assert [(row["tool"], row["vendor"], row["how"]) for row in results["reading"]] == [
-        ("optsync", "bitrix24", "connector.read"),
         ("optsync", "bitrix24", "connector.read_rows"),
-        ("optsync", "mailchimp", "connector.read"),
+        ("optsync", "bitrix24", "connector.read"),
         ("optsync", "mailchimp", "connector.read_rows"),
+        ("optsync", "mailchimp", "connector.read"),
     ]
     assert all(row["failed"] is None and row["records"] > 0 for row in results["reading"])
     assert [row["cpu_ratio"] == 1 for row in results["reading"]] == [True, False, True, False]
+    assert all(row["cpu_least_s"] <= row["cpu_s"] <= row["cpu_most_s"] for row in results["reading"])
     assert all(row["records"] == 90 for row in results["writing"])
     assert [row["calls"] for row in results["writing"] if row["tool"] == "requests"] == [90, 90]
     assert all(row["calls"] < 10 for row in results["writing"] if row["tool"] == "optsync")
 
 
+def test_each_round_begins_with_another_and_the_median_counts() -> None:
+    order: list[str] = []
+
+    def contestant(name: str, *seconds: float) -> others.Contestant:
+        left = iter(seconds)
+
+        def run(_: Stage) -> dict[str, Any]:
+            order.append(name)
+            return {"records": 10, "cpu_s": next(left), "wall_s": 1.0, "calls": 1}
+
+        return {"tool": name}, run
+
+    def absent(_: Stage) -> dict[str, Any]:
+        raise ToolMissing("not there")
+
+    made = [contestant("a", 1.0, 9.0, 2.0), contestant("b", 4.0, 4.0, 5.0), ({"tool": "c"}, absent)]
+    stage = nullcontext(cast("Stage", None))
+    rows = list(others._repeated(made, [stage] * 3))
+    assert order == ["a", "b", "b", "a", "a", "b"]
+    assert [(row["cpu_s"], row["cpu_least_s"], row["cpu_most_s"], row["cpu_ratio"]) for row in rows[:2]] == [
+        (2.0, 1.0, 9.0, 1.0),
+        (4.0, 4.0, 5.0, 2.0),
+    ]
+    assert rows[2]["failed"] == "not there"
+
+
 def test_a_tool_without_figures_is_told_with_the_reason() -> None:
     row = {"tool": "a tool 1", "vendor": "bitrix24", "how": "its way", "failed": "it cannot be installed"}
-    reading, _ = others.tables({"reading": [row], "writing": []})
+    reading, _ = others.tables({"rounds": 1, "reading": [row], "writing": []})
     assert list(reading.columns[3].cells) == ["not measured"]
     assert "a tool 1: it cannot be installed" in str(reading.caption)
 
