@@ -72,7 +72,8 @@ class Client:
         self._sql_errors = 0
         self._harmless = 0
         self._calls_before = 0
-        self._size = 1.0
+        self._size_of = {True: 1.0, False: 1.0}
+        """By whether a batch only reads: reading that goes quickly does not tell that writing does."""
         self.budget = OperatingBudget(context.clock, limit=settings.operating_limit)
         self.clock_offset: float | None = None
         self._http = HttpSession(
@@ -87,9 +88,9 @@ class Client:
     def calls(self) -> int:
         return self._http.calls
 
-    def batch_size(self, most: int) -> int:
+    def batch_size(self, most: int, *, reads: bool = True) -> int:
         """``most``, or less while the portal is slow: a request may run for 60 seconds only."""
-        return max(1, int(most * self._size))
+        return max(1, int(most * self._size_of[reads]))
 
     def call(self, method: str, params: Mapping[str, Any], *, effect: Effect, restrictive: bool = False) -> Reply:
         """One call by JSON. Raises as :meth:`HttpSession.send` does."""
@@ -161,8 +162,7 @@ class Client:
             return self._http.send("POST", path, effect=self._effect, json=params)
         except (SystemUnavailable, OutcomeUnknown):
             if method == "batch":
-                # Perhaps it ran into the 60 seconds; the next one is smaller.
-                self._size = max(0.02, self._size / 2)
+                self._shrink()  # perhaps it ran into the 60 seconds
             raise
 
     def _move(self, answer: Answer) -> None:
@@ -188,10 +188,15 @@ class Client:
         self.budget.note(method, time, self._vendor_now())
         duration = seconds(time.get("duration"))
         if method == "batch" and duration is not None:
+            reads = self._effect is Effect.READ
             if duration > _SLOW_S:
-                self._size = max(0.02, self._size / 2)
+                self._shrink()
             elif duration < _QUICK_S:
-                self._size = min(1.0, self._size * 1.5)
+                self._size_of[reads] = min(1.0, self._size_of[reads] * 1.5)
+
+    def _shrink(self) -> None:
+        """The next batch of either kind: where one is slow the other may be."""
+        self._size_of = {reads: max(0.02, size / 2) for reads, size in self._size_of.items()}
 
     def _vendor_now(self) -> float:
         offset = self.clock_offset if self.clock_offset is not None else self._http.clock_offset

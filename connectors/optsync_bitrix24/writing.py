@@ -96,7 +96,7 @@ class Updater:
 
     def _send_together(self, parcels: Sequence[Parcel], spec: ReadSpec, outcomes: Outcomes) -> None:
         while parcels and not self._must_wait(_jobs(parcels), outcomes):
-            size = self._client.batch_size(WRITE_BATCH)
+            size = self._client.batch_size(WRITE_BATCH, reads=False)
             chunk, parcels = parcels[:size], parcels[size:]
             apart: list[Parcel] = []
             outcomes.run(_jobs(chunk), partial(self._send_batch, chunk, spec, apart))

@@ -76,3 +76,21 @@ def test_opt_outs_that_take_longer_than_a_request_may_are_told_as_open_and_then_
 
     assert {one.result for one in again} == {Result.APPLIED}
     assert all(one.fields[OPT_OUT] for one in made.records(spec).values())
+
+
+def test_reading_that_goes_quickly_makes_no_batch_of_updates_larger_again() -> None:
+    made = world(people(120))
+    spec = contacts(OPT_OUT)
+    ids = made.ids(spec)
+
+    def timed(request: MockRequest, body: dict[str, Any]) -> Any:
+        body["time"]["duration"] = 45.0 if b"update" in request.body else 0.5
+        return body
+
+    made.spoil(timed)
+    made.connector.write([status(one) for one in ids[:49]], spec)
+    for _ in range(5):
+        made.ids(spec)
+    sent = len(made.transport.requests)
+    made.connector.write([status(one) for one in ids[49:]], spec)
+    assert _commands_sent(made)[sent] <= 24 + 1
