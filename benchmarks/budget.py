@@ -14,6 +14,8 @@ from optsync.sync.turn import SECONDS as TURN_S
 UPDATES = 50_000
 SLOW = {"write_cost": 0.4, "read_cost": 0.07}
 """Seconds of run time that a large portal needs."""
+SLOWER_S, SLOWER_UPDATES = 1.2, 300
+"""A batch of 49 updates and one look takes 59 s of the 60 that a request may."""
 SCENES = ("pause", "busy")
 _MOST_CYCLES = 100
 
@@ -36,7 +38,27 @@ def measure(population: int, seed: int) -> dict[str, Any]:
         written, came = stage.vendors.act(CRM, "written"), stage.vendors.act(CRM, "came")
     scenes = [_scene(when, at, written, outs) for when, at in zip(SCENES, came, strict=False)]
     costs = {"cycles": busy.cycles, "waited_s": busy.waited_s, "cpu_s": busy.cpu_s}
-    return {"updates": done, "opt_outs": outs, "write_s": SLOW["write_cost"], "scenes": scenes, **costs}
+    found = {"updates": done, "opt_outs": outs, "write_s": SLOW["write_cost"], "scenes": scenes, **costs}
+    return {**found, "shrinking": _shrinking(seed)}
+
+
+def _shrinking(seed: int) -> dict[str, Any]:
+    """The batches of a portal that is so slow that a full one takes nearly as long as a request may."""
+    town = Town(population=SLOWER_UPDATES, seed=seed, crowd="plain", crm={**SLOW, "write_cost": SLOWER_S})
+    with staged(town) as stage:
+        stage.run("first")
+        stage.run("settle")
+        stage.stir(SLOWER_UPDATES, ["field"], ["esp"], seed)
+        stage.vendors.act(CRM, "watch")
+        stage.run("busy", outs=1, most=_MOST_CYCLES)  # nobody leaves: it ends with the last update
+        written = stage.vendors.act(CRM, "written")
+    return {
+        "write_s": SLOWER_S,
+        "updates": SLOWER_UPDATES,
+        "records": [one["others"] for one in written],
+        "refused": sum(one["refused"] for one in written),
+        "longest_s": max(one["took"] for one in written),
+    }
 
 
 def _scene(when: str, came_at: float, written: Sequence[Mapping[str, Any]], outs: int) -> dict[str, Any]:
@@ -91,4 +113,13 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
         times = ["–" if scene[key] is None else number(scene[key]) for key in ("first_s", "half_s", "last_s")]
         place = "between two cycles" if scene["arrive"] == "pause" else "while a cycle writes"
         shown.add_row(place, str(scene["written"]), str(scene["updates_between"]), *times)
-    return [shown]
+    return [shown, _batches(results["shrinking"])]
+
+
+def _batches(found: Mapping[str, Any]) -> Table:
+    title = f"{found['updates']} field updates at a portal that needs {found['write_s']} s for each"
+    shown = columns(title, ["batches", "updates in the first", "most in a later one", "longest s", "refused"], words=0)
+    first, *later = found["records"]
+    counts = [len(found["records"]), first, max(later, default=0)]
+    shown.add_row(*map(str, counts), number(found["longest_s"]), str(found["refused"]))
+    return shown

@@ -3,6 +3,7 @@
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import msgspec
@@ -16,6 +17,7 @@ from optsync_bitrix24.mocking.methods import is_writing
 from optsync_bitrix24.mocking.php import decode_request, parse_str
 
 _DURATION = re.compile(rb'"duration":([0-9.eE+-]+)')
+_NUMBER = re.compile(rb"[0-9.eE+-]+")
 _OPT_OUT = "UF_CRM_OPT_OUT"
 ANSWER_S = 0.2
 MEMBER_S = 0.0008
@@ -26,8 +28,8 @@ PAUSE_S = 250.0
 
 
 class SlowMock:
-    """Further actions: ``stir`` (``do``) and ``missing`` of :class:`Deeds`; ``stir_later(when, …)``, from which on
-    every write to a CRM is remembered for ``written``; ``came``: when that happened."""
+    """Further actions: ``stir`` (``do``) and ``missing`` of :class:`Deeds`; ``stir_later(when, …)`` or ``watch``, from
+    which on every write to a CRM is remembered for ``written``; ``came``: when that happened."""
 
     name: ClassVar[str] = "slow"
     side: ClassVar[Side]
@@ -59,7 +61,7 @@ class SlowMock:
             self._busy += self._written[-1]["others"] > 0
         self._clock.pass_by(seconds)
         self._answered_at = self._clock.monotonic()
-        return answer
+        return replace(answer, body=_timed(answer.body, seconds)) if self.side is Side.CRM else answer
 
     def _is_time(self, now: float) -> bool:
         """``pause``: nothing was asked for minutes, so a cycle has ended. ``busy``: some calls that wrote something
@@ -81,9 +83,9 @@ class SlowMock:
         match action:
             case "stir":
                 return self._deeds().do(**arguments)
-            case "stir_later":
+            case "stir_later" | "watch":
                 self._is_watched = True
-                self._later.append(arguments)
+                self._later.extend([arguments] if arguments else [])
                 return None
             case "missing":
                 return self._deeds().missing()
@@ -98,6 +100,13 @@ class SlowMock:
         if self.side is Side.CRM:
             return sum(float(seconds) for seconds in _DURATION.findall(answer.body))
         return ANSWER_S + MEMBER_S * answer.body.count(b'"email_address"')
+
+
+def _timed(body: bytes, seconds: float) -> bytes:
+    """The mock takes no time, so that its batches say that they took none; by this a client tells how large the next
+    one may be. The time of the whole stands at the end."""
+    before, name, after = body.rpartition(b'"duration":')
+    return before + name + _NUMBER.sub(str(seconds).encode(), after, count=1) if name else body
 
 
 def _counted(request: MockRequest, answer: MockResponse) -> dict[str, int]:

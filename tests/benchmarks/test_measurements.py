@@ -102,6 +102,9 @@ def test_no_update_goes_before_an_opt_out_that_arrives_between_two_cycles() -> N
     assert 0 < scenes["pause"]["first_s"] <= scenes["pause"]["half_s"] <= scenes["pause"]["last_s"]
     assert scenes["pause"]["order"][0]["kind"] == "opt-outs"
     assert (scenes["busy"]["written"], scenes["busy"]["updates_late"]) == (24, 0)
+    first, *later = results["shrinking"]["records"]
+    assert first > max(later) > 0 < results["shrinking"]["longest_s"] < 60
+    assert first + sum(later) == results["shrinking"]["updates"]
 
 
 def test_our_connectors_and_the_usual_way_are_compared_without_any_other_tool() -> None:
