@@ -76,4 +76,7 @@ def table(phases: list[Mapping[str, Any]]) -> Table:
         units = max(phase["records"], phase["changes"])
         if units:
             shown.add_row(phase["phase"], *(number(phase["parts_s"].get(name, 0.0) * 1e6 / units) for name in NAMES))
+    if total := sum(phases[0]["parts_s"].values()):
+        shares = (f"{name} {phases[0]['parts_s'].get(name, 0.0) / total:.0%}" for name in NAMES)
+        shown.caption = f"Of the {phases[0]['phase']}: {'; '.join(shares)}."
     return shown

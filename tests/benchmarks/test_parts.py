@@ -40,3 +40,4 @@ def test_the_table_shows_what_a_record_costs() -> None:
     phase = {"phase": "first sync", "records": 1000, "changes": 10, "parts_s": {"SQL": 0.5}}
     shown = table([phase, {"phase": "no change", "records": 0, "changes": 0, "parts_s": {}}])
     assert [list(column.cells) for column in shown.columns[:3]] == [["first sync"], ["500"], ["0"]]
+    assert "SQL 100%" in str(shown.caption)

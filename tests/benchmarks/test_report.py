@@ -173,3 +173,21 @@ def test_a_table_becomes_markdown_with_numbers_to_the_right() -> None:
     table.add_column("n", justify="right")
     table.add_row("a", "1")
     assert markdown(table) == "| name | n |\n| --- | ---: |\n| a | 1 |\n"
+
+
+def test_each_way_of_reading_has_a_bar_of_its_own(tmp_path: Path) -> None:
+    own = {
+        "tool": "optsync",
+        "vendor": "b",
+        "failed": None,
+        "records": 10,
+        "calls": 1,
+        "wall_s": 1.0,
+        "records_s": 10.0,
+    }
+    own |= dict.fromkeys(("cpu_s", "cpu_least_s", "cpu_most_s", "cpu_ratio", "wall_ratio", "peak_mib"), 1.0)
+    rows = [{**own, "how": "connector.read_rows"}, {**own, "how": "connector.read"}]
+    results = {"rounds": 3, "reading": rows, "writing": []}
+    _, picture = write([_document(900, others=results)], page=tmp_path / "page.md", pictures=tmp_path)
+    assert all(f">optsync {way} (b)<" in picture.read_text() for way in ("read_rows", "read"))
+    assert "Reading everything, median of 3, 900 people" in (tmp_path / "page.md").read_text()
