@@ -31,10 +31,11 @@ write. *limits s*: what the vendors' limits would have made it wait.""",
     "engine": """\
 Of the engine's process alone; the vendors live in another one, behind HTTP. *read* counts a record each time that a
 cycle reads it, *records* once; *µs each* is by these, or by changes where they are more. *no change* and *full compare*
-are one cycle. *decide and journal* reads changed fields, decides and journals them, and is rolled back. *vendors s*:
-what limits and the vendors' own run time would make any program wait, and *times CPU* how many times the engine's time
-that is. An e-mail platform's run time is documented nowhere and assumed as 0.2 s an answer and 0.8 ms a member; a CRM's
-is taken as 0.01 s a page and 0.03 s a write, which a small portal needs.
+are one cycle. *no change* stores that it ran and up to where it has read, and nothing about anybody. *decide and
+journal* reads changed fields, decides and journals them, and is rolled back. *vendors s*: what limits and the vendors'
+own run time would make any program wait, and *times CPU* how many times the engine's time that is. An e-mail platform's
+run time is documented nowhere and assumed as 0.2 s an answer and 0.8 ms a member; a CRM's is taken as 0.01 s a page and
+0.03 s a write, which a small portal needs.
 
 What the time goes into was found by looking at the stack every 5 ms of it. *SQL* is the database with its commits,
 *ledger* the making and sealing of statements, *state* what is packed and unpacked around it, *rules* what decides. To

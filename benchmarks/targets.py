@@ -67,7 +67,7 @@ def _calls(people: str, results: Document) -> Iterator[Target]:
     calls, writes = quiet["crm"]["calls"] + quiet["esp"]["calls"], quiet["writing_requests"]
     yield Target(
         people=people,
-        text=f"a cycle without changes takes at most {_MOST_QUIET} calls and writes nothing",
+        text=f"a cycle without changes takes at most {_MOST_QUIET} calls, none of them writing",
         measured=f"{calls} calls, {writes} of them writing",
         is_met=calls <= _MOST_QUIET and writes == 0,
     )

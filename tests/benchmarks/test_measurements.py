@@ -1,17 +1,20 @@
 """Each measurement runs with few people and says what can be true; how long anything takes is nobody's test."""
 
 import json
+import sqlite3
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from benchmarks import budget, growth, others
+from benchmarks import budget, calls, growth, others
 from benchmarks.course import Stage
 from benchmarks.measurements import MEASUREMENTS
 from benchmarks.prose import ABOUT
 from benchmarks.tools import ToolMissing
+from benchmarks.vendors import Town
 
 from tests.architecture.sources import ROOT
 from tests.benchmarks.conftest import PEOPLE, Measured
@@ -35,6 +38,23 @@ def test_calls_are_never_fewer_than_the_least_and_none_writes_where_nothing_chan
     assert phases["no change"]["crm"]["calls"] + phases["no change"]["esp"]["calls"] <= 4
     assert phases["first sync"]["changes"] > phases["1 % a side"]["changes"] >= 6
     assert phases["30 opt-outs"]["changes"] >= 30
+
+
+def test_a_cycle_without_changes_stores_nothing_about_anybody(tmp_path: Path) -> None:
+    world = calls._World(Town(population=PEOPLE), tmp_path)
+    world.until_quiet()
+    world.settle()
+    before = _rows(tmp_path / "state.db")
+    assert not world.cycle().changes
+    after = _rows(tmp_path / "state.db")
+    world.engine.close()
+    assert {table for table in after if after[table] != before[table]} == {"run", "lease", "source"}
+
+
+def _rows(file: Path) -> dict[str, set[str]]:
+    with closing(sqlite3.connect(file)) as state:
+        names = [name for (name,) in state.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: set(map(repr, state.execute(f'SELECT * FROM "{name}"'))) for name in names}  # noqa: S608 - our own
 
 
 def test_the_processor_time_of_a_phase_is_the_sum_of_its_stages(measured: Measured) -> None:
