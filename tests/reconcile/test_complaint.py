@@ -160,6 +160,8 @@ def test_an_answer_that_tells_of_no_complaint_takes_none_back() -> None:
     assert with_known(answer, known) == replace(answer, complained_at=RECENT)
     by_self = replace(answer, origin=Origin.PERSON)
     assert with_known(by_self, known) == replace(by_self, complained_at=RECENT, origin=Origin.COMPLAINT)
+    by_admin = replace(known, origin=Origin.ADMIN)
+    assert with_known(by_self, by_admin) == replace(by_self, complained_at=RECENT), "that is another word"
     for other in ({"status": Status.BOUNCED}, {"opted_in_at": NOW}):
         assert with_known(replace(by_self, **other), known) == replace(by_self, **other, complained_at=RECENT)
     later = replace(answer, complained_at=NOW)

@@ -13,8 +13,9 @@ def with_known(now: Record, before: Record) -> Record:
     and the answer to a write tells of none. An out of the person's own is that complaint then, as before."""
     if now.complained_at is not None or before.complained_at is None or now.addresses != before.addresses:
         return now
-    is_same = (now.status, now.opted_in_at) == (before.status, before.opted_in_at) and now.origin is Origin.PERSON
-    return replace(now, complained_at=before.complained_at, origin=before.origin if is_same else now.origin)
+    is_as_before = (now.status, now.opted_in_at) == (before.status, before.opted_in_at)
+    is_it = is_as_before and (before.origin, now.origin) == (Origin.COMPLAINT, Origin.PERSON)
+    return replace(now, complained_at=before.complained_at, origin=before.origin if is_it else now.origin)
 
 
 def complaint(before: Record | None, now: Record, scope: str, reading: Reading) -> Statement | None:
