@@ -45,6 +45,11 @@ def apart(results: Mapping[str, Any], population: int) -> Size | None:
     return None if "engine" in results and largest["population"] == population else largest
 
 
+def mode(size: Size) -> str:
+    """What is to be said beside its population."""
+    return "" if size["is_limited"] else " (any run time)"
+
+
 def tables(results: Mapping[str, Any]) -> list[Table]:
     """Of all sizes, and what the time of the largest goes into."""
     return [table(results["sizes"]), *engine.tables(results["sizes"][-1])]

@@ -58,14 +58,14 @@ def _tables(name: str, documents: Sequence[Document]) -> Iterator[tuple[str, Tab
             yield str(shown.title), shown
         return
     for one in documents:
-        measured: list[tuple[int, Document]] = []
+        measured: list[tuple[str, Document]] = []
         if name in one["results"]:
-            measured.append((one["population"], one["results"][name]))
+            measured.append((f"{number(one['population'])} people", one["results"][name]))
         if name == "engine" and (largest := growth.apart(one["results"], one["population"])):
-            measured.append((largest["population"], largest))
+            measured.append((f"{number(largest['population'])} people{growth.mode(largest)}", largest))
         for people, results in measured:
             for shown in MEASUREMENTS[name].tables(results):
-                yield f"{shown.title}, {number(people)} people", shown
+                yield f"{shown.title}, {people}", shown
 
 
 def _sizes(documents: Sequence[Document]) -> list[growth.Size]:
