@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.course import staged
-from benchmarks.tables import columns, number
+from benchmarks.tables import columns, number, whole
 from benchmarks.vendors import CRM, Town
 from optsync.sync.turn import SECONDS as TURN_S
 
@@ -106,13 +106,14 @@ def _runs(written: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def tables(results: Mapping[str, Any]) -> list[Table]:
-    title = f"{results['updates']} field updates wait for a slow portal, and {results['opt_outs']} opt-outs arrive"
+    updates, outs = whole(results["updates"]), whole(results["opt_outs"])
+    title = f"{updates} field updates wait for a slow portal, and {outs} opt-outs arrive"
     names = ["they arrive", "written", "updates before the last", "first s", "half s", "last s"]
     shown = columns(title, names)
     for scene in results["scenes"]:
         times = ["–" if scene[key] is None else number(scene[key]) for key in ("first_s", "half_s", "last_s")]
         place = "between two cycles" if scene["arrive"] == "pause" else "while a cycle writes"
-        shown.add_row(place, str(scene["written"]), str(scene["updates_between"]), *times)
+        shown.add_row(place, whole(scene["written"]), whole(scene["updates_between"]), *times)
     return [shown, _batches(results["shrinking"])]
 
 

@@ -19,7 +19,7 @@ from benchmarks.configuration import document
 from benchmarks.least import Needed
 from benchmarks.phases import GAP_S, SYNC, WORD
 from benchmarks.slow import SlowMock
-from benchmarks.tables import columns
+from benchmarks.tables import columns, number, whole
 from benchmarks.traffic import Traffic
 from benchmarks.vendors import CRM, ESP, Town, served
 from optsync.config.load import load
@@ -190,10 +190,11 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
     names += ["CPU s", "limits s"]
     shown = columns("Calls against the least possible", names)
     for phase in results["phases"]:
-        sides = [phase[side.value][key] for side in Side for key in _SHOWN]
-        row = [phase[key] for key in ("cycles", "records_read", "changes")]
-        cost = [phase["cpu_s_outside_mocks"], phase["waited_for_limits_s"]]
-        shown.add_row(phase["phase"], *map(str, [*row, *sides, *cost]))
+        row = [whole(phase[key]) for key in ("cycles", "records_read", "changes")]
+        for side in Side:
+            row += [(number if "ratio" in key else whole)(phase[side.value][key]) for key in _SHOWN]
+        cost = [number(phase[key]) for key in ("cpu_s_outside_mocks", "waited_for_limits_s")]
+        shown.add_row(phase["phase"], *row, *cost)
     return [shown, _above(results)]
 
 
@@ -209,7 +210,7 @@ def _above(results: Mapping[str, Any]) -> Table:
             apart = why["reads"] + why["writes"] - found["least"]
             kinds = [why[key] for key in ("looks", "listings", "describing", "listening", "echoes")]
             row = [found["calls"], found["least"], apart, *kinds, found["calls"] - found["needed"]]
-            shown.add_row(phase["phase"], side.value.upper(), *map(str, row))
+            shown.add_row(phase["phase"], side.value.upper(), *map(whole, row))
     return shown
 
 

@@ -10,7 +10,7 @@ from benchmarks import storage
 from benchmarks.course import course
 from benchmarks.engine import NAMES, cost
 from benchmarks.footprint import disk_of
-from benchmarks.tables import columns, number
+from benchmarks.tables import columns, number, whole
 
 RATIOS = ("cpu_ratio", "wall_ratio", "peak_ratio")
 """Of each phase, PostgreSQL's by SQLite's."""
@@ -64,5 +64,5 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
     sizes = columns("The state after the first sync", ["database", "durability", "MiB", "bytes a pair"], words=2)
     for state, taken in results["disk"].items():
         settings = ", ".join(f"{name} {value}" for name, value in results["settings"][state].items())
-        sizes.add_row(state, settings, number(taken["bytes"] / 1024**2), number(taken["bytes_a_pair"]))
+        sizes.add_row(state, settings, number(taken["bytes"] / 1024**2), whole(taken["bytes_a_pair"]))
     return [shown, sizes]

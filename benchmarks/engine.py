@@ -8,7 +8,7 @@ from rich.table import Table
 from benchmarks import parts
 from benchmarks.course import Course, course
 from benchmarks.phases import Measured
-from benchmarks.tables import columns, number
+from benchmarks.tables import columns, number, whole
 
 NAMES = {
     "first": "first sync",
@@ -68,7 +68,7 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
         each = "–" if phase["us_a_record"] is None else number(phase["us_a_record"])
         stages = [number(phase["stages_s"].get(stage, 0.0)) for stage in STAGES]
         vendors = [number(phase["waited_s"] + phase["answering_s"]), number(phase["times_below_vendor"])]
-        counts = [str(phase[key]) for key in ("cycles", "read", "records", "changes", "applied")]
+        counts = [whole(phase[key]) for key in ("cycles", "read", "records", "changes", "applied")]
         shown.add_row(phase["phase"], *counts, number(phase["cpu_s"]), each, *stages, *vendors)
     return [shown, parts.table(results["phases"]), _storing(results)]
 
@@ -79,5 +79,5 @@ def _storing(results: Mapping[str, Any]) -> Table:
     shown = columns(title, ["rows", "CPU s", "µs a record", f"of the {number(AIM_US)} aimed at", "of what it took"])
     each = found["cpu_s"] * 1e6 / found["records"]
     shares = (each / AIM_US, found["cpu_s"] / first["cpu_s"])
-    shown.add_row(number(found["rows"]), number(found["cpu_s"]), number(each), *(f"{share:.0%}" for share in shares))
+    shown.add_row(whole(found["rows"]), number(found["cpu_s"]), number(each), *(f"{share:.0%}" for share in shares))
     return shown

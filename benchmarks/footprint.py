@@ -7,7 +7,7 @@ from rich.table import Table
 
 from benchmarks.course import Course, course
 from benchmarks.engine import NAMES
-from benchmarks.tables import columns, number
+from benchmarks.tables import columns, number, whole
 
 
 def memory(population: int, seed: int) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def memory_tables(results: Mapping[str, Any]) -> list[Table]:
 
 def disk_tables(results: Mapping[str, Any]) -> list[Table]:
     shown = columns("The state after the first sync (SQLite)", ["", "MiB", "contact pairs", "bytes a pair"])
-    counts = (number(round(results["pairs"])), number(results["bytes_a_pair"]))
+    counts = (whole(round(results["pairs"])), whole(results["bytes_a_pair"]))
     shown.add_row("state", number(results["bytes"] / 1024**2), *counts)
     return [shown, *_by_table(results)]
 
@@ -59,5 +59,5 @@ def _by_table(results: Mapping[str, Any]) -> list[Table]:
             continue
         a_row = number(size / count) if count else "–"
         a_pair = (number(size / pairs), number(each["index_bytes"] / pairs))
-        shown.add_row(each["table"], number(count), number(count / pairs), a_row, *a_pair)
+        shown.add_row(each["table"], whole(count), number(count / pairs), a_row, *a_pair)
     return [shown] if shown.row_count else []

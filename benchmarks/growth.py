@@ -9,7 +9,7 @@ from benchmarks import engine
 from benchmarks.course import course
 from benchmarks.engine import NAMES
 from benchmarks.footprint import disk_of, memory_of
-from benchmarks.tables import columns, number
+from benchmarks.tables import columns, number, whole
 
 Size = Mapping[str, Any]
 
@@ -71,17 +71,13 @@ def phase_of(size: Size, name: str) -> Mapping[str, Any]:
 
 def _cells(size: Size, phase: Mapping[str, Any]) -> list[str]:
     return [
-        _whole(size["population"]),
+        whole(size["population"]),
         "limited" if size["is_limited"] else "any",
-        *(_whole(phase[key]) for key in ("records", "changes", "applied")),
-        _whole(round(sum(phase["calls"].values()))),
+        *(whole(phase[key]) for key in ("records", "changes", "applied")),
+        whole(round(sum(phase["calls"].values()))),
         number(phase["cpu_s"]),
         "–" if phase["us_a_record"] is None else number(phase["us_a_record"]),
         number(phase["waited_s"] + phase["answering_s"]),
         number(phase["peak_mib"]),
-        _whole(size["bytes_a_pair"]) if phase["phase"] == NAMES["first"] else "",
+        whole(size["bytes_a_pair"]) if phase["phase"] == NAMES["first"] else "",
     ]
-
-
-def _whole(count: int) -> str:
-    return f"{count:,}".replace(",", " ")

@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.course import Stage, ordered, staged
-from benchmarks.tables import columns, number
+from benchmarks.tables import columns, number, whole
 from benchmarks.tools import TOOLS, Tool, ToolMissing, prepare, surroundings
 from benchmarks.vendors import CRM, ESP, ROOT, Town
 from optsync.config.load import load
@@ -166,7 +166,7 @@ def _fill(table: Table, rows: list[dict[str, Any]], last: tuple[str, ...]) -> No
             table.add_row(*names, "not measured")
             table.caption = f"{table.caption or ''}{row['tool']}: {row['failed']}\n"
         else:
-            counts = [f"{row[key]:g}" for key in ("records", "calls")]
+            counts = [whole(round(row[key])) for key in ("records", "calls")]
             spread = f"{number(row['cpu_least_s'])}–{number(row['cpu_most_s'])}"
             costs = [number(row[key]) for key in ("wall_s", "records_s", *last)]
             table.add_row(*names, *counts, number(row["cpu_s"]), spread, *costs)

@@ -36,22 +36,22 @@ def _page(documents: Sequence[Document], drawn: set[str]) -> Iterator[str]:
     if promised := list(targets(documents)):
         yield "\n## What is promised\n\n| promise | people | measured | |\n|---|---:|---|---|\n"
         places = {text: place for place, text in enumerate(dict.fromkeys(t.text for t in promised))}
-        for each in sorted(promised, key=lambda t: places[t.text]):
+        for each in sorted(dict.fromkeys(promised), key=lambda t: places[t.text]):
             yield _row([each.text, each.people, each.measured, "kept" if each.is_met else "**missed**"])
     for name, measurement in MEASUREMENTS.items():
-        found = list(_tables(name, documents))
+        found = dict.fromkeys((title, markdown(table)) for title, table in _tables(name, documents))
         if not found:
             continue
         yield f"\n## {measurement.title}\n\n`python -m benchmarks {name}`\n\n{ABOUT[name]}\n"
         for picture in sorted(drawn):
             if picture.startswith(f"performance-{name}"):
                 yield f"\n![{measurement.title}](pictures/{picture})\n"
-        yield from (f"\n{title}:\n\n{markdown(table)}" for title, table in found)
+        yield from (f"\n{title}:\n\n{text}" for title, text in found)
 
 
 def _tables(name: str, documents: Sequence[Document]) -> Iterator[tuple[str, Table]]:
-    """With their titles. Growth is one table of all documents; what the time of its largest populations goes into
-    stands beside that of the others."""
+    """With their titles, to which the population belongs unless the table has it. Growth is one table of all documents;
+    what the time of its largest populations goes into stands beside that of the others."""
     if name == "growth":
         if sizes := _sizes(documents):
             shown = growth.table(sizes)
@@ -65,7 +65,7 @@ def _tables(name: str, documents: Sequence[Document]) -> Iterator[tuple[str, Tab
             measured.append((f"{number(largest['population'])} people{growth.mode(largest)}", largest))
         for people, results in measured:
             for shown in MEASUREMENTS[name].tables(results):
-                yield f"{shown.title}, {people}", shown
+                yield str(shown.title) if name == "budget" else f"{shown.title}, {people}", shown
 
 
 def _sizes(documents: Sequence[Document]) -> list[growth.Size]:

@@ -14,6 +14,11 @@ def columns(title: str, names: Sequence[str], *, words: int = 1) -> Table:
     return shown
 
 
+def whole(count: int) -> str:
+    """All digits, in groups of three."""
+    return f"{count:,}".replace(",", " ")
+
+
 def number(value: float) -> str:
     """Few digits, as many as are worth something."""
     if value == 0 or abs(value) >= 100:

@@ -161,6 +161,19 @@ def test_growth_is_one_table_of_all_documents_that_says_what_was_limited(tmp_pat
     assert grown == [["300", "limited"], ["900", "limited"], ["900", "any"], ["5 000", "any"]]
 
 
+def test_what_is_the_same_with_every_population_is_shown_once(tmp_path: Path) -> None:
+    shrinking = {"write_s": 1.2, "updates": 300, "records": [49, 24], "longest_s": 58.9, "refused": 0}
+    documents = [
+        _document(people, budget={"updates": people, "opt_outs": 20, "scenes": [], "shrinking": shrinking})
+        for people in (1000, 50_000)
+    ]
+    write(documents, page=tmp_path / "page.md", pictures=tmp_path)
+    text = (tmp_path / "page.md").read_text()
+    assert text.count("| batches shrink before they take 60 s") == 1
+    assert text.count("300 field updates at a portal that needs 1.2 s for each:") == 1
+    assert text.count("50 000 field updates wait") == text.count("1 000 field updates wait") == 1
+
+
 def test_one_size_is_no_growth_to_be_drawn(tmp_path: Path) -> None:
     assert len(write([_document(900, growth=_growth(900))], page=tmp_path / "page.md", pictures=tmp_path)) == 1
 
