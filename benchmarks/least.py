@@ -3,7 +3,8 @@
 Bitrix24 REST documentation: 50 rows a list command, 50 commands a batch call. Mailchimp Marketing API reference: 1,000
 members a page, archived ones only where they are asked for by themselves, 500 members a call of "batch subscribe or
 unsubscribe". No use is made of what answers later than the call (Mailchimp's ``/batches``: queued, in no certain order,
-no documented size; its account exports) or only adds (Bitrix24's ``crm.item.batchImport``).
+no documented size; its account exports) or makes records past the portal's automation (Bitrix24's
+``crm.item.batchImport``, 20 a command).
 
 **For any program** (:func:`reads`, :func:`writes`) reading ``n`` records takes ``ceil(n / page)`` calls and at least
 one, plus one for each listing beside the main one, and writing takes ``ceil(records / batch)``: everything about a

@@ -28,7 +28,7 @@ def database() -> Iterator[str]:
 
 
 def size(url: str) -> int:
-    """Bytes, after what is dead was given back."""
+    """Bytes of its files. What is dead may be used again, and is part of them as long as it is not."""
     _ask(url, "VACUUM")
     return int(_ask(url, "SELECT pg_database_size(current_database())"))
 
