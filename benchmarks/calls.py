@@ -24,6 +24,7 @@ from benchmarks.traffic import Traffic
 from benchmarks.vendors import CRM, ESP, Town, served
 from optsync.config.load import load
 from optsync.connect.mock import MockConfig
+from optsync.model.change import ChangeKind
 from optsync.model.record import Side
 from optsync.state.changes import Change
 from optsync.sync.compose import compose
@@ -221,9 +222,10 @@ def _least(side: Side, reports: Sequence[SyncReport], *, is_full: bool) -> int:
 
 
 def _shown(side: Side, report: SyncReport, *, is_full: bool) -> int:
-    """Records that the cycle is told of; of those that it has seen, it wrote some itself."""
-    written = 0 if is_full else len({change.record_id for change in _of(side, report)})
-    return max(0, report.seen[side.value] - written)
+    """Records that the cycle is told of; of those that it has seen, it made some itself, and a cycle that reads news is
+    shown all that it wrote."""
+    own = (change for change in _of(side, report) if change.kind is ChangeKind.CREATE or not is_full)
+    return max(0, report.seen[side.value] - least.records(own))
 
 
 def _needed(

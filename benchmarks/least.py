@@ -88,7 +88,7 @@ def reads(side: Side, seen: int) -> int:
 
 def writes(side: Side, changes: Iterable[Change]) -> int:
     """Calls that carry these changes of one side, for any program."""
-    return ceil(_records(changes) / DOCUMENTED[side].batch)
+    return ceil(records(changes) / DOCUMENTED[side].batch)
 
 
 def needed(
@@ -123,7 +123,7 @@ def _writes(side: Side, changes: Iterable[Change]) -> int:
     for change in changes:
         roads.setdefault(_road(side, change), []).append(change)
     alone = sum(len(roads.pop(str(kind), ())) for kind in _ONE_BY_ONE) if side is Side.ESP else 0
-    return alone + sum(ceil(_records(road) / batch) for road in roads.values())
+    return alone + sum(ceil(records(road) / batch) for road in roads.values())
 
 
 def _road(side: Side, change: Change) -> str:
@@ -142,8 +142,7 @@ def _looks(side: Side, changes: Sequence[Change]) -> int:
         if change.kind in _PERMITTING - {ChangeKind.GRANT} and not change.write["is_restrictive"]:
             permitting.setdefault(_road(side, change), []).append(change)
     looks = sum(
-        min(_records(road), _LOOK[side] * ceil(_records(road) / (_CALLS_A_LOOK * batch)))
-        for road in permitting.values()
+        min(records(road), _LOOK[side] * ceil(records(road) / (_CALLS_A_LOOK * batch))) for road in permitting.values()
     )
     return looks + _around_creates(side, sum(change.kind is ChangeKind.CREATE for change in changes))
 
@@ -156,6 +155,6 @@ def _around_creates(side: Side, count: int) -> int:
     return 2 * ceil(count / DOCUMENTED[side].batch)
 
 
-def _records(changes: Iterable[Change]) -> int:
+def records(changes: Iterable[Change]) -> int:
     """How many there are, new ones included."""
     return len({change.id if change.record_id is None else f"of {change.record_id}" for change in changes})

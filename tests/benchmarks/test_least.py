@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from benchmarks import calls
 from benchmarks.least import needed, reads, writes
 
 from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.record import Side
 from optsync.state.changes import Change
+from optsync.sync.report import SyncReport
 
 
 def _changes(count: int, kind: ChangeKind, *, first: int = 0, off: bool = False, new: bool = False) -> list[Change]:
@@ -97,3 +99,11 @@ def test_a_further_cycle_asks_for_news_and_is_shown_what_was_written_before() ->
     found = needed(Side.ESP, 2500, _changes(2, ChangeKind.FIELD), is_further=True)
     assert (found.reads, found.listening, found.echoes, found.writes) == (0, 2, 2, 1)
     assert needed(Side.CRM, 0, [], is_further=True, minutes=1).calls == 2
+
+
+def test_what_a_cycle_made_itself_is_nothing_that_it_must_read() -> None:
+    made = _changes(1500, ChangeKind.CREATE, new=True)
+    report = SyncReport(seen={"crm": 4000, "esp": 0}, changes=[*made, *_changes(50, ChangeKind.FIELD)])
+    assert calls._least(Side.CRM, [report], is_full=True) == 1 + 31
+    assert calls._shown(Side.CRM, report, is_full=True) == 2500
+    assert calls._shown(Side.CRM, report, is_full=False) == 2450, "what it wrote comes back with the news"
