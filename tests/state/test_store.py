@@ -215,3 +215,23 @@ def test_on_postgresql_tables_that_others_keep_locked_are_to_be_wiped_again(cloc
     assert store.wipe()
     store.close()
     other.close()
+
+
+def test_on_postgresql_statistics_are_gathered_once_half_of_a_table_is_new(clock: ManualClock) -> None:
+    require_server()
+    store = Store(text_of(create_database()), clock)
+    store.migrate()
+
+    def known() -> float:
+        with store._engine.begin() as connection:
+            connection.execute(sa.text("SELECT pg_stat_force_next_flush()"))
+            query = "SELECT reltuples FROM pg_class WHERE relname = 'contact_point'"
+            return float(connection.execute(sa.text(query)).scalar_one())
+
+    assert known() <= 0, "nothing is known of an empty table"
+    for part in range(32):
+        known()
+        with store.transaction() as unit:
+            unit.points.require([f"ann{part}.{n}@example.com" for n in range(100)])
+    assert known() > 1000
+    store.close()

@@ -23,6 +23,7 @@ from optsync.state.chain import Chain, Keys
 from optsync.state.erasures import TOUCHED
 from optsync.state.prepared import commit_plainly, execute_plainly
 from optsync.state.pseudonyms import Pseudonyms
+from optsync.state.statistics import Statistics
 from optsync.state.unit import Unit
 
 _PRAGMAS = (
@@ -93,6 +94,7 @@ class Store:
             event.listen(self._engine, "connect", _no_driver_transactions)
         else:
             event.listen(self._engine, "connect", _prepare_sqlite)
+        self._statistics = Statistics(self._engine)
         self._clock = clock
         self.keys = keys
         self._rehearsal: Connection | None = None
@@ -139,6 +141,7 @@ class Store:
             return
         with self._connected() as connection, self._begun(connection, may_write=True):
             yield Unit(connection, self._clock, self._pseudonyms, Chain(connection, self._clock, self.keys))
+        self._statistics.note_written()
 
     @contextmanager
     def reading(self) -> Iterator[Unit]:
