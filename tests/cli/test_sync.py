@@ -205,12 +205,14 @@ def test_a_rehearsal_that_is_ended_leaves_no_copy_of_the_state(lonely: Desk, num
     with socket.create_server(("127.0.0.1", 0)) as silent:
         text = lonely.path.read_text(encoding="utf-8")
         lonely.path.write_text(text.replace("127.0.0.1:9/", f"127.0.0.1:{silent.getsockname()[1]}/"), encoding="utf-8")
+        before = signal.signal(number, signal.SIG_DFL)  # a parent that ignores it would hand that on
         process = subprocess.Popen(
             [sys.executable, "-m", "optsync.cli.app", "-c", str(lonely.path), "plan"],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(folder)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        signal.signal(number, before)
         with silent.accept()[0]:
             assert list(folder.iterdir()) != [], "it rehearses on a copy"
             process.send_signal(number)
