@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from optsync.state.prepared import execute_plainly
 from optsync.state.schema import metadata
@@ -33,7 +33,7 @@ class Statistics:
         self._written += 1
         if self._written % _EVERY == 0 and self._engine.dialect.name == "postgresql":
             # Nothing depends on it but how long things take.
-            with suppress(DBAPIError), self._engine.connect() as connection, connection.begin():
+            with suppress(SQLAlchemyError), self._engine.connect() as connection, connection.begin():
                 _gather(connection)
 
 
