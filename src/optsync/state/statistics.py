@@ -24,16 +24,15 @@ class Statistics:
     """Has the server gather them once half of a table is new. Most servers do so by themselves a minute later at best,
     when a first sync is long over or has slowed down to a crawl, and some are told not to."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self) -> None:
         self._written = 0
 
-    def note_written(self) -> None:
+    def note_written(self, engine: Engine) -> None:
         """A transaction that may have written has ended. (SQLite is not asked: its plans look at no statistics.)"""
         self._written += 1
-        if self._written % _EVERY == 0 and self._engine.dialect.name == "postgresql":
+        if self._written % _EVERY == 0 and engine.dialect.name == "postgresql":
             # Nothing depends on it but how long things take.
-            with suppress(SQLAlchemyError), self._engine.connect() as connection, connection.begin():
+            with suppress(SQLAlchemyError), engine.connect() as connection, connection.begin():
                 _gather(connection)
 
 

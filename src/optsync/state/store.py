@@ -94,7 +94,7 @@ class Store:
             event.listen(self._engine, "connect", _no_driver_transactions)
         else:
             event.listen(self._engine, "connect", _prepare_sqlite)
-        self._statistics = Statistics(self._engine)
+        self._statistics = Statistics()
         self._clock = clock
         self.keys = keys
         self._rehearsal: Connection | None = None
@@ -141,7 +141,7 @@ class Store:
             return
         with self._connected() as connection, self._begun(connection, may_write=True):
             yield Unit(connection, self._clock, self._pseudonyms, Chain(connection, self._clock, self.keys))
-        self._statistics.note_written()
+        self._statistics.note_written(self._engine)
 
     @contextmanager
     def reading(self) -> Iterator[Unit]:
