@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from optsync.sync.forget import forget
+from tests.postgresql import create_database, require_server, text_of
 from tests.scenarios.world import World, person
 from tests.state.rows import dump
 
@@ -30,6 +33,28 @@ def test_no_row_tells_of_a_forgotten_person(url: str, tmp_path: Path) -> None:
         assert [e.actor for e in unit.erasures.of(unit.points.find([ANN])[ANN])] == ["the privacy officer"]
     assert verdict.findings == []
     assert w.crm_shows(ANN)["opt_out"] is True
+    w.store.close()
+
+
+def test_on_postgresql_no_statistics_tell_of_a_forgotten_person(tmp_path: Path) -> None:
+    require_server()
+    w = World(tmp_path, [person(1, addresses=(ANN,)), person(2), person(3)], state_url=text_of(create_database()))
+    w.sync()
+
+    def samples() -> str:
+        query = (
+            "SELECT most_common_vals::text, histogram_bounds::text FROM pg_stats WHERE schemaname = current_schema()"
+        )
+        with w.store._engine.begin() as connection:
+            return str(connection.execute(sa.text(query)).all())
+
+    with w.store._engine.begin() as connection:
+        connection.execute(sa.text("ANALYZE"))
+    assert ANN in samples()
+    forget(w.engine, ANN, actor="the privacy officer")
+
+    assert ANN not in samples()
+    assert ANN.encode().hex() not in samples()
     w.store.close()
 
 

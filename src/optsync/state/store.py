@@ -229,8 +229,8 @@ class Store:
 
     def wipe(self) -> bool:
         """Takes what was deleted before out of the database's files too: SQLite's file is written anew and its log
-        emptied (both take the time and the room of a copy); PostgreSQL is told to free the touched tables' rows.
-        False if others were using the database all the while: it is to be done again."""
+        emptied (both take the time and the room of a copy); PostgreSQL is told to free the touched tables' rows and
+        its samples of them. False if others were using the database all the while: it is to be done again."""
         raw = self._engine.raw_connection()
         try:
             driver = raw.driver_connection
@@ -283,7 +283,7 @@ def _vacuum(connection: Any) -> bool:
     connection.rollback()
     connection.autocommit = True
     try:
-        connection.execute(f"VACUUM {', '.join(TOUCHED)}")
+        connection.execute(f"VACUUM (ANALYZE) {', '.join(TOUCHED)}")  # statistics are samples of what was there
     finally:
         connection.autocommit = False
     return True
