@@ -1,7 +1,7 @@
 """One call of ``write``: its jobs, their outcomes, and what happens when the system fails in the middle."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from optsync.connect.http import Effect
@@ -66,7 +66,10 @@ class Task:
         return f"/lists/{self.spec.collection}/members"
 
     def put(self, job: Job, outcome: Outcome) -> None:
-        """The outcome of a job; a later one replaces it."""
+        """The outcome of a job; a later one replaces it. That a repeated create failed says nothing about the call
+        whose answer was lost: a member that it made would be taken for somebody who signed up."""
+        if outcome.result is Result.FAILED and job.index in self.repeated:
+            outcome = replace(outcome, result=Result.UNKNOWN)
         self.outcomes[job.index] = outcome
 
     def fail(self, job: Job, message: str, *, result: Result = Result.FAILED) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,7 +14,7 @@ from optsync.connect.mock import MockTransport
 from optsync.model.record import Origin, Status
 from optsync.sync.explain import explain
 from tests.scenarios.test_crashes import Killed
-from tests.scenarios.world import CRM, ESP, World, person
+from tests.scenarios.world import CRM, ESP, START, World, person
 
 pytestmark = pytest.mark.rule("no opt-out is lost")
 
@@ -23,7 +24,8 @@ ANN = "ann1@example.com"
 
 class Deaf(MockTransport):
     """The answer to the first opt-in at the CRM, or whatever has the ``sign``, does not arrive. ``then`` happens right
-    after it; ``is_lost``: the write itself does not arrive either; ``lasts``: nor does anything else at the CRM."""
+    after it; ``is_lost``: the write itself does not arrive either; ``lasts``: nor does anything else at the ``system``.
+    """
 
     def __init__(
         self,
@@ -34,16 +36,18 @@ class Deaf(MockTransport):
         sign: str = "UF_CRM_OPT_OUT]=0",
         error: type[BaseException] = requests.ConnectionError,
         lasts: bool = False,
+        system: str = CRM,
     ) -> None:
         super().__init__({CRM: w.crm, ESP: w.esp})
         self._sign, self._error, self._lasts = sign, error, lasts
+        self._system = system
         self._then = then
         self._is_lost = is_lost
         self.count = 0
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         body = unquote(str(request.body or ""))
-        if self.count and self._lasts and str(request.url).startswith(CRM):
+        if self.count and self._lasts and str(request.url).startswith(self._system):
             raise self._error("Connection aborted.")
         if self.count or self._sign not in body:
             return super().send(request, *args, **options)
@@ -292,3 +296,37 @@ def test_a_write_that_failed_long_ago_makes_nothing_ours_that_somebody_types_whi
     w.sync()
 
     assert (w.crm_shows(ANN)["fields"]["city"], w.esp_shows(ANN)["fields"]["city"]) == ("Turin", "Turin")
+
+
+def _made_unheard(world: Make, error: type[BaseException], *, is_lost: bool = False) -> World:
+    """Ann gets onto the list, where she was not; nobody hears whether that arrived, and somebody there types Graz."""
+    w = world(person(1, in_esp=False, opt_in=True, consent_at=START - timedelta(days=50)))
+    w.use(Deaf(w, lambda: None, sign='"update_existing":false', is_lost=is_lost, error=error, lasts=True, system=ESP))
+    with pytest.raises(Killed) if error is Killed else nullcontext():
+        w.sync()
+    w.use(w.transport)
+    w.wait(hours=1)
+    if is_lost:
+        w.esp.act("resubscribe", email=ANN)
+    w.esp.act("set_field", email=ANN, field="city", value="Graz")
+    w.settle()
+    return w
+
+
+@pytest.mark.rule("fields merge three ways")
+@pytest.mark.parametrize("error", [Killed, requests.ConnectionError])
+def test_values_of_a_member_that_we_made_unknown_are_in_no_conflict_with_an_edit(
+    world: Make, error: type[BaseException]
+) -> None:
+    w = _made_unheard(world, error)
+
+    assert (w.crm_shows(ANN)["fields"]["city"], w.esp_shows(ANN)["fields"]["city"]) == ("Graz", "Graz")
+
+
+@pytest.mark.rule("fields merge three ways")
+def test_values_of_a_member_that_somebody_else_made_are_in_conflict_with_those_that_did_not_arrive(
+    world: Make,
+) -> None:
+    w = _made_unheard(world, requests.ConnectionError, is_lost=True)
+
+    assert (w.crm_shows(ANN)["fields"]["city"], w.esp_shows(ANN)["fields"]["city"]) == ("Riga", "Riga")

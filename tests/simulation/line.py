@@ -3,6 +3,7 @@ write is looked at before the vendor sees it, and every answer that arrives is n
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -111,37 +112,30 @@ class Line(MockTransport):
         if kind == "stale":
             return self._stale(base, request, mock.handle(request))
         if kind.startswith("partial"):
-            return self._in_part(base, request, is_missing=kind == "partial_missing")
+            return self._in_part(base, request, kind)
         rule = Rule(kind=FaultKind(kind), retry_after=2)
         return answer_with_fault(rule, lambda: mock.handle(request))
 
     # partial failure
 
-    def _in_part(self, base: str, request: MockRequest, *, is_missing: bool) -> MockResponse:
-        """The first part of what was asked is not done: it has an error of its own, or is not spoken of."""
-        mock = self._inner[base]
-        body = content(request.body)
-        commands = body.get("cmd")
+    def _in_part(self, base: str, request: MockRequest, kind: str) -> MockResponse:
+        """The first part of what was asked is not done: it has an error of its own, or is not spoken of. Or it is
+        done, and the answer does not say so."""
+        body, is_done = content(request.body), kind == "partial_done"
+        commands, items = body.get("cmd"), body.get("members")
         if isinstance(commands, dict) and commands:
-            self._watcher.fate.struck.add(PARTIAL)
             lost = next((k for k in commands if k.startswith("u")), next(iter(commands)))
-            rest = {k: v for k, v in commands.items() if k != lost}
-            answer = content((made := mock.handle(with_body(request, {**body, "cmd": rest}))).body)
-            if not is_missing and "result" in answer:
-                errors = answer["result"].get("result_error") or {}
-                error = {"error": "INTERNAL_SERVER_ERROR", "error_description": "Internal server error"}
-                answer["result"]["result_error"] = {**errors, lost: error}
-            return with_answer(made, answer)
-        items = body.get("members")
-        if not isinstance(items, list) or len(items) < 2:
-            return mock.handle(request)
+            rest: dict[str, Any] = {"cmd": commands if is_done else {k: v for k, v in commands.items() if k != lost}}
+            forget = partial(_without_command, lost, is_told=kind != "partial_missing")
+        elif isinstance(items, list) and len(items) > 1:
+            rest = {"members": items if is_done else items[1:]}
+            forget = partial(_without_member, items[0]["email_address"], is_told=kind == "partial_error")
+        else:
+            return self._inner[base].handle(request)
         self._watcher.fate.struck.add(PARTIAL)
-        answer = content((made := mock.handle(with_body(request, {**body, "members": items[1:]}))).body)
-        if not is_missing and "errors" in answer:
-            error = {"email_address": items[0]["email_address"], "error": "An internal error occurred."}
-            more = {"error_code": "ERROR_GENERIC", "field": "", "field_message": ""}
-            answer["errors"] = [*answer["errors"], {**error, **more}]
-            answer["error_count"] = len(answer["errors"])
+        made = self._inner[base].handle(with_body(request, {**body, **rest}))
+        answer = content(made.body)
+        forget(answer)
         return with_answer(made, answer)
 
     # stale reads
@@ -266,6 +260,31 @@ class Line(MockTransport):
         """Of groups that the platform has; a damaged answer may have told of others."""
         known = self._watcher.stage.known_groups
         return {known[group]: bool(on) for group, on in interests.items() if group in known}
+
+
+def _without_command(name: str, answer: dict[str, Any], *, is_told: bool) -> None:
+    """``is_told``: in its place there is an error of the portal, which does not say whether anything was done."""
+    if "result" not in answer:
+        return
+    for part in ("result", "result_total", "result_next", "result_time"):
+        if isinstance(answer["result"].get(part), dict):
+            answer["result"][part].pop(name, None)
+    if is_told:
+        errors = answer["result"].get("result_error") or {}
+        error = {"error": "INTERNAL_SERVER_ERROR", "error_description": "Internal server error"}
+        answer["result"]["result_error"] = {**errors, name: error}
+
+
+def _without_member(address: str, answer: dict[str, Any], *, is_told: bool) -> None:
+    """``is_told``: that nothing was done about it."""
+    for part in ("new_members", "updated_members"):
+        if part in answer:
+            answer[part] = [each for each in answer[part] if each["email_address"].lower() != address.lower()]
+    if is_told and "errors" in answer:
+        error = {"email_address": address, "error": "An internal error occurred."}
+        more = {"error_code": "ERROR_GENERIC", "field": "", "field_message": ""}
+        answer["errors"] = [*answer["errors"], {**error, **more}]
+        answer["error_count"] = len(answer["errors"])
 
 
 class _Wire:

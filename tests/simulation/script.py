@@ -30,6 +30,7 @@ FAULTS: Mapping[str, str] = {
     "forbidden": FORBIDDEN,
     "partial_error": PARTIAL,
     "partial_missing": PARTIAL,
+    "partial_done": PARTIAL,
     "stale": STALE,
 }
 """What can happen to one request -> the class that it is counted under."""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from tests.simulation.hands import Contact, Member, Sight
 from tests.simulation.readings import Readings
@@ -26,6 +27,8 @@ class Witness(Readings):
     """Records that people changed since they were last shown as they are, and when they did so first."""
     spoken: set[tuple[Key, str, str]] = field(default_factory=set)
     """(record, scope, no or yes) of everything that people made a record show."""
+    signed_up: dict[Any, tuple[datetime, int]] = field(default_factory=dict)
+    """Members that somebody made by signing up, when they did so, and its ``order``."""
     entered: dict[str, str] = field(default_factory=dict)
     """Addresses of which the engine made members, and with which status: it knows them by their ids, without a row that
     ever showed them."""
@@ -66,11 +69,9 @@ class Witness(Readings):
         elif act.who == "crm" and act.what.startswith("opt_in") and claimed - now < FUTURE + late:
             self._consent(act, after, claimed)
         elif act.what in {"resubscribe", "confirm"}:
-            key = next((k for k, m in after.esp.items() if m.address == address(act.slot)), None)
-            was = before.esp.get(key) if key else None
-            # A first sight lifts nothing, unless somebody signs up again who was forgotten.
-            if key and (was is not None or address(act.slot) in self.forgotten):
-                self.says_yes(address(act.slot), STATUS, now, clock="esp", source=("esp", key))
+            self._signs_up(act, before, after, now)
+        elif act.what == "flip_in":
+            self._asks_for_signs(act, after)
         elif act.what.startswith("complain"):
             key = next(k for k, m in after.esp.items() if m.address == address(act.slot))
             self._no((address(act.slot),), STATUS, now, ("esp", key), "complaint", is_personal=True, is_complaint=True)
@@ -154,6 +155,25 @@ class Witness(Readings):
             for scope in (STATUS, *TOPICS):
                 for no in self.nos.get((email, scope), ()):
                     no.is_void = no.is_void or not no.is_personal
+
+    def _signs_up(self, act: Act, before: Sight, after: Sight, now: datetime) -> None:
+        key = next((k for k, m in after.esp.items() if m.address == address(act.slot)), None)
+        if key is None:
+            return
+        # A first sight lifts nothing, unless somebody signs up again who was forgotten.
+        if key in before.esp or address(act.slot) in self.forgotten:
+            self.says_yes(address(act.slot), STATUS, now, clock="esp", source=("esp", key))
+        else:
+            self.signed_up[key] = (now, self.order)
+
+    def _asks_for_signs(self, act: Act, after: Sight) -> None:
+        """A new stamp has the engine ask what the person did, and the answer tells of the sign-up that made the
+        member."""
+        key = next((k for k, m in after.esp.items() if m.address == address(act.slot)), None)
+        if key in self.signed_up:
+            order, (at, self.order) = self.order, self.signed_up.pop(key)
+            self.says_yes(address(act.slot), STATUS, at, clock="esp", source=("esp", key))
+            self.order = order
 
     def _consent(self, act: Act, after: Sight, claimed: datetime) -> None:
         """A consent date lifts something only on a record that was seen before, were it by a cycle that then failed:

@@ -52,6 +52,27 @@ def test_a_create_whose_answer_is_lost_is_recognised_as_ours() -> None:
     assert world.shows("old@example.org")["word"] == "unsubscribed"
 
 
+@pytest.mark.parametrize("is_left_out", [False, True])
+def test_a_create_that_may_have_been_made_stays_unknown_where_its_repetition_fails(is_left_out: bool) -> None:
+    world = World({})
+
+    def leave_out(method: str, _path: str, body: Any) -> Any:
+        if method == "POST":
+            world.mock.act("account", state="UserDisabled")
+        return {**body, "new_members": []} if is_left_out and method == "POST" else body
+
+    def lose(method: str, _path: str) -> bool:
+        if is_first := method == "POST" and not is_left_out and world.calls("POST") == 1:
+            world.mock.act("account", state="UserDisabled")
+        return is_first
+
+    world.line.rewrite, world.line.lose = leave_out, lose
+    [outcome] = world.write(world.create("new@example.org"))
+
+    assert world.mock.act("view", email="new@example.org") is not None
+    assert outcome.result is Result.UNKNOWN
+
+
 def test_a_request_whose_answer_is_lost_is_never_sent_twice() -> None:
     world = World({})
     world.line.lose = lambda method, _path: method == "POST"

@@ -1,9 +1,10 @@
 """Values of ours that have arrived although the answer to the write was lost."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from optsync.model.link import Agreed
 from optsync.model.record import Record, Side
+from optsync.reconcile.reading import Reading as Circumstances
 from optsync.reconcile.transforms import same
 from optsync.state.changes import Change
 from optsync.state.records import Observed
@@ -11,6 +12,7 @@ from optsync.state.unit import Unit
 from optsync.sync.agreements import Agreements
 from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import Reading
+from optsync.sync.echoes import is_own_stamp
 from optsync.sync.receipts import doubt, plain
 
 
@@ -32,10 +34,38 @@ def agree_on_arrived(unit: Unit, binding: SourceBinding, news: Sequence[Reading]
         if key is None or counterpart is None or not _has_arrived(change, *unsure[key]):
             continue
         crm, esp = (counterpart, key) if binding.side is Side.ESP else (key, counterpart)
-        agreements = Agreements(unit, change.sync, [esp])
-        agreed = change.write["agreed"].items()
-        agreements.agree(crm, esp, {name: Agreed(plain(a), plain(b)) for name, (a, b) in agreed})
-        agreements.save()
+        _agree(unit, change, crm, esp)
+
+
+def agree_on_made(
+    unit: Unit,
+    binding: SourceBinding,
+    news: Sequence[Reading],
+    keys: Mapping[str, int],
+    points: Mapping[str, int],
+    now: Circumstances,
+) -> None:
+    """The same of members that we made and never heard of: by the stamp of their opt-in, which is ours. ``keys`` of
+    records by id, ``points`` by address."""
+    if binding.side is not Side.ESP:
+        return
+    fresh = {points[n.points[0]]: n.record for n in news if n.old is None and n.points and n.record.opted_in_at}
+    sent = unit.changes.permissive(records=(), points=fresh) if fresh else ()
+    for change in sorted(sent, key=lambda each: each.id):
+        member, contact = fresh[change.point_id], change.write["counterpart"]
+        is_here = (change.system, change.collection) == (binding.system, binding.collection)
+        if not is_here or contact is None or member.opted_in_at is None:
+            continue
+        holders = unit.records.load([contact])
+        if is_own_stamp(member.opted_in_at, [change], now) and any(change.point_id in h.points for h in holders):
+            _agree(unit, change, contact, keys[member.id], point=change.point_id)
+
+
+def _agree(unit: Unit, change: Change, crm: int, esp: int, *, point: int | None = None) -> None:
+    agreements = Agreements(unit, change.sync, [esp])
+    agreed = change.write["agreed"].items()
+    agreements.agree(crm, esp, {name: Agreed(plain(a), plain(b)) for name, (a, b) in agreed}, point=point)
+    agreements.save()
 
 
 def _has_arrived(change: Change, before: Observed, now: Record) -> bool:

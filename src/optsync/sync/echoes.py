@@ -84,11 +84,16 @@ class Echoes:
             return any(is_same_moment(date, plain(value)) for value in given)
         if stamp is None or not self._has_settable_stamps:
             return False
-        at = datetime.fromisoformat(stamp)
-        raising = [change for change in written if change.write["status"] == Status.IN]
-        if any(_is_given(at, change.write["evidence"]) for change in raising):
-            return True
-        return is_around(self._reading.moments(at), filter(None, map(_span, raising)))
+        return is_own_stamp(datetime.fromisoformat(stamp), written, self._reading)
+
+
+def is_own_stamp(at: datetime, written: Iterable[Change], reading: Reading) -> bool:
+    """Whether a record has the stamp of its opt-in (of the system's clock) from one of these changes: it was given, or
+    the change was carried out then."""
+    raising = [change for change in written if change.write["status"] == Status.IN]
+    if any(_is_given(at, change.write["evidence"]) for change in raising):
+        return True
+    return is_around(reading.moments(at), filter(None, map(_span, raising)))
 
 
 def _is_proof(said: Statement) -> bool:

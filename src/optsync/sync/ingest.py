@@ -22,7 +22,7 @@ from optsync.state.codec import fingerprint_of
 from optsync.state.records import Observed
 from optsync.state.sources import Source
 from optsync.state.unit import Unit
-from optsync.sync.arrived import agree_on_arrived
+from optsync.sync.arrived import agree_on_arrived, agree_on_made
 from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import Carrier, Terms
 from optsync.sync.clocks import Settled
@@ -155,6 +155,7 @@ class Ingest:
             agree_on_arrived(self._unit, self._binding, news)
             keys |= self._store(news)
             if self._source.is_known:
+                agree_on_made(self._unit, self._binding, news, keys, self._points, self._reading)
                 note_late(self._unit, self._binding, news, self._points)
             self._speak(news)
         self._note_hidden(keys)
