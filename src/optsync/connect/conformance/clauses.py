@@ -224,6 +224,7 @@ CLAUSES = (
             "a_permissive_write_is_not_sent_over_an_opt_out_that_came_meanwhile",
             "a_tick_is_not_sent_over_an_untick_that_came_meanwhile",
             "a_lost_create_makes_one_record_and_is_never_called_failed",
+            "what_was_done_is_never_called_failed_when_the_system_goes_down_after_it",
             "outcomes_are_true_when_the_system_fails_for_good",
             "one_loss_at_any_request_spoils_nothing_for_good",
             "many_creates_with_a_lost_answer_are_each_told_truly",

@@ -8,6 +8,7 @@ from optsync.connect.conformance.asking import ANN, DONE
 from optsync.connect.conformance.calls import writes
 from optsync.connect.conformance.desk import TOPIC, Desk, people, person
 from optsync.connect.conformance.line import RETRY_AFTER_S, Trouble
+from optsync.connect.mock import MockRequest
 from optsync.errors import OptsyncError, RateLimited, StateLocked, SystemFailure, SystemUnavailable
 from optsync.model.change import Outcome, Result, Write
 
@@ -137,6 +138,40 @@ class LossChecks:
         told = {o.key: o.result for o in outcomes}
         assert all(_is_honest(o, is_true) for o, is_true in zip(outcomes, truth, strict=False)), (told, truth)
         assert len(outcomes) in (0, 3)
+
+    @pytest.mark.parametrize("loss", [Trouble.DROP_AFTER, Trouble.CUT_AFTER])
+    @pytest.mark.parametrize("then", [Trouble.DROP, Trouble.TOO_MANY, Trouble.FORBIDDEN])
+    @pytest.mark.parametrize("what", ["opt-out", "opt-in", "field", "create"])
+    def test_what_was_done_is_never_called_failed_when_the_system_goes_down_after_it(
+        self, desk: Desk, loss: Trouble, then: Trouble, what: str
+    ) -> None:
+        """The repetition, or the look at what became of it, meets nobody: that says nothing of the first call."""
+        desk.seed(*people(2))
+        p0, p1 = (desk.records()[f"p{number}@example.com"] for number in range(2))
+        desk.act("admin_unsubscribe" if desk.is_esp else "opt_out", "p1@example.com")
+        write = {
+            "opt-out": lambda: desk.out(p0),
+            "opt-in": lambda: desk.into(p1),
+            "field": lambda: desk.named(p0, "One"),
+            "create": lambda: desk.create("new@example.com"),
+        }[what]()
+
+        def go_down(request: MockRequest) -> None:
+            if desk.line.asks_for_a_change(request):
+                desk.trouble(then, times=100_000)
+
+        desk.line.after = go_down
+        desk.trouble(loss, is_for_writes=True)
+        outcomes = _attempt(desk, write)
+        desk.line.clear()
+        is_true = {
+            "opt-out": lambda: desk.is_out("p0@example.com"),
+            "opt-in": lambda: desk.is_in("p1@example.com"),
+            "field": lambda: desk.record("p0@example.com").fields[desk.name_field] == "One",
+            "create": lambda: desk.view("new@example.com") is not None,
+        }[what]()
+        assert outcomes or not is_true, "it raised although something was written"
+        assert [_is_honest(outcome, is_true) for outcome in outcomes] == [True] * len(outcomes)
 
     @pytest.mark.parametrize("loss", _LOSSES)
     @pytest.mark.parametrize("skip", range(6))
