@@ -225,6 +225,21 @@ def test_an_edit_by_somebody_who_leaves_under_two_addresses_travels(
     w.settle()
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_whoever_is_looked_at_twice_because_of_a_second_address_gets_onto_the_list_once(
+    world: Make, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr("optsync.sync.decide.BATCH", 1)
+    addresses = ("ann1@example.com", "a.lee@example.com")[:: 1 if number == 1 else -1]
+    given = {"opt_in": True, "consent_at": START - timedelta(days=9)}
+    w = world(person(1, addresses=addresses, in_esp=False, **given))
+    report = w.sync()
+
+    creates = [c for c in report.syncs["newsletter"].changes if c.kind == "create"]
+    assert [(c.email, c.state) for c in creates if c.state != "superseded"] == [(addresses[0], "applied")]
+    assert w.esp.act("view", email=addresses[1]) is None
+
+
 def _contact_and_lead_of_one_number(world: Make) -> World:
     w = world(
         person(1, addresses=(FAMILY,)),

@@ -188,6 +188,21 @@ def test_a_newer_change_of_a_record_supersedes_the_older_unsent_one_of_its_kind(
         assert [c.state for c in unit.changes.of_run("r2")] == ["sending"]
 
 
+def test_a_newer_change_that_makes_a_record_supersedes_the_older_unsent_one_of_its_address(store: Store) -> None:
+    with store.transaction() as unit:
+        stored(unit, [member(1), member(2)])
+        one, other = unit.points.find(["p1@example.com", "p2@example.com"]).values()
+        create = ChangeKind.CREATE
+        at_crm = change(None, one, create, system="crm", collection="contact")
+        unit.changes.plan("r1", [change(None, one, create), change(None, other, create), at_crm])
+        unit.changes.plan("r2", [change(None, one, create)])
+
+        assert [c.state for c in unit.changes.of_run("r1")] == ["superseded", "planned", "planned"]
+        unit.changes.set_state([c.id for c in unit.changes.of_run("r2")], ChangeState.SENDING)
+        unit.changes.plan("r3", [change(None, one, create)])
+        assert [c.state for c in unit.changes.of_run("r2")] == ["sending"]
+
+
 def test_changes_are_ready_by_priority_and_one_way_of_writing_at_a_time(store: Store) -> None:
     with store.transaction() as unit:
         _, keys = stored(unit, [member(n) for n in range(4)])

@@ -105,11 +105,12 @@ PERMISSIVE_OF = Prepared(
         _IS_SENT,
     )
 )
+# Not the bare column: given the choice, SQLite reads all changes that have made no record.
+_MAKES_ONE = sa.func.coalesce(change.c.record_id, 0) == 0
 UNHEARD_CREATES = Prepared(
     _FULL.where(
         change.c.point_id.in_(any_of("points")),
-        # Not the bare column: given the choice, SQLite reads all changes that have made no record.
-        sa.func.coalesce(change.c.record_id, 0) == 0,
+        _MAKES_ONE,
         change.c.kind == ChangeKind.CREATE,
         _IS_SENT,
     )
@@ -170,14 +171,19 @@ INSERT = Prepared(
 ADDRESSES = Prepared(
     sa.select(contact_point.c.id, contact_point.c.email).where(contact_point.c.id.in_(any_of("points")))
 )
+_UNSENT_OF_KIND = (
+    change.c.sync == bindparam("of"),
+    change.c.kind == bindparam("what"),
+    change.c.state.in_((ChangeState.PLANNED, ChangeState.READY)),
+)
 SUPERSEDE = Prepared(
     sa.update(change)
-    .where(
-        change.c.record_id.in_(any_of("records")),
-        change.c.sync == bindparam("of"),
-        change.c.kind == bindparam("what"),
-        change.c.state.in_((ChangeState.PLANNED, ChangeState.READY)),
-    )
+    .where(change.c.record_id.in_(any_of("records")), *_UNSENT_OF_KIND)
+    .values(state=ChangeState.SUPERSEDED, settled_at=bindparam("now"))
+)
+SUPERSEDE_NEW = Prepared(
+    sa.update(change)
+    .where(change.c.point_id.in_(any_of("points")), _MAKES_ONE, change.c.system == bindparam("at"), *_UNSENT_OF_KIND)
     .values(state=ChangeState.SUPERSEDED, settled_at=bindparam("now"))
 )
 OVERTAKE = Prepared(

@@ -129,7 +129,8 @@ class Changes:
         self._clock = clock
 
     def plan(self, run: str, changes: Sequence[NewChange]) -> None:
-        """Adds planned changes. Older unsent ones of the same record and kind are superseded."""
+        """Adds planned changes. Older unsent ones of the same record and kind are superseded, and those that were to
+        make the same record: whoever is looked at again because of another address is decided again."""
         if not changes:
             return
         now, planned = self._clock.now(), str(ChangeState.PLANNED)
@@ -167,13 +168,19 @@ class Changes:
         return found
 
     def _supersede_older(self, changes: Sequence[NewChange], now: datetime) -> None:
-        by_kind: dict[tuple[str, ChangeKind], list[int]] = {}
+        of_records: dict[tuple[str, ChangeKind], list[int]] = {}
+        of_points: dict[tuple[str, ChangeKind, str], list[int]] = {}
         for item in changes:
             if item.record_id is not None:
-                by_kind.setdefault((item.sync, item.kind), []).append(item.record_id)
-        for (sync, kind), keys in by_kind.items():
+                of_records.setdefault((item.sync, item.kind), []).append(item.record_id)
+            else:
+                of_points.setdefault((item.sync, item.kind, item.system), []).append(item.point_id)
+        for (sync, kind), keys in of_records.items():
             for part in chunks(keys):
                 sql.SUPERSEDE.run(self._connection, of=sync, what=kind, records=part, now=now)
+        for (sync, kind, system), keys in of_points.items():
+            for part in chunks(keys):
+                sql.SUPERSEDE_NEW.run(self._connection, of=sync, what=kind, at=system, points=part, now=now)
 
     def release(self, run: str, sync: str) -> int:
         """Lets the planned changes of a run be sent; returns how many there are."""
