@@ -169,17 +169,21 @@ def test_an_edit_of_a_contact_at_which_an_opt_in_may_have_arrived_counts_as_a_ne
 
 
 class Overtaken(MockTransport):
-    """Ann uses the link of a mail while our opt-out for her is on its way to the platform."""
+    """While our opt-out for Ann is on its way to the platform, somebody ``acts`` there: she uses the link of a mail,
+    if nothing else is given."""
 
-    def __init__(self, w: World) -> None:
+    def __init__(self, w: World, *acts: str) -> None:
         super().__init__({CRM: w.crm, ESP: w.esp})
         self._w = w
+        self._acts = acts or ("unsubscribe",)
         self.count = 0
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         if not self.count and b"unsubscribed" in bytes(str(request.body or ""), "utf-8"):
             self.count += 1
-            self._w.esp.act("unsubscribe", email=ANN)
+            for act in self._acts:
+                self._w.wait(minutes=5)
+                self._w.esp.act(act, email=ANN)
         return super().send(request, *args, **options)
 
 
@@ -195,6 +199,22 @@ def test_an_unsubscribe_that_was_faster_than_our_own_write_is_the_persons_word(w
     said = explain(w.engine, ANN)["scopes"]["acme/marketing"]["statements"]
     assert [(s["source"], s["kind"]) for s in said if s["source"] == "esp" and s["kind"] == "out"] == [("esp", "out")]
     w.settle()
+
+
+def test_a_no_that_took_back_a_sign_up_while_our_opt_out_was_on_its_way_counts_beside_it(world: Make) -> None:
+    """An administrator's, told like ours: but the stamp of the sign-up is not ours."""
+    w = world(person(1))
+    w.sync()
+    w.crm.act("opt_out", email=ANN)
+    overtaken = Overtaken(w, "unsubscribe", "resubscribe", "admin_unsubscribe")
+    w.use(overtaken)
+    w.sync()
+    w.crm.act("opt_in", email=ANN, at=(w.clock.now() - timedelta(minutes=4)).isoformat())
+    w.settle()
+
+    assert overtaken.count == 1
+    assert (w.crm_shows(ANN)["opt_out"], w.esp_shows(ANN)["status"]) == (True, Status.OUT)
+    assert explain(w.engine, ANN)["scopes"]["acme/marketing"]["standing"] == "out"
 
 
 def _moved_unheard(

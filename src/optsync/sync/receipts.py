@@ -16,7 +16,8 @@ from optsync.state.unsure import Unsure
 
 def receipt(record: Record, change: Change, outcome: Outcome) -> Record:
     """The record after the write. What the vendor adds to a status of its own accord is in it: those stamps and words
-    are ours, unless it says that the person was faster than our write."""
+    are ours, unless it says that the person was faster than our write. No opt-out moves the stamp of an opt-in: that
+    tells of somebody who signed up meanwhile, and of a no since that need not be ours."""
     written = expected(record, change)
     after = outcome.record
     if after is not None and after.status is not None and after.status is written.status and not _is_theirs(after):
@@ -25,7 +26,7 @@ def receipt(record: Record, change: Change, outcome: Outcome) -> Record:
             word=after.word,
             origin=after.origin,
             reason=after.reason,
-            opted_in_at=after.opted_in_at,
+            opted_in_at=written.opted_in_at if after.status is Status.OUT else after.opted_in_at,
             status_at=after.status_at,
         )
     return written
