@@ -162,25 +162,21 @@ class Changes:
         sql.INSERT.run_each(self._connection, rows)
 
     def _addresses(self, points: Collection[int]) -> dict[int, str | None]:
-        found: dict[int, str | None] = {}
-        for part in chunks(sorted(points)):
-            found.update((key, email) for key, email in sql.ADDRESSES.all(self._connection, points=part))
-        return found
+        parts = (sql.ADDRESSES.all(self._connection, points=part) for part in chunks(sorted(points)))
+        return {key: email for rows in parts for key, email in rows}
 
     def _supersede_older(self, changes: Sequence[NewChange], now: datetime) -> None:
-        of_records: dict[tuple[str, ChangeKind], list[int]] = {}
-        of_points: dict[tuple[str, ChangeKind, str], list[int]] = {}
-        for item in changes:
-            if item.record_id is not None:
-                of_records.setdefault((item.sync, item.kind), []).append(item.record_id)
-            else:
-                of_points.setdefault((item.sync, item.kind, item.system), []).append(item.point_id)
-        for (sync, kind), keys in of_records.items():
+        alike: dict[tuple[str, ChangeKind, str | None], list[int]] = {}
+        for c in changes:
+            is_new = c.record_id is None
+            alike.setdefault((c.sync, c.kind, c.system if is_new else None), []).append(c.record_id or c.point_id)
+        for (sync, kind, system), keys in alike.items():
+            given = {"of": sync, "what": kind, "now": now}
             for part in chunks(keys):
-                sql.SUPERSEDE.run(self._connection, of=sync, what=kind, records=part, now=now)
-        for (sync, kind, system), keys in of_points.items():
-            for part in chunks(keys):
-                sql.SUPERSEDE_NEW.run(self._connection, of=sync, what=kind, at=system, points=part, now=now)
+                if system is None:
+                    sql.SUPERSEDE.run(self._connection, records=part, **given)
+                else:
+                    sql.SUPERSEDE_NEW.run(self._connection, points=part, at=system, **given)
 
     def release(self, run: str, sync: str) -> int:
         """Lets the planned changes of a run be sent; returns how many there are."""

@@ -9,6 +9,7 @@ in SQLAlchemy's words, with a ``bindparam`` for every value that differs and ``a
     rows = _KNOWN.all(self._connection, source=1, rids=["a", "b"])
 
 It is compiled when it is first used, once for each kind of database; types, transactions and errors are SQLAlchemy's.
+PostgreSQL gets a list as one value: of hundreds of values it believes that they are best compared with every row.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,13 +17,15 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import BindParameter, Boolean, LargeBinary, bindparam
+from sqlalchemy import BinaryExpression, BindParameter, Boolean, LargeBinary, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.sql import visitors
+from sqlalchemy.sql import operators, visitors
 from sqlalchemy.types import TypeEngine
 
 Row = tuple[Any, ...]
+_TAKES_LISTS = "postgresql"
 Converter = Callable[[Any], Any]
 
 
@@ -127,7 +130,7 @@ class Prepared:
         self._columns = tuple(statement.exported_columns)
         self._names = tuple(column.name for column in self._columns)
         self._compiled: dict[Any, _Compiled] = {}
-        """By the kind of database, and the lengths of the lists where there are any."""
+        """By the kind of database, and the lengths of the lists where it wants each value by itself."""
 
     def all(self, connection: Connection, **given: Any) -> list[Row]:
         """The rows that it finds or returns."""
@@ -165,6 +168,9 @@ class Prepared:
     def _for(self, connection: Connection, given: dict[str, Any]) -> _Compiled:
         key: Any = connection.dialect.name
         for name in self._lists:
+            if key == _TAKES_LISTS:
+                given[name] = list(given[name])
+                continue
             given[name] = listed = _padded(given[name])
             key = (key, len(listed))
         known = self._compiled.get(key)
@@ -180,7 +186,10 @@ class Prepared:
                 listed = [_Place(name, n) for n in range(len(given[name]))] if parameter.expanding else None
                 parameter.value = _Place(name) if listed is None else listed
 
-        placed = visitors.cloned_traverse(self._statement, {}, {"bindparam": place})
+        statement = self._statement
+        if dialect.name == _TAKES_LISTS and self._lists:
+            statement = visitors.replacement_traverse(statement, {}, _with_whole_list)
+        placed = visitors.cloned_traverse(statement, {}, {"bindparam": place})
         compiled = placed.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
         if compiled.insert_prefetch or compiled.update_prefetch:
             raise ValueError(f"a prepared statement leaves a column to its default: {compiled}")
@@ -216,9 +225,24 @@ def _chosen(converters: Iterable[Converter | None]) -> tuple[tuple[int, Converte
     return tuple((n, convert) for n, convert in enumerate(converters) if convert is not None)
 
 
+def _with_whole_list(element: Any, **_: Any) -> Any:
+    """In the place of "one of" a list the same of a subquery that opens it, which the server can join whatever it
+    believes of the table's size; None elsewhere."""
+    if not isinstance(element, BinaryExpression) or not isinstance(element.right, BindParameter):
+        return None
+    listed = element.right
+    if not listed.expanding or not listed.required:
+        return None
+    opened = select(func.unnest(bindparam(listed.key, type_=ARRAY(listed.type))))
+    return element.left.not_in(opened) if element.operator is operators.not_in_op else element.left.in_(opened)
+
+
 def _to_driver(kind: TypeEngine[Any], dialect: Dialect) -> Converter | None:
     """How the driver wants values of that type. Both drivers take bytes and truth as they are; SQLAlchemy wraps or
     examines them."""
+    if isinstance(kind, ARRAY):
+        each = _to_driver(kind.item_type, dialect)
+        return None if each is None else lambda values: list(map(each, values))
     if isinstance(kind, LargeBinary | Boolean):
         return None
     return kind.dialect_impl(dialect).bind_processor(dialect)
