@@ -21,8 +21,8 @@ record fits into one command or item, new records included. Nothing is read twic
 * complaints, and what became of mails, are listed apart from the members;
 * fields and groups are described once;
 * both sides are asked for news after each minute of writing, so that no opt-out waits for longer, and before a further
-  cycle writes; the news then show what was written before, since no vendor leaves that out. A further cycle that has
-  nothing to write is not needed.
+  cycle writes; the news then show what was written before, since no vendor leaves that out, and of whoever is shown a
+  platform lists complaints apart. A further cycle that has nothing to write is not needed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -106,13 +106,14 @@ def needed(
     writes."""
     complaints = int(side is Side.ESP and seen > 0)
     news = reads(side, 0)
+    news_of_own = news + int(side is Side.ESP and bool(changes))
     return Needed(
         reads=0 if is_further else reads(side, seen),
         writes=_writes(side, changes),
         looks=_looks(side, changes),
         listings=complaints + int(side is Side.ESP and is_full),
         describing=_DESCRIBING[side] if is_first else 0,
-        listening=minutes * news + (news if is_further else 0),
+        listening=minutes * news_of_own + (news if is_further else 0),
         echoes=reads(side, seen) - news if is_further else 0,
     )
 

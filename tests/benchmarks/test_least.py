@@ -86,6 +86,8 @@ def test_on_a_platform_each_kind_is_a_call_of_its_own_and_has_its_look() -> None
 def test_news_are_asked_for_after_each_minute_of_writing() -> None:
     found = [needed(side, 0, [], minutes=3) for side in (Side.CRM, Side.ESP)]
     assert [(one.listening, one.calls) for one in found] == [(3, 4), (6, 8)]
+    of_own = [needed(side, 0, _changes(2, ChangeKind.FIELD), minutes=3) for side in (Side.CRM, Side.ESP)]
+    assert [each.listening for each in of_own] == [3, 9], "whoever the platform shows may have complained"
 
 
 def test_complaints_and_mails_are_listed_and_fields_described_once() -> None:
