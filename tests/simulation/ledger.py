@@ -72,6 +72,11 @@ class Books:
         """Whether the next cycle reads some system whole, as where somebody forgotten was let back in."""
         return bool(self._ask("SELECT 1 FROM source WHERE cursor IS NULL LIMIT 1"))
 
+    def is_plan_under_way(self) -> bool:
+        """Whether anything of a plan that was approved is still to be sent."""
+        unsent = "SELECT 1 FROM change WHERE plan IS NOT NULL AND state IN ('planned', 'ready', 'sending') LIMIT 1"
+        return bool(self._ask(unsent))
+
     def planned_under(self) -> str | None:
         """The digest of the meaning under which the sync was last planned."""
         rows = self._ask("SELECT value FROM meta WHERE key = ?", f"meaning:{SYNC}")

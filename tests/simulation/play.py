@@ -228,6 +228,7 @@ class Player:
         self._note(report)
         self.books.count(report)
         if is_well:
+            self.is_approved = self.is_approved and self.books.is_plan_under_way()
             self.witness.is_blurred = False
             self.books.may_send()
             if not self.books.is_any_answer_damaged:
