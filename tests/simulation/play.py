@@ -1,5 +1,6 @@
 """Playing a script: the unmodified engine on mocks in process, in virtual time, and looked at all along."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ from tests.simulation.witness import Witness
 
 _MISSED_BY_DELTAS = frozenset({"delete", "merge", "forget", "let_lapse", "complain", "complain_cleaned", "restore"})
 """What moves no stamp, or takes the record away with it: the full compare finds it."""
+_WHERE = re.compile(r" on \S+ \(process \d+\)")
+"""What another process would tell otherwise: a seed has one trace."""
 _LISTED = 3
 """So many members are looked at one by one; of more, what has changed is listed."""
 CLOSING = frozenset({"out", "unsubscribed"})
@@ -184,7 +187,7 @@ class Player:
         except DatabaseError as error:
             end = f"failed: {error.orig}" if hasattr(error, "orig") else "failed"
         except OptsyncError as error:
-            end = f"refused: {error}"
+            end = f"refused: {_WHERE.sub('', str(error))}"
         self._end(report, end)
         if end == "killed":
             self.books.release_leases()
