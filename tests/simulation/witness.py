@@ -98,6 +98,8 @@ class Witness(Readings):
             if lost == "out":
                 self.flagged.discard(key)
                 self._take_back(key, "out")
+                if any(row.is_in for row in seen) and not world.crm[key[1]].is_in:
+                    self._may_mean_no(key, addresses)
             elif lost == "in" and (not seen or any(row.is_in or has_moved(row, world.crm[key[1]]) for row in seen)):
                 self._may_mean_no(key, addresses)
             # What a write of ours has ticked there since no reading has shown.
