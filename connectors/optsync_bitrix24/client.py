@@ -14,7 +14,7 @@ from optsync.connect.contract import Context
 from optsync.connect.http import Answer, Effect, HttpSession, TryAgain, is_loopback
 from optsync.connect.ratelimit import Pace
 from optsync.connect.redact import Redactor
-from optsync.errors import CredentialsRefused, OutcomeUnknown, SystemFailure, SystemUnavailable
+from optsync.errors import CredentialsRefused, OutcomeUnknown, SystemUnavailable
 from optsync_bitrix24 import refusals
 from optsync_bitrix24.budget import OperatingBudget, seconds
 from optsync_bitrix24.php import as_map, command
@@ -70,8 +70,6 @@ class Client:
         self._methods: set[str] = set()
         self._effect = Effect.READ
         self._sql_errors = 0
-        self._harmless = 0
-        self._calls_before = 0
         self._size_of = {True: 1.0, False: 1.0}
         """By whether a batch only reads: reading that goes quickly does not tell that writing does."""
         self.budget = OperatingBudget(context.clock, limit=settings.operating_limit)
@@ -108,8 +106,6 @@ class Client:
         cmd = {key: command(one.method, one.params) for key, one in commands.items()}
         methods = {one.method for one in commands.values()}
         body, _ = self._send("batch", {"halt": 0, "cmd": cmd}, methods, effect=effect, restrictive=restrictive)
-        if (error := error_of(body)) is not None:
-            self._refuse(f"a batch was refused ({error})")
         parts = as_map(body.get("result")) or {}
         times = (as_map(parts.get("result_time")) or {}).items()
         now = self._vendor_now()
@@ -156,7 +152,6 @@ class Client:
             return body, answer
 
     def _post(self, method: str, params: Mapping[str, Any]) -> Answer:
-        self._calls_before, self._harmless = self._http.calls, 0
         path = f"{self._webhook.base_on(self._netloc)}/{method}.json"
         try:
             return self._http.send("POST", path, effect=self._effect, json=params)
@@ -203,29 +198,14 @@ class Client:
         return self._clock.now().timestamp() + (offset or 0.0)
 
     def _judge(self, answer: Answer) -> None:
-        """Returns for results and for errors about a record.
-
-        An earlier attempt whose answer was lost may have been carried out; a final refusal of a later one does not
-        undo it.
-        """
-        try:
-            self._classify(answer)
-        except TryAgain as failure:
-            self._harmless += not failure.maybe_applied
-            raise
-        except SystemFailure as failure:
-            earlier = self._http.calls - self._calls_before - 1
-            if self._effect is not Effect.READ and earlier > self._harmless:
-                raise OutcomeUnknown(str(failure)) from None
-            raise
-
-    def _classify(self, answer: Answer) -> None:
-        """Codes first, statuses second."""
+        """Returns for results and for errors about a record. Codes first, statuses second."""
         if answer.status in _MOVED:
             return
         error = error_of(answer.body)
         if error is not None:
             self._judge_error(answer.status, error)
+            if self._method == "batch":
+                self._refuse(f"a batch was refused ({error})")
         elif not answer.is_json or answer.status >= 400:
             self._judge_foreign(answer)
         elif not isinstance(answer.body, dict) or "result" not in answer.body:

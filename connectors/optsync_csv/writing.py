@@ -30,9 +30,12 @@ class Writer:
         self._store = store
         self._settings = settings
         self._context = context
+        self._beside: dict[str, Sequence[str]] = {}
+        """By permissive write: the wishes of its row when it was first tried."""
 
     def write(self, writes: Sequence[Write], spec: ReadSpec) -> list[Outcome]:
         """One outcome per write, in order. Raises ``SystemUnavailable`` while nothing was written."""
+        self._beside = {}
         return self._edit([partial(self._one, write=each, spec=spec) for each in writes])
 
     def forget(self, rid: str) -> Outcome:
@@ -113,12 +116,22 @@ class Writer:
             now = next(iter(mapping.addresses(sheet.table, row, self._settings)), "")
             is_another = write.former is not None and mapping.key(now) != mapping.key(write.former)
             return "another address has come to be the first one; nothing was overwritten" if is_another else None
+        if self._is_overtaken(sheet, write, row, spec):
+            return "somebody has changed a wish of the row meanwhile; nothing was written over it"
         own = {c for c in cells if c in spec.flags | spec.topics}
         # It may well be a no, and what permits something must not stand beside one.
         beside = spec.flags if write.kind in (WriteKind.STATUS, WriteKind.TOPICS) else frozenset()
         odd = [] if write.restrictive else sorted(own | beside)
         column = next((each for each in odd if sheet.is_unreadable(row, each)), None)
         return column and f"{column} says neither yes nor no, and was left as it is; mend line {row.line}"
+
+    def _is_overtaken(self, sheet: Sheet, write: Write, row: Row, spec: ReadSpec) -> bool:
+        """Whether what permits something would now stand over what somebody saved since it was first tried."""
+        if write.kind not in (WriteKind.STATUS, WriteKind.TOPICS) or write.restrictive:
+            return False
+        columns = sorted((spec.flags | spec.topics) & sheet.table.places.keys())
+        wishes = [sheet.table.get(row, column) for column in columns]
+        return self._beside.setdefault(write.key, wishes) != wishes
 
     def _done(
         self, sheet: Sheet, write: Write, row: Row, cells: Mapping[str, str], spec: ReadSpec, *, rid: str

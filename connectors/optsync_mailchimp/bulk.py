@@ -142,6 +142,7 @@ class BulkWriter:
         Restrictive and neutral writes then go to the record by its id.
         """
         if job.write.status not in (Status.IN, Status.PENDING):
+            task.repeated.add(job.index)
             self._single.patch(task, job)
             return
         if is_new and self._single.is_gone(task, job):

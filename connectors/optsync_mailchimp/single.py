@@ -188,6 +188,9 @@ class SingleWriter:
         if record is not None and job.index in task.repeated and _is_as_written(record, job):
             outcome = Outcome(key=job.write.key, result=Result.APPLIED, record_id=record.id, record=shown)
             task.put(job, outcome)
+        elif record is not None and job.index in task.repeated and record.status in (job.write.status, Status.IN):
+            outcome = Outcome(key=job.write.key, result=Result.UNKNOWN, record_id=record.id, record=shown)
+            task.put(job, outcome)
         else:
             task.put(job, refused(job.write.key, Fact.EXISTS, record=shown, message="the address is a member"))
 

@@ -69,6 +69,9 @@ class Writer:
             elif _id(write) not in removed:
                 self._set(write, Result.UNKNOWN, message="Mailman's answer did not name this address")
         strangers = [write for write in batch if write.key not in self._outcomes]
+        for write in strangers:
+            # First of all that it was sent: an earlier attempt may have removed them, and the look-up may fail.
+            self._set(write, Result.UNKNOWN, message="Mailman had nobody to remove")
         shown = look_up(self._client, self._spec, map(_id, strangers)) if strangers else {}
         for write in strangers:
             self._set(write, Result.SAME, record=shown.get(_id(write), mapping.absent(_id(write))))

@@ -251,3 +251,9 @@ def test_a_request_is_the_one_that_requests_itself_would_make() -> None:
 )
 def test_only_loopback_counts_as_local(host: str | None, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+def test_a_write_whose_first_answer_was_lost_stays_unknown_where_its_repetition_is_refused() -> None:
+    http, _ = session(LOST, ok(b"", 401))
+    with pytest.raises(OutcomeUnknown):
+        http.send("PUT", "x", effect=Effect.REPEATABLE)

@@ -24,7 +24,7 @@ from optsync.connect.contract import Context
 from optsync.connect.ratelimit import Pace
 from optsync.connect.redact import Redactor
 from optsync.connect.text import HALF
-from optsync.errors import OutcomeUnknown, RateLimited, SystemUnavailable
+from optsync.errors import OutcomeUnknown, RateLimited, SystemFailure, SystemUnavailable
 
 _log = structlog.get_logger(__name__)
 _LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
@@ -166,6 +166,10 @@ class HttpSession:
                 raise OutcomeUnknown(f"{self._context.system}: {message}") from None
             kind = RateLimited if failure.is_limit else SystemUnavailable
             raise kind(self._context.system, f"{message}; gave up after {attempts.tried} attempts") from None
+        except SystemFailure as failure:
+            if attempts.maybe_applied:  # a refusal of the repetition says nothing about the first call
+                raise OutcomeUnknown(str(failure)) from None
+            raise
 
     def close(self) -> None:
         self._session.close()
