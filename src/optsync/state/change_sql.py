@@ -111,7 +111,7 @@ UNHEARD_CREATES = Prepared(
     _FULL.where(
         change.c.point_id.in_(any_of("points")),
         _MAKES_ONE,
-        change.c.kind == ChangeKind.CREATE,
+        change.c.kind.in_((ChangeKind.CREATE, ChangeKind.REQUEST)),
         _IS_SENT,
     )
 )

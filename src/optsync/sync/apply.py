@@ -19,6 +19,7 @@ from optsync.state.pseudonyms import is_pseudonym
 from optsync.state.records import Observed
 from optsync.state.unit import Unit
 from optsync.state.unsure import Unsure
+from optsync.sync.agreements import Agreements
 from optsync.sync.asking import end_requests, note_requests
 from optsync.sync.binding import SourceBinding
 from optsync.sync.departures import Departures
@@ -34,7 +35,7 @@ from optsync.sync.turn import Turn
 from optsync.sync.waiting import still_follow
 
 _log = structlog.get_logger(__name__)
-_SHOWS_STATE = frozenset({WriteKind.STATUS, WriteKind.TOPICS, WriteKind.RENAME})
+_SHOWS_STATE = frozenset({WriteKind.STATUS, WriteKind.TOPICS, WriteKind.RENAME, WriteKind.ARCHIVE})
 
 
 class Applier:
@@ -148,8 +149,9 @@ class Applier:
             waiting = set(unit.points.still_waiting(self._sync, {c.point_id for c in batch}))
             fresh = {c.id for c in batch if c.point_id not in waiting} | self._still_undone(unit, existing, observed)
             changed = {c.id for c in existing if not _shows(observed[c.record_id or 0], c, binding)}
-            # A roster's full read tells that they left; until then they are as they were.
-            changed |= {c.id for c in existing if c.record in unseen and not observed[c.record_id or 0].is_gone}
+            changed |= {
+                c.id for c in existing if c.record in unseen and _must_be_shown(observed[c.record_id or 0], binding)
+            }
             stale = [c for c in batch if c.id not in fresh or c.id in changed or c.record_id in unheard]
             self._drop(unit, stale)
             dropped = {c.id for c in stale}
@@ -180,13 +182,13 @@ class Applier:
         return [c for c in batch if c.id not in dropped]
 
     def _read_again(self, binding: SourceBinding, rids: Sequence[str]) -> Collection[str]:
-        """Returns those whom a roster does not show any more."""
+        """Returns those who are not shown; a listing of what has changed shows all that matters."""
         capabilities = type(self._engine.connectors[binding.system]).capabilities
         if len(set(rids)) > capabilities.delta_calls * capabilities.reread_batch and capabilities.has_delta:
             self._observer.read(binding, full=False, adds=True, is_sure=True)
             return ()
         shown = self._observer.look_again(binding, rids)
-        return {*rids} - shown.keys() if binding.absence is Absence.LEFT else ()
+        return {*rids} - shown.keys()
 
     def _drop(self, unit: Unit, stale: Sequence[Change]) -> None:
         """The next cycle decides anew what is to be done about these."""
@@ -265,6 +267,23 @@ class Applier:
             )
             unit.points.mark([self._sync], {c.point_id for c in batch})
             end_requests(unit, batch, at=self._engine.clock.now(), run=self._run)
+            self._agree_as_before(unit, batch)
+
+    def _agree_as_before(self, unit: Unit, batch: Sequence[Change]) -> None:
+        """What was agreed ahead of a write that never left is not agreed."""
+        esp = self._engine.bound.policies[self._sync].esp_system
+        sides = [(c, c.system == esp) for c in batch if c.write.get("former")]
+        keys = {key for c, is_esp in sides if (key := c.record_id if is_esp else c.write["counterpart"]) is not None}
+        agreements = Agreements(unit, self._sync, keys)
+        for change, is_esp in sides:
+            agreements.as_before(change, is_esp=is_esp)
+        agreements.save()
+
+
+def _must_be_shown(old: Observed, binding: SourceBinding) -> bool:
+    """Whether nothing is written without a look at the record: whoever is off a roster is told by its full read only,
+    and a write that is in doubt may hide a no."""
+    return not old.is_gone and (binding.absence is Absence.LEFT or old.unsure is not None)
 
 
 def _leaves_open(earlier: Unsure | None, change: Change) -> bool:

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.link import Agreed
-from optsync.model.record import Record, Side
+from optsync.model.record import Record, Side, Status
 from optsync.reconcile.reading import Reading as Circumstances
 from optsync.reconcile.transforms import same
 from optsync.state.changes import Change
@@ -12,7 +13,7 @@ from optsync.state.unit import Unit
 from optsync.sync.agreements import Agreements
 from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import Reading
-from optsync.sync.echoes import is_own_stamp
+from optsync.sync.echoes import is_own_moment, is_own_stamp
 from optsync.sync.receipts import doubt, plain
 
 
@@ -37,6 +38,23 @@ def agree_on_arrived(unit: Unit, binding: SourceBinding, news: Sequence[Reading]
         _agree(unit, change, crm, esp)
 
 
+def note_archived(unit: Unit, news: Sequence[Reading]) -> None:
+    """Members that we took off the list by archiving them, without hearing of it, are put back when they return."""
+    for old in (n.old for n in news if n.old and n.record.status is Status.ARCHIVED):
+        if old.unsure is None or old.unsure.status != Status.ARCHIVED:
+            continue
+        sent = (c for c in unit.changes.of_points(old.points) if c.record_id == old.key)
+        lost = [c for c in sent if c.kind is ChangeKind.ARCHIVE and c.state is ChangeState.FAILED]
+        if lost:
+            change = max(lost, key=lambda each: each.id)
+            agreements = Agreements(unit, change.sync, [old.key])
+            if change.write["left"] is not None:
+                agreements.set_left(old.key, left=change.write["left"], is_kept=False, is_tag=False)
+            if change.write.get("inactive") is not None:
+                agreements.set_inactive(old.key, inactive=change.write["inactive"], is_tag=False)
+            agreements.save()
+
+
 def agree_on_made(
     unit: Unit,
     binding: SourceBinding,
@@ -45,20 +63,28 @@ def agree_on_made(
     points: Mapping[str, int],
     now: Circumstances,
 ) -> None:
-    """The same of members that we made and never heard of: by the stamp of their opt-in, which is ours. ``keys`` of
-    records by id, ``points`` by address."""
-    if binding.side is not Side.ESP:
-        return
-    fresh = {points[n.points[0]]: n.record for n in news if n.old is None and n.points and n.record.opted_in_at}
+    """The same of records that we made and never heard of. ``keys`` of records by id, ``points`` by address."""
+    fresh = {points[n.points[0]]: n.record for n in news if n.old is None and n.points}
     sent = unit.changes.permissive(records=(), points=fresh) if fresh else ()
     for change in sorted(sent, key=lambda each: each.id):
-        member, contact = fresh[change.point_id], change.write["counterpart"]
+        made, counterpart = fresh[change.point_id], change.write["counterpart"]
         is_here = (change.system, change.collection) == (binding.system, binding.collection)
-        if not is_here or contact is None or member.opted_in_at is None:
+        if not is_here or counterpart is None or not _is_made_by(change, made, now):
             continue
-        holders = unit.records.load([contact])
-        if is_own_stamp(member.opted_in_at, [change], now) and any(change.point_id in h.points for h in holders):
-            _agree(unit, change, contact, keys[member.id], point=change.point_id)
+        if any(change.point_id in other.points for other in unit.records.load([counterpart])):
+            key = keys[made.id]
+            crm, esp = (counterpart, key) if binding.side is Side.ESP else (key, counterpart)
+            _agree(unit, change, crm, esp, point=change.point_id)
+
+
+def _is_made_by(change: Change, made: Record, now: Circumstances) -> bool:
+    """By the stamp of its opt-in, which is ours, or by the moment when it was made. Whoever is asked to confirm has no
+    stamp, and their click is theirs."""
+    if made.opted_in_at is not None and is_own_stamp(made.opted_in_at, [change], now):
+        return True
+    if change.kind is ChangeKind.REQUEST:
+        return made.status in {Status.PENDING, Status.IN}
+    return made.created_at is not None and is_own_moment(made.created_at, change, now)
 
 
 def _agree(unit: Unit, change: Change, crm: int, esp: int, *, point: int | None = None) -> None:

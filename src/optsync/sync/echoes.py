@@ -96,6 +96,12 @@ def is_own_stamp(at: datetime, written: Iterable[Change], reading: Reading) -> b
     return is_around(reading.moments(at), filter(None, map(_span, raising)))
 
 
+def is_own_moment(at: datetime, change: Change, reading: Reading) -> bool:
+    """Whether something of the system's clock was when the change was carried out."""
+    span = _span(change)
+    return span is not None and is_around(reading.moments(at), [span])
+
+
 def _is_proof(said: Statement) -> bool:
     return _DATE in said.evidence or _STAMP in said.evidence
 

@@ -22,7 +22,7 @@ from optsync.state.codec import fingerprint_of
 from optsync.state.records import Observed
 from optsync.state.sources import Source
 from optsync.state.unit import Unit
-from optsync.sync.arrived import agree_on_arrived, agree_on_made
+from optsync.sync.arrived import agree_on_arrived, agree_on_made, note_archived
 from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import Carrier, Terms
 from optsync.sync.clocks import Settled
@@ -153,6 +153,7 @@ class Ingest:
         keys = {rid: k.key for rid, k in known.items()}
         if news:
             agree_on_arrived(self._unit, self._binding, news)
+            note_archived(self._unit, news)
             keys |= self._store(news)
             if self._source.is_known:
                 agree_on_made(self._unit, self._binding, news, keys, self._points, self._reading)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from optsync.clock import Clock
-from optsync.connect.contract import Absence, CanConfirmOptIn, CanReadRows, can
+from optsync.connect.contract import CanConfirmOptIn, CanReadRows, can
 from optsync.errors import SystemFailure
 from optsync.model.page import Page, RowFault, look_up
 from optsync.model.record import Record
@@ -23,7 +23,6 @@ from optsync.sync.ingest import Circumstances, Ingest, PendingClaim
 from optsync.sync.nominations import Confirmed, NeedsConfirmation
 from optsync.sync.out_of_sight import lose_sight
 from optsync.sync.progress import Progress
-from optsync.sync.rejoining import may_be_removed
 from optsync.sync.shrinkage import is_believed
 
 
@@ -201,11 +200,9 @@ class Observer:
         shown = self.look_again(binding, [o.record.id for o in observed])
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
-            # What is not there cannot show whether the write was applied; the read that follows will tell. To be off a
-            # roster is what a removal comes to: that it may have been ours counts until somebody judges it.
-            is_roster = binding.absence is Absence.LEFT
-            kept = {o.key for o in observed if is_roster and not o.is_gone and may_be_removed(o)}
-            gone = [o for o in observed if o.record.id not in shown and o.key not in kept]
+            # Who is merely not shown may show a no later, or be off a roster because of us: what may have been ours
+            # counts until somebody judges it.
+            gone = [o for o in observed if o.record.id not in shown and o.is_gone]
             unit.records.clear_unsure(o.key for o in gone)
             unit.points.mark(binding.syncs, {p for o in observed for p in o.points})
 

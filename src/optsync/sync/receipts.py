@@ -84,7 +84,7 @@ def doubt(change: Change, at: datetime) -> Unsure:
     """What the record shows if the write arrives, for as long as its answer has not come."""
     return Unsure(
         sent_at=at,
-        status=change.write["status"],
+        status=Status.ARCHIVED if change.write["kind"] == WriteKind.ARCHIVE else change.write["status"],
         topics=change.write["topics"],
         fields=plain_values(change.write["fields"]),
         address=change.write["address"] if change.kind is ChangeKind.RENAME else None,
