@@ -41,11 +41,13 @@ def objects(value: Any) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer to use: ``body`` is ``{}`` where there was none; ``at`` is the vendor's clock, if it said."""
+    """An answer to use: ``body`` is ``{}`` where there was none; ``at`` is the vendor's clock, if it said.
+    ``is_of_repetition``: see :class:`optsync.connect.http.Answer`."""
 
     status: int
     body: Mapping[str, Any]
     at: datetime | None
+    is_of_repetition: bool = False
 
     @property
     def is_ok(self) -> bool:
@@ -129,7 +131,9 @@ class MailchimpClient:
         self._storage.close()
 
     def _reply(self, answer: Answer) -> Reply:
-        return Reply(status=_status(answer), body=answer.body if isinstance(answer.body, dict) else {}, at=answer.at)
+        body = answer.body if isinstance(answer.body, dict) else {}
+        repeated = answer.is_of_repetition
+        return Reply(status=_status(answer), body=body, at=answer.at, is_of_repetition=repeated)
 
     def _judge(self, answer: Answer) -> None:
         status = _status(answer)

@@ -49,21 +49,21 @@ class Mover:
         if reply.is_ok:
             task.put(job, Outcome(key=job.write.key, result=Result.APPLIED, record_id=job.write.record))
         elif reply.status == 405:
-            self._not_archivable(task, job)
+            self._not_archivable(task, job, done=Result.APPLIED if reply.is_of_repetition else Result.SAME)
         elif reply.status == 404:
             self._same_if_gone(task, job)
         else:
             self._single.refuse(task, job, of_reply(reply))
 
-    def _not_archivable(self, task: Task, job: Job) -> None:
-        """Bounced, pending and archived members are refused alike; only the last is what was wanted."""
+    def _not_archivable(self, task: Task, job: Job, *, done: Result) -> None:
+        """Bounced, pending and archived members are refused alike; only the last is what was wanted, and ``done``."""
         record = self._own(task, job)
         if record is None and task.failure is not None:
             task.fail(job, task.failure)
         elif record is None:
             self._same_if_gone(task, job)
         elif record.status is Status.ARCHIVED:
-            task.put(job, Outcome(key=job.write.key, result=Result.SAME, record_id=record.id, record=record))
+            task.put(job, Outcome(key=job.write.key, result=done, record_id=record.id, record=record))
         else:
             message = f"Mailchimp archives no {record.word} member"
             task.put(job, refused(job.write.key, status_fact(record), record=record, message=message))

@@ -256,3 +256,20 @@ def test_an_undo_whose_system_goes_down_agrees_on_nothing(world: Make) -> None:
     w.sync()
 
     assert (w.crm_shows(ANN)["fields"]["city"], w.esp_shows(ANN)["fields"]["city"]) == ("Bern", "Bern")
+
+
+@pytest.mark.rule("every write is explained")
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_an_archive_that_was_repeated_after_a_lost_answer_can_be_undone(world: Make, is_lost: bool) -> None:
+    w = world(person(1), person(2), policy={"leave": "archive", "existing": "legacy_grant"})
+    w.settle()
+    w.crm.act("edit", id=w.crm_id(ANN), fields={"TYPE_ID": "SUPPLIER"})
+    if is_lost:
+        w.use(DeafTo(w, lambda r: r.method == "DELETE", error=requests.ConnectionError))
+    run = w.sync().run
+    w.use(w.transport)
+    assert w.esp_shows(ANN)["status"] == Status.ARCHIVED
+    undo(w.engine, run, actor="anna")
+
+    assert w.esp_shows(ANN)["status"] == Status.IN
+    w.rest()

@@ -4,7 +4,7 @@ typed failures, counted calls."""
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -49,7 +49,8 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response: ``body`` is the parsed JSON, or None when it was empty or not JSON (``text`` has its start)."""
+    """A response: ``body`` is the parsed JSON, or None when it was empty or not JSON (``text`` has its start).
+    ``is_of_repetition``: an earlier attempt of the same write may have been carried out."""
 
     status: int
     headers: Mapping[str, str]
@@ -57,6 +58,7 @@ class Answer:
     is_json: bool
     text: str
     content: bytes
+    is_of_repetition: bool = False
 
     def retry_after(self, now: datetime) -> float | None:
         """Seconds of a ``Retry-After`` in either form, never more than is waited for at once; None without one."""
@@ -159,7 +161,7 @@ class HttpSession:
             raise AssertionError(f"{self._context.system}: a dry run tried to write ({method})")
         attempts = _Attempts(effect)
         try:
-            return self._retrying(self._send_once, attempts, method, path, params, json, use_auth, decoder)
+            answer = self._retrying(self._send_once, attempts, method, path, params, json, use_auth, decoder)
         except TryAgain as failure:
             message = self._redactor.all(str(failure))
             if attempts.maybe_applied:
@@ -170,6 +172,7 @@ class HttpSession:
             if attempts.maybe_applied:  # a refusal of the repetition says nothing about the first call
                 raise OutcomeUnknown(str(failure)) from None
             raise
+        return replace(answer, is_of_repetition=True) if attempts.maybe_applied else answer
 
     def close(self) -> None:
         self._session.close()
