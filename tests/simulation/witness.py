@@ -29,6 +29,8 @@ class Witness(Readings):
     """(record, scope, no or yes) of everything that people made a record show."""
     signed_up: dict[Any, tuple[datetime, int]] = field(default_factory=dict)
     """Members that somebody made by signing up, when they did so, and its ``order``."""
+    made: set[Key] = field(default_factory=set)
+    """Contacts that the engine made, and knows without a row."""
     entered: dict[str, str] = field(default_factory=dict)
     """Addresses of which the engine made members, and with which status: it knows them by their ids, without a row that
     ever showed them."""
@@ -62,6 +64,7 @@ class Witness(Readings):
             held = (key for key, contact in after.crm.items() if address(act.slot) in contact.addresses)
             self.saved.update((("crm", key), now) for key in held)
         late = timedelta(seconds=act.late)
+        self.made.update(("crm", key) for key in before.crm if ("crm", key) not in self.touched)
         self._relate(after)
         self._compare(before, after, now)
         if act.what == "merge":
@@ -182,7 +185,7 @@ class Witness(Readings):
         what such a one was shown may have been kept."""
         for key, contact in after.crm.items():
             is_it = address(act.slot) in contact.addresses and contact.consent == int(claimed.timestamp())
-            if is_it and ("crm", key) in self.latest:
+            if is_it and (("crm", key) in self.latest or ("crm", key) in self.made):
                 self.says_yes(contact.addresses[0], STATUS, claimed, clock=None, source=("crm", key))
 
     def _compare(self, before: Sight, after: Sight, now: datetime) -> None:
