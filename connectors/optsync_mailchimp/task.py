@@ -54,7 +54,7 @@ class Task:
     """None while the definitions could not be read: then no outcome shows a record."""
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     repeated: set[int] = field(default_factory=set)
-    """Creates that were sent a second time, because the first answer was lost."""
+    """Writes that go out a second time, since the first answer was lost or said nothing about them."""
     failure: str | None = None
     has_sent: bool = False
     is_audience_there: bool = False
@@ -66,8 +66,8 @@ class Task:
         return f"/lists/{self.spec.collection}/members"
 
     def put(self, job: Job, outcome: Outcome) -> None:
-        """The outcome of a job; a later one replaces it. That a repeated create failed says nothing about the call
-        whose answer was lost: a member that it made would be taken for somebody who signed up."""
+        """The outcome of a job; a later one replaces it. That a repetition failed says nothing about the first call: a
+        member that it made would be taken for somebody who signed up, a value for somebody's edit."""
         if outcome.result is Result.FAILED and job.index in self.repeated:
             outcome = replace(outcome, result=Result.UNKNOWN)
         self.outcomes[job.index] = outcome
