@@ -186,15 +186,20 @@ SUPERSEDE_NEW = Prepared(
     .where(change.c.point_id.in_(any_of("points")), _MAKES_ONE, change.c.system == bindparam("at"), *_UNSENT_OF_KIND)
     .values(state=ChangeState.SUPERSEDED, settled_at=bindparam("now"))
 )
-OVERTAKE = Prepared(
-    sa.update(change)
-    .where(
-        change.c.point_id.in_(any_of("points")),
-        change.c.sync == bindparam("of"),
-        change.c.state == ChangeState.READY,
-        change.c.id <= bindparam("newest"),
+_DECIDED_ANEW = (
+    change.c.sync == bindparam("of"),
+    sa.or_(
+        change.c.state == ChangeState.PLANNED,
+        sa.and_(change.c.state == ChangeState.READY, change.c.id <= bindparam("newest")),
+    ),
+)
+OVERTAKE = tuple(
+    Prepared(
+        sa.update(change)
+        .where(column.in_(any_of("keys")), *_DECIDED_ANEW)
+        .values(state=ChangeState.SUPERSEDED, settled_at=bindparam("now"))
     )
-    .values(state=ChangeState.SUPERSEDED, settled_at=bindparam("now"))
+    for column in (change.c.point_id, change.c.record_id)
 )
 ADOPT = Prepared(
     sa.update(change).where(change.c.sync == bindparam("of"), change.c.state == ChangeState.READY).values(run=_RUN)
@@ -230,6 +235,7 @@ _SETTLE = (
 SETTLE = Prepared(_SETTLE)
 SETTLE_MADE = Prepared(_SETTLE.values(record_id=bindparam("record")))
 """With the record that it made. Where there is none, its index stays as it is."""
+NEVER_SENT = Prepared(sa.update(change).where(change.c.id.in_(any_of("ids"))).values(sent_at=sa.null()))
 PUT_BACK = Prepared(
     sa.update(change)
     .where(change.c.id == bindparam("key"))

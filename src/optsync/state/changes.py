@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -255,6 +256,11 @@ class Changes:
         self._rewrite([replace(sent, write=dict(write), after=dict(after))])
         self.set_state([sent.id], ChangeState.READY)
 
+    def note_unsent(self, ids: Iterable[int]) -> None:
+        """Nothing of these has reached the system."""
+        for part in chunks(ids):
+            sql.NEVER_SENT.run(self._connection, ids=part)
+
     def put_back(self, words: Mapping[int, str]) -> None:
         """Has changes, by id, wait to be sent another time; with the reason."""
         sql.PUT_BACK.run_each(self._connection, [{"key": key, "words": why} for key, why in words.items()])
@@ -263,11 +269,11 @@ class Changes:
         """The id of the last change that anybody has decided."""
         return int(sql.NEWEST.scalar(self._connection) or 0)
 
-    def overtake(self, sync: str, points: Collection[int], *, newest: int) -> None:
-        """Ends what is to be sent about these points and was decided before (up to the id ``newest``)."""
-        for part in chunks(sorted(points)):
-            given = {"of": sync, "points": part, "newest": newest, "now": self._clock.now()}
-            sql.OVERTAKE.run(self._connection, **given)
+    def overtake(self, sync: str, points: Collection[int], records: Collection[int], *, newest: int) -> None:
+        """Ends what was decided before about these: what is planned, and what is to be sent up to the id ``newest``."""
+        for statement, keys in zip(sql.OVERTAKE, (points, records), strict=True):
+            for part in chunks(sorted(keys)):
+                statement.run(self._connection, of=sync, keys=part, newest=newest, now=self._clock.now())
 
     def adopt(self, run: str, sync: str) -> None:
         """Counts what earlier runs have left to be sent as this run's."""
@@ -310,9 +316,8 @@ class Changes:
     def listed(self, run: str, sync: str, *, priority: int, after: int, limit: int | None) -> list[Change]:
         """The next changes of a run that stand, of one priority and by id; ``limit``: None for all of them."""
         given = {"run": run, "of": sync, "rank": priority, "after": after}
-        if limit is None:
-            return [_change(row) for row in sql.LISTED.dicts(self._connection, **given)]
-        return [_change(row) for row in sql.LISTED_PART.dicts(self._connection, **given, limit=limit)]
+        found = sql.LISTED.dicts if limit is None else partial(sql.LISTED_PART.dicts, limit=limit)
+        return list(map(_change, found(self._connection, **given)))
 
     def of_run(self, run: str) -> list[Change]:
         return [_change(row) for row in sql.OF_RUN.dicts(self._connection, run=run)]
@@ -346,19 +351,14 @@ class Changes:
 
     def refused_since(self, points: Collection[int], *, system: str, collection: str, fact: str) -> dict[int, datetime]:
         """When a system last refused a change of these points for that reason; the others are left out."""
-        found: dict[int, datetime] = {}
-        for part in chunks(sorted(points)):
-            rows = sql.REFUSED_SINCE.all(self._connection, points=part, system=system, collection=collection, fact=fact)
-            found.update((key, at) for key, at in rows if at is not None)
-        return found
+        given = {"system": system, "collection": collection, "fact": fact}
+        parts = (sql.REFUSED_SINCE.all(self._connection, points=part, **given) for part in chunks(sorted(points)))
+        return {key: at for rows in parts for key, at in rows if at is not None}
 
     def counts(self, run: str) -> dict[tuple[str, str, str, str], int]:
         """How many changes of a run there are, by (sync, system, kind, state)."""
-        query = (
-            sa.select(change.c.sync, change.c.system, change.c.kind, change.c.state, sa.func.count())
-            .where(change.c.run == run)
-            .group_by(change.c.sync, change.c.system, change.c.kind, change.c.state)
-        )
+        by = (change.c.sync, change.c.system, change.c.kind, change.c.state)
+        query = sa.select(*by, sa.func.count()).where(change.c.run == run).group_by(*by)
         return {(a, b, c, d): n for a, b, c, d, n in self._connection.execute(query)}
 
     def oldest_unsent_out(self, sync: str, *, harmless: Collection[str] = ()) -> datetime | None:

@@ -39,6 +39,17 @@ _COUNT_PLANNED = Prepared(
     )
     .group_by(*_BY)
 )
+_COUNT_RELEASED = Prepared(
+    sa.select(*_BY, sa.func.count())
+    .where(
+        change.c.run == bindparam("run"),
+        change.c.sync == bindparam("sync"),
+        change.c.id > bindparam("after"),
+        change.c.state.in_((ChangeState.READY, ChangeState.SENDING, ChangeState.APPLIED, ChangeState.SAME)),
+        change.c.plan.is_(None),
+    )
+    .group_by(*_BY)
+)
 _APPROVED_AT = Prepared(
     sa.select(change.c.id, change.c.point_id, change.c.fingerprint, change.c.plan, change.c.state, change.c.fact)
     .join(plan, plan.c.uid == change.c.plan)
@@ -210,6 +221,11 @@ class Plans:
     def count_planned(self, run: str, sync: str) -> list[tuple[str, str, ChangeKind, int, int]]:
         """What a run has planned and nobody has approved: (system, collection, kind, priority, count)."""
         rows = _COUNT_PLANNED.all(self._connection, run=run, sync=sync)
+        return [(s, c, ChangeKind(k), int(p), int(n)) for s, c, k, p, n in rows]
+
+    def count_released(self, run: str, sync: str, *, after: int) -> list[tuple[str, str, ChangeKind, int, int]]:
+        """The same of what it has let go and that stands; decided by itself, after the change of that id."""
+        rows = _COUNT_RELEASED.all(self._connection, run=run, sync=sync, after=after)
         return [(s, c, ChangeKind(k), int(p), int(n)) for s, c, k, p, n in rows]
 
     def plan_again(self, run: str, uid: str) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import BinaryExpression, BindParameter, Boolean, LargeBinary, bindparam, func, select
+from sqlalchemy import BinaryExpression, BindParameter, Boolean, LargeBinary, String, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
@@ -233,7 +233,9 @@ def _with_whole_list(element: Any, **_: Any) -> Any:
     listed = element.right
     if not listed.expanding or not listed.required:
         return None
-    opened = select(func.unnest(bindparam(listed.key, type_=ARRAY(listed.type))))
+    # Of an array with a length PostgreSQL cuts the values; of a value by itself SQLAlchemy leaves the length away.
+    kind = String() if type(listed.type) is String else listed.type
+    opened = select(func.unnest(bindparam(listed.key, type_=ARRAY(kind))))
     return element.left.not_in(opened) if element.operator is operators.not_in_op else element.left.in_(opened)
 
 

@@ -146,8 +146,10 @@ class Applier:
         with self._engine.store.transaction() as unit:
             self._guarded(unit)
             observed = {o.key: o for o in unit.records.load(c.record_id for c in existing if c.record_id)}
-            waiting = set(unit.points.still_waiting(self._sync, {c.point_id for c in batch}))
-            fresh = {c.id for c in batch if c.point_id not in waiting} | self._still_undone(unit, existing, observed)
+            about = {c.id: {c.point_id, *_points(observed.get(c.record_id or 0))} for c in batch}
+            waiting = set(unit.points.still_waiting(self._sync, set().union(*about.values())))
+            fresh = {key for key, points in about.items() if not points & waiting}
+            fresh |= self._still_undone(unit, existing, observed)
             changed = {c.id for c in existing if not _shows(observed[c.record_id or 0], c, binding)}
             changed |= {
                 c.id for c in existing if c.record in unseen and _must_be_shown(observed[c.record_id or 0], binding)
@@ -265,6 +267,7 @@ class Applier:
                 settled_at=self._engine.clock.now(),
                 message=f"{kind}: sent again in the next cycle",
             )
+            unit.changes.note_unsent(c.id for c in batch)
             unit.points.mark([self._sync], {c.point_id for c in batch})
             end_requests(unit, batch, at=self._engine.clock.now(), run=self._run)
             self._agree_as_before(unit, batch)
@@ -284,6 +287,11 @@ def _must_be_shown(old: Observed, binding: SourceBinding) -> bool:
     """Whether nothing is written without a look at the record: whoever is off a roster is told by its full read only,
     and a write that is in doubt may hide a no."""
     return not old.is_gone and (binding.absence is Absence.LEFT or old.unsure is not None)
+
+
+def _points(observed: Observed | None) -> Sequence[int]:
+    """Whoever spoke at any address of the record has spoken."""
+    return () if observed is None else observed.points
 
 
 def _leaves_open(earlier: Unsure | None, change: Change) -> bool:

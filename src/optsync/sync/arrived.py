@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.link import Agreed
-from optsync.model.record import Record, Side, Status
+from optsync.model.record import Record, Side, Status, Value
 from optsync.reconcile.reading import Reading as Circumstances
-from optsync.reconcile.transforms import same
+from optsync.reconcile.transforms import canonical, same
 from optsync.state.changes import Change
 from optsync.state.records import Observed
 from optsync.state.unit import Unit
@@ -14,7 +14,9 @@ from optsync.sync.agreements import Agreements
 from optsync.sync.binding import SourceBinding
 from optsync.sync.carrying import Reading
 from optsync.sync.echoes import is_own_moment, is_own_stamp
-from optsync.sync.receipts import doubt, plain
+from optsync.sync.receipts import doubt, is_kept, plain
+
+_NOTHING: Mapping[str, Value] = {}
 
 
 def doubt_unanswered(unit: Unit, ids: Collection[int]) -> None:
@@ -74,7 +76,8 @@ def agree_on_made(
         if any(change.point_id in other.points for other in unit.records.load([counterpart])):
             key = keys[made.id]
             crm, esp = (counterpart, key) if binding.side is Side.ESP else (key, counterpart)
-            _agree(unit, change, crm, esp, point=change.point_id)
+            shown = made.fields if binding.side is Side.ESP else {}
+            _agree(unit, change, crm, esp, point=change.point_id, shown=shown)
 
 
 def _is_made_by(change: Change, made: Record, now: Circumstances) -> bool:
@@ -87,10 +90,17 @@ def _is_made_by(change: Change, made: Record, now: Circumstances) -> bool:
     return made.created_at is not None and is_own_moment(made.created_at, change, now)
 
 
-def _agree(unit: Unit, change: Change, crm: int, esp: int, *, point: int | None = None) -> None:
+def _agree(
+    unit: Unit, change: Change, crm: int, esp: int, *, point: int | None = None, shown: Mapping[str, Value] = _NOTHING
+) -> None:
+    """``shown``: by the member; of a text for all of which there was no room, what it has kept."""
+    agreed: dict[str, Agreed] = {}
+    for rule, (crm_value, sent) in change.write["agreed"].items():
+        value, kept = plain(sent), shown.get(rule.rpartition("=")[2])
+        is_cut = canonical(kept) is not None and is_kept(kept, value)
+        agreed[rule] = Agreed(plain(crm_value), kept if is_cut else value)
     agreements = Agreements(unit, change.sync, [esp])
-    agreed = change.write["agreed"].items()
-    agreements.agree(crm, esp, {name: Agreed(plain(a), plain(b)) for name, (a, b) in agreed}, point=point)
+    agreements.agree(crm, esp, agreed, point=point)
     agreements.save()
 
 

@@ -97,8 +97,9 @@ class Decider:
         decision = decide(keys, around, self._policy)
         wanted = self._held.sort_out(unit, keys, around.points, decision.intents)
         kept = [(intent, plan) for intent, plan in wanted if self._may_go(intent)]
-        if self._turn.newest:
-            unit.changes.overtake(self._policy.name, keys, newest=self._turn.newest)
+        decided = frozenset(keys)
+        records = {s.key for s in (*around.crm, *around.esp) if decided.intersection(s.points)}
+        unit.changes.overtake(self._policy.name, keys, records, newest=self._turn.newest)
         unit.changes.plan(self._run, [new_change(self._policy.name, intent, plan) for intent, plan in kept])
         self.planned += len(kept)
         unit.links.save(self._policy.name, decision.settled)

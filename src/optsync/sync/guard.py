@@ -38,7 +38,7 @@ class Guard:
         guarded: Callable[[Unit], None],
         *,
         word: Word | None,
-        released: Counts = _NOTHING,
+        since: int | None = None,
     ) -> None:
         self._engine = engine
         self._sync = sync
@@ -50,7 +50,7 @@ class Guard:
         self._has_plans = True
         self._is_first = True
         self._known_meaning: str | None = None
-        self.released = released
+        self._since = since
         self.plan: str | None = None
         """The plan that this run holds."""
         self.reasons: list[dict[str, Any]] = []
@@ -137,7 +137,6 @@ class Guard:
                 unit.plans.take_back(self._run, self._approving)
             else:
                 self._let_go(unit, reasons)
-                self.released = self.released if reasons else {**self.released, **counts}
             if is_new_meaning:
                 unit.meta.put(meaning_key(self._sync), self._meaning())
                 note_joined(unit, self._engine.bound.policies[self._sync])
@@ -183,7 +182,12 @@ class Guard:
         counts: dict[tuple[str, GuardKind], int] = {}
         for system, _, kind, rank, count in unit.plans.count_planned(self._run, self._sync):
             key = (system, guard_kind(kind, rank))
-            counts[key] = counts.get(key, self.released.get(key, 0)) + count
+            counts[key] = counts.get(key, 0) + count
+        if counts and self._since is not None:
+            for system, _, kind, rank, count in unit.plans.count_released(self._run, self._sync, after=self._since):
+                key = (system, guard_kind(kind, rank))
+                if key in counts:
+                    counts[key] += count
         return counts
 
     def _excessive(self, unit: Unit, counts: Counts, *, exempt: Sequence[GuardKind] = ()) -> list[dict[str, Any]]:

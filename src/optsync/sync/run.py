@@ -127,6 +127,7 @@ class _Cycle:
         self._quarantined = {Side.CRM: 0, Side.ESP: 0}
         self._guard = Guard(engine, sync, run, self._holding.guarded, word=word)
         self._turns = 0
+        self._first = 0
         self._newest = 0
         self._left = 0
         self._goes_on = False
@@ -194,13 +195,14 @@ class _Cycle:
     def _begin(self, *, is_rehearsal: bool) -> HeldChanges:
         engine = self._engine
         if self._turns:
-            released = self._guard.released
-            self._guard = Guard(engine, self._sync, self._run, self._holding.guarded, word=None, released=released)
+            self._guard = Guard(engine, self._sync, self._run, self._holding.guarded, word=None, since=self._first)
         self._turns, self._goes_on = self._turns + 1, False
         with engine.store.transaction() as unit:
             self._holding.guarded(unit)
             self._holding.recover(unit, keeps_waiting=is_decided_alike(unit, engine, self._sync))
             self._newest = unit.changes.newest() if unit.changes.is_any_ready(self._sync) else 0
+            if self._turns == 1:
+                self._first = unit.changes.newest()
             if is_rehearsal and self._newest:
                 unit.changes.adopt(self._run, self._sync)
             held = self._guard.begin(unit)
