@@ -21,6 +21,7 @@ from tests.simulation.messages import (
     just_made,
     key_of,
     of_crm,
+    reasons_left,
     refused,
     row_of_crm,
     row_of_platform,
@@ -101,9 +102,10 @@ class Line(MockTransport):
         is_damaged = kind is not None and kind.startswith(DAMAGED) and bool(answer.body)
         if is_damaged:
             watcher.on_damaged()
+        told = damaged(answer, random.Random(kind)) if is_damaged else answer
         if answer.status == 200:
-            self._note(base, request, answer)
-        return damaged(answer, random.Random(kind)) if is_damaged else answer
+            self._note(base, request, answer, reasons=reasons_left(told) if is_damaged else None)
+        return told
 
     def _struck(self, kind: str | None, base: str, request: MockRequest, *, is_write: bool) -> MockResponse:
         mock = self._inner[base]
@@ -191,7 +193,10 @@ class Line(MockTransport):
 
     # what the engine is shown
 
-    def _note(self, base: str, request: MockRequest, answer: MockResponse) -> None:
+    def _note(
+        self, base: str, request: MockRequest, answer: MockResponse, *, reasons: Mapping[Any, str] | None
+    ) -> None:
+        """``reasons``: those of an unsubscribe that were told, by member; None if all of them were."""
         side = "crm" if base == CRM else "esp"
         # Nobody reads whom the answer about a tag names: what that shows of them is shown again by the next reading.
         if "/segments" in request.path or not any(mark in answer.body for mark in _MARKS[side]):
@@ -209,6 +214,8 @@ class Line(MockTransport):
         # next reading, which goes on from where the last one ended.
         made, self._made = self._made, just_made(body)
         self._unsorted += [(side, key, item) for key, item in items]
+        if reasons is not None:
+            items = [(key, {**item, "unsubscribe_reason": reasons.get(key)}) for key, item in items]
         rows = [row for key, item in items if (row := self._row(side, key, item)) is not None]
         if made:
             rows = [row for row in rows if row.addresses[0] in made]

@@ -131,6 +131,17 @@ def collect(side: str, value: Any, found: list[tuple[Any, dict[str, Any]]]) -> N
             collect(side, item, found)
 
 
+def reasons_left(answer: MockResponse) -> dict[Any, str]:
+    """The reasons of unsubscribes that can still be read from a damaged answer, by member."""
+    found: list[tuple[Any, dict[str, Any]]] = []
+    try:
+        collect("esp", content(answer.body), found)
+    except (msgspec.DecodeError, TypeError):
+        return {}
+    told = ((key, item.get("unsubscribe_reason")) for key, item in found if isinstance(key, str))
+    return {key: reason for key, reason in told if isinstance(reason, str)}
+
+
 def just_made(body: Mapping[str, Any]) -> frozenset[str]:
     rows = body.get("new_members") or ()
     return frozenset(str(row["email_address"]).lower() for row in rows if not row.get("contact_id"))

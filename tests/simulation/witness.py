@@ -229,7 +229,7 @@ class Witness(Readings):
         if now_is.is_out and not (was and was.is_out):
             self.flagged.add(key)
             self._no(now_is.addresses, STATUS, now, key, "out", is_personal=False)
-        elif was and was.is_in and not now_is.is_in and not now_is.is_out and seen and seen.is_in:
+        elif was and was.is_in and not now_is.is_in and not now_is.is_out and seen and self._was_always_in(key):
             self._no(addresses, STATUS, now, key, "unticked", is_personal=False)
         elif was and was.is_in and was.is_out and not now_is.is_in and now_is.is_out:
             # Of two that contradict each other the yes is taken away: that is a no again.
@@ -280,6 +280,10 @@ class Witness(Readings):
             # A tick has no stamp of its own: unseen yet, it is dated by whatever the person does to the member next.
             if (now_is.address, topic) in self.yeses and not any(topic in row.topics for row in self._seen(key)):
                 self.says_yes(now_is.address, topic, now, clock="esp")
+
+    def _was_always_in(self, key: Key) -> bool:
+        """By what every cycle was shown last: one that broke off may have heard of a no before this one."""
+        return all(row.is_in for row in self._seen(key))
 
     def _was_in(self, key: Key, was: Member) -> bool:
         """Also where the address bounced in between, unseen: in before and nothing now is all that a reading shows."""

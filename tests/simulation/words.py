@@ -72,7 +72,7 @@ class No:
         if self.kind != "out":
             return True
         proof = None if row is None or self.is_proof_ours else row.proof
-        return all(not seen.is_out or (proof is not None and proof != seen.proof) for seen in self.before)
+        return all(not seen.is_out or (proof is not None and _is_another(proof, seen.proof)) for seen in self.before)
 
     @property
     def is_shown(self) -> bool:
@@ -93,6 +93,13 @@ class Yes:
     source: Key | None = None
     is_of_known: bool = False
     """Said by a record that a cycle that ended well had been shown before: a first sight lifts nothing."""
+
+
+def _is_another(proof: str, before: str) -> bool:
+    """A reason where none is known to have been told before, since the answer was damaged, may be the one of before."""
+    (stamp, _, reason), (former_stamp, _, former) = proof.partition(" "), before.partition(" ")
+    is_moved = stamp.removeprefix("None") != former_stamp.removeprefix("None")
+    return is_moved or (reason != former and "None" not in {reason, former})
 
 
 def shows(row: Row, no: No) -> bool:
