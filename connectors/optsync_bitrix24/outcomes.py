@@ -51,7 +51,8 @@ def _judged(
             return _applied(job)
         return Outcome(key=write.key, result=Result.UNKNOWN, record_id=write.record, message="no answer to the command")
     if (name := _dropped(job, after, fields)) is not None:
-        return invalid(write, name, f"{name}: the portal accepted the write and did not take the value")
+        message = f"{name}: the portal accepted the write and did not take the value"
+        return replace(invalid(write, name, message), is_partly_done=True)
     return _applied(job)
 
 

@@ -85,7 +85,7 @@ class SingleWriter:
         if record is not None and (kept := _still_ticked(record, job)):
             # Where one of a category is always chosen. Taken for applied, it would read as ticked again by the person.
             message = "the group was not taken off"
-            outcome = replace(outcome, result=Result.INVALID, field=kept, message=message)
+            outcome = replace(outcome, result=Result.INVALID, field=kept, message=message, is_partly_done=True)
         task.put(job, outcome)
 
     def refuse(self, task: Task, job: Job, verdict: Verdict) -> None:

@@ -129,6 +129,8 @@ class Outcome:
     """Of the record written; of a created one, its new id."""
     record: Record | None = None
     """The record as the vendor shows it after the write, where its answer or a read-back says so."""
+    is_partly_done: bool = False
+    """Of an invalid one: the vendor took some of the write, and ``record`` shows what."""
     fact: Fact | None = None
     field: str | None = None
     message: str = ""

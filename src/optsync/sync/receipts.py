@@ -1,11 +1,11 @@
 """What a record shows with our write in it: seen again, it makes no transition."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from optsync.model.change import ChangeKind, Outcome, WriteKind
+from optsync.model.change import ChangeKind, Outcome, Result, WriteKind
 from optsync.model.contact_point import InvalidAddress, normalise
 from optsync.model.record import BY_THEMSELF, Record, Status, Value
 from optsync.reconcile.representation import overlay, with_address
@@ -20,7 +20,8 @@ def receipt(record: Record, change: Change, outcome: Outcome) -> Record:
     tells of somebody who signed up meanwhile, and of a no since that need not be ours."""
     written = expected(record, change)
     after = outcome.record
-    if after is not None and after.status is not None and after.status is written.status and not _is_theirs(after):
+    is_ours = change.write["status"] is not None  # whatever else was written moves neither stamp nor words of a status
+    if after is not None and is_ours and after.status is written.status and not _is_theirs(after):
         written = replace(
             written,
             word=after.word,
@@ -30,6 +31,22 @@ def receipt(record: Record, change: Change, outcome: Outcome) -> Record:
             status_at=after.status_at,
         )
     return written
+
+
+def is_anothers(outcome: Outcome) -> bool:
+    """Whether nothing was to be done, since somebody else had done it: that is theirs, and is heard. Of who is not
+    there any more nothing is shown."""
+    shown = outcome.record
+    return outcome.result is Result.SAME and shown is not None and shown.status is not Status.ABSENT
+
+
+def taken(record: Record, change: Change, after: Record) -> Record:
+    """The record with as much of the change as the vendor shows ``after`` a write that it has taken in part."""
+    wanted: Mapping[str, bool] = change.write["topics"]
+    topics = {name: on for name, on in wanted.items() if after.topics.get(name) is on}
+    sent = plain_values(change.write["fields"])
+    fields = {name: value for name, value in sent.items() if name in after.fields and same(after.fields[name], value)}
+    return overlay(record, status=None, topics=topics, fields=fields)
 
 
 def _is_theirs(after: Record) -> bool:
@@ -100,3 +117,18 @@ def usable(addresses: Sequence[str]) -> list[str]:
         except InvalidAddress:
             continue
     return list(dict.fromkeys(found))
+
+
+def newest(records: Iterable[Record]) -> list[Record]:
+    """One of each: several changes of a record may have been answered one after another."""
+    found: dict[str, Record] = {}
+    for record in records:
+        known = found.get(record.id)
+        is_older = known and known.modified_at and record.modified_at and record.modified_at < known.modified_at
+        if not is_older:
+            found[record.id] = record
+    return list(found.values())
+
+
+def no_answer(change: Change) -> Outcome:
+    return Outcome(key=str(change.id), result=Result.UNKNOWN, message="the connector gave no outcome")

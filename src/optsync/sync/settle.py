@@ -1,6 +1,6 @@
 """What became of the writes: the journal, the receipts, and what both sides now agree on."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +23,19 @@ from optsync.sync.creating import store_created
 from optsync.sync.effects import Effects
 from optsync.sync.engine import Engine
 from optsync.sync.forgotten import quiet
-from optsync.sync.receipts import doubt, is_kept, kept, kept_otherwise, plain, receipt, usable
+from optsync.sync.receipts import (
+    doubt,
+    is_anothers,
+    is_kept,
+    kept,
+    kept_otherwise,
+    newest,
+    no_answer,
+    plain,
+    receipt,
+    taken,
+    usable,
+)
 from optsync.sync.refusals import AGAIN, NOT_AGAIN, NOT_MAILED_ANYWAY, RETRIED_BY_ITSELF, WHAT_HELPS
 from optsync.sync.rejoining import note_left
 from optsync.sync.renaming import renamed
@@ -63,12 +75,12 @@ class Settler:
             for o in outcomes
             if o.record is not None
         ]
-        return _newest(record for record in shown if record.status is not Status.ABSENT)
+        return newest(record for record in shown if record.status is not Status.ABSENT)
 
     def _settle(self, unit: Unit, source_id: int, changes: Sequence[Change], by_key: Mapping[str, Outcome]) -> None:
         """Of changes of one kind."""
         observed = {o.key: o for o in unit.records.load(c.record_id for c in changes if c.record_id)}
-        pairs = [(change, answer or _no_answer(change)) for change, answer in quiet(unit, changes, by_key)]
+        pairs = [(change, answer or no_answer(change)) for change, answer in quiet(unit, changes, by_key)]
         made = [(c, o) for c, o in pairs if _is_done(o) and o.record_id is not None and c.record_id not in observed]
         now = self._engine.clock.now()
         created = store_created(unit, self._binding, source_id, made, at=now)
@@ -120,7 +132,8 @@ class Settler:
     ) -> None:
         state = ChangeState.APPLIED if outcome.result is Result.APPLIED else ChangeState.SAME
         key = old.key if old else created.get(change.id)
-        if old is not None:
+        is_ours = not is_anothers(outcome)
+        if old is not None and is_ours:
             self._receipt(unit, effects, change, outcome, old)
         made = None if old else key
         effects.settled.append(Settled(id=change.id, state=state, record_id=made, message=outcome.message or None))
@@ -134,7 +147,7 @@ class Settler:
         if key is not None:
             self._agree(effects, change, outcome, key)
             is_tag = change.write["kind"] == WriteKind.TAG
-            if change.write["left"] is not None:
+            if change.write["left"] is not None and (is_ours or change.kind is not ChangeKind.ARCHIVE):
                 left = change.write["left"]
                 is_kept = change.rule == Rule.UNDONE and not left
                 effects.agreements.set_left(key, left=left, is_kept=is_kept, is_tag=is_tag)
@@ -204,6 +217,8 @@ class Settler:
             self._refused(effects, change, outcome, old)
         elif outcome.result is Result.INVALID:
             self._invalid(unit, effects, change, outcome)
+            if old is not None and outcome.is_partly_done and outcome.record is not None:
+                effects.shown.append((old.key, taken(old.record, change, outcome.record)))
         else:
             self._failed(effects, change, outcome)
 
@@ -363,23 +378,8 @@ class Settler:
         effects.issues.append(new)
 
 
-def _newest(records: Iterable[Record]) -> list[Record]:
-    """One of each: several changes of a record may have been answered one after another."""
-    found: dict[str, Record] = {}
-    for record in records:
-        known = found.get(record.id)
-        is_older = known and known.modified_at and record.modified_at and record.modified_at < known.modified_at
-        if not is_older:
-            found[record.id] = record
-    return list(found.values())
-
-
 def _is_done(outcome: Outcome) -> bool:
     return outcome.result in {Result.APPLIED, Result.SAME}
-
-
-def _no_answer(change: Change) -> Outcome:
-    return Outcome(key=str(change.id), result=Result.UNKNOWN, message="the connector gave no outcome")
 
 
 def _words(outcome: Outcome, change: Change) -> str:
