@@ -11,7 +11,9 @@ import requests
 
 from optsync.connect.mock import MockRequest, MockTransport
 from optsync.model.record import Status
+from optsync.sync.administer import opt_out
 from optsync.sync.explain import explain
+from tests.scenarios.test_crashes import Killed
 from tests.scenarios.test_import import imported
 from tests.scenarios.test_retraction import retract
 from tests.scenarios.world import CRM, ESP, START, World, person
@@ -56,6 +58,108 @@ def _standing(w: World, email: str = ANN, scope: str = SCOPE) -> str:
 
 def _statements(w: World, email: str = ANN, scope: str = SCOPE) -> Sequence[dict[str, Any]]:
     return list(explain(w.engine, email)["scopes"][scope]["statements"])
+
+
+# 1 whose stamp
+
+
+@pytest.mark.parametrize("is_in_flight", [True, False])
+def test_a_tick_is_no_later_than_the_no_after_it_because_our_write_moved_the_stamp(
+    world: Make, is_in_flight: bool
+) -> None:
+    both = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
+    w = world(person(1, opt_in=True, **both), person(2, opt_in=True, **both))
+    w.settle()
+    w.esp.act("set_topic", email=ANN, topic="news", wanted=False)
+    w.settle()
+    w.wait(hours=1)
+
+    acts: tuple[Callable[[], Any], ...] = (
+        lambda: w.esp.act("set_topic", email=ANN, topic="news", wanted=True),
+        lambda: opt_out(w.engine, ANN, scope=f"{SCOPE}/news", actor="Kim", reason="by telephone"),
+    )
+    if is_in_flight:
+        w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+        besides = Besides(w, "Oslo", *acts)
+        w.use(besides)
+        w.sync()
+        assert besides.count == 1
+        w.use(w.transport)
+    else:
+        for act in acts:
+            w.wait(minutes=10)
+            act()
+    w.sync()
+    w.sync()
+
+    assert _standing(w, scope=f"{SCOPE}/news") == "out"
+    assert w.esp_shows(ANN)["topics"]["news"] is False
+
+
+class Dying(Besides):
+    """The process dies before the answer arrives."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        before = self.count
+        answer = super().send(request, *args, **options)
+        if self.count != before:
+            raise Killed
+        return answer
+
+
+def test_a_tick_is_no_later_than_the_no_after_it_because_our_write_whose_answer_was_lost_moved_the_stamp(
+    world: Make,
+) -> None:
+    both = {"crm_topics": {"news": True}, "esp_topics": {"news": True}}
+    w = world(person(1, opt_in=True, **both), person(2, opt_in=True, **both))
+    w.settle()
+    w.esp.act("set_topic", email=ANN, topic="news", wanted=False)
+    w.settle()
+    w.wait(hours=1)
+    w.crm.act("set_field", email=ANN, field="city", value="Oslo")
+    tick = lambda: w.esp.act("set_topic", email=ANN, topic="news", wanted=True)  # noqa: E731
+    w.use(Dying(w, "Oslo", tick, lambda: opt_out(w.engine, ANN, scope=f"{SCOPE}/news", actor="Kim")))
+    with pytest.raises(Killed):
+        w.sync()
+    w.use(w.transport)
+    w.sync()
+    w.sync()
+
+    assert _standing(w, scope=f"{SCOPE}/news") == "out"
+    assert w.esp_shows(ANN)["topics"]["news"] is False
+
+
+@pytest.mark.parametrize("is_in_flight", [True, False])
+def test_a_flag_flipped_back_is_no_later_than_the_no_after_it_because_our_write_moved_the_stamp(
+    world: Make, is_in_flight: bool
+) -> None:
+    w = world(person(1), person(2), policy={"after_opt_out": "continue"})
+    w.reconfigure(lambda sync: sync["crm"].update(grants={"status": "trusted"}))
+    w.settle()
+    w.crm.act("opt_out", email=ANN)
+    w.settle()
+    w.wait(hours=1)
+
+    acts: tuple[Callable[[], Any], ...] = (
+        lambda: w.crm.act("edit", id=w.crm_id(ANN), fields={"UF_CRM_OPT_OUT": 0, "UF_CRM_OPT_IN": 1}),
+        lambda: opt_out(w.engine, ANN, scope=SCOPE, actor="Kim", reason="by telephone"),
+    )
+    if is_in_flight:
+        w.esp.act("set_field", email=ANN, field="city", value="Oslo")
+        besides = Besides(w, "Oslo", *acts)
+        w.use(besides)
+        w.sync()
+        assert besides.count == 1
+        w.use(w.transport)
+    else:
+        for act in acts:
+            w.wait(minutes=10)
+            act()
+    w.sync()
+    w.sync()
+
+    assert _standing(w) == "out"
+    assert w.esp_shows(ANN)["status"] == Status.OUT
 
 
 # 2 stamps and words of a status that we did not write

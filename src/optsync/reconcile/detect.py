@@ -352,17 +352,20 @@ class _Teller:
     def _when(self, kind: StatementKind, scope: str) -> tuple[datetime, str]:
         """The time of what is said, and whose clock told it: the status's own time (a topic has none), else the
         record's stamp, else now. A stamp that did not move on with the value does not tell when it changed: an old
-        grant must not beat an out only because the vendor leaves the stamp where it was. Nor must it because the
-        vendor's clock jumped: what came to restrict since the last reading is dated now while that clock is unknown."""
+        grant must not beat an out only because the vendor leaves the stamp where it was, or because a write of ours
+        moved it. Nor must it because the vendor's clock jumped: what came to restrict since the last reading is dated
+        now while that clock is unknown."""
         if self.before is not None and self._clock_is_unknown() and kind is not StatementKind.GRANT:
             return self.reading.seen_at, OUR_CLOCK
         own = None if scope in dict(self.rep.topics) else self.now.status_at
         own_before = self.before.status_at if self.before else None
         modified_before = self.before.modified_at if self.before else None
-        for stamp, was in ((own, own_before), (self.now.modified_at, modified_before)):
-            if stamp is not None and (kind is StatementKind.GRANT or was is None or stamp > was):
-                return self.reading.corrected(stamp, permits=kind is StatementKind.GRANT), self.reading.system
-        return self.reading.seen_at, OUR_CLOCK
+        permits = kind is StatementKind.GRANT
+        since = self.reading.written_since if permits and self.before is not None else None
+        for stamp, was in ((own, own_before), (self.now.modified_at if since is None else None, modified_before)):
+            if stamp is not None and (permits or was is None or stamp > was):
+                return self.reading.corrected(stamp, permits=permits), self.reading.system
+        return since or self.reading.seen_at, OUR_CLOCK
 
     def _statement(
         self,

@@ -33,6 +33,9 @@ class Reading:
     jump: Jump | None = None
     is_first_run: bool = False
     was_read_before: bool = False
+    written_since: datetime | None = None
+    """The last reading before a write of ours that has moved the record's stamp, or may have: what else came to permit
+    something since need not be later than that."""
 
     def corrected(self, stamp: datetime, *, permits: bool) -> datetime:
         """The system's stamp by our clock; as it is where nothing is known of the system's. What its clock as it was

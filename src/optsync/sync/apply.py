@@ -129,7 +129,7 @@ class Applier:
         """What somebody else did that cannot be taken now is in the next reading."""
         try:
             if shown:
-                self._observer.hear(binding, shown)
+                self._observer.hear(binding, shown, is_answer=True)
         except SystemFailure as failure:
             self._lose(failure)
 

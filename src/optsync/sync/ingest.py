@@ -42,15 +42,16 @@ LATE = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """Of a reading. ``keeps_lists``: the reading does not say which list scopes the records belong to. ``there`` and
-    ``no_grants``: see :class:`optsync.sync.carrying.Terms`; ``aside``: records whose readings are left for another
-    time."""
+    """Of a reading. ``keeps_lists``: the reading does not say which list scopes the records belong to. ``is_answer``:
+    to writes of ours. ``there`` and ``no_grants``: see :class:`optsync.sync.carrying.Terms`; ``aside``: records whose
+    readings are left for another time."""
 
     run: str
     seen_at: datetime
     tolerance: timedelta
     confirmed: Confirmed
     keeps_lists: bool = False
+    is_answer: bool = False
     there: Mapping[str, bool] = field(default_factory=dict)
     no_grants: frozenset[str] = frozenset()
     aside: frozenset[str] = frozenset()
@@ -111,6 +112,7 @@ class Ingest:
             jump=clock[1],
             is_first_run=not source.is_known,
             was_read_before=source.full_at is not None,
+            written_since=source.read_at if now.is_answer else None,
         )
         terms = Terms(
             reading=self._reading,
@@ -224,8 +226,10 @@ class Ingest:
     def _found(
         self, before: Record | None, record: Record, old: Observed | None, representation: Representation
     ) -> Detected:
-        unsure = self._unsure(old)
-        found = detect(before, record, representation, self._reading, unsure=unsure)
+        unsure, reading = self._unsure(old), self._reading
+        if unsure is not None:
+            reading = replace(reading, written_since=self._source.read_at)
+        found = detect(before, record, representation, reading, unsure=unsure)
         if old is not None and self._is_seen_anew(old, record):
             if (old.key, representation.opt_out) in self._own_flags:
                 found = without_flag(found, representation.scope)

@@ -182,11 +182,11 @@ class Observer:
         self.hear(binding, records)
         return {record.id: record for record in records}
 
-    def hear(self, binding: SourceBinding, records: Sequence[Record]) -> None:
-        """Takes these records as readings of now."""
+    def hear(self, binding: SourceBinding, records: Sequence[Record], *, is_answer: bool = False) -> None:
+        """Takes these records as readings of now; ``is_answer``: to writes of ours, which have moved their stamps."""
         with self._engine.store.reading() as unit:
             source = unit.sources.require(binding.system, binding.collection)
-        self.take(binding, source, look_up(records), keeps_lists=True)
+        self.take(binding, source, look_up(records), keeps_lists=True, is_answer=is_answer)
 
     def left_aside(self, binding: SourceBinding) -> Collection[str]:
         """The records of which something was read since the last read of the source began that could not be taken."""
@@ -213,6 +213,7 @@ class Observer:
         page: Page,
         *,
         keeps_lists: bool = False,
+        is_answer: bool = False,
         then: Callable[[Unit, Jump | None], None] = lambda *_: None,
     ) -> Sequence[RowFault]:
         """Stores readings, but those that are left aside; ``then`` is called in the same transaction, after them, with
@@ -225,6 +226,7 @@ class Observer:
             tolerance=self._engine.config.consent.clock_tolerance,
             confirmed={},
             keeps_lists=keeps_lists,
+            is_answer=is_answer,
             no_grants=frozenset(p.scope for p in self._engine.bound.policies.values() if not p.carries_grants),
         )
         while True:
