@@ -321,6 +321,22 @@ def test_a_trusted_flip_under_a_stamp_that_did_not_move_counts_no_later_than_the
 # first sight
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "expected"),
+    [
+        (Status.OUT, esp(Status.IN, modified_at=RECENT), (GRANT, before(300), OUR_CLOCK)),
+        (Status.OUT, esp(Status.IN, modified_at=RECENT, status_at=before(200)), (GRANT, before(200), "mc")),
+        (Status.IN, esp(Status.OUT, modified_at=RECENT), (OUT, RECENT, "mc")),
+    ],
+)
+def test_a_stamp_that_a_write_of_ours_has_moved_dates_nothing_that_permits(
+    was: Status, now: Record, expected: tuple[StatementKind, datetime, str]
+) -> None:
+    said = only(read(esp(was), now, replace(ESP, **TRUSTED), written_since=before(300)))
+
+    assert (said.kind, said.at, said.clock) == expected
+
+
 def test_at_first_sight_a_member_has_opted_in_only_with_evidence() -> None:
     stamped = replace(ESP, stamp_is_evidence=True)
     member = esp(Status.IN, opted_in_at=OLD)

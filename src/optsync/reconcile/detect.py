@@ -361,7 +361,7 @@ class _Teller:
         own_before = self.before.status_at if self.before else None
         modified_before = self.before.modified_at if self.before else None
         permits = kind is StatementKind.GRANT
-        since = self.reading.written_since if permits and self.before is not None else None
+        since = self.reading.written_since if permits else None
         for stamp, was in ((own, own_before), (self.now.modified_at if since is None else None, modified_before)):
             if stamp is not None and (permits or was is None or stamp > was):
                 return self.reading.corrected(stamp, permits=permits), self.reading.system
