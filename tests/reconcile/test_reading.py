@@ -65,3 +65,10 @@ def test_what_was_told_up_to_the_moment_a_jump_was_found_may_be_of_either_clock(
     assert reading.moments(stamp) == may_be
     assert reading.corrected(stamp, permits=True) == min(may_be)
     assert reading.corrected(stamp, permits=False) == max(may_be)
+
+
+def test_the_clock_as_it_was_counts_by_what_it_was_off_then() -> None:
+    jump = Jump(at=NOW, before=timedelta(minutes=2), after=timedelta(hours=1))
+    reading = Reading(system="mc", seen_at=NOW, offset=timedelta(hours=1), jump=jump)
+
+    assert reading.moments(NOW) == (NOW - timedelta(hours=1), NOW - timedelta(minutes=2))

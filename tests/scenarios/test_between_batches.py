@@ -89,6 +89,7 @@ def test_a_topic_that_turns_out_to_be_off_at_a_further_address_is_not_switched_o
     assert all(not (system == "crm" and record == "1") for system, record, _ in written), written
 
 
+@pytest.mark.rule("suspicious volume stops")
 def test_what_is_decided_anew_before_it_was_sent_counts_once_for_the_guard(world: Make) -> None:
     count = 200
     guard = {"updates": {"max": count + 10, "percent": 0, "cap": 100_000}}
@@ -139,29 +140,38 @@ def test_a_field_does_not_go_on_waiting_for_who_is_out_beside_a_reason(
     assert w.crm_shows("z.forty@example.com")["fields"]["city"] == "Riga"
 
 
-def test_values_of_a_create_that_certainly_failed_are_agreed_on_with_nobody(world: Make) -> None:
-    """Nothing was sent; the person signs up minutes later, and types another city: the CRM's counts."""
+@pytest.mark.rule("fields merge three ways")
+@pytest.mark.parametrize("is_told", [True, False])
+def test_values_of_a_create_that_certainly_failed_are_agreed_on_with_nobody(
+    world: Make, monkeypatch: pytest.MonkeyPatch, is_told: bool
+) -> None:
+    """Nothing was sent, or an outcome says so; minutes later the person signs up and types another city: the CRM's
+    counts."""
     w = world(person(1, in_esp=False, opt_in=True, consent_at=START - timedelta(days=50)))
-    real = w.transport
+    connector = w.engine.connectors["esp"]
 
-    def break_down(*_: Any) -> None:
-        w.esp.act("account", state="UserDisabled")
+    def fail(writes: Any, _: Any) -> Any:
+        return [Outcome(key=each.key, result=Result.FAILED, message="locked") for each in writes]
 
     w.wait(minutes=10)
-    run_cycle(w.engine, progress=Between(break_down))
-    w.esp.act("account", state="")
+    if is_told:
+        monkeypatch.setattr(connector, "write", fail)
+        run_cycle(w.engine)
+        monkeypatch.undo()
+    else:
+        run_cycle(w.engine, progress=Between(lambda: w.esp.act("account", state="UserDisabled")))
+        w.esp.act("account", state="")
     w.wait(minutes=2)
-    w.use(real)
+    w.use(w.transport)
     w.esp.act("resubscribe", email="ann1@example.com")
     w.esp.act("set_field", email="ann1@example.com", field="city", value="Graz")
     w.settle()
 
-    assert (w.crm_shows("ann1@example.com")["fields"]["city"], w.esp_shows("ann1@example.com")["fields"]["city"]) == (
-        "Riga",
-        "Riga",
-    )
+    shown = (w.crm_shows("ann1@example.com"), w.esp_shows("ann1@example.com"))
+    assert [side["fields"]["city"] for side in shown] == ["Riga", "Riga"]
 
 
+@pytest.mark.rule("restrictions follow the person")
 @pytest.mark.parametrize("batch", [1, 500])
 def test_a_member_is_not_renamed_by_an_earlier_batch_once_somebody_said_no_at_its_address(
     world: Make, monkeypatch: pytest.MonkeyPatch, batch: int
@@ -201,11 +211,8 @@ def test_a_flag_is_not_lifted_once_a_further_address_said_no(
     w.sync()
 
 
-@pytest.mark.parametrize("batch", [1, 500])
-def test_two_addresses_of_one_contact_in_a_held_plan_are_approved_once(
-    world: Make, monkeypatch: pytest.MonkeyPatch, batch: int
-) -> None:
-    monkeypatch.setattr("optsync.sync.decide.BATCH", batch)
+def _held(world: Make) -> tuple[World, str]:
+    """The plan that holds the opt-outs of five people who have two addresses each."""
     people = [person(n, addresses=(f"m{n}@example.com", f"a{n}@example.com")) for n in range(1, 6)]
     w = world(*people, guard={"opt_outs": {"max": 2, "percent": 1, "cap": 1000}})
     w.settle()
@@ -213,9 +220,19 @@ def test_two_addresses_of_one_contact_in_a_held_plan_are_approved_once(
         w.crm.act("opt_out", email=f"m{n}@example.com")
     report = w.sync().syncs["newsletter"]
     assert report.plan
+    return w, report.plan
+
+
+@pytest.mark.rule("suspicious volume stops")
+@pytest.mark.parametrize("batch", [1, 500])
+def test_two_addresses_of_one_contact_in_a_held_plan_are_approved_once(
+    world: Make, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr("optsync.sync.decide.BATCH", batch)
+    w, plan = _held(world)
     w.sync()
     w.wait(minutes=10)
-    approve(w.engine, report.plan, actor="Olga")
+    approve(w.engine, plan, actor="Olga")
     with w.store.reading() as unit:
         made = [c for run in unit.runs.list(limit=100) for c in unit.changes.of_run(run.uid) if c.kind == "opt_out"]
         assert sorted(str(c.email) for c in made if c.state == "applied") == [f"m{n}@example.com" for n in range(1, 6)]
@@ -223,23 +240,19 @@ def test_two_addresses_of_one_contact_in_a_held_plan_are_approved_once(
     assert all(w.esp_shows(f"m{n}@example.com")["status"] == Status.OUT for n in range(1, 6))
 
 
+@pytest.mark.rule("retraction spares the person")
 @pytest.mark.parametrize("batch", [1, 500])
 def test_a_rejected_plan_puts_back_everybody_once(world: Make, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     monkeypatch.setattr("optsync.sync.decide.BATCH", batch)
-    people = [person(n, addresses=(f"m{n}@example.com", f"a{n}@example.com")) for n in range(1, 6)]
-    w = world(*people, guard={"opt_outs": {"max": 2, "percent": 1, "cap": 1000}})
-    w.settle()
-    for n in range(1, 6):
-        w.crm.act("opt_out", email=f"m{n}@example.com")
-    report = w.sync().syncs["newsletter"]
-    assert report.plan
+    w, plan = _held(world)
     w.wait(minutes=10)
-    reject(w.engine, report.plan, actor="Olga")
+    reject(w.engine, plan, actor="Olga")
     w.settle()
     assert all(w.esp_shows(f"m{n}@example.com")["status"] == Status.IN for n in range(1, 6))
     assert not any(w.crm_shows(f"m{n}@example.com")["opt_out"] for n in range(1, 6))
 
 
+@pytest.mark.rule("fields merge three ways")
 @pytest.mark.parametrize("is_unheard", [True, False])
 def test_a_text_that_a_member_made_unheard_has_no_room_for_is_not_cut_in_the_crm(world: Make, is_unheard: bool) -> None:
     long = "Llanfair" * 40
@@ -259,6 +272,7 @@ def test_a_text_that_a_member_made_unheard_has_no_room_for_is_not_cut_in_the_crm
     assert w.crm_shows("ann1@example.com")["fields"]["city"] == long
 
 
+@pytest.mark.rule("suspicious volume stops")
 def test_an_opt_out_that_a_system_takes_only_in_the_next_turn_is_not_held_for_having_been_tried_before(
     world: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

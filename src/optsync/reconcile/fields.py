@@ -36,6 +36,11 @@ class FieldRule:
     def key(self) -> str:
         return f"{self.crm}={self.esp}"
 
+    @staticmethod
+    def esp_of(key: str) -> str:
+        """The platform's field of the rule with that key: such a name has no ``=`` in it."""
+        return key.rpartition("=")[2]
+
     def reads(self, side: Side, names: Collection[str]) -> bool:
         """Whether what it copies from that side may depend on one of these fields there."""
         if side is Side.ESP:

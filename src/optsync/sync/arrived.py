@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from optsync.model.change import ChangeKind, ChangeState
 from optsync.model.link import Agreed
 from optsync.model.record import Record, Side, Status, Value
+from optsync.reconcile.fields import FieldRule
 from optsync.reconcile.reading import Reading as Circumstances
 from optsync.reconcile.transforms import canonical, same
 from optsync.state.changes import Change
@@ -96,7 +97,7 @@ def _agree(
     """``shown``: by the member; of a text for all of which there was no room, what it has kept."""
     agreed: dict[str, Agreed] = {}
     for rule, (crm_value, sent) in change.write["agreed"].items():
-        value, kept = plain(sent), shown.get(rule.rpartition("=")[2])
+        value, kept = plain(sent), shown.get(FieldRule.esp_of(rule))
         is_cut = canonical(kept) is not None and is_kept(kept, value)
         agreed[rule] = Agreed(plain(crm_value), kept if is_cut else value)
     agreements = Agreements(unit, change.sync, [esp])

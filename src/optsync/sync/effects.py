@@ -23,7 +23,7 @@ class Effects:
     write in them, by key; ``certain``: records about which nothing is unsure any more; ``in_doubt``: what an earlier
     write of a record leaves unsure; ``missing``: those that the system does not have; ``again``: points to look at
     again, by sync; ``hidden``: records that may hide an opt-out now, and since when; ``unsent`` and ``refused``:
-    requests that never left, and those that were refused, with the reason; ``given_back``: members that returned, by
+    changes that never left, and those that were refused, with the reason; ``given_back``: members that returned, by
     the other syncs and whether a tag was taken from them."""
 
     sync: str
@@ -68,6 +68,7 @@ class Effects:
         unit.changes.settle(self.settled)
         unit.changes.put_back(self.waiting)
         unit.changes.note_kept(self.kept)
+        unit.changes.note_unsent(change.id for change in self.unsent)
         unit.records.replace(self.shown, at=at)
         unit.records.replace(self.gone, at=at, is_gone=True)
         unit.records.clear_unsure(self.certain)

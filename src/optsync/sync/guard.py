@@ -1,7 +1,6 @@
 """The guard at work: a plan that changes too much waits for a person before its first write."""
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import structlog
@@ -22,13 +21,13 @@ Counts: TypeAlias = Mapping[tuple[str, GuardKind], int]
 """By system."""
 
 _log = structlog.get_logger(__name__)
-_NOTHING: Counts = MappingProxyType({})
 NEW_MEANING = "the mapping, list scope, scope or audience changed"
 
 
 class Guard:
     """Of one sync in one turn of a run. ``guarded`` is called inside every transaction; ``word``: what a person said
-    about held plans; ``released``: how much of each kind the turns before have let go without a person's word."""
+    about held plans; ``since``: in a later turn, the newest change of all when the run began: what it has let go after
+    that without a person's word counts with what it lets go now."""
 
     def __init__(
         self,
